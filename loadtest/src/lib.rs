@@ -1,0 +1,1 @@
+//! The SMSC simulator and load tools.

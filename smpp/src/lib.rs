@@ -1,0 +1,1 @@
+//! The SMPP conversation with a peer.

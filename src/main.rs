@@ -1,0 +1,3 @@
+//! The `matrix-smpp` program.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Integration tests, in the order a message travels.
