@@ -3,12 +3,11 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::io;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use axum::http;
-use bytes::{Bytes, BytesMut};
+use axum::http::{Request, Response};
+use bytes::Bytes;
 use ruma::api::auth_scheme::{AuthScheme, SendAccessToken};
 use ruma::api::client::{
     account::{register, whoami},
@@ -38,48 +37,8 @@ use tokio::sync::Semaphore;
 use super::homeserver::{
     DEVICE_ID, ErrorKind, Homeserver, MARKER_TYPE, MatrixError, NewRoom, Result, RoomState,
 };
+use super::http;
 use crate::store::{Member, Membership};
-
-/// No answer of a homeserver that we can use is longer; a state of ten thousand members is 5 MB.
-const MAX_ANSWER: usize = 32 << 20;
-
-/// Bounds of the HTTP client that all homeservers share.
-#[derive(Debug, Clone, Copy)]
-pub struct HttpLimits {
-    /// To open a connection.
-    pub connect_timeout: Duration,
-    /// From the first byte of a request to the last of its answer.
-    pub request_timeout: Duration,
-    /// Connections kept open per homeserver.
-    pub idle_connections: usize,
-}
-
-impl Default for HttpLimits {
-    fn default() -> Self {
-        Self {
-            connect_timeout: Duration::from_secs(10),
-            request_timeout: Duration::from_mins(1),
-            idle_connections: 32,
-        }
-    }
-}
-
-/// The HTTP client that all homeservers share. Follows no redirect: it would carry the token along.
-pub fn http_client(
-    mut tls: rustls::ClientConfig,
-    limits: HttpLimits,
-) -> reqwest::Result<reqwest::Client> {
-    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    reqwest::Client::builder()
-        .tls_backend_preconfigured(tls)
-        .redirect(reqwest::redirect::Policy::none())
-        .connect_timeout(limits.connect_timeout)
-        .timeout(limits.request_timeout)
-        .pool_max_idle_per_host(limits.idle_connections)
-        .tcp_nodelay(true)
-        .no_proxy()
-        .build()
-}
 
 /// How to reach a homeserver, from its registration.
 #[derive(Debug, Clone)]
@@ -151,19 +110,19 @@ impl HttpHomeserver {
     {
         let token = SendAccessToken::Appservice(self.access.as_token.expose_secret());
         let versions = Cow::Owned(spoken_versions());
-        let request: http::Request<Vec<u8>> = request
+        let request: Request<Vec<u8>> = request
             .try_into_http_request_with_identity(&self.access.url, token, identity, versions)
             .map_err(|_| MatrixError::impossible("the request cannot be written"))?;
         let answer = self.exchange(request).await?;
         let status = answer.status();
         if !status.is_success() {
-            return Err(refusal(&answer));
+            return Err(http::refusal(&answer));
         }
         R::IncomingResponse::try_from_http_response(answer)
             .map_err(|_| MatrixError::unreadable(status.as_u16()))
     }
 
-    async fn exchange(&self, request: http::Request<Vec<u8>>) -> Result<http::Response<Bytes>> {
+    async fn exchange(&self, request: Request<Vec<u8>>) -> Result<Response<Bytes>> {
         let request = reqwest::Request::try_from(request)
             .map_err(|_| MatrixError::impossible("the homeserver's URL is no URL"))?;
         let _turn = self
@@ -175,8 +134,8 @@ impl HttpHomeserver {
             .http
             .execute(request)
             .await
-            .map_err(|error| unanswered(&error))?;
-        whole(response).await
+            .map_err(|error| http::unanswered(&error))?;
+        http::whole(response).await
     }
 
     /// Tells whether `member` is invited to or joined in the room, as `user` sees it.
@@ -444,56 +403,385 @@ fn member(user: &str, content: Value) -> Option<Member> {
     })
 }
 
-/// Reads an answer to its end, but no more than [`MAX_ANSWER`].
-async fn whole(mut response: reqwest::Response) -> Result<http::Response<Bytes>> {
-    let mut body = BytesMut::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| unanswered(&error))? {
-        if body.len() + chunk.len() > MAX_ANSWER {
-            return Err(MatrixError::impossible(
-                "the homeserver's answer is too long",
-            ));
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+    use crate::matrix::http::{HttpLimits, http_client, testing};
+    use axum::Router;
+    use axum::http::StatusCode;
+    use ruma::{owned_server_name, owned_user_id, room_id, user_id};
+
+    const ROOM: &str = "/_matrix/client/v3/rooms/!r%2F1:example.org";
+    const GHOST: &str = "user_id=%40.tel.%2B447700900123%3Aexample.org";
+
+    #[derive(Debug, PartialEq)]
+    struct Seen {
+        line: String,
+        authorization: String,
+        body: Value,
+    }
+
+    /// A homeserver that answers as told and remembers what it was asked.
+    struct Server {
+        homeserver: HttpHomeserver,
+        seen: Arc<Mutex<Vec<Seen>>>,
+        _listener: testing::Listener,
+    }
+
+    async fn server(answers: &[(u16, Value)]) -> Server {
+        let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
+        let script = Arc::new(Mutex::new(
+            answers.iter().cloned().rev().collect::<Vec<_>>(),
+        ));
+        let remembered = seen.clone();
+        let app = Router::new().fallback(async move |request: Request<axum::body::Body>| {
+            let (parts, body) = request.into_parts();
+            let body = axum::body::to_bytes(body, 1 << 20).await.expect("a body");
+            let authorization = parts.headers.get("authorization").expect("a token");
+            remembered.lock().expect("lock").push(Seen {
+                line: format!("{} {}", parts.method, parts.uri),
+                authorization: authorization.to_str().expect("text").to_owned(),
+                body: serde_json::from_slice(&body).unwrap_or_default(),
+            });
+            let (status, body) = script.lock().expect("lock").pop().expect("an answer");
+            (
+                StatusCode::from_u16(status).expect("a status"),
+                body.to_string(),
+            )
+        });
+        let listener = testing::listen(app).await;
+        let access = HomeserverAccess {
+            name: owned_server_name!("example.org"),
+            url: listener.url.clone(),
+            appservice_id: "smsgw".to_owned(),
+            bot: owned_user_id!("@.telbot:example.org"),
+            as_token: SecretString::from("as-secret"),
+            max_in_flight: 2,
+        };
+        let http = http_client(testing::tls(), HttpLimits::default()).expect("a client");
+        Server {
+            homeserver: HttpHomeserver::new(access, http),
+            seen,
+            _listener: listener,
         }
-        body.extend_from_slice(&chunk);
     }
-    let mut answer = http::Response::new(body.freeze());
-    *answer.status_mut() = response.status();
-    *answer.headers_mut() = std::mem::take(response.headers_mut());
-    Ok(answer)
-}
 
-fn refusal(answer: &http::Response<Bytes>) -> MatrixError {
-    let body: Value = serde_json::from_slice(answer.body()).unwrap_or_default();
-    let seconds = answer.headers().get(http::header::RETRY_AFTER);
-    let seconds = seconds.and_then(|value| value.to_str().ok()?.trim().parse().ok());
-    let after = body
-        .get("retry_after_ms")
-        .and_then(Value::as_u64)
-        .map(Duration::from_millis);
-    let after = after.or_else(|| seconds.map(Duration::from_secs));
-    let errcode = body.get("errcode").and_then(Value::as_str);
-    MatrixError::refused(answer.status().as_u16(), errcode, after)
-}
-
-/// Only the kind of trouble: the text of a [`reqwest::Error`] holds the URL, and so phone numbers.
-fn unanswered(error: &reqwest::Error) -> MatrixError {
-    let trouble = match error {
-        error if error.is_timeout() => "timed out",
-        error if error.is_connect() => "cannot connect",
-        _ => "the connection broke",
-    };
-    match io_error(error) {
-        Some(kind) => MatrixError::unanswered(format!("{trouble} ({kind})")),
-        None => MatrixError::unanswered(trouble),
-    }
-}
-
-fn io_error(error: &reqwest::Error) -> Option<io::ErrorKind> {
-    let mut source = std::error::Error::source(error);
-    while let Some(error) = source {
-        if let Some(error) = error.downcast_ref::<io::Error>() {
-            return Some(error.kind());
+    impl Server {
+        /// The request lines so far, each with the body that came with it.
+        fn seen(&self) -> Vec<(String, Value)> {
+            let seen = std::mem::take(&mut *self.seen.lock().expect("lock"));
+            assert!(
+                seen.iter()
+                    .all(|seen| seen.authorization == "Bearer as-secret")
+            );
+            seen.into_iter()
+                .map(|seen| (seen.line, seen.body))
+                .collect()
         }
-        source = error.source();
     }
-    None
+
+    fn ghost() -> &'static UserId {
+        user_id!("@.tel.+447700900123:example.org")
+    }
+
+    fn room() -> &'static RoomId {
+        room_id!("!r/1:example.org")
+    }
+
+    #[tokio::test]
+    async fn a_ghost_is_registered_named_and_given_its_device() {
+        let server = server(&[
+            (200, json!({ "user_id": ghost() })),
+            (200, json!({})),
+            (200, json!({})),
+        ])
+        .await;
+        let homeserver = &server.homeserver;
+        homeserver.register(ghost()).await.expect("registered");
+        homeserver.create_device(ghost()).await.expect("device");
+        homeserver
+            .set_display_name(ghost(), "+44 7700")
+            .await
+            .expect("named");
+        let registration = json!({
+            "type": "m.login.application_service",
+            "username": ".tel.+447700900123",
+            "inhibit_login": true,
+        });
+        let name_path = "profile/@.tel.+447700900123:example.org/displayname";
+        assert_eq!(
+            server.seen(),
+            [
+                ("POST /_matrix/client/v3/register".to_owned(), registration),
+                (
+                    format!("PUT /_matrix/client/v3/devices/SMSGW?{GHOST}"),
+                    json!({})
+                ),
+                (
+                    format!("PUT /_matrix/client/v3/{name_path}?{GHOST}"),
+                    json!({ "displayname": "+44 7700" })
+                ),
+            ]
+        );
+    }
+
+    #[tokio::test]
+    async fn a_ghost_that_exists_counts_as_registered() {
+        let server = server(&[(400, json!({ "errcode": "M_USER_IN_USE", "error": "x" }))]).await;
+        assert_eq!(server.homeserver.register(ghost()).await, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn an_event_is_sent_by_the_ghosts_device() {
+        let server = server(&[(200, json!({ "event_id": "$e" }))]).await;
+        let content = json!({ "msgtype": "m.text", "body": "hello" });
+        let sent = server
+            .homeserver
+            .send(ghost(), room(), "m.room.message", "t/1", &content)
+            .await;
+        assert_eq!(sent.expect("sent"), "$e");
+        let line = format!("PUT {ROOM}/send/m.room.message/t%2F1?{GHOST}&device_id=SMSGW");
+        assert_eq!(server.seen(), [(line, content)]);
+    }
+
+    #[tokio::test]
+    async fn a_state_event_is_set_by_the_ghost() {
+        let server = server(&[(200, json!({ "event_id": "$e" }))]).await;
+        let content = json!({ "name": "x" });
+        let homeserver = &server.homeserver;
+        homeserver
+            .send_state(ghost(), room(), "a.b", "k?y", &content)
+            .await
+            .expect("set");
+        let line = format!("PUT {ROOM}/state/a.b/k%3Fy?{GHOST}");
+        assert_eq!(server.seen(), [(line, content)]);
+    }
+
+    #[tokio::test]
+    async fn a_room_is_created_without_overriding_power_levels() {
+        let server = server(&[(200, json!({ "room_id": "!abc" }))]).await;
+        let room = NewRoom {
+            invite: vec![owned_user_id!("@alice:example.org")],
+            is_direct: true,
+            name: None,
+            topic: Some("t".to_owned()),
+            initial_state: vec![crate::matrix::homeserver::InitialState {
+                event_type: MARKER_TYPE.to_owned(),
+                state_key: String::new(),
+                content: json!({ "conversation": 1 }),
+            }],
+        };
+        let id = server
+            .homeserver
+            .create_room(ghost(), room)
+            .await
+            .expect("created");
+        assert_eq!(id, "!abc");
+        let body = json!({
+            "preset": "trusted_private_chat",
+            "invite": ["@alice:example.org"],
+            "is_direct": true,
+            "topic": "t",
+            "initial_state": [
+                { "type": MARKER_TYPE, "state_key": "", "content": { "conversation": 1 } }
+            ],
+        });
+        let line = format!("POST /_matrix/client/v3/createRoom?{GHOST}");
+        assert_eq!(server.seen(), [(line, body)]);
+    }
+
+    #[tokio::test]
+    async fn a_ghost_joins_and_leaves_with_a_reason() {
+        let answers = [
+            (200, json!({ "room_id": "!r/1:example.org" })),
+            (200, json!({})),
+            (200, json!({ "joined_rooms": ["!abc"] })),
+        ];
+        let server = server(&answers).await;
+        let homeserver = &server.homeserver;
+        homeserver.join(ghost(), room()).await.expect("joined");
+        homeserver
+            .leave(ghost(), room(), Some("no such number"))
+            .await
+            .expect("left");
+        assert_eq!(
+            homeserver.joined_rooms(ghost()).await.expect("rooms"),
+            ["!abc"]
+        );
+        assert_eq!(
+            server.seen(),
+            [
+                (format!("POST {ROOM}/join?{GHOST}"), json!({})),
+                (
+                    format!("POST {ROOM}/leave?{GHOST}"),
+                    json!({ "reason": "no such number" })
+                ),
+                (
+                    format!("GET /_matrix/client/v3/joined_rooms?{GHOST}"),
+                    Value::Null
+                ),
+            ]
+        );
+    }
+
+    #[tokio::test]
+    async fn a_direct_invite_says_so_in_the_membership() {
+        let server = server(&[(200, json!({})), (200, json!({ "event_id": "$e" }))]).await;
+        let alice = user_id!("@alice:example.org");
+        let homeserver = &server.homeserver;
+        homeserver
+            .invite(ghost(), room(), alice, false)
+            .await
+            .expect("invited");
+        homeserver
+            .invite(ghost(), room(), alice, true)
+            .await
+            .expect("invited");
+        let member = "state/m.room.member/@alice:example.org";
+        assert_eq!(
+            server.seen(),
+            [
+                (
+                    format!("POST {ROOM}/invite?{GHOST}"),
+                    json!({ "user_id": alice })
+                ),
+                (
+                    format!("PUT {ROOM}/{member}?{GHOST}"),
+                    json!({ "membership": "invite", "is_direct": true })
+                ),
+            ]
+        );
+    }
+
+    #[tokio::test]
+    async fn a_refused_invite_of_a_member_is_fine_and_of_anyone_else_is_not() {
+        let refused = (403, json!({ "errcode": "M_FORBIDDEN", "error": "x" }));
+        let server = server(&[
+            refused.clone(),
+            (200, json!({ "membership": "join" })),
+            refused.clone(),
+            (200, json!({ "membership": "ban" })),
+            refused,
+            (502, json!({})),
+        ])
+        .await;
+        let alice = user_id!("@alice:example.org");
+        let invite = || server.homeserver.invite(ghost(), room(), alice, false);
+        assert_eq!(invite().await, Ok(()));
+        assert_eq!(
+            invite().await.expect_err("banned").kind(),
+            ErrorKind::Forbidden
+        );
+        assert!(invite().await.expect_err("unknown").is_temporary());
+    }
+
+    #[tokio::test]
+    async fn a_rooms_state_is_read_past_what_cannot_be_read() {
+        let server = server(&[(
+            200,
+            json!([
+                { "type": "m.room.member", "state_key": "@a:b.c",
+                  "content": { "membership": "join", "displayname": "A" } },
+                { "type": "m.room.member", "state_key": "@i:b.c",
+                  "content": { "membership": "invite", "displayname": null } },
+                { "type": "m.room.member", "state_key": "@gone:b.c",
+                  "content": { "membership": "leave" } },
+                { "type": "m.room.member", "state_key": "no user",
+                  "content": { "membership": "join" } },
+                { "type": "m.room.member", "state_key": "@odd:b.c", "content": { "membership": 1 } },
+                { "type": "m.room.name", "state_key": "", "content": { "name": 5 } },
+                { "type": "m.room.encryption", "state_key": "", "content": {} },
+                { "type": MARKER_TYPE, "state_key": "", "content": { "k": 1 } },
+                { "type": 3 },
+            ]),
+        )])
+        .await;
+        let state = server
+            .homeserver
+            .room_state(ghost(), room())
+            .await
+            .expect("state");
+        let member = |user: &str, membership, name: Option<&str>| Member {
+            user: UserId::parse(user).expect("a user"),
+            membership,
+            display_name: name.map(str::to_owned),
+        };
+        let expected = RoomState {
+            members: vec![
+                member("@a:b.c", Membership::Joined, Some("A")),
+                member("@i:b.c", Membership::Invited, None),
+            ],
+            encrypted: true,
+            name: None,
+            marker: Some(json!({ "k": 1 })),
+        };
+        assert_eq!(state, expected);
+        assert_eq!(
+            server.seen(),
+            [(format!("GET {ROOM}/state?{GHOST}"), Value::Null)]
+        );
+    }
+
+    #[tokio::test]
+    async fn the_bot_pings_without_asserting_an_identity() {
+        let answers = [
+            (200, json!({ "duration_ms": 12 })),
+            (200, json!({ "user_id": "@b:c.d" })),
+        ];
+        let server = server(&answers).await;
+        let took = server.homeserver.ping("p1").await.expect("answered");
+        assert_eq!(took, Duration::from_millis(12));
+        assert_eq!(server.homeserver.whoami().await.expect("known"), "@b:c.d");
+        let ping = "POST /_matrix/client/v1/appservice/smsgw/ping".to_owned();
+        let whoami = "GET /_matrix/client/v3/account/whoami".to_owned();
+        let id = json!({ "transaction_id": "p1" });
+        assert_eq!(server.seen(), [(ping, id), (whoami, Value::Null)]);
+    }
+
+    #[tokio::test]
+    async fn a_rate_limit_tells_how_long_to_wait() {
+        let limited = json!({ "errcode": "M_LIMIT_EXCEEDED", "error": "x", "retry_after_ms": 900 });
+        let server = server(&[(429, limited)]).await;
+        let error = server
+            .homeserver
+            .join(ghost(), room())
+            .await
+            .expect_err("limited");
+        let after = Some(Duration::from_millis(900));
+        assert_eq!(error.kind(), ErrorKind::Retry { after });
+    }
+
+    #[tokio::test]
+    async fn a_success_that_cannot_be_read_is_asked_again() {
+        let server = server(&[(200, json!("<html>"))]).await;
+        let error = server
+            .homeserver
+            .joined_rooms(ghost())
+            .await
+            .expect_err("unreadable");
+        assert!(error.is_temporary());
+        assert_eq!(error.status(), Some(200));
+    }
+
+    #[tokio::test]
+    async fn neither_errors_nor_debug_tell_the_token_or_the_number() {
+        let server = server(&[]).await;
+        let access = HomeserverAccess {
+            url: "http://127.0.0.1:1".to_owned(),
+            ..server.homeserver.access.clone()
+        };
+        let homeserver = HttpHomeserver::new(access, server.homeserver.http.clone());
+        let error = homeserver
+            .join(ghost(), room())
+            .await
+            .expect_err("nobody there");
+        let told = format!("{error} {error:?} {homeserver:?}");
+        assert!(error.to_string().contains("cannot connect"), "{told}");
+        assert!(
+            !told.contains("as-secret") && !told.contains("447700900123"),
+            "{told}"
+        );
+    }
 }

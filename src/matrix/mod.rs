@@ -8,3 +8,4 @@
 pub mod client;
 pub mod fake;
 pub mod homeserver;
+pub mod http;
