@@ -102,7 +102,7 @@ section! {
         /// The numbers that this link serves, where the peer asks for them. At most 40 characters.
         address_range: String = default("\"\""), check octets(40);
         /// The version of SMPP that the bind tells: 0x34 is 3.4, 0x33 is 3.3.
-        interface_version: u8 = default("0x34"), check interface_version;
+        interface_version: u8 = default("0x34"), check |version: &u8| interface_version(*version);
         /// How many requests may wait for their answers at a time. 1 to 10000.
         window: usize = default("10"), check within(1..=10_000);
         /// The most segments in a second. By default there is no limit but the peer's answers.
@@ -124,7 +124,7 @@ section! {
     }
 }
 
-fn interface_version(version: &u8) -> Mend {
+fn interface_version(version: u8) -> Mend {
     if matches!(version, 0x33 | 0x34) {
         return Ok(());
     }
@@ -133,7 +133,8 @@ fn interface_version(version: &u8) -> Mend {
     ))
 }
 
-fn server_name(name: &String) -> Mend {
+fn server_name(name: &impl AsRef<str>) -> Mend {
+    let name = name.as_ref();
     host_port(&format!("{name}:1"))
         .map_err(|_| "is not a host name; write the name only".to_owned())
 }
