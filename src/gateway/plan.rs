@@ -2,7 +2,7 @@
 
 use matrix_smpp_codec::e164::E164;
 use matrix_smpp_codec::segment::{self, ReferenceWidth};
-use matrix_smpp_config::{MicroUnits, OriginatorKind, Route, Settings, Uncertain};
+use matrix_smpp_config::{ConcatReference, Numbers, Originator, Route, Settings, Uncertain};
 use ruma::OwnedUserId;
 
 use super::model::{Conversation, MessageId, Source, Timestamp, UncertainPolicy};
@@ -51,13 +51,6 @@ pub fn route_to(settings: &Settings, number: E164) -> Result<&Route, Unplannable
     settings.route_for(&number).ok_or(Unplannable::NoRoute)
 }
 
-/// What a text costs on a route, and how many segments it takes.
-#[must_use]
-pub fn quote(route: &Route, text: &str) -> (usize, MicroUnits) {
-    let segments = segment::count(text, width(route));
-    (segments, route.price.times(segments))
-}
-
 /// Everything the store needs to accept the message.
 pub fn plan(settings: &Settings, draft: Draft<'_>) -> Result<NewMessage, Unplannable> {
     let number = draft.conversation.handset.number().ok_or(Unplannable::InboundOnly)?;
@@ -86,7 +79,10 @@ pub fn plan(settings: &Settings, draft: Draft<'_>) -> Result<NewMessage, Unplann
 }
 
 fn width(route: &Route) -> ReferenceWidth {
-    route.concat_reference.width()
+    match route.concat_reference {
+        ConcatReference::Eight => ReferenceWidth::Eight,
+        ConcatReference::Sixteen => ReferenceWidth::Sixteen,
+    }
 }
 
 fn policy(route: &Route) -> UncertainPolicy {
@@ -102,11 +98,11 @@ fn policy(route: &Route) -> UncertainPolicy {
 
 fn originators(settings: &Settings, route: &Route, dedicated: Vec<E164>) -> OriginatorPlan {
     match &route.originator {
-        OriginatorKind::Shortcode(code) => OriginatorPlan::Shortcode(code.clone()),
-        OriginatorKind::Pool(pool) => {
-            let mut numbers = dedicated;
-            numbers.extend(settings.pool(pool).into_iter().flat_map(|pool| &pool.numbers));
-            OriginatorPlan::Vmns { pool: pool.clone(), numbers }
+        Originator::Shortcode(code) => OriginatorPlan::Shortcode(code.as_str().to_owned()),
+        Originator::Pool(name) => {
+            let pool = settings.pools.iter().find(|pool| pool.name == *name);
+            let numbers = pool.map_or_else(|| Numbers { ranges: Vec::new() }, |pool| pool.numbers.clone());
+            OriginatorPlan::Vmns { pool: name.clone(), dedicated, numbers }
         }
     }
 }
