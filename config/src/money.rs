@@ -76,7 +76,7 @@ impl TryFrom<i64> for Money {
     type Error = MoneyError;
 
     fn try_from(micros: i64) -> Result<Self, MoneyError> {
-        Self::from_micros(micros).ok_or(MoneyError::TooMuch)
+        Self::from_micros(micros).ok_or(MoneyError::TooLarge)
     }
 }
 
