@@ -48,8 +48,12 @@ pub trait Store: fmt::Debug + Send + Sync {
     async fn put_room(&self, room: RoomFacts) -> Result<()>;
 
     /// One membership changed. Members that are not invited or joined any more are forgotten.
-    async fn put_member(&self, homeserver: &ServerName, room: &RoomId, member: Member)
-    -> Result<()>;
+    async fn put_member(
+        &self,
+        homeserver: &ServerName,
+        room: &RoomId,
+        member: Member,
+    ) -> Result<()>;
 
     /// The room is encrypted from now on; there is no way back.
     async fn set_encrypted(&self, homeserver: &ServerName, room: &RoomId) -> Result<()>;
