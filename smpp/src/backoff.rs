@@ -18,7 +18,10 @@ pub struct Backoff {
 
 impl Default for Backoff {
     fn default() -> Self {
-        Self { first: Duration::from_secs(5), cap: Duration::from_secs(120) }
+        Self {
+            first: Duration::from_secs(5),
+            cap: Duration::from_secs(120),
+        }
     }
 }
 
@@ -42,7 +45,10 @@ pub(crate) struct Attempts {
 
 impl Attempts {
     pub(crate) const fn new(bounds: Backoff) -> Self {
-        Self { bounds, failures: 0 }
+        Self {
+            bounds,
+            failures: 0,
+        }
     }
 
     /// The pause after an attempt. `dice` is uniform over all of `u32`.
@@ -61,7 +67,10 @@ impl Attempts {
 
     fn doubled(&self) -> Duration {
         let factor = 2u32.saturating_pow(self.failures.min(31));
-        self.bounds.first.saturating_mul(factor).min(self.bounds.cap)
+        self.bounds
+            .first
+            .saturating_mul(factor)
+            .min(self.bounds.cap)
     }
 }
 
@@ -69,14 +78,17 @@ impl Attempts {
 mod tests {
     use super::*;
 
-    const BOUNDS: Backoff =
-        Backoff { first: Duration::from_secs(1), cap: Duration::from_secs(60) };
+    const BOUNDS: Backoff = Backoff {
+        first: Duration::from_secs(1),
+        cap: Duration::from_secs(60),
+    };
 
     #[test]
     fn the_pause_doubles_up_to_the_cap() {
         let mut attempts = Attempts::new(BOUNDS);
-        let pauses: Vec<_> =
-            (0..8).map(|_| attempts.pause(Outcome::Failed, u32::MAX).as_secs()).collect();
+        let pauses: Vec<_> = (0..8)
+            .map(|_| attempts.pause(Outcome::Failed, u32::MAX).as_secs())
+            .collect();
         assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60]);
     }
 
@@ -87,7 +99,10 @@ mod tests {
             Duration::from_millis(500),
             "the least"
         );
-        assert_eq!(Attempts::new(BOUNDS).pause(Outcome::Failed, u32::MAX), BOUNDS.first);
+        assert_eq!(
+            Attempts::new(BOUNDS).pause(Outcome::Failed, u32::MAX),
+            BOUNDS.first
+        );
     }
 
     #[test]
@@ -102,7 +117,10 @@ mod tests {
         for _ in 0..5 {
             attempts.pause(Outcome::Failed, 0);
         }
-        assert_eq!(attempts.pause(Outcome::Held(BOUNDS.cap), u32::MAX), BOUNDS.first);
+        assert_eq!(
+            attempts.pause(Outcome::Held(BOUNDS.cap), u32::MAX),
+            BOUNDS.first
+        );
     }
 
     #[test]
@@ -116,7 +134,9 @@ mod tests {
     #[test]
     fn a_thousand_failures_do_not_overflow() {
         let mut attempts = Attempts::new(BOUNDS);
-        let last = (0..1_000).map(|_| attempts.pause(Outcome::Failed, u32::MAX)).last();
+        let last = (0..1_000)
+            .map(|_| attempts.pause(Outcome::Failed, u32::MAX))
+            .last();
         assert_eq!(last, Some(BOUNDS.cap));
     }
 }

@@ -78,11 +78,16 @@ pub(crate) fn add(counter: &AtomicU64, amount: usize) {
 }
 
 fn place(command: CommandId) -> usize {
-    CommandId::KNOWN.iter().position(|known| *known == command).unwrap_or(PLACES - 1)
+    CommandId::KNOWN
+        .iter()
+        .position(|known| *known == command)
+        .unwrap_or(PLACES - 1)
 }
 
 fn read(places: &[AtomicU64; PLACES], command: CommandId) -> u64 {
-    places.get(place(command)).map_or(0, |counter| counter.load(Relaxed))
+    places
+        .get(place(command))
+        .map_or(0, |counter| counter.load(Relaxed))
 }
 
 fn count(places: &[AtomicU64; PLACES], command: CommandId) {

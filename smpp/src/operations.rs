@@ -51,7 +51,10 @@ impl BindMode {
     /// Whether this end may send messages on a session of this mode.
     #[must_use]
     pub const fn sends(self, role: Role) -> bool {
-        !matches!((self, role), (Self::Receiver, Role::Esme) | (Self::Transmitter, Role::Smsc))
+        !matches!(
+            (self, role),
+            (Self::Receiver, Role::Esme) | (Self::Transmitter, Role::Smsc)
+        )
     }
 }
 
@@ -97,7 +100,11 @@ struct Operation {
 }
 
 const fn op(command: CommandId, by_esme: u8, by_smsc: u8) -> Operation {
-    Operation { command, by_esme, by_smsc }
+    Operation {
+        command,
+        by_esme,
+        by_smsc,
+    }
 }
 
 /// SMPP 3.4 Table 2-1, with two rows as SMPP 5.0 has them: enquire_link is answered before the
@@ -115,7 +122,11 @@ const OPERATIONS: [Operation; 14] = [
     op(CommandId::QUERY_SM, TX | TRX, NEVER),
     op(CommandId::CANCEL_SM, TX | TRX, NEVER),
     op(CommandId::REPLACE_SM, TX | TRX, NEVER),
-    op(CommandId::ENQUIRE_LINK, OPEN | BOUND | UNBINDING, OPEN | BOUND | UNBINDING),
+    op(
+        CommandId::ENQUIRE_LINK,
+        OPEN | BOUND | UNBINDING,
+        OPEN | BOUND | UNBINDING,
+    ),
     op(CommandId::ALERT_NOTIFICATION, NEVER, RX | TRX),
 ];
 
@@ -148,13 +159,16 @@ pub(crate) fn judge(sender: Role, state: SessionState, command: CommandId) -> Ve
 
 /// Whether Table 2-1 lets `sender` send this request now.
 pub(crate) fn may_send(sender: Role, state: SessionState, command: CommandId) -> bool {
-    OPERATIONS.iter().find(|row| row.command == command).is_some_and(|row| {
-        let states = match sender {
-            Role::Esme => row.by_esme,
-            Role::Smsc => row.by_smsc,
-        };
-        states & state.bit() != 0
-    })
+    OPERATIONS
+        .iter()
+        .find(|row| row.command == command)
+        .is_some_and(|row| {
+            let states = match sender {
+                Role::Esme => row.by_esme,
+                Role::Smsc => row.by_smsc,
+            };
+            states & state.bit() != 0
+        })
 }
 
 /// Whether this is one of the three requests that open a session.

@@ -20,13 +20,20 @@ impl TokenBucket {
     pub(crate) fn new(per_second: NonZeroU32) -> Self {
         let interval = Duration::from_secs(1) / per_second.get();
         let burst = (per_second.get() / 10).max(1);
-        Self { interval, depth: interval * burst, full_at: None }
+        Self {
+            interval,
+            depth: interval * burst,
+            full_at: None,
+        }
     }
 
     /// How many requests may leave now.
     pub(crate) fn available(&self, now: Instant) -> usize {
         let free = self.depth.saturating_sub(self.debt(now));
-        let whole = free.as_nanos().checked_div(self.interval.as_nanos()).unwrap_or(u128::MAX);
+        let whole = free
+            .as_nanos()
+            .checked_div(self.interval.as_nanos())
+            .unwrap_or(u128::MAX);
         usize::try_from(whole).unwrap_or(usize::MAX)
     }
 
@@ -42,7 +49,8 @@ impl TokenBucket {
     }
 
     fn debt(&self, now: Instant) -> Duration {
-        self.full_at.map_or(Duration::ZERO, |full| full.saturating_duration_since(now))
+        self.full_at
+            .map_or(Duration::ZERO, |full| full.saturating_duration_since(now))
     }
 }
 
@@ -61,7 +69,10 @@ mod tests {
         assert_eq!(bucket.available(start), 1);
         bucket.take(start);
         assert_eq!(bucket.available(start), 0);
-        assert_eq!(bucket.refill_at(start), Some(start + Duration::from_millis(500)));
+        assert_eq!(
+            bucket.refill_at(start),
+            Some(start + Duration::from_millis(500))
+        );
         assert_eq!(bucket.available(start + Duration::from_millis(499)), 0);
         assert_eq!(bucket.available(start + Duration::from_millis(500)), 1);
         assert_eq!(bucket.refill_at(start + Duration::from_millis(500)), None);

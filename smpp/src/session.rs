@@ -90,7 +90,12 @@ pub enum Event {
 #[derive(Debug, Clone, Copy)]
 enum State {
     Open,
-    Binding { mode: BindMode, sequence: u32, peer: COctets<16>, version: InterfaceVersion },
+    Binding {
+        mode: BindMode,
+        sequence: u32,
+        peer: COctets<16>,
+        version: InterfaceVersion,
+    },
     Bound(BindMode),
     Unbinding(CloseReason),
     Closed(CloseReason),
@@ -189,7 +194,10 @@ impl Session {
     pub fn max_pdu(&self) -> usize {
         match self.state {
             State::Bound(_) | State::Unbinding(_) => self.settings.max_pdu,
-            _ => self.settings.max_pdu.min(SessionSettings::MAX_PDU_BEFORE_BIND),
+            _ => self
+                .settings
+                .max_pdu
+                .min(SessionSettings::MAX_PDU_BEFORE_BIND),
         }
     }
 
@@ -246,11 +254,23 @@ impl Session {
     /// SMSC only: answers the bind that [`Event::BindAsked`] told of; a refusal ends the session.
     /// `system_id` is our own.
     pub fn answer_bind(&mut self, now: Instant, status: CommandStatus, system_id: COctets<16>) {
-        let State::Binding { mode, sequence, peer, version } = self.state else { return };
+        let State::Binding {
+            mode,
+            sequence,
+            peer,
+            version,
+        } = self.state
+        else {
+            return;
+        };
         if self.role != Role::Smsc {
             return;
         }
-        self.reply(sequence, status, bind_response(mode, status, system_id, version));
+        self.reply(
+            sequence,
+            status,
+            bind_response(mode, status, system_id, version),
+        );
         if status == CommandStatus::ESME_ROK {
             self.enter_bound(now, mode, peer, Some(version));
         } else {
@@ -339,14 +359,30 @@ impl Session {
         let sequence = self.sequence.take();
         if let Some(expects) = body.command_id().response() {
             let deadline = now + self.settings.response_timeout;
-            self.window.insert(sequence, deadline, Pending { waiter, expects, offset: None });
+            self.window.insert(
+                sequence,
+                deadline,
+                Pending {
+                    waiter,
+                    expects,
+                    offset: None,
+                },
+            );
         }
-        self.outbox.push_back(Pdu { status: CommandStatus::ESME_ROK, sequence, body });
+        self.outbox.push_back(Pdu {
+            status: CommandStatus::ESME_ROK,
+            sequence,
+            body,
+        });
         sequence
     }
 
     fn reply(&mut self, sequence: u32, status: CommandStatus, body: Body) {
-        self.outbox.push_back(Pdu { status, sequence, body });
+        self.outbox.push_back(Pdu {
+            status,
+            sequence,
+            body,
+        });
     }
 
     fn enter_bound(
@@ -359,7 +395,10 @@ impl Session {
         self.state = State::Bound(mode);
         self.clock.bound(now);
         bump(&self.counters.binds);
-        self.events.push_back(Event::Bound { peer, interface_version });
+        self.events.push_back(Event::Bound {
+            peer,
+            interface_version,
+        });
     }
 
     fn close_with(&mut self, reason: CloseReason) {
@@ -398,7 +437,10 @@ impl Session {
             return false;
         }
         let encoded = self.encoded;
-        self.window.get_mut(pdu.sequence).map(|pending| pending.offset = Some(encoded)).is_some()
+        self.window
+            .get_mut(pdu.sequence)
+            .map(|pending| pending.offset = Some(encoded))
+            .is_some()
     }
 
     /// The next thing to tell the owner.
@@ -437,7 +479,11 @@ impl Session {
                 UnansweredCause::Timeout => pending.offset.is_some(),
                 _ => pending.offset.is_some_and(|offset| offset < self.sent),
             };
-            self.events.push_back(Event::Unanswered { ticket, written, cause });
+            self.events.push_back(Event::Unanswered {
+                ticket,
+                written,
+                cause,
+            });
         }
     }
 }
@@ -471,7 +517,10 @@ fn bind_response(
     system_id: COctets<16>,
     version: InterfaceVersion,
 ) -> Body {
-    let mut response = BindResp { system_id, tlvs: Tlvs::default() };
+    let mut response = BindResp {
+        system_id,
+        tlvs: Tlvs::default(),
+    };
     if status == CommandStatus::ESME_ROK && version >= InterfaceVersion::V3_4 {
         let ours = [InterfaceVersion::V3_4.0];
         // One octet always fits.

@@ -99,13 +99,20 @@ impl Window {
     /// Takes every request, oldest first.
     pub(crate) fn drain(&mut self) -> Vec<Pending> {
         let order = std::mem::take(&mut self.deadlines);
-        order.into_iter().filter_map(|(_, sequence)| self.remove(sequence)).collect()
+        order
+            .into_iter()
+            .filter_map(|(_, sequence)| self.remove(sequence))
+            .collect()
     }
 
     fn remove(&mut self, sequence: u32) -> Option<Pending> {
         let pending = self.pending.remove(&sequence)?;
         self.in_flight -= usize::from(matches!(pending.waiter, Waiter::Caller(_)));
-        while self.deadlines.front().is_some_and(|(_, front)| !self.pending.contains_key(front)) {
+        while self
+            .deadlines
+            .front()
+            .is_some_and(|(_, front)| !self.pending.contains_key(front))
+        {
             self.deadlines.pop_front();
         }
         Some(pending)
@@ -116,7 +123,8 @@ impl Window {
     fn sweep(&mut self) {
         if self.deadlines.len() >= 64 + 2 * self.pending.len() {
             let pending = &self.pending;
-            self.deadlines.retain(|(_, sequence)| pending.contains_key(sequence));
+            self.deadlines
+                .retain(|(_, sequence)| pending.contains_key(sequence));
         }
     }
 }
@@ -168,7 +176,9 @@ mod tests {
             window.insert(sequence, start, submit(u64::from(sequence)));
         }
         for sequence in [2, 3, 1] {
-            let pending = window.answered(sequence, CommandId::SUBMIT_SM_RESP).unwrap();
+            let pending = window
+                .answered(sequence, CommandId::SUBMIT_SM_RESP)
+                .unwrap();
             assert_eq!(pending.waiter, Waiter::Caller(Ticket(u64::from(sequence))));
         }
         assert!(window.is_empty());
@@ -188,14 +198,21 @@ mod tests {
         let start = Instant::now();
         let mut window = Window::default();
         for sequence in 1..=4_u32 {
-            window.insert(sequence, start + second(sequence.into()), submit(sequence.into()));
+            window.insert(
+                sequence,
+                start + second(sequence.into()),
+                submit(sequence.into()),
+            );
         }
         window.answered(2, CommandId::SUBMIT_SM_RESP).unwrap();
         assert!(window.expired(start).is_none());
         let expired: Vec<_> = std::iter::from_fn(|| window.expired(start + second(3)))
             .map(|pending| pending.waiter)
             .collect();
-        assert_eq!(expired, [Waiter::Caller(Ticket(1)), Waiter::Caller(Ticket(3))]);
+        assert_eq!(
+            expired,
+            [Waiter::Caller(Ticket(1)), Waiter::Caller(Ticket(3))]
+        );
         assert_eq!(window.next_deadline(), Some(start + second(4)));
     }
 
@@ -219,7 +236,9 @@ mod tests {
         window.insert(1, start, submit(1));
         for sequence in 2..100_000 {
             window.insert(sequence, start, submit(sequence.into()));
-            window.answered(sequence, CommandId::SUBMIT_SM_RESP).unwrap();
+            window
+                .answered(sequence, CommandId::SUBMIT_SM_RESP)
+                .unwrap();
         }
         assert!(window.deadlines.len() < 80, "{}", window.deadlines.len());
     }

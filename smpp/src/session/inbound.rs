@@ -42,19 +42,34 @@ impl Session {
         if header.command_id.is_response() {
             bump(&self.counters.stray_responses);
         } else if !matches!(self.state, State::Unbinding(_)) {
-            self.reply(header.sequence, CommandStatus::ESME_RINVCMDID, Body::GenericNack);
+            self.reply(
+                header.sequence,
+                CommandStatus::ESME_RINVCMDID,
+                Body::GenericNack,
+            );
         }
     }
 
     /// A request that cannot be read is refused. A response that cannot be read still answers its
     /// request: the peer did decide, and its status says how.
     fn take_malformed(&mut self, now: Instant, header: &Header, status: CommandStatus) {
-        let Header { command_id, sequence, .. } = *header;
+        let Header {
+            command_id,
+            sequence,
+            ..
+        } = *header;
         if !command_id.is_response() {
             self.counters.count_in(command_id);
             self.refuse(sequence, command_id, status);
         } else if let Some(body) = Body::empty(command_id) {
-            self.take_response(now, Pdu { status: header.status, sequence, body });
+            self.take_response(
+                now,
+                Pdu {
+                    status: header.status,
+                    sequence,
+                    body,
+                },
+            );
         }
     }
 
@@ -99,8 +114,16 @@ impl Session {
             return self.refuse(sequence, mode.request(), CommandStatus::ESME_RALYBND);
         }
         let (peer, version) = (bind.system_id, bind.interface_version);
-        self.state = State::Binding { mode, sequence, peer, version };
-        self.events.push_back(Event::BindAsked { mode, bind: Box::new(bind) });
+        self.state = State::Binding {
+            mode,
+            sequence,
+            peer,
+            version,
+        };
+        self.events.push_back(Event::BindAsked {
+            mode,
+            bind: Box::new(bind),
+        });
     }
 
     /// Unbind may come at any time; ours and the peer's may cross.
@@ -136,8 +159,16 @@ impl Session {
             Waiter::Bind => self.take_bind_response(now, status, &body),
             Waiter::Caller(ticket) => {
                 self.clock.last_transaction = now;
-                let status = if body == Body::GenericNack { nack_status(status) } else { status };
-                self.events.push_back(Event::Answered { ticket, status, body });
+                let status = if body == Body::GenericNack {
+                    nack_status(status)
+                } else {
+                    status
+                };
+                self.events.push_back(Event::Answered {
+                    ticket,
+                    status,
+                    body,
+                });
             }
             Waiter::Enquire => {}
             Waiter::Unbind => self.end_unbinding(),
@@ -145,7 +176,9 @@ impl Session {
     }
 
     fn take_bind_response(&mut self, now: Instant, status: CommandStatus, body: &Body) {
-        let State::Binding { mode, .. } = self.state else { return };
+        let State::Binding { mode, .. } = self.state else {
+            return;
+        };
         match body {
             Body::GenericNack => self.close_with(CloseReason::BindNacked(nack_status(status))),
             _ if status != CommandStatus::ESME_ROK => {
@@ -164,7 +197,11 @@ impl Session {
 
 /// A generic_nack never means yes, whatever status it carries.
 fn nack_status(status: CommandStatus) -> CommandStatus {
-    if status == CommandStatus::ESME_ROK { CommandStatus::ESME_RUNKNOWNERR } else { status }
+    if status == CommandStatus::ESME_ROK {
+        CommandStatus::ESME_RUNKNOWNERR
+    } else {
+        status
+    }
 }
 
 fn version_of(response: &BindResp) -> Option<InterfaceVersion> {

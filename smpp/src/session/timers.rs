@@ -72,7 +72,9 @@ impl Session {
             clock.init_by,
             self.enquire_at(),
             self.inactive_at(),
-            clock.drain_until.filter(|_| matches!(self.state, State::Bound(_))),
+            clock
+                .drain_until
+                .filter(|_| matches!(self.state, State::Bound(_))),
             clock.blocked_until,
         ];
         timers.into_iter().flatten().min()
@@ -100,6 +102,11 @@ impl Session {
         }
     }
 
+    /// We do not read at present (the owner is slow), so the peer's silence says nothing.
+    pub fn handle_not_reading(&mut self, now: Instant) {
+        self.clock.heard(now);
+    }
+
     fn enquire_at(&self) -> Option<Instant> {
         let due = matches!(self.state, State::Bound(_)) && !self.clock.enquiring;
         due.then(|| self.clock.last_heard + self.settings.enquire_link)
@@ -113,7 +120,9 @@ impl Session {
 
     fn expire_requests(&mut self, now: Instant) {
         while !matches!(self.state, State::Closed(_)) {
-            let Some(pending) = self.window.expired(now) else { break };
+            let Some(pending) = self.window.expired(now) else {
+                break;
+            };
             self.expire(pending);
         }
         self.unbind_when_drained(now);
