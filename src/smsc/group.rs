@@ -1,11 +1,9 @@
 //! All links of one account at one peer, and the dispatcher that feeds them.
 
-use std::future::{Future, poll_fn};
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::Poll;
 use std::time::Duration;
 
+use futures_util::future::select_all;
 use matrix_smpp_codec::Body;
 use matrix_smpp_config::LinkGroup;
 use matrix_smpp_session::LinkState;
@@ -65,7 +63,8 @@ impl Group {
         let sessions = Arc::new(Sessions::default());
         let mut links = Vec::new();
         for one in &settings.links {
-            let link_settings = connect::settings(&settings.name, one)?;
+            let drain = gateway.settings.gateway.drain_timeout;
+            let link_settings = connect::settings(&settings.name, one, drain)?;
             let (handle, events, connection) = matrix_smpp_session::client(link_settings);
             tracker.spawn(connection);
             let outgoing = Outgoing::new(one.name.clone(), handle);
@@ -186,14 +185,7 @@ impl Dispatcher {
     }
 }
 
-/// Until one of the links has room for a request.
+/// Until one of the links has room for a request. A group has at least one link.
 async fn any_ready(links: &[Outgoing]) {
-    type Waiting<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
-    let mut waiting: Vec<Waiting<'_>> =
-        links.iter().map(|one| Box::pin(one.handle.ready()) as Waiting<'_>).collect();
-    poll_fn(|cx| {
-        let ready = waiting.iter_mut().any(|one| one.as_mut().poll(cx).is_ready());
-        if ready { Poll::Ready(()) } else { Poll::Pending }
-    })
-    .await;
+    select_all(links.iter().map(|one| Box::pin(one.handle.ready()))).await;
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use matrix_smpp_codec::{Body, CommandStatus};
+use matrix_smpp_codec::{Body, CommandId, CommandStatus};
 use matrix_smpp_config::LinkGroup;
 use matrix_smpp_session::{Link, LinkEvent, LinkEvents, LinkState, SubmitError, Ticket};
 use tracing::{info, warn};
@@ -72,9 +72,15 @@ impl Outgoing {
     pub(super) fn export(&self, group: &str, metrics: &Metrics) {
         let up = i64::from(self.handle.state() == LinkState::Bound);
         metrics.link_up.with_label_values(&[group, &self.name]).set(up);
-        for (direction, command, count) in self.handle.counters().pdus() {
-            let labels = [group, self.name.as_str(), direction.name(), command];
-            metrics.pdus.with_label_values(&labels).set(i64::try_from(count).unwrap_or(i64::MAX));
+        let counters = self.handle.counters();
+        for command in CommandId::KNOWN {
+            for (direction, count) in
+                [("in", counters.pdus_in(*command)), ("out", counters.pdus_out(*command))]
+            {
+                let labels = [group, &self.name, direction, command.name().unwrap_or("other")];
+                let count = i64::try_from(count).unwrap_or(i64::MAX);
+                metrics.pdus.with_label_values(&labels).set(count);
+            }
         }
     }
 }
