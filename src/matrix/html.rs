@@ -125,15 +125,14 @@ fn unescape(text: &str) -> String {
         // No reference is longer, so that a text of many ampersands stays linear.
         let end = from.bytes().take(10).position(|octet| octet == b';');
         let reference = end.and_then(|end| from.split_at_checked(end));
-        match reference.and_then(|(name, after)| Some((character(name)?, after))) {
-            Some((letter, after)) => {
-                out.push(letter);
-                rest = after.strip_prefix(';').unwrap_or(after);
-            }
-            None => {
-                out.push('&');
-                rest = from;
-            }
+        if let Some((letter, after)) =
+            reference.and_then(|(name, after)| Some((character(name)?, after)))
+        {
+            out.push(letter);
+            rest = after.strip_prefix(';').unwrap_or(after);
+        } else {
+            out.push('&');
+            rest = from;
         }
     }
     out + rest

@@ -8,6 +8,8 @@
 pub mod client;
 pub mod event;
 pub mod fake;
+pub mod ghost;
 pub mod homeserver;
 mod html;
 pub mod http;
+pub mod registration;
