@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::flow::Gateway;
 use crate::ops::metrics::Metrics;
-use connect::Unusable;
+pub use connect::Unusable;
 use group::Group;
 
 /// Every link of every group. Cheap to clone.
