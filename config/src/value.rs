@@ -49,10 +49,9 @@ macro_rules! whole_numbers {
         impl FromToml for $int {
             fn from_toml(node: &Node<'_>) -> Option<Self> {
                 let number = integer(node)?;
-                let (low, high) = (Self::MIN, Self::MAX);
-                Self::try_from(number).ok().or_else(|| {
-                    node.wrong(format!("is {number}; write a number from {low} to {high}"))
-                })
+                let size = if number < 0 { "larger" } else { "smaller" };
+                let wrong = || node.wrong(format!("is {number}; write a {size} number"));
+                Self::try_from(number).ok().or_else(wrong)
             }
         }
     )*};
