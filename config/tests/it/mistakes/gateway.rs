@@ -162,3 +162,12 @@ retry_first = "10m""#,
         "line 2: limits.retry_cap: is shorter than retry_first; write a longer time",
     )]);
 }
+
+#[test]
+fn a_time_may_be_too_short_too() {
+    each_is_said(&[(
+        r#"data_dir = "/data""#,
+        "[limits]\nmo_part_ttl = \"59s\"",
+        "line 3: limits.mo_part_ttl: is 59s; write a time from 1m to 30d",
+    )]);
+}
