@@ -66,13 +66,13 @@ pub struct Header {
     pub command_id: CommandId,
     /// In a response, what became of the request; 0 in a request.
     pub status: CommandStatus,
-    /// Pairs response with request: 1 to 0x7fff_ffff, though any number may come.
+    /// Pairs response with request: 1 to `0x7fff_ffff`, though any number may come.
     pub sequence: u32,
 }
 
 impl Header {
     /// The PDU that refuses the one with this header: its response with that status, or a
-    /// generic_nack where the standard knows no response; `None` where this is a response itself,
+    /// `generic_nack` where the standard knows no response; `None` where this is a response itself,
     /// which nothing answers. §3.3.
     #[must_use]
     pub fn refusal(&self, status: CommandStatus) -> Option<Pdu> {
@@ -130,7 +130,7 @@ impl Pdu {
         }
     }
 
-    /// Appends the PDU to `out`. The body of a bind or submit_sm response with an error is left
+    /// Appends the PDU to `out`. The body of a bind or `submit_sm` response with an error is left
     /// out when it says nothing, as §4.1.2 and §4.4.2 want.
     pub fn encode(&self, out: &mut BytesMut) {
         let start = out.len();
@@ -189,6 +189,10 @@ pub enum Inbound {
 /// parameters, and a missing NUL at the very end. The frame's own length counts, whatever its
 /// `command_length` says.
 #[must_use]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the values inside take the frame over"
+)]
 pub fn decode(frame: Bytes) -> Inbound {
     let Ok((input, header)) = take_header(&frame) else {
         let error = DecodeError {

@@ -8,10 +8,11 @@
 //!
 //! - [`frame`]: cutting, header, [`Pdu`], [`Inbound`];
 //! - [`pdu`]: one declaration per PDU, and [`Body`];
-//! - [`field`]: the kinds of field that a body is made of;
+//! - [`field`], [`octets`], [`dests`]: what a body is made of;
 //! - [`tlv`]: optional parameters;
 //! - [`values`]: the numbers of the standard, open for those it does not know;
-//! - [`e164`]: telephone numbers.
+//! - [`e164`]: telephone numbers;
+//! - [`udh`] and [`text`]: what the octets of a message say; [`segment`]: the way back.
 #![deny(
     clippy::indexing_slicing,
     clippy::unwrap_used,
@@ -34,25 +35,32 @@
     )
 )]
 
+pub mod dests;
 pub mod e164;
 pub mod field;
 pub mod frame;
+pub mod octets;
 pub mod pdu;
+pub mod segment;
+pub mod text;
 pub mod tlv;
+pub mod udh;
 pub mod values;
 
+pub use dests::{DestAddress, DestAddresses, UnsuccessSme, UnsuccessSmes};
 pub use e164::{E164, E164Error};
-pub use field::{
-    Address, COctets, DecodeError, DestAddress, DestAddresses, FieldError, MessageId, OctetsError,
-    Password, ShortMessage, UnsuccessSme, UnsuccessSmes,
-};
+pub use field::{DecodeError, FieldError, OctetsError};
 pub use frame::{FrameError, HEADER_LEN, Header, Inbound, Pdu, cut, decode};
+pub use octets::{Address, COctets, MessageId, Password, ShortMessage};
 pub use pdu::{
     AlertNotification, Bind, BindResp, Body, CancelSm, DataSm, DataSmResp, DeliverSm,
     DeliverSmResp, Outbind, QuerySm, QuerySmResp, ReplaceSm, SubmitMulti, SubmitMultiResp,
     SubmitSm, SubmitSmResp,
 };
+pub use segment::{Count, Part, ReferenceWidth, Segments, TooManySegments};
+pub use text::{Alphabet, Charset};
 pub use tlv::{NetworkErrorCode, Tlv, Tlvs};
+pub use udh::{Concat, InboundText, Reference};
 pub use values::{
     CommandId, CommandStatus, DataCoding, EsmClass, InterfaceVersion, MessageState, Npi,
     RegisteredDelivery, TlvTag, Ton,

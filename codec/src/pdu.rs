@@ -2,10 +2,9 @@
 
 use bytes::{Bytes, BytesMut};
 
-use crate::field::{
-    Address, COctets, DecodeError, DestAddresses, Field, FieldError, MessageId, Password,
-    ShortMessage, UnsuccessSmes,
-};
+use crate::dests::{DestAddresses, UnsuccessSmes};
+use crate::field::{DecodeError, Field, FieldError};
+use crate::octets::{Address, COctets, MessageId, Password, ShortMessage};
 use crate::tlv::Tlvs;
 use crate::values::{
     CommandId, DataCoding, EsmClass, InterfaceVersion, MessageState, Npi, RegisteredDelivery, Ton,
@@ -32,7 +31,7 @@ macro_rules! pdu {
         impl Layout for $name {
             fn read(frame: &Bytes, input: &[u8]) -> Result<Self, DecodeError> {
                 $(let (input, $field) = <$ty>::take(frame, input)
-                    .map_err(|cause| unreadable(stringify!($name), stringify!($field), cause))?;)+
+                    .map_err(|cause| unreadable(stringify!($name), stringify!($field), &cause))?;)+
                 let _left_over = input;
                 Ok(Self { $($field,)+ })
             }
@@ -44,9 +43,9 @@ macro_rules! pdu {
     };
 }
 
-fn unreadable(pdu: &'static str, field: &'static str, cause: nom::Err<FieldError>) -> DecodeError {
+fn unreadable(pdu: &'static str, field: &'static str, cause: &nom::Err<FieldError>) -> DecodeError {
     let cause = match cause {
-        nom::Err::Error(cause) | nom::Err::Failure(cause) => cause,
+        nom::Err::Error(cause) | nom::Err::Failure(cause) => *cause,
         nom::Err::Incomplete(_) => FieldError::Truncated,
     };
     DecodeError { pdu, field, cause }
@@ -135,7 +134,7 @@ pdu! {
 }
 
 pdu! {
-    /// Answers submit_sm. Absent when the status is an error. §4.4.2.
+    /// Answers `submit_sm`. Absent when the status is an error. §4.4.2.
     SubmitSmResp {
         /// The SMSC's handle of the message.
         message_id: MessageId,
@@ -183,7 +182,7 @@ pdu! {
 }
 
 pdu! {
-    /// Answers submit_multi. §4.5.2.
+    /// Answers `submit_multi`. §4.5.2.
     SubmitMultiResp {
         /// The SMSC's handle of the message.
         message_id: MessageId,
@@ -237,7 +236,7 @@ pdu! {
 }
 
 pdu! {
-    /// Answers deliver_sm. §4.6.2.
+    /// Answers `deliver_sm`. §4.6.2.
     DeliverSmResp {
         /// Unused, empty.
         message_id: MessageId,
@@ -275,7 +274,7 @@ pdu! {
 }
 
 pdu! {
-    /// Answers data_sm. §4.7.2.
+    /// Answers `data_sm`. §4.7.2.
     DataSmResp {
         /// The SMSC's handle of the message.
         message_id: MessageId,
@@ -299,7 +298,7 @@ pdu! {
 }
 
 pdu! {
-    /// Answers query_sm. §4.8.2.
+    /// Answers `query_sm`. §4.8.2.
     QuerySmResp {
         /// Which message.
         message_id: MessageId,
@@ -437,58 +436,58 @@ macro_rules! bodies {
 }
 
 bodies! {
-    /// bind_receiver, §4.1.3.
+    /// `bind_receiver`, §4.1.3.
     BindReceiver(Bind) = BIND_RECEIVER,
-    /// bind_receiver_resp, §4.1.4.
+    /// `bind_receiver_resp`, §4.1.4.
     BindReceiverResp(BindResp) = BIND_RECEIVER_RESP,
-    /// bind_transmitter, §4.1.1.
+    /// `bind_transmitter`, §4.1.1.
     BindTransmitter(Bind) = BIND_TRANSMITTER,
-    /// bind_transmitter_resp, §4.1.2.
+    /// `bind_transmitter_resp`, §4.1.2.
     BindTransmitterResp(BindResp) = BIND_TRANSMITTER_RESP,
-    /// bind_transceiver, §4.1.5.
+    /// `bind_transceiver`, §4.1.5.
     BindTransceiver(Bind) = BIND_TRANSCEIVER,
-    /// bind_transceiver_resp, §4.1.6.
+    /// `bind_transceiver_resp`, §4.1.6.
     BindTransceiverResp(BindResp) = BIND_TRANSCEIVER_RESP,
     /// outbind, §4.1.7.
     Outbind(Outbind) = OUTBIND,
     /// unbind, §4.2.1.
     Unbind = UNBIND,
-    /// unbind_resp, §4.2.2.
+    /// `unbind_resp`, §4.2.2.
     UnbindResp = UNBIND_RESP,
-    /// generic_nack, §4.3.1.
+    /// `generic_nack`, §4.3.1.
     GenericNack = GENERIC_NACK,
-    /// submit_sm, §4.4.1.
+    /// `submit_sm`, §4.4.1.
     SubmitSm(SubmitSm) = SUBMIT_SM,
-    /// submit_sm_resp, §4.4.2.
+    /// `submit_sm_resp`, §4.4.2.
     SubmitSmResp(SubmitSmResp) = SUBMIT_SM_RESP,
-    /// submit_multi, §4.5.1.
+    /// `submit_multi`, §4.5.1.
     SubmitMulti(SubmitMulti) = SUBMIT_MULTI,
-    /// submit_multi_resp, §4.5.2.
+    /// `submit_multi_resp`, §4.5.2.
     SubmitMultiResp(SubmitMultiResp) = SUBMIT_MULTI_RESP,
-    /// deliver_sm, §4.6.1.
+    /// `deliver_sm`, §4.6.1.
     DeliverSm(DeliverSm) = DELIVER_SM,
-    /// deliver_sm_resp, §4.6.2.
+    /// `deliver_sm_resp`, §4.6.2.
     DeliverSmResp(DeliverSmResp) = DELIVER_SM_RESP,
-    /// data_sm, §4.7.1.
+    /// `data_sm`, §4.7.1.
     DataSm(DataSm) = DATA_SM,
-    /// data_sm_resp, §4.7.2.
+    /// `data_sm_resp`, §4.7.2.
     DataSmResp(DataSmResp) = DATA_SM_RESP,
-    /// query_sm, §4.8.1.
+    /// `query_sm`, §4.8.1.
     QuerySm(QuerySm) = QUERY_SM,
-    /// query_sm_resp, §4.8.2.
+    /// `query_sm_resp`, §4.8.2.
     QuerySmResp(QuerySmResp) = QUERY_SM_RESP,
-    /// cancel_sm, §4.9.1.
+    /// `cancel_sm`, §4.9.1.
     CancelSm(CancelSm) = CANCEL_SM,
-    /// cancel_sm_resp, §4.9.2.
+    /// `cancel_sm_resp`, §4.9.2.
     CancelSmResp = CANCEL_SM_RESP,
-    /// replace_sm, §4.10.1.
+    /// `replace_sm`, §4.10.1.
     ReplaceSm(ReplaceSm) = REPLACE_SM,
-    /// replace_sm_resp, §4.10.2.
+    /// `replace_sm_resp`, §4.10.2.
     ReplaceSmResp = REPLACE_SM_RESP,
-    /// enquire_link, §4.11.1.
+    /// `enquire_link`, §4.11.1.
     EnquireLink = ENQUIRE_LINK,
-    /// enquire_link_resp, §4.11.2.
+    /// `enquire_link_resp`, §4.11.2.
     EnquireLinkResp = ENQUIRE_LINK_RESP,
-    /// alert_notification, §4.12.1.
+    /// `alert_notification`, §4.12.1.
     AlertNotification(AlertNotification) = ALERT_NOTIFICATION,
 }

@@ -4,7 +4,8 @@ use std::fmt;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::field::{Field, MessageId, OctetsError, Taken, take_tlv};
+use crate::field::{Field, OctetsError, Taken, take_tlv};
+use crate::octets::MessageId;
 use crate::values::{InterfaceVersion, MessageState, TlvTag};
 
 /// One optional parameter, borrowed from its [`Tlvs`]. `Debug` shows the length of the value only.
@@ -426,7 +427,7 @@ impl Tlvs {
         self.set_short(TlvTag::NETWORK_ERROR_CODE, &[error.network_type, high, low]);
     }
 
-    /// Words of the SMSC about a failed data_sm (§5.3.2.11), up to their NUL.
+    /// Words of the SMSC about a failed `data_sm` (§5.3.2.11), up to their NUL.
     #[must_use]
     pub fn additional_status_info_text(&self) -> Option<String> {
         let value = self.get(TlvTag::ADDITIONAL_STATUS_INFO_TEXT)?;

@@ -74,32 +74,32 @@ wire_enum! {
         ALERT_NOTIFICATION("alert_notification") = 0x0000_0102 "Says that a handset is reachable.",
         DATA_SM("data_sm") = 0x0000_0103 "Hands over a message, its text in a TLV.",
         GENERIC_NACK("generic_nack") = 0x8000_0000 "Refuses a PDU that could not be understood.",
-        BIND_RECEIVER_RESP("bind_receiver_resp") = 0x8000_0001 "Answers bind_receiver.",
-        BIND_TRANSMITTER_RESP("bind_transmitter_resp") = 0x8000_0002 "Answers bind_transmitter.",
-        QUERY_SM_RESP("query_sm_resp") = 0x8000_0003 "Answers query_sm.",
-        SUBMIT_SM_RESP("submit_sm_resp") = 0x8000_0004 "Answers submit_sm.",
-        DELIVER_SM_RESP("deliver_sm_resp") = 0x8000_0005 "Answers deliver_sm.",
+        BIND_RECEIVER_RESP("bind_receiver_resp") = 0x8000_0001 "Answers `bind_receiver`.",
+        BIND_TRANSMITTER_RESP("bind_transmitter_resp") = 0x8000_0002 "Answers `bind_transmitter`.",
+        QUERY_SM_RESP("query_sm_resp") = 0x8000_0003 "Answers `query_sm`.",
+        SUBMIT_SM_RESP("submit_sm_resp") = 0x8000_0004 "Answers `submit_sm`.",
+        DELIVER_SM_RESP("deliver_sm_resp") = 0x8000_0005 "Answers `deliver_sm`.",
         UNBIND_RESP("unbind_resp") = 0x8000_0006 "Answers unbind.",
-        REPLACE_SM_RESP("replace_sm_resp") = 0x8000_0007 "Answers replace_sm.",
-        CANCEL_SM_RESP("cancel_sm_resp") = 0x8000_0008 "Answers cancel_sm.",
-        BIND_TRANSCEIVER_RESP("bind_transceiver_resp") = 0x8000_0009 "Answers bind_transceiver.",
-        ENQUIRE_LINK_RESP("enquire_link_resp") = 0x8000_0015 "Answers enquire_link.",
-        SUBMIT_MULTI_RESP("submit_multi_resp") = 0x8000_0021 "Answers submit_multi.",
-        DATA_SM_RESP("data_sm_resp") = 0x8000_0103 "Answers data_sm.",
+        REPLACE_SM_RESP("replace_sm_resp") = 0x8000_0007 "Answers `replace_sm`.",
+        CANCEL_SM_RESP("cancel_sm_resp") = 0x8000_0008 "Answers `cancel_sm`.",
+        BIND_TRANSCEIVER_RESP("bind_transceiver_resp") = 0x8000_0009 "Answers `bind_transceiver`.",
+        ENQUIRE_LINK_RESP("enquire_link_resp") = 0x8000_0015 "Answers `enquire_link`.",
+        SUBMIT_MULTI_RESP("submit_multi_resp") = 0x8000_0021 "Answers `submit_multi`.",
+        DATA_SM_RESP("data_sm_resp") = 0x8000_0103 "Answers `data_sm`.",
     }
 }
 
 impl CommandId {
     const RESPONSE_BIT: u32 = 0x8000_0000;
 
-    /// Whether this is a response (generic_nack included), known or not.
+    /// Whether this is a response (`generic_nack` included), known or not.
     #[must_use]
     pub const fn is_response(self) -> bool {
         self.0 & Self::RESPONSE_BIT != 0
     }
 
     /// The response that answers this request; `None` for responses and for the requests that
-    /// have no answer (outbind §4.1.7, alert_notification §4.12). Unknown requests get the
+    /// have no answer (outbind §4.1.7, `alert_notification` §4.12). Unknown requests get the
     /// id that the numbering rule gives them.
     #[must_use]
     pub fn response(self) -> Option<Self> {
@@ -127,23 +127,23 @@ wire_enum! {
         ESME_RBINDFAIL = 0x0d "The bind failed.",
         ESME_RINVPASWD = 0x0e "The password is wrong.",
         ESME_RINVSYSID = 0x0f "The system id is invalid.",
-        ESME_RCANCELFAIL = 0x11 "cancel_sm failed.",
-        ESME_RREPLACEFAIL = 0x13 "replace_sm failed.",
+        ESME_RCANCELFAIL = 0x11 "`cancel_sm` failed.",
+        ESME_RREPLACEFAIL = 0x13 "`replace_sm` failed.",
         ESME_RMSGQFUL = 0x14 "The message queue is full.",
         ESME_RINVSERTYP = 0x15 "The service type is invalid.",
         ESME_RINVNUMDESTS = 0x33 "The number of destinations is invalid.",
         ESME_RINVDLNAME = 0x34 "The distribution list name is invalid.",
-        ESME_RINVDESTFLAG = 0x40 "The destination flag is invalid (submit_multi).",
+        ESME_RINVDESTFLAG = 0x40 "The destination flag is invalid (`submit_multi`).",
         ESME_RINVSUBREP = 0x42 "Submit with replace is invalid or not supported here.",
-        ESME_RINVESMCLASS = 0x43 "The esm_class is invalid.",
+        ESME_RINVESMCLASS = 0x43 "The `esm_class` is invalid.",
         ESME_RCNTSUBDL = 0x44 "Cannot submit to a distribution list.",
-        ESME_RSUBMITFAIL = 0x45 "submit_sm or submit_multi failed.",
+        ESME_RSUBMITFAIL = 0x45 "`submit_sm` or `submit_multi` failed.",
         ESME_RINVSRCTON = 0x48 "The source type of number is invalid.",
         ESME_RINVSRCNPI = 0x49 "The source numbering plan is invalid.",
         ESME_RINVDSTTON = 0x50 "The destination type of number is invalid.",
         ESME_RINVDSTNPI = 0x51 "The destination numbering plan is invalid.",
         ESME_RINVSYSTYP = 0x53 "The system type is invalid.",
-        ESME_RINVREPFLAG = 0x54 "The replace_if_present flag is invalid.",
+        ESME_RINVREPFLAG = 0x54 "The `replace_if_present` flag is invalid.",
         ESME_RINVNUMMSGS = 0x55 "The number of messages is invalid.",
         ESME_RTHROTTLED = 0x58 "The ESME sends faster than it may.",
         ESME_RINVSCHED = 0x61 "The scheduled delivery time is invalid.",
@@ -152,13 +152,13 @@ wire_enum! {
         ESME_RX_T_APPN = 0x64 "The receiving ESME has a temporary error.",
         ESME_RX_P_APPN = 0x65 "The receiving ESME has a permanent error.",
         ESME_RX_R_APPN = 0x66 "The receiving ESME rejects the message.",
-        ESME_RQUERYFAIL = 0x67 "query_sm failed.",
+        ESME_RQUERYFAIL = 0x67 "`query_sm` failed.",
         ESME_RINVOPTPARSTREAM = 0xc0 "The optional part of the PDU is broken.",
         ESME_ROPTPARNOTALLWD = 0xc1 "An optional parameter is not allowed here.",
         ESME_RINVPARLEN = 0xc2 "A parameter has an invalid length.",
         ESME_RMISSINGOPTPARAM = 0xc3 "An optional parameter that is needed is missing.",
         ESME_RINVOPTPARAMVAL = 0xc4 "An optional parameter has an invalid value.",
-        ESME_RDELIVERYFAILURE = 0xfe "Delivery failed (data_sm_resp).",
+        ESME_RDELIVERYFAILURE = 0xfe "Delivery failed (`data_sm_resp`).",
         ESME_RUNKNOWNERR = 0xff "Unknown error.",
     }
 }
@@ -275,7 +275,7 @@ impl EsmClass {
     const MODE_BITS: u8 = 0b0000_0011;
     const TYPE_BITS: u8 = 0b0011_1100;
 
-    /// The message mode alone; means nothing in a deliver_sm.
+    /// The message mode alone; means nothing in a `deliver_sm`.
     #[must_use]
     pub const fn mode(self) -> Self {
         Self(self.0 & Self::MODE_BITS)
