@@ -99,9 +99,9 @@ fn key(out: &mut String, outer: &str, field: &Field, set: Set) {
             line(out, &[&name, "_credential = \"", credential, "\""]);
         }
         Kind::Nested(inner) | Kind::OptionalNested(inner) => {
-            inner
-                .iter()
-                .for_each(|field| key(out, &format!("{name}."), field, set));
+            for field in inner {
+                key(out, &format!("{name}."), field, set);
+            }
         }
         Kind::Tables => {}
     }

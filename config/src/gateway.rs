@@ -35,8 +35,9 @@ section! {
 }
 
 /// A prefix that ends in a digit would make `1` + `23` and `12` + `3` the same ghost.
-fn ghost_prefix(prefix: &String) -> Mend {
-    localpart(prefix)?;
+fn ghost_prefix(prefix: &impl AsRef<str>) -> Mend {
+    let prefix = prefix.as_ref();
+    localpart(&prefix)?;
     if prefix.ends_with(|last: char| last.is_ascii_digit()) {
         return Err("ends in a digit; write a prefix such as \".tel.\"".to_owned());
     }

@@ -33,7 +33,7 @@ pub(crate) fn read_all(root: &Reader<'_>, ghost_prefix: Option<&str>) -> Option<
     if root.get("homeserver").is_none() {
         root.cx.wrong(
             "homeserver",
-            "is missing; add a [[homeserver]] with its name and url",
+            "is missing; add a [[homeserver]] with its name, url and tokens",
         );
     }
     let raws: Vec<(String, RawHomeserver)> = tables

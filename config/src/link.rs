@@ -1,5 +1,6 @@
 //! `[[link_group.link]]`: one SMPP session with a peer.
 
+use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -102,7 +103,7 @@ section! {
         /// The numbers that this link serves, where the peer asks for them. At most 40 characters.
         address_range: String = default("\"\""), check octets(40);
         /// The version of SMPP that the bind tells: 0x34 is 3.4, 0x33 is 3.3.
-        interface_version: u8 = default("0x34"), check interface_version;
+        interface_version: u8 = default("0x34"), check |version: &u8| interface_version(*version);
         /// How many requests may wait for their answers at a time. 1 to 10000.
         window: usize = default("10"), check within(1..=10_000);
         /// The most segments in a second. By default there is no limit but the peer's answers.
@@ -124,7 +125,7 @@ section! {
     }
 }
 
-fn interface_version(version: &u8) -> Mend {
+fn interface_version(version: u8) -> Mend {
     if matches!(version, 0x33 | 0x34) {
         return Ok(());
     }
@@ -133,12 +134,14 @@ fn interface_version(version: &u8) -> Mend {
     ))
 }
 
-fn server_name(name: &String) -> Mend {
+fn server_name(name: &impl AsRef<str>) -> Mend {
+    let name = name.as_ref();
     host_port(&format!("{name}:1"))
         .map_err(|_| "is not a host name; write the name only".to_owned())
 }
 
-/// Reads every link of a group; there is at least one, and no two share a name.
+/// Reads every link of a group; there is at least one, and no two share a name, neither as it is
+/// written nor with the end that a pair gives it.
 pub(crate) fn read_all(group: &Reader<'_>) -> Option<Vec<Link>> {
     if group.get("link").is_none() {
         group.cx.wrong(
@@ -146,8 +149,13 @@ pub(crate) fn read_all(group: &Reader<'_>) -> Option<Vec<Link>> {
             "is missing; add a [[link_group.link]]",
         );
     }
-    let read: Vec<_> = group.tables_at("link").iter().flat_map(read_one).collect();
-    check_names(group.cx, &read);
+    let tables = group.tables_at("link");
+    let read: Vec<_> = tables.iter().flat_map(read_one).collect();
+    let written = tables.iter().filter_map(|table| {
+        let name = table.get("name")?;
+        Some((name.value.as_str()?.to_owned(), name.path))
+    });
+    check_names(group.cx, &written.collect::<Vec<_>>(), &read);
     read.into_iter().map(|(_, raw)| raw.checked()).collect()
 }
 
@@ -195,9 +203,15 @@ fn check_reconnect(table: &Reader<'_>, raw: &RawLink) {
     }
 }
 
-fn check_names(cx: &Context<'_>, links: &[(String, RawLink)]) {
-    let names = links
+/// The names are those that are written and those that come of them, each once for its table.
+fn check_names(cx: &Context<'_>, written: &[(String, String)], links: &[(String, RawLink)]) {
+    let expanded = links
         .iter()
         .filter_map(|(path, raw)| Some((raw.name.clone()?, path.clone())));
+    let names: BTreeSet<_> = expanded
+        .chain(written.iter().cloned())
+        .map(|(name, path)| (cx.line_of(&path), name, path))
+        .collect();
+    let names = names.into_iter().map(|(_, name, path)| (name, path));
     cx.unique("the name", &names.collect::<Vec<_>>());
 }

@@ -20,12 +20,13 @@ section! {
         /// The form of its lines: "text" or "json".
         format: LogFormat = default("\"text\"");
         /// What is logged: error, warn, info, debug or trace, for parts of the program too,
-        /// e.g. "info,matrix_smpp::smsc=debug".
+        /// e.g. `info,matrix_smpp::smsc=debug`.
         level: String = default("\"info\""), check level;
     }
 }
 
-fn level(text: &String) -> Mend {
+fn level(text: &impl AsRef<str>) -> Mend {
+    let text = text.as_ref();
     if !text.is_empty() && is_printable_ascii(text) {
         return Ok(());
     }

@@ -122,7 +122,7 @@ impl<'a> Node<'a> {
     }
 
     /// The elements of an array.
-    pub(crate) fn elements(&self, wanted: &str) -> Option<Vec<Node<'a>>> {
+    pub(crate) fn elements(&self, wanted: &str) -> Option<Vec<Self>> {
         let DeValue::Array(array) = self.value else {
             return self.not(wanted);
         };
@@ -203,7 +203,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The tables of `[[key]]`, in the order of the file.
-    pub(crate) fn tables_at(&self, key: &str) -> Vec<Reader<'a>> {
+    pub(crate) fn tables_at(&self, key: &str) -> Vec<Self> {
         let wanted = format!("[[{}]] with two pairs of brackets", self.header_of(key));
         let nodes = self
             .get(key)

@@ -81,7 +81,7 @@ section! {
         /// shortcode, { shortcode = "12345" }, which they cannot.
         originator: Originator = required("{ pool = \"uk\" }");
         /// The price of one segment in quotes, in units of the currency, with at most 6 decimals.
-        price: Money = required("\"0.045\""), check not_negative;
+        price: Money = required("\"0.045\""), check |price: &Money| not_negative(*price);
         /// Whether delivery receipts are asked for.
         receipts: bool = default("true");
         /// What becomes of a segment whose answer never came: "hold" waits for a receipt, "resend"
@@ -107,15 +107,15 @@ section! {
     }
 }
 
-fn some_prefixes(prefixes: &Vec<Prefix>) -> Mend {
-    if prefixes.is_empty() {
+fn some_prefixes(prefixes: &impl AsRef<[Prefix]>) -> Mend {
+    if prefixes.as_ref().is_empty() {
         return Err("is empty; write e.g. [\"44\"], or [\"\"] for every number".to_owned());
     }
     Ok(())
 }
 
-fn not_negative(price: &Money) -> Mend {
-    if *price < Money::ZERO {
+fn not_negative(price: Money) -> Mend {
+    if price < Money::ZERO {
         return Err(format!("is {price}; write 0 or more"));
     }
     Ok(())
@@ -129,12 +129,12 @@ pub(crate) fn read_all(
 ) -> Option<Vec<Route>> {
     let tables = root.tables_at("route");
     let raws: Vec<RawRoute> = tables.iter().map(Reader::section).collect();
-    let named = || raws.iter().zip(&tables);
-    let names = named().filter_map(|(raw, table)| Some((raw.name.clone()?, table.path_of("name"))));
+    let read = || raws.iter().zip(&tables);
+    let names = read().filter_map(|(raw, table)| Some((raw.name.clone()?, table.path_of("name"))));
     root.cx.unique("the name", &names.collect::<Vec<_>>());
-    let prefixes = named().flat_map(|(raw, table)| prefixes_of(raw, table));
+    let prefixes = read().flat_map(|(raw, table)| prefixes_of(raw, table));
     root.cx.unique("the prefix", &prefixes.collect::<Vec<_>>());
-    for (raw, table) in named() {
+    for (raw, table) in read() {
         check_names(root.cx, raw, table, groups, pools);
     }
     raws.into_iter().map(Section::checked).collect()

@@ -128,7 +128,7 @@ pub fn parse(text: &str, path: &Path, env: &dyn Env) -> Result<Settings, Mistake
     if !errors.is_empty() {
         return Err(report.into_mistakes(path));
     }
-    let folder = path.parent().unwrap_or(Path::new(""));
+    let folder = path.parent().unwrap_or_else(|| Path::new(""));
     let cx = Context {
         env,
         folder,

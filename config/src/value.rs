@@ -1,6 +1,6 @@
 //! The plain values: text, numbers, times, paths and addresses, and the checks on them.
 
-use std::fmt::{Display, Write as _};
+use std::fmt::Display;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
@@ -201,7 +201,8 @@ pub(crate) fn lasts(low: &'static str, high: &'static str) -> impl Fn(&Duration)
 }
 
 /// Checks a name that stands in logs and as the label of metrics.
-pub(crate) fn label(name: &String) -> Mend {
+pub(crate) fn label(name: &impl AsRef<str>) -> Mend {
+    let name = name.as_ref();
     let fits = |octet: u8| octet.is_ascii_alphanumeric() || b"-_.".contains(&octet);
     if (1..=64).contains(&name.len()) && name.bytes().all(fits) {
         return Ok(());
@@ -213,7 +214,8 @@ pub(crate) fn label(name: &String) -> Mend {
 }
 
 /// Checks a text of people: not empty, at most 64 characters, none of control.
-pub(crate) fn title(text: &String) -> Mend {
+pub(crate) fn title(text: &impl AsRef<str>) -> Mend {
+    let text = text.as_ref();
     if (1..=64).contains(&text.chars().count()) && !text.chars().any(char::is_control) {
         return Ok(());
     }
@@ -244,20 +246,23 @@ pub(crate) fn is_printable_ascii(text: &str) -> bool {
 }
 
 /// Checks characters of a Matrix localpart. Matrix spec, "User Identifiers".
-pub(crate) fn localpart(text: &String) -> Mend {
+pub(crate) fn localpart(text: &impl AsRef<str>) -> Mend {
+    let text = text.as_ref();
     let fits = |octet: u8| {
         octet.is_ascii_lowercase() || octet.is_ascii_digit() || b"._=-/+".contains(&octet)
     };
     if (1..=64).contains(&text.len()) && text.bytes().all(fits) {
         return Ok(());
     }
-    let mut mend = format!("{} does not fit a Matrix ID", quoted(text));
-    let _infallible = write!(mend, "; write 1 to 64 of a-z, 0-9 and `._=-/+`");
-    Err(mend)
+    Err(format!(
+        "{} does not fit a Matrix ID; write 1 to 64 of a-z, 0-9, `._=-/+`",
+        quoted(text)
+    ))
 }
 
 /// Checks a base URL of HTTP: a scheme, a host, and nothing after the path.
-pub(crate) fn http_url(text: &String) -> Mend {
+pub(crate) fn http_url(text: &impl AsRef<str>) -> Mend {
+    let text = text.as_ref();
     let wanted = "write e.g. \"http://127.0.0.1:8008\"";
     let Ok(url) = url::Url::parse(text) else {
         return Err(format!("is not a URL; {wanted}"));
@@ -275,7 +280,8 @@ pub(crate) fn http_url(text: &String) -> Mend {
 }
 
 /// Checks a `host:port` to connect to: a name or IP address, IPv6 in brackets.
-pub(crate) fn host_port(text: &String) -> Mend {
+pub(crate) fn host_port(text: &impl AsRef<str>) -> Mend {
+    let text = text.as_ref();
     let wanted = "write host:port, e.g. \"127.0.0.1:2775\"";
     if text.parse::<std::net::Ipv6Addr>().is_ok() {
         return Err(format!(
@@ -364,7 +370,7 @@ mod tests {
             "[::1]:2775",
             "smsc:1",
         ] {
-            assert_eq!(host_port(&text.to_owned()), Ok(()), "{text}");
+            assert_eq!(host_port(&text), Ok(()), "{text}");
         }
         for text in [
             "smsc",
@@ -377,14 +383,14 @@ mod tests {
             "a b:1",
             "h:+1",
         ] {
-            assert!(host_port(&text.to_owned()).is_err(), "{text}");
+            assert!(host_port(&text).is_err(), "{text}");
         }
     }
 
     #[test]
     fn a_base_url_has_a_host_and_no_secrets() {
         for text in ["http://127.0.0.1:8008", "https://matrix.example.org/base"] {
-            assert_eq!(http_url(&text.to_owned()), Ok(()), "{text}");
+            assert_eq!(http_url(&text), Ok(()), "{text}");
         }
         for text in [
             "",
@@ -394,7 +400,7 @@ mod tests {
             "http://h?x",
             "http://h#x",
         ] {
-            assert!(http_url(&text.to_owned()).is_err(), "{text}");
+            assert!(http_url(&text).is_err(), "{text}");
         }
     }
 }
