@@ -12,22 +12,26 @@ use matrix_smpp_config::{Homeserver as HomeserverSettings, Settings};
 use ruma::{OwnedServerName, OwnedUserId, UserId};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
 use crate::clock::Clock;
-use crate::flow::{self, Connected, Gateway, Parts, Wakes};
+use crate::flow::{self, Connected, Gateway, Parts, Wakes, front};
 use crate::gateway::names::Names;
 use crate::matrix::client::{HomeserverAccess, HttpHomeserver};
 use crate::matrix::ghost::Ghosts;
-use crate::matrix::homeserver::{ErrorKind, Homeserver};
-use crate::matrix::{appservice, http};
+use crate::matrix::homeserver::ErrorKind;
+use crate::matrix::http::{self, HttpLimits};
 use crate::ops::metrics::Metrics;
 use crate::ops::{admin, http as ops};
 use crate::smsc::Links;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Store, StoreError};
+
+/// How many ghosts that homeservers asked for may wait to be made.
+const WISHES: usize = 1_024;
 
 /// Why the gateway could not start, or stopped by itself.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +51,9 @@ pub enum AppError {
     /// The HTTP client cannot be made.
     #[error("the HTTP client: {0}")]
     Client(#[from] reqwest::Error),
+    /// TLS cannot be set up.
+    #[error("TLS: {0}")]
+    Tls(#[from] rustls::Error),
     /// A Matrix ID cannot be made of the settings.
     #[error("a Matrix ID cannot be made of the settings: {0}")]
     Name(#[from] ruma::IdParseError),
@@ -65,8 +72,6 @@ pub enum AppError {
 /// for outstanding answers, unbinds, returns. A second one: returns at once.
 pub async fn run(settings: Settings) -> Result<(), AppError> {
     let mut signals = Signals::new().map_err(AppError::Signals)?;
-    // Another provider can only have been installed by an earlier run in this process: the same.
-    drop(rustls::crypto::ring::default_provider().install_default());
     let running = Running::start(settings).await?;
     notify(&[sd_notify::NotifyState::Ready]);
     info!("running");
@@ -143,7 +148,10 @@ impl Running {
         let links = Links::start(&gateway, &tracker, &stop)?;
         let answered = Arc::new(AtomicBool::new(false));
         let running = Self { links, tracker, stop, died, drain: settings.gateway.drain_timeout };
-        running.serve("the appservice listener", appservice, appservice::router(&gateway));
+        let (wanted, wishes) = mpsc::channel(WISHES);
+        let router = front::router(&gateway, wanted);
+        running.serve("the appservice listener", appservice, router);
+        running.spawn("the ghost maker", front::make_ghosts(gateway.clone(), wishes, running.stop.clone()));
         let ops = ops::Ops {
             metrics: gateway.metrics.clone(),
             store: Arc::clone(&gateway.store),
@@ -220,7 +228,7 @@ fn gateway(
     store: Arc<dyn Store>,
     clock: Clock,
 ) -> Result<Gateway, AppError> {
-    let client = http::client()?;
+    let client = http::http_client(trust_the_systems_roots()?, HttpLimits::default())?;
     let mut homeservers = BTreeMap::new();
     for one in &settings.homeservers {
         homeservers.insert(one.name.clone(), connect(settings, one, client.clone())?);
@@ -234,6 +242,22 @@ fn gateway(
         homeservers,
         clock,
     }))
+}
+
+/// TLS towards homeservers: whom the system trusts, and nobody else.
+fn trust_the_systems_roots() -> Result<rustls::ClientConfig, AppError> {
+    let mut roots = rustls::RootCertStore::empty();
+    let found = rustls_native_certs::load_native_certs();
+    for error in &found.errors {
+        warn!(%error, "a trusted root cannot be read");
+    }
+    roots.add_parsable_certificates(found.certs);
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(config)
 }
 
 fn connect(

@@ -5,6 +5,7 @@
 //! that has been done.
 
 mod changes;
+pub mod front;
 mod inbox;
 mod lanes;
 mod membership;
@@ -28,14 +29,18 @@ use ruma::{OwnedServerName, ServerName, UserId};
 use tokio::sync::Notify;
 
 use crate::clock::Clock;
+use crate::gateway::model::{Conversation, Originator};
 use crate::gateway::names::Names;
 use crate::gateway::notice::Currency;
-use crate::matrix::ghost::Ghosts;
+use crate::matrix::ghost::{GhostError, Ghosts};
 use crate::matrix::homeserver::{ErrorKind, Homeserver, MatrixError};
 use crate::ops::metrics::Metrics;
 use crate::store::{Store, StoreError};
 
 pub use inbox::run as run_inbox;
+
+/// How long a number rests that is in no pool: a dedicated one, or one that left the config.
+const COOLING_OFF: Duration = Duration::from_hours(30 * 24);
 
 /// Everything that the workers share. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -143,6 +148,13 @@ impl Gateway {
         Ok(configured.chain(stored).filter_map(|number| number.parse().ok()).collect())
     }
 
+    /// How long a conversation's number rests after its end.
+    pub(crate) fn cooling_off(&self, conversation: &Conversation) -> Duration {
+        let number = conversation.originator.as_ref().map(Originator::digits);
+        let pool = number.and_then(|number| self.settings.pool_of(&number));
+        pool.map_or(COOLING_OFF, |pool| pool.cooling_off)
+    }
+
     /// How amounts are shown.
     pub(crate) fn currency(&self) -> Currency {
         Currency(self.settings.gateway.currency.clone())
@@ -185,6 +197,15 @@ impl From<MatrixError> for Trouble {
         match error.kind() {
             ErrorKind::Retry { after } => Self::Later { wish: after, why: error.to_string() },
             _ => Self::Never(error.to_string()),
+        }
+    }
+}
+
+impl From<GhostError> for Trouble {
+    fn from(error: GhostError) -> Self {
+        match error {
+            GhostError::Homeserver(error) => error.into(),
+            GhostError::Store(error) => error.into(),
         }
     }
 }

@@ -2,6 +2,7 @@
 //! transaction id made of its outbox entry, so that a repeat is the same event.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -49,7 +50,7 @@ impl Worker {
             return LOOK;
         }
         let busy: Vec<_> = self.running.values().map(|(lane, _)| lane.clone()).collect();
-        let store = &self.gateway.store;
+        let store = Arc::clone(&self.gateway.store);
         match store.due_outbox(self.gateway.clock.now(), room, &busy).await {
             Ok(entries) => entries.into_iter().for_each(|entry| self.spawn(entry)),
             Err(error) => {

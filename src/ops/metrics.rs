@@ -1,10 +1,14 @@
 //! Prometheus metrics. Labels are bounded: link groups, links, commands, statuses, reasons; never
 //! a number, a user or a room.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
 use prometheus::core::Collector;
 use prometheus::{Encoder, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
 
 use crate::gateway::plan::Unplannable;
+use crate::matrix::appservice::Counts;
 use crate::store::{Refusal, Sizes};
 
 /// Every metric of the gateway. Cheap to clone.
@@ -35,6 +39,9 @@ pub struct Metrics {
     pub link_up: IntGaugeVec,
     /// What waits in the store, by kind.
     pub waiting: IntGaugeVec,
+    /// What homeservers called.
+    pub calls: Arc<Counts>,
+    called: IntGaugeVec,
 }
 
 impl Metrics {
@@ -70,6 +77,8 @@ impl Metrics {
             pdus: gauges("pdus_total", "PDUs on the wire", &pdu),
             link_up: gauges("link_up", "1 while the link is bound", &["link_group", "link"]),
             waiting: gauges("waiting", "Items that wait in the store", &["kind"]),
+            calls: Arc::default(),
+            called: gauges("homeserver_calls_total", "What homeservers brought", &["kind"]),
             registry,
         }
     }
@@ -114,9 +123,24 @@ impl Metrics {
         }
     }
 
+    fn set_calls(&self) {
+        for (kind, count) in [
+            ("transactions", &self.calls.transactions),
+            ("new_events", &self.calls.new_events),
+            ("repeated_events", &self.calls.repeated_events),
+            ("skipped_events", &self.calls.skipped_events),
+            ("failed_transactions", &self.calls.failed_transactions),
+            ("refused_calls", &self.calls.refused_calls),
+        ] {
+            let count = i64::try_from(count.load(Ordering::Relaxed)).unwrap_or(i64::MAX);
+            self.called.with_label_values(&[kind]).set(count);
+        }
+    }
+
     /// The text exposition format, version 0.0.4.
     #[must_use]
     pub fn render(&self) -> String {
+        self.set_calls();
         let mut out = Vec::new();
         match TextEncoder::new().encode(&self.registry.gather(), &mut out) {
             Ok(()) => String::from_utf8_lossy(&out).into_owned(),

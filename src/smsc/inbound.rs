@@ -4,8 +4,8 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use matrix_smpp_codec::receipt::Receipt;
 use matrix_smpp_codec::udh::InboundText;
-use matrix_smpp_codec::values::{CommandId, CommandStatus, DataCoding, Ton};
-use matrix_smpp_codec::{Body, DataSmResp, DeliverSm, DeliverSmResp, E164};
+use matrix_smpp_codec::values::{CommandStatus, DataCoding, Ton};
+use matrix_smpp_codec::{Body, DataSm, DataSmResp, DeliverSm, DeliverSmResp, E164};
 use matrix_smpp_config::{DefaultCoding, LinkGroup, MoUnleased};
 use matrix_smpp_session::Link;
 use tracing::{debug, warn};
@@ -88,6 +88,7 @@ impl Inbound {
     async fn deliver_sm(&self, sm: &DeliverSm, request: &Request, living: Vec<Uuid>) -> Fate {
         let stored = match Receipt::of(sm) {
             Some(receipt) => self.receipt(sm, receipt).await,
+            None if sm.esm_class.is_receipt() => self.unreadable_receipt(),
             None => self.sms(sm, request.session, living).await,
         };
         stored.unwrap_or_else(|error| {
@@ -113,6 +114,12 @@ impl Inbound {
         };
         self.gateway.metrics.receipts.with_label_values(&[&self.group, matched]).inc();
         self.gateway.wakes.outbox.notify_one();
+        Ok(Fate::Durable)
+    }
+
+    /// A receipt that names no message helps nobody, and is no text for a person either.
+    fn unreadable_receipt(&self) -> Result<Fate, StoreError> {
+        self.gateway.metrics.receipts.with_label_values(&[self.group.as_str(), "unreadable"]).inc();
         Ok(Fate::Durable)
     }
 

@@ -148,6 +148,7 @@ impl Pump {
             LinkEvent::Unanswered { ticket, written, .. } => {
                 answers.extend(self.unanswered(ticket, written));
             }
+            _ => {}
         }
     }
 
