@@ -3,10 +3,10 @@
 use ruma::OwnedServerName;
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::check::{http_url, localpart};
 use crate::read::{Context, Reader};
 use crate::secret::token;
 use crate::section::{Section, section};
-use crate::value::{http_url, localpart};
 
 section! {
     /// A homeserver that the gateway serves as an application service. Repeat it for each one.
@@ -33,7 +33,7 @@ pub(crate) fn read_all(root: &Reader<'_>, ghost_prefix: Option<&str>) -> Option<
     if root.get("homeserver").is_none() {
         root.cx.wrong(
             "homeserver",
-            "is missing; add a [[homeserver]] with its name and url",
+            "is missing; add a [[homeserver]] with its name, url and tokens",
         );
     }
     let raws: Vec<(String, RawHomeserver)> = tables

@@ -1,15 +1,16 @@
 //! `[[link_group.link]]`: one SMPP session with a peer.
 
+use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::SecretString;
 
+use crate::check::{host_port, label, lasts, octets, within};
 use crate::read::{Context, FromToml, Mend, Node, Reader};
 use crate::secret::password;
 use crate::section::{Section, section};
-use crate::value::{host_port, label, lasts, octets, within};
 
 /// The direction of one bind. SMPP 3.4 §2.2.1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -139,7 +140,8 @@ fn server_name(name: &impl AsRef<str>) -> Mend {
         .map_err(|_| "is not a host name; write the name only".to_owned())
 }
 
-/// Reads every link of a group; there is at least one, and no two share a name.
+/// Reads every link of a group; there is at least one, and no two share a name, neither as it is
+/// written nor with the end that a pair gives it.
 pub(crate) fn read_all(group: &Reader<'_>) -> Option<Vec<Link>> {
     if group.get("link").is_none() {
         group.cx.wrong(
@@ -147,8 +149,13 @@ pub(crate) fn read_all(group: &Reader<'_>) -> Option<Vec<Link>> {
             "is missing; add a [[link_group.link]]",
         );
     }
-    let read: Vec<_> = group.tables_at("link").iter().flat_map(read_one).collect();
-    check_names(group.cx, &read);
+    let tables = group.tables_at("link");
+    let read: Vec<_> = tables.iter().flat_map(read_one).collect();
+    let written = tables.iter().filter_map(|table| {
+        let name = table.get("name")?;
+        Some((name.value.as_str()?.to_owned(), name.path))
+    });
+    check_names(group.cx, &written.collect::<Vec<_>>(), &read);
     read.into_iter().map(|(_, raw)| raw.checked()).collect()
 }
 
@@ -196,9 +203,15 @@ fn check_reconnect(table: &Reader<'_>, raw: &RawLink) {
     }
 }
 
-fn check_names(cx: &Context<'_>, links: &[(String, RawLink)]) {
-    let names = links
+/// The names are those that are written and those that come of them, each once for its table.
+fn check_names(cx: &Context<'_>, written: &[(String, String)], links: &[(String, RawLink)]) {
+    let expanded = links
         .iter()
         .filter_map(|(path, raw)| Some((raw.name.clone()?, path.clone())));
+    let names: BTreeSet<_> = expanded
+        .chain(written.iter().cloned())
+        .map(|(name, path)| (cx.line_of(&path), name, path))
+        .collect();
+    let names = names.into_iter().map(|(_, name, path)| (name, path));
     cx.unique("the name", &names.collect::<Vec<_>>());
 }

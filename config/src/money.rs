@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 /// Micro-units in one unit of the currency.
 const MICROS: i64 = 1_000_000;
 
@@ -11,7 +13,12 @@ const MICROS: i64 = 1_000_000;
 ///
 /// The bound of 9·10^15 keeps every amount exact where a store computes with doubles. Arithmetic
 /// that leaves the bounds gives `None`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+///
+/// Serialised as its micro-units, a whole number.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(into = "i64", try_from = "i64")]
 pub struct Money(i64);
 
 impl Money {
@@ -56,6 +63,20 @@ impl Money {
         self.0
             .checked_mul(i64::from(times))
             .and_then(Self::from_micros)
+    }
+}
+
+impl From<Money> for i64 {
+    fn from(money: Money) -> Self {
+        money.micros()
+    }
+}
+
+impl TryFrom<i64> for Money {
+    type Error = MoneyError;
+
+    fn try_from(micros: i64) -> Result<Self, MoneyError> {
+        Self::from_micros(micros).ok_or(MoneyError::TooLarge)
     }
 }
 

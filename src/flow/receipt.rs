@@ -61,7 +61,7 @@ fn echoes(
 
 #[cfg(test)]
 mod tests {
-    use matrix_smpp_config::MicroUnits;
+    use matrix_smpp_config::Money;
     use uuid::Uuid;
 
     use super::*;
@@ -95,7 +95,7 @@ mod tests {
             state: MessageState::Submitted,
             receipts,
             segments: 1,
-            price: MicroUnits(1),
+            price: Money(1),
             failure,
             possible_duplicate: false,
         }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use matrix_smpp_codec::e164::E164;
-use matrix_smpp_config::MicroUnits;
+use matrix_smpp_config::Money;
 use ruma::{OwnedEventId, OwnedRoomId, OwnedServerName, OwnedUserId};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -93,7 +93,9 @@ impl Handset {
         if let Some(hex) = key.strip_prefix("=a") {
             return decode_hex(hex).map(Self::Alphanumeric);
         }
-        key.parse().ok().map(|number| Self::Number(E164Text(number)))
+        key.parse()
+            .ok()
+            .map(|number| Self::Number(E164Text(number)))
     }
 }
 
@@ -104,7 +106,10 @@ fn decode_hex(hex: &str) -> Option<String> {
     }
     let octets: Option<Vec<u8>> = (0..hex.len())
         .step_by(2)
-        .map(|at| hex.get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok()))
+        .map(|at| {
+            hex.get(at..at + 2)
+                .and_then(|pair| u8::from_str_radix(pair, 16).ok())
+        })
         .collect();
     String::from_utf8(octets?).ok()
 }
@@ -173,7 +178,8 @@ row_id! {
     InboxSeq
 }
 row_id! {
-    /// One inbound SMS, whole or partial. Given by the store when its first segment comes.
+    /// One inbound SMS. Given by the store when it is whole (or given up), so that ids grow in the
+    /// order in which SMS become pending.
     SmsId
 }
 row_id! {
@@ -194,7 +200,9 @@ impl MessageId {
     #[must_use]
     pub fn of(source: &Source, conversation: ConversationId) -> Self {
         let name = match source {
-            Source::Event { homeserver, event, .. } => {
+            Source::Event {
+                homeserver, event, ..
+            } => {
                 format!("event|{homeserver}|{event}|{conversation}")
             }
             Source::Sms { sms } => format!("sms|{sms}|{conversation}"),
@@ -292,13 +300,19 @@ impl MessageState {
     /// True where nothing will change any more, a late receipt for an uncertain one excepted.
     #[must_use]
     pub fn is_final(self) -> bool {
-        !matches!(self, Self::Queued | Self::Intent | Self::Uncertain | Self::Submitted)
+        !matches!(
+            self,
+            Self::Queued | Self::Intent | Self::Uncertain | Self::Submitted
+        )
     }
 
     /// True where the room should hear that the phone did not get the message.
     #[must_use]
     pub fn is_failure(self) -> bool {
-        matches!(self, Self::Undeliverable | Self::Expired | Self::Rejected | Self::Lost)
+        matches!(
+            self,
+            Self::Undeliverable | Self::Expired | Self::Rejected | Self::Lost
+        )
     }
 }
 
@@ -327,15 +341,15 @@ pub enum UncertainPolicy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Account {
     /// What can still be spent.
-    pub balance: MicroUnits,
+    pub balance: Money,
     /// Held for accepted segments without an answer yet.
-    pub reserved: MicroUnits,
+    pub reserved: Money,
     /// Spent.
-    pub settled: MicroUnits,
+    pub settled: Money,
     /// Everything ever paid in.
-    pub top_ups: MicroUnits,
+    pub top_ups: Money,
     /// How far below zero the balance may go; 0 or more.
-    pub limit: MicroUnits,
+    pub limit: Money,
 }
 
 #[cfg(test)]
@@ -352,7 +366,18 @@ mod tests {
 
     #[test]
     fn what_is_not_a_key_is_no_handset() {
-        for key in ["", "+447700900123", "0447700", "=s", "=s12a", "=a", "=a4", "=a4D", "=aff", "abc"] {
+        for key in [
+            "",
+            "+447700900123",
+            "0447700",
+            "=s",
+            "=s12a",
+            "=a",
+            "=a4",
+            "=a4D",
+            "=aff",
+            "abc",
+        ] {
             assert_eq!(Handset::from_key(key), None, "{key}");
         }
     }

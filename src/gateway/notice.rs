@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use matrix_smpp_config::MicroUnits;
+use matrix_smpp_config::Money;
 
 use super::model::{Account, MessageState};
 use super::plan::Unplannable;
@@ -16,7 +16,7 @@ pub struct Currency(pub String);
 impl Currency {
     /// `0.045 EUR`.
     #[must_use]
-    pub fn show(&self, amount: MicroUnits) -> String {
+    pub fn show(&self, amount: Money) -> String {
         format!("{amount} {}", self.0)
     }
 }
@@ -158,7 +158,7 @@ pub fn bad_number(typed: &str, why: NumberError) -> String {
 #[must_use]
 pub fn balance(account: &Account, currency: &Currency) -> String {
     let mut words = format!("Your credit is {}.", currency.show(account.balance));
-    if account.reserved != MicroUnits::default() {
+    if account.reserved != Money::default() {
         let reserved = currency.show(account.reserved);
         let _ = write!(words, " {reserved} more is held for texts on their way.");
     }
@@ -167,7 +167,7 @@ pub fn balance(account: &Account, currency: &Currency) -> String {
 
 /// What a text to a number costs.
 #[must_use]
-pub fn price(phone: &str, price: MicroUnits, currency: &Currency) -> String {
+pub fn price(phone: &str, price: Money, currency: &Currency) -> String {
     format!(
         "A text to {phone} costs {} for each 160 characters (70 with emoji or letters outside the \
          Latin and Greek basics; a little less in each part of a longer text).",
@@ -250,7 +250,7 @@ mod tests {
     #[test]
     fn a_refusal_for_credit_says_what_it_would_cost_and_what_is_left() {
         let euro = Currency("EUR".to_owned());
-        let why = Refusal::NoCredit { balance: MicroUnits(10_000), cost: MicroUnits(135_000) };
+        let why = Refusal::NoCredit { balance: Money(10_000), cost: Money(135_000) };
         let words = refused(&why, "+44 7700 900123", &euro);
         assert!(words.contains("0.135 EUR") && words.contains("0.01 EUR"), "{words}");
         assert!(words.contains("+44 7700 900123"), "{words}");

@@ -2,7 +2,7 @@
 
 use matrix_smpp_codec::e164::E164;
 use matrix_smpp_codec::segment::{self, ReferenceWidth};
-use matrix_smpp_config::{MicroUnits, OriginatorKind, Route, Settings, Uncertain};
+use matrix_smpp_config::{ConcatReference, Numbers, Originator, Route, Settings, Uncertain};
 use ruma::OwnedUserId;
 
 use super::model::{Conversation, MessageId, Source, Timestamp, UncertainPolicy};
@@ -51,22 +51,17 @@ pub fn route_to(settings: &Settings, number: E164) -> Result<&Route, Unplannable
     settings.route_for(&number).ok_or(Unplannable::NoRoute)
 }
 
-/// What a text costs on a route, and how many segments it takes.
-#[must_use]
-pub fn quote(route: &Route, text: &str) -> (usize, MicroUnits) {
-    let segments = segment::count(text, width(route));
-    (segments, route.price.times(segments))
-}
-
 /// Everything the store needs to accept the message.
 pub fn plan(settings: &Settings, draft: Draft<'_>) -> Result<NewMessage, Unplannable> {
     let number = draft.conversation.handset.number().ok_or(Unplannable::InboundOnly)?;
     let route = route_to(settings, number)?;
-    let count = segment::count(draft.text, width(route));
+    let count = segment::count(draft.text, width(route)).segments;
     let max = usize::from(route.max_segments);
+    let too_long = Unplannable::TooLong { segments: count, max };
     if count > max {
-        return Err(Unplannable::TooLong { segments: count, max });
+        return Err(too_long);
     }
+    let segments = segment::split(draft.text, width(route)).map_err(|_| too_long)?;
     Ok(NewMessage {
         id: MessageId::of(&draft.source, draft.conversation.id),
         source: draft.source,
@@ -77,7 +72,7 @@ pub fn plan(settings: &Settings, draft: Draft<'_>) -> Result<NewMessage, Unplann
         link_group: route.link_group.clone(),
         originators: originators(settings, route, draft.dedicated),
         price: route.price,
-        segments: segment::split(draft.text, width(route)),
+        segments,
         receipts: route.receipts,
         uncertain: policy(route),
         valid_until: draft.now.after(route.validity),
@@ -86,7 +81,10 @@ pub fn plan(settings: &Settings, draft: Draft<'_>) -> Result<NewMessage, Unplann
 }
 
 fn width(route: &Route) -> ReferenceWidth {
-    route.concat_reference.width()
+    match route.concat_reference {
+        ConcatReference::Eight => ReferenceWidth::Eight,
+        ConcatReference::Sixteen => ReferenceWidth::Sixteen,
+    }
 }
 
 fn policy(route: &Route) -> UncertainPolicy {
@@ -102,11 +100,11 @@ fn policy(route: &Route) -> UncertainPolicy {
 
 fn originators(settings: &Settings, route: &Route, dedicated: Vec<E164>) -> OriginatorPlan {
     match &route.originator {
-        OriginatorKind::Shortcode(code) => OriginatorPlan::Shortcode(code.clone()),
-        OriginatorKind::Pool(pool) => {
-            let mut numbers = dedicated;
-            numbers.extend(settings.pool(pool).into_iter().flat_map(|pool| &pool.numbers));
-            OriginatorPlan::Vmns { pool: pool.clone(), numbers }
+        Originator::Shortcode(code) => OriginatorPlan::Shortcode(code.as_str().to_owned()),
+        Originator::Pool(name) => {
+            let pool = settings.pools.iter().find(|pool| pool.name == *name);
+            let numbers = pool.map_or_else(|| Numbers { ranges: Vec::new() }, |pool| pool.numbers.clone());
+            OriginatorPlan::Vmns { pool: name.clone(), dedicated, numbers }
         }
     }
 }

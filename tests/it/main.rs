@@ -1,1 +1,4 @@
-//! Integration tests, in the order a message travels.
+//! Integration tests against real peers, in the order a message travels.
+
+mod homeserver;
+mod support;
