@@ -403,7 +403,10 @@ mod tests {
     use ruma::{owned_event_id, owned_user_id};
     use serde_json::json;
 
-    #[expect(clippy::needless_pass_by_value, reason = "so that the tests can write it in place")]
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "so that the tests can write it in place"
+    )]
     fn event(event_type: &str, content: Value) -> Value {
         json!({
             "type": event_type, "sender": "@alice:example.org", "event_id": "$e",
