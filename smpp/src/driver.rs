@@ -90,8 +90,11 @@ impl Driver {
 
     fn drive(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
         loop {
+            let tried = self.reads();
             let mut progress = self.take_in(cx);
             self.exchange_all(cx);
+            // Reading has become possible: nothing would wake us for it before it was tried.
+            progress |= !tried && self.reads();
             progress |= self.put_out(cx) && self.step.more;
             if let Some(reason) = self.ended(cx) {
                 return Poll::Ready(reason);
@@ -104,9 +107,14 @@ impl Driver {
         }
     }
 
-    /// Reads a chunk, unless there is enough to do already.
+    /// Whether to read: not while there is enough to do already.
+    const fn reads(&self) -> bool {
+        self.step.may_read && !self.undecoded
+    }
+
+    /// Reads a chunk.
     fn take_in(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.undecoded || !self.step.may_read {
+        if !self.reads() {
             return false;
         }
         let octets = self.wire.poll_fill(cx);
