@@ -24,7 +24,12 @@ impl Gateway {
     /// How failed work is tried again.
     pub(crate) fn retry(&self) -> Retry {
         let limits = &self.settings.limits;
-        Retry { first: limits.retry_first.max(Duration::from_millis(10)), cap: limits.retry_cap }
+        Retry { first: limits.retry_first, cap: limits.retry_cap }
+    }
+
+    /// The wait after failed attempt number `attempt`, 0 for the first.
+    pub(crate) fn retry_wait(&self, attempt: u32) -> Duration {
+        self.retry().wait(attempt, None)
     }
 }
 

@@ -7,7 +7,7 @@ use tracing::info;
 use super::{Connected, Gateway, Trouble, to_phone};
 use crate::gateway::model::{Conversation, E164Text, Handset, Source};
 use crate::gateway::{content, notice, number, plan};
-use crate::matrix::homeserver::{ErrorKind, NewRoom};
+use crate::matrix::homeserver::{ErrorKind, InitialState, MARKER_TYPE, NewRoom};
 use crate::store::{InboxEvent, Membership, OpenConversation};
 
 /// The room of a conversation, with its ghost in it and somebody to read: made where there is
@@ -133,10 +133,14 @@ fn new_room(home: &Connected, conversation: &Conversation, marker: serde_json::V
         name: None,
         topic: None,
         initial_state: vec![
-            (content::MARKER.to_owned(), String::new(), marker),
-            (content::BRIDGE.to_owned(), network, bridge),
+            state(MARKER_TYPE, "", marker),
+            state(content::BRIDGE, &network, bridge),
         ],
     }
+}
+
+fn state(event_type: &str, state_key: &str, content: serde_json::Value) -> InitialState {
+    InitialState { event_type: event_type.to_owned(), state_key: state_key.to_owned(), content }
 }
 
 /// Creating a room cannot be repeated safely, so a room that bears this conversation's mark, and
