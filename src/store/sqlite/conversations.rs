@@ -7,7 +7,7 @@ use rusqlite::{Connection, Row, params};
 
 use super::rows::{Sql as _, text, text_or_none};
 use super::{leases, life};
-use crate::gateway::model::{Conversation, ConversationId, Handset, Originator, Timestamp};
+use crate::gateway::model::{Conversation, ConversationId, Originator, Timestamp};
 use crate::store::{OpenConversation, Opened, Result, StoreError};
 
 const SELECT: &str = "SELECT id, homeserver, room, handset, ghost, owner, direct, originator, active
@@ -244,9 +244,4 @@ pub(super) fn place(tx: &Connection, id: ConversationId, room: &RoomId) -> Resul
     existing(tx, id)?;
     tx.run("UPDATE conversation SET room = ?2 WHERE id = ?1", params![id, room.as_str()])?;
     Ok(())
-}
-
-/// The number that the handset's key stands for is texted by this conversation only.
-pub(super) fn is_to(conversation: &Conversation, destination: &str) -> bool {
-    matches!(&conversation.handset, Handset::Number(number) if number.0.as_str() == destination)
 }

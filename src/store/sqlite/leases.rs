@@ -50,8 +50,7 @@ pub(super) fn of_pair(
 pub(super) fn lease_one(
     tx: &Connection,
     conversation: &Conversation,
-    payer: &UserId,
-    candidates: &[E164],
+    candidates: impl Iterator<Item = E164>,
     now: Timestamp,
 ) -> Result<Option<E164>> {
     let taken: HashSet<String> = tx
@@ -63,11 +62,10 @@ pub(super) fn lease_one(
         )?
         .into_iter()
         .collect();
-    for vmn in candidates.iter().filter(|vmn| !taken.contains(vmn.as_str())) {
-        let owner = dedicated_to(tx, vmn.as_str())?;
-        if owner.is_none_or(|owner| owner == payer || owner == conversation.owner) {
+    for vmn in candidates.filter(|vmn| !taken.contains(vmn.as_str())) {
+        if dedicated_to(tx, vmn.as_str())?.is_none_or(|owner| owner == conversation.owner) {
             put(tx, vmn.as_str(), conversation)?;
-            return Ok(Some(*vmn));
+            return Ok(Some(vmn));
         }
     }
     Ok(None)

@@ -2,7 +2,7 @@
 //! truth that it can be rebuilt from. Every movement is one ledger row and one change of the
 //! account, in the same transaction, at most once by the ledger's unique key.
 
-use matrix_smpp_config::MicroUnits;
+use matrix_smpp_config::Money;
 use ruma::{OwnedUserId, UserId};
 use rusqlite::{Connection, Row, params};
 
@@ -33,7 +33,7 @@ pub(super) struct Charge<'a> {
 pub(super) fn top_up(
     tx: &Connection,
     owner: &UserId,
-    paid_in: MicroUnits,
+    paid_in: Money,
     key: &str,
     now: Timestamp,
 ) -> Result<Account> {
@@ -52,16 +52,16 @@ pub(super) fn top_up(
     let before = account(tx, owner)?;
     let after = before.balance.checked_add(paid_in).ok_or_else(out_of_bounds)?;
     before.top_ups.checked_add(paid_in).ok_or_else(out_of_bounds)?;
-    if paid_in < MicroUnits::ZERO && after.micros() < -before.limit.micros() {
+    if paid_in < Money::ZERO && after.micros() < -before.limit.micros() {
         return Err(conflict("the balance does not cover this"));
     }
     write(tx, (owner.as_str(), key, 0), Movement::TopUp, paid_in.micros(), now)?;
     account(tx, owner)
 }
 
-pub(super) fn set_limit(tx: &Connection, owner: &UserId, limit: MicroUnits) -> Result<Account> {
+pub(super) fn set_limit(tx: &Connection, owner: &UserId, limit: Money) -> Result<Account> {
     let before = account(tx, owner)?;
-    if limit < MicroUnits::ZERO {
+    if limit < Money::ZERO {
         return Err(conflict("a limit is 0 or more"));
     }
     if before.balance.micros() < -limit.micros() {
@@ -103,21 +103,17 @@ fn read(row: &Row<'_>) -> Result<(OwnedUserId, Account)> {
     Ok((text(row, "owner")?, account))
 }
 
-/// Holds `cost` for a message. `false`, and nothing changed, where the credit does not cover it.
-pub(super) fn reserve(tx: &Connection, charge: Charge<'_>, cost: MicroUnits) -> Result<bool> {
-    let cost = cost.micros();
-    if cost == 0 {
-        return Ok(true);
-    }
-    let covered = tx.any(
-        "SELECT 1 FROM account WHERE owner = ?1 AND balance - ?2 >= -overdraft",
-        params![charge.payer, cost],
-    )?;
-    if covered {
-        let message = charge.message.to_string();
-        write(tx, (charge.payer, &message, 0), Movement::Reserve, cost, charge.now)?;
-    }
-    Ok(covered)
+/// True where the payer's credit covers `cost`. What costs nothing is always covered.
+pub(super) fn covers(tx: &Connection, payer: &UserId, cost: Money) -> Result<bool> {
+    let account = account(tx, payer)?;
+    let left = account.balance.micros() - cost.micros();
+    Ok(cost == Money::ZERO || left >= -account.limit.micros())
+}
+
+/// Holds `cost` for a message.
+pub(super) fn reserve(tx: &Connection, charge: Charge<'_>, cost: Money) -> Result<()> {
+    let message = charge.message.to_string();
+    write(tx, (charge.payer, &message, 0), Movement::Reserve, cost.micros(), charge.now)
 }
 
 /// Spends what is held for a segment.

@@ -1,7 +1,7 @@
 //! Between rows and values: the one place that knows how a value stands in a column.
 
 use matrix_smpp_codec::e164::E164;
-use matrix_smpp_config::MicroUnits;
+use matrix_smpp_config::Money;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, Value, ValueRef};
 use rusqlite::{CachedStatement, Connection, Params, Row};
 use serde::Serialize;
@@ -253,13 +253,13 @@ pub(super) fn e164(row: &Row<'_>, column: &str) -> Result<E164> {
 }
 
 /// An amount.
-pub(super) fn money(row: &Row<'_>, column: &str) -> Result<MicroUnits> {
+pub(super) fn money(row: &Row<'_>, column: &str) -> Result<Money> {
     amount(row.get(column)?).ok_or_else(|| StoreError::Corrupt(format!("{column}: out of bounds")))
 }
 
 /// An amount, if it is within the bounds of money.
-pub(super) fn amount(micros: i64) -> Option<MicroUnits> {
-    MicroUnits::from_micros(micros)
+pub(super) fn amount(micros: i64) -> Option<Money> {
+    Money::from_micros(micros)
 }
 
 /// A value as JSON.

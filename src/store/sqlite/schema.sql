@@ -160,7 +160,7 @@ CREATE TABLE message (
     steps              INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
-CREATE INDEX message_event ON message (homeserver, event) WHERE event IS NOT NULL;
+CREATE INDEX message_event ON message (event, homeserver) WHERE event IS NOT NULL;
 CREATE INDEX message_lane ON message (conversation, key) WHERE lane_left > 0;
 CREATE INDEX message_queued ON message (valid_until) WHERE state = 0;
 
