@@ -4,4 +4,5 @@
 //! read from the last to the first, they are the way of a Matrix message to a phone.
 
 pub mod gateway;
+pub mod matrix;
 pub mod store;

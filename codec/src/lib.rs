@@ -1,1 +1,67 @@
 //! SMPP 3.4 bytes to values and back.
+//!
+//! Bytes are first cut into whole frames by `command_length` ([`frame::cut`]), then each frame is
+//! decoded on its own ([`frame::decode`]): a bad PDU is a value, not a broken link. Nothing here
+//! knows a clock, a socket or a task.
+//!
+//! Going down the list of modules follows a PDU from the wire to a text:
+//!
+//! - [`frame`]: cutting, header, [`Pdu`], [`Inbound`];
+//! - [`pdu`]: one declaration per PDU, and [`Body`];
+//! - [`field`], [`octets`], [`dests`]: what a body is made of;
+//! - [`tlv`]: optional parameters;
+//! - [`values`]: the numbers of the standard, open for those it does not know;
+//! - [`e164`]: telephone numbers;
+//! - [`udh`] and [`text`]: what the octets of a message say; [`segment`]: the way back.
+#![deny(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions
+)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::indexing_slicing,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::arithmetic_side_effects,
+        clippy::as_conversions,
+        clippy::string_slice,
+        reason = "a test that panics has failed, as it should"
+    )
+)]
+
+pub mod dests;
+pub mod e164;
+pub mod field;
+pub mod frame;
+pub mod octets;
+pub mod pdu;
+pub mod segment;
+pub mod text;
+pub mod tlv;
+pub mod udh;
+pub mod values;
+
+pub use dests::{DestAddress, DestAddresses, UnsuccessSme, UnsuccessSmes};
+pub use e164::{E164, E164Error};
+pub use field::{DecodeError, FieldError, OctetsError};
+pub use frame::{FrameError, HEADER_LEN, Header, Inbound, Pdu, cut, decode};
+pub use octets::{Address, COctets, MessageId, Password, ShortMessage};
+pub use pdu::{
+    AlertNotification, Bind, BindResp, Body, CancelSm, DataSm, DataSmResp, DeliverSm,
+    DeliverSmResp, Outbind, QuerySm, QuerySmResp, ReplaceSm, SubmitMulti, SubmitMultiResp,
+    SubmitSm, SubmitSmResp,
+};
+pub use segment::{Count, Part, ReferenceWidth, Segments, TooManySegments};
+pub use text::{Alphabet, Charset};
+pub use tlv::{NetworkErrorCode, Tlv, Tlvs};
+pub use udh::{Concat, InboundText, Reference};
+pub use values::{
+    CommandId, CommandStatus, DataCoding, EsmClass, InterfaceVersion, MessageState, Npi,
+    RegisteredDelivery, TlvTag, Ton,
+};

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use matrix_smpp_codec::e164::E164;
-use matrix_smpp_config::MicroUnits;
+use matrix_smpp_config::Money;
 use ruma::{OwnedEventId, OwnedRoomId, OwnedServerName, OwnedUserId};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -178,7 +178,8 @@ row_id! {
     InboxSeq
 }
 row_id! {
-    /// One inbound SMS, whole or partial. Given by the store when its first segment comes.
+    /// One inbound SMS. Given by the store when it is whole (or given up), so that ids grow in the
+    /// order in which SMS become pending.
     SmsId
 }
 row_id! {
@@ -340,15 +341,15 @@ pub enum UncertainPolicy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Account {
     /// What can still be spent.
-    pub balance: MicroUnits,
+    pub balance: Money,
     /// Held for accepted segments without an answer yet.
-    pub reserved: MicroUnits,
+    pub reserved: Money,
     /// Spent.
-    pub settled: MicroUnits,
+    pub settled: Money,
     /// Everything ever paid in.
-    pub top_ups: MicroUnits,
+    pub top_ups: Money,
     /// How far below zero the balance may go; 0 or more.
-    pub limit: MicroUnits,
+    pub limit: Money,
 }
 
 #[cfg(test)]

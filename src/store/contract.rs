@@ -9,7 +9,7 @@ use matrix_smpp_codec::e164::E164;
 use matrix_smpp_codec::segment::Segments;
 use matrix_smpp_codec::udh::Concat;
 use matrix_smpp_codec::values::{DataCoding, MessageState as WireState};
-use matrix_smpp_config::MicroUnits;
+use matrix_smpp_config::{Money, Numbers};
 use ruma::{OwnedEventId, OwnedRoomId, OwnedServerName, OwnedUserId, RoomId, ServerName, UserId};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -188,13 +188,13 @@ pub trait Store: fmt::Debug + Send + Sync {
     async fn top_up(
         &self,
         owner: &UserId,
-        amount: MicroUnits,
+        amount: Money,
         key: &str,
         now: Timestamp,
     ) -> Result<Account>;
 
     /// Sets how far below zero a balance may go.
-    async fn set_limit(&self, owner: &UserId, limit: MicroUnits) -> Result<Account>;
+    async fn set_limit(&self, owner: &UserId, limit: Money) -> Result<Account>;
 
     /// An account; all zero for one never seen.
     async fn account(&self, owner: &UserId) -> Result<Account>;
@@ -414,7 +414,7 @@ pub struct NewMessage {
     /// Which numbers may be its sender.
     pub originators: OriginatorPlan,
     /// Price of one segment; 0 or more.
-    pub price: MicroUnits,
+    pub price: Money,
     /// The text, split. The store chooses the concatenation reference so that two messages of one
     /// (originator, handset) pair that follow each other differ.
     pub segments: Segments,
@@ -431,12 +431,15 @@ pub struct NewMessage {
 /// Which numbers may be the sender of a conversation that has none yet, best first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OriginatorPlan {
-    /// Any of these whose pair with the handset is free, the first one first.
+    /// Any of these whose pair with the handset is free: the owner's own numbers first, then the
+    /// pool's, in order.
     Vmns {
-        /// The pool's name, for people; "dedicated" for an owner's own numbers.
+        /// The pool's name, for people.
         pool: String,
-        /// The candidates.
-        numbers: Vec<E164>,
+        /// Numbers that are dedicated to the conversation's owner.
+        dedicated: Vec<E164>,
+        /// The pool's numbers.
+        numbers: Numbers,
     },
     /// A short code, shared by all.
     Shortcode(String),
@@ -448,7 +451,7 @@ pub enum Acceptance {
     /// Queued and paid for by this call.
     Queued {
         /// The payer's balance after it.
-        balance: MicroUnits,
+        balance: Money,
     },
     /// It had been accepted before; this call changed nothing.
     Repeated(MessageState),
@@ -463,9 +466,9 @@ pub enum Refusal {
     /// The payer's credit does not cover all segments.
     NoCredit {
         /// What is left.
-        balance: MicroUnits,
+        balance: Money,
         /// What this message would have cost.
-        cost: MicroUnits,
+        cost: Money,
     },
     /// Every number of the pool is taken for this handset.
     PoolExhausted {
@@ -566,7 +569,7 @@ pub struct MessageView {
     /// How many segments it has.
     pub segments: u8,
     /// Price of one segment.
-    pub price: MicroUnits,
+    pub price: Money,
     /// `command_status` of the refusal, or the receipt's error code, of the segment that failed it.
     pub failure: Option<Failure>,
     /// One of its segments may have been sent twice.
@@ -826,7 +829,7 @@ pub struct History {
     /// Who pays.
     pub payer: OwnedUserId,
     /// Price of one segment.
-    pub price: MicroUnits,
+    pub price: Money,
     /// What happened, oldest first.
     pub steps: Vec<Step>,
 }

@@ -1,0 +1,184 @@
+//! The lists of `submit_multi`: who shall receive, and who could not.
+
+use std::ops::Deref;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use nom::number::complete::{be_u8, be_u32};
+
+use crate::field::{Field, FieldError, OctetsError, Taken, fail, length_octet};
+use crate::octets::{Address, COctets};
+use crate::values::{CommandStatus, Npi, Ton};
+
+/// One destination of a `submit_multi` (§4.5.1.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DestAddress {
+    /// An SME, `dest_flag` 1.
+    Sme {
+        /// Type of number.
+        dest_addr_ton: Ton,
+        /// Numbering plan.
+        dest_addr_npi: Npi,
+        /// The address.
+        destination_addr: Address<21>,
+    },
+    /// A distribution list that the SMSC knows, `dest_flag` 2.
+    List {
+        /// Its name.
+        dl_name: COctets<21>,
+    },
+}
+
+impl DestAddress {
+    const SME_FLAG: u8 = 1;
+    const LIST_FLAG: u8 = 2;
+}
+
+impl Field for DestAddress {
+    fn take<'a>(frame: &Bytes, input: &'a [u8]) -> Taken<'a, Self> {
+        let (rest, flag) = be_u8(input)?;
+        match flag {
+            Self::SME_FLAG => {
+                let (rest, dest_addr_ton) = Ton::take(frame, rest)?;
+                let (rest, dest_addr_npi) = Npi::take(frame, rest)?;
+                let (rest, destination_addr) = Address::take(frame, rest)?;
+                Ok((
+                    rest,
+                    Self::Sme {
+                        dest_addr_ton,
+                        dest_addr_npi,
+                        destination_addr,
+                    },
+                ))
+            }
+            Self::LIST_FLAG => {
+                let (rest, dl_name) = COctets::take(frame, rest)?;
+                Ok((rest, Self::List { dl_name }))
+            }
+            unknown => fail(FieldError::DestFlag(unknown)),
+        }
+    }
+
+    fn put(&self, out: &mut BytesMut) {
+        match self {
+            Self::Sme {
+                dest_addr_ton,
+                dest_addr_npi,
+                destination_addr,
+            } => {
+                out.put_u8(Self::SME_FLAG);
+                dest_addr_ton.put(out);
+                dest_addr_npi.put(out);
+                destination_addr.put(out);
+            }
+            Self::List { dl_name } => {
+                out.put_u8(Self::LIST_FLAG);
+                dl_name.put(out);
+            }
+        }
+    }
+}
+
+/// One destination that a `submit_multi` could not be sent to (§4.5.2.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct UnsuccessSme {
+    /// Type of number.
+    pub dest_addr_ton: Ton,
+    /// Numbering plan.
+    pub dest_addr_npi: Npi,
+    /// The address.
+    pub destination_addr: Address<21>,
+    /// Why it was refused.
+    pub error_status_code: CommandStatus,
+}
+
+impl Field for UnsuccessSme {
+    fn take<'a>(frame: &Bytes, input: &'a [u8]) -> Taken<'a, Self> {
+        let (rest, dest_addr_ton) = Ton::take(frame, input)?;
+        let (rest, dest_addr_npi) = Npi::take(frame, rest)?;
+        let (rest, destination_addr) = Address::take(frame, rest)?;
+        let (rest, status) = be_u32(rest)?;
+        let error_status_code = CommandStatus(status);
+        Ok((
+            rest,
+            Self {
+                dest_addr_ton,
+                dest_addr_npi,
+                destination_addr,
+                error_status_code,
+            },
+        ))
+    }
+
+    fn put(&self, out: &mut BytesMut) {
+        self.dest_addr_ton.put(out);
+        self.dest_addr_npi.put(out);
+        self.destination_addr.put(out);
+        out.put_u32(self.error_status_code.0);
+    }
+}
+
+/// A list with its count in the octet before it.
+macro_rules! counted {
+    ($(#[$doc:meta])* $name:ident($entry:ty), max $max:literal) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+        pub struct $name(Vec<$entry>);
+
+        impl $name {
+            /// The most entries that fit.
+            pub const MAX: usize = $max;
+        }
+
+        impl Deref for $name {
+            type Target = [$entry];
+
+            fn deref(&self) -> &[$entry] {
+                &self.0
+            }
+        }
+
+        impl TryFrom<Vec<$entry>> for $name {
+            type Error = OctetsError;
+
+            fn try_from(entries: Vec<$entry>) -> Result<Self, OctetsError> {
+                if entries.len() > Self::MAX {
+                    return Err(OctetsError::TooLong { max: Self::MAX });
+                }
+                Ok(Self(entries))
+            }
+        }
+
+        impl Field for $name {
+            fn take<'a>(frame: &Bytes, input: &'a [u8]) -> Taken<'a, Self> {
+                let (mut rest, count) = be_u8(input)?;
+                if usize::from(count) > Self::MAX {
+                    return fail(FieldError::TooLong { max: Self::MAX });
+                }
+                let mut entries = Vec::new();
+                for _ in 0..count {
+                    let (after, entry) = <$entry>::take(frame, rest)?;
+                    entries.push(entry);
+                    rest = after;
+                }
+                Ok((rest, Self(entries)))
+            }
+
+            fn put(&self, out: &mut BytesMut) {
+                out.put_u8(length_octet(self.0.len()));
+                for entry in &self.0 {
+                    entry.put(out);
+                }
+            }
+        }
+    };
+}
+
+counted! {
+    /// `number_of_dests` and `dest_address(es)` of a `submit_multi` (§4.5.1): 254 at most.
+    DestAddresses(DestAddress), max 254
+}
+
+counted! {
+    /// `no_unsuccess` and `unsuccess_sme(s)` of a `submit_multi_resp` (§4.5.2): 255 at most.
+    UnsuccessSmes(UnsuccessSme), max 255
+}

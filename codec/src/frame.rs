@@ -1,0 +1,392 @@
+//! From bytes to whole PDUs and back: cutting by `command_length`, the header, what became of the
+//! body. SMPP 3.4 §3.2 and §5.1.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use nom::number::complete::be_u32;
+use thiserror::Error;
+
+use crate::field::{DecodeError, FieldError};
+use crate::pdu::Body;
+use crate::values::{CommandId, CommandStatus};
+
+/// The octets of the header, which are the least that a PDU can have.
+pub const HEADER_LEN: usize = 16;
+
+/// A `command_length` after which no PDU boundary can be found: the link must close. §5.1.1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum FrameError {
+    /// Below the 16 octets of a header.
+    #[error("command_length {length} is below a header's 16")]
+    TooShort {
+        /// The length that the peer gave.
+        length: u32,
+    },
+    /// Above what the caller accepts.
+    #[error("command_length {length} is above the limit of {max}")]
+    TooLong {
+        /// The length that the peer gave.
+        length: u32,
+        /// The most that the caller accepts.
+        max: usize,
+    },
+}
+
+/// Splits one whole PDU off the front of `buffer`, or nothing while it has not all come.
+///
+/// # Errors
+///
+/// Only for a length that no PDU can have (below 16) or that is above `max_len` octets; `buffer`
+/// stays as it was.
+pub fn cut(buffer: &mut BytesMut, max_len: usize) -> Result<Option<Bytes>, FrameError> {
+    let Some(octets) = buffer.first_chunk::<4>() else {
+        return Ok(None);
+    };
+    let length = u32::from_be_bytes(*octets);
+    let whole = usize::try_from(length).unwrap_or(usize::MAX);
+    if whole < HEADER_LEN {
+        return Err(FrameError::TooShort { length });
+    }
+    if whole > max_len {
+        return Err(FrameError::TooLong {
+            length,
+            max: max_len,
+        });
+    }
+    if buffer.len() < whole {
+        return Ok(None);
+    }
+    Ok(Some(buffer.split_to(whole).freeze()))
+}
+
+/// The header without `command_length`, which the frame itself has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Header {
+    /// Which operation.
+    pub command_id: CommandId,
+    /// In a response, what became of the request; 0 in a request.
+    pub status: CommandStatus,
+    /// Pairs response with request: 1 to `0x7fff_ffff`, though any number may come.
+    pub sequence: u32,
+}
+
+impl Header {
+    /// The PDU that refuses the one with this header: its response with that status, or a
+    /// `generic_nack` where the standard knows no response; `None` where this is a response itself,
+    /// which nothing answers. §3.3.
+    #[must_use]
+    pub fn refusal(&self, status: CommandStatus) -> Option<Pdu> {
+        if self.command_id.is_response() {
+            return None;
+        }
+        let body = self
+            .command_id
+            .response()
+            .and_then(Body::empty)
+            .unwrap_or(Body::GenericNack);
+        Some(Pdu {
+            status,
+            sequence: self.sequence,
+            body,
+        })
+    }
+}
+
+/// One PDU: header and body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pdu {
+    /// In a response, what became of the request; 0 in a request.
+    pub status: CommandStatus,
+    /// Pairs response with request.
+    pub sequence: u32,
+    /// What it says.
+    pub body: Body,
+}
+
+impl Pdu {
+    /// A request, or a response that says OK.
+    #[must_use]
+    pub const fn new(sequence: u32, body: Body) -> Self {
+        Self {
+            status: CommandStatus::ESME_ROK,
+            sequence,
+            body,
+        }
+    }
+
+    /// Which operation this is.
+    #[must_use]
+    pub const fn command_id(&self) -> CommandId {
+        self.body.command_id()
+    }
+
+    /// The header as it goes on the wire.
+    #[must_use]
+    pub const fn header(&self) -> Header {
+        Header {
+            command_id: self.command_id(),
+            status: self.status,
+            sequence: self.sequence,
+        }
+    }
+
+    /// Appends the PDU to `out`. The body of a bind or `submit_sm` response with an error is left
+    /// out when it says nothing, as §4.1.2 and §4.4.2 want.
+    pub fn encode(&self, out: &mut BytesMut) {
+        let start = out.len();
+        out.put_u32(0);
+        out.put_u32(self.command_id().0);
+        out.put_u32(self.status.0);
+        out.put_u32(self.sequence);
+        if !self.leaves_body_out() {
+            self.body.write(out);
+        }
+        let length = u32::try_from(out.len().saturating_sub(start)).unwrap_or(u32::MAX);
+        if let Some(place) = out.get_mut(start..).and_then(<[u8]>::first_chunk_mut::<4>) {
+            *place = length.to_be_bytes();
+        }
+    }
+
+    fn leaves_body_out(&self) -> bool {
+        if self.status.is_ok() {
+            return false;
+        }
+        match &self.body {
+            Body::BindReceiverResp(resp)
+            | Body::BindTransmitterResp(resp)
+            | Body::BindTransceiverResp(resp) => resp.system_id.is_empty() && resp.tlvs.is_empty(),
+            Body::SubmitSmResp(resp) => resp.message_id.is_empty() && resp.tlvs.is_empty(),
+            _ => false,
+        }
+    }
+}
+
+/// What one frame turned out to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Inbound {
+    /// A PDU of the standard.
+    Pdu(Pdu),
+    /// An operation that the standard does not know.
+    Unknown {
+        /// Its header.
+        header: Header,
+        /// Its body, unread.
+        body: Bytes,
+    },
+    /// A PDU of the standard whose body is broken.
+    Malformed {
+        /// Its header; all 0 where the frame was shorter than one.
+        header: Header,
+        /// What is wrong with it.
+        error: DecodeError,
+    },
+}
+
+/// Reads one frame. Total: whatever the octets, there is a value for them.
+///
+/// What peers do wrong without doubt about the meaning is taken: any response without a body, a
+/// response with an error status and a broken body, octets behind a body that has no optional
+/// parameters, and a missing NUL at the very end. The frame's own length counts, whatever its
+/// `command_length` says.
+#[must_use]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the values inside take the frame over"
+)]
+pub fn decode(frame: Bytes) -> Inbound {
+    let Ok((input, header)) = take_header(&frame) else {
+        let error = DecodeError {
+            pdu: "header",
+            field: "command_length",
+            cause: FieldError::Truncated,
+        };
+        return Inbound::Malformed {
+            header: Header::default(),
+            error,
+        };
+    };
+    match Body::read(header.command_id, &frame, input) {
+        Some(Ok(body)) => Inbound::Pdu(pdu(header, body)),
+        Some(Err(error)) => match empty_response(header, input) {
+            Some(body) => Inbound::Pdu(pdu(header, body)),
+            None => Inbound::Malformed { header, error },
+        },
+        None => Inbound::Unknown {
+            header,
+            body: frame.slice_ref(input),
+        },
+    }
+}
+
+fn pdu(header: Header, body: Body) -> Pdu {
+    Pdu {
+        status: header.status,
+        sequence: header.sequence,
+        body,
+    }
+}
+
+fn take_header(frame: &[u8]) -> nom::IResult<&[u8], Header, FieldError> {
+    let (rest, _command_length) = be_u32(frame)?;
+    let (rest, command_id) = be_u32(rest)?;
+    let (rest, status) = be_u32(rest)?;
+    let (rest, sequence) = be_u32(rest)?;
+    let header = Header {
+        command_id: CommandId(command_id),
+        status: CommandStatus(status),
+        sequence,
+    };
+    Ok((rest, header))
+}
+
+/// The body of a response whose octets say nothing that matters: there are none, or the status
+/// is an error.
+fn empty_response(header: Header, input: &[u8]) -> Option<Body> {
+    let says_nothing = input.is_empty() || !header.status.is_ok();
+    if header.command_id.is_response() && says_nothing {
+        Body::empty(header.command_id)
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{DeliverSm, SubmitSm, SubmitSmResp};
+
+    fn encoded(pdu: &Pdu) -> Bytes {
+        let mut out = BytesMut::new();
+        pdu.encode(&mut out);
+        out.freeze()
+    }
+
+    #[test]
+    fn frames_are_cut_one_by_one_and_only_when_whole() {
+        let enquire_link = encoded(&Pdu::new(7, Body::EnquireLink));
+        let mut buffer = BytesMut::new();
+        buffer.extend_from_slice(&enquire_link);
+        buffer.extend_from_slice(&enquire_link[..15]);
+        assert_eq!(cut(&mut buffer, 1024), Ok(Some(enquire_link.clone())));
+        assert_eq!(cut(&mut buffer, 1024), Ok(None));
+        buffer.extend_from_slice(&enquire_link[15..]);
+        assert_eq!(cut(&mut buffer, 1024), Ok(Some(enquire_link)));
+        assert!(buffer.is_empty());
+    }
+
+    #[test]
+    fn a_length_below_a_header_or_above_the_limit_is_an_error() {
+        let mut buffer = BytesMut::from(&[0, 0, 0, 15][..]);
+        assert_eq!(
+            cut(&mut buffer, 1024),
+            Err(FrameError::TooShort { length: 15 })
+        );
+        let mut buffer = BytesMut::from(&[0, 0, 4, 1][..]);
+        assert_eq!(
+            cut(&mut buffer, 1024),
+            Err(FrameError::TooLong {
+                length: 1025,
+                max: 1024
+            })
+        );
+        let mut buffer = BytesMut::from(&[0, 0, 4, 0][..]);
+        assert_eq!(cut(&mut buffer, 1024), Ok(None));
+    }
+
+    #[test]
+    fn a_frame_shorter_than_a_header_is_malformed() {
+        assert!(matches!(
+            decode(Bytes::from_static(&[0, 0, 0, 16, 0])),
+            Inbound::Malformed {
+                header: Header { sequence: 0, .. },
+                ..
+            }
+        ));
+    }
+
+    #[test]
+    fn every_operation_of_the_standard_round_trips_empty() {
+        for id in CommandId::KNOWN {
+            let pdu = Pdu::new(0x8000_0000, Body::empty(*id).unwrap());
+            assert_eq!(pdu.command_id(), *id);
+            assert_eq!(decode(encoded(&pdu)), Inbound::Pdu(pdu));
+        }
+    }
+
+    #[test]
+    fn an_unknown_operation_keeps_its_number_and_body() {
+        let frame =
+            Bytes::from_static(&[0, 0, 0, 18, 0, 1, 2, 3, 0, 0, 4, 0, 0, 0, 0, 9, 0xde, 0xad]);
+        let Inbound::Unknown { header, body } = decode(frame) else {
+            panic!("not unknown")
+        };
+        assert_eq!(header.command_id, CommandId(0x0001_0203));
+        assert_eq!(header.status, CommandStatus(0x400));
+        assert_eq!(header.sequence, 9);
+        assert_eq!(&body[..], [0xde, 0xad]);
+    }
+
+    #[test]
+    fn an_error_response_needs_no_body_and_may_have_one() {
+        let mut refused = Pdu::new(3, Body::SubmitSmResp(SubmitSmResp::default()));
+        refused.status = CommandStatus::ESME_RTHROTTLED;
+        let bare = encoded(&refused);
+        assert_eq!(bare.len(), HEADER_LEN);
+        assert_eq!(decode(bare.clone()), Inbound::Pdu(refused.clone()));
+        let with_nul = Bytes::from([&bare[..], &[0]].concat());
+        assert_eq!(decode(with_nul), Inbound::Pdu(refused.clone()));
+        let with_garbage = Bytes::from([&bare[..], &[b'x', 0, 1]].concat());
+        assert_eq!(decode(with_garbage), Inbound::Pdu(refused));
+    }
+
+    #[test]
+    fn a_request_is_refused_by_its_response_or_a_generic_nack() {
+        let header = |command_id| Header {
+            command_id,
+            sequence: 5,
+            ..Header::default()
+        };
+        let status = CommandStatus::ESME_RINVCMDLEN;
+        let refusal = header(CommandId::SUBMIT_SM).refusal(status).unwrap();
+        assert_eq!(refusal.command_id(), CommandId::SUBMIT_SM_RESP);
+        assert_eq!((refusal.sequence, refusal.status), (5, status));
+        let nack = header(CommandId(0x7777)).refusal(status).unwrap();
+        assert_eq!(nack.command_id(), CommandId::GENERIC_NACK);
+        assert_eq!(header(CommandId::SUBMIT_SM_RESP).refusal(status), None);
+    }
+
+    #[test]
+    fn a_decoded_text_is_a_slice_of_its_frame() {
+        let submit_sm = SubmitSm {
+            short_message: b"hello"[..].try_into().unwrap(),
+            ..SubmitSm::default()
+        };
+        let frame = encoded(&Pdu::new(1, Body::SubmitSm(submit_sm)));
+        let Inbound::Pdu(Pdu {
+            body: Body::SubmitSm(decoded),
+            ..
+        }) = decode(frame.clone())
+        else {
+            panic!("not a submit_sm")
+        };
+        assert!(
+            frame
+                .as_ptr_range()
+                .contains(&decoded.short_message.as_ptr())
+        );
+    }
+
+    #[test]
+    fn a_string_without_its_nul_does_not_reach_into_the_next_pdu() {
+        let deliver_sm = encoded(&Pdu::new(1, Body::DeliverSm(DeliverSm::default())));
+        let mut cut_short = BytesMut::from(&deliver_sm[..HEADER_LEN]);
+        cut_short.put_slice(b"CMT");
+        let frame = cut_short.freeze();
+        let Inbound::Malformed { header, error } = decode(frame) else {
+            panic!("not malformed")
+        };
+        assert_eq!(header.sequence, 1);
+        assert_eq!(error.field, "source_addr_ton");
+        assert_eq!(error.cause, FieldError::Truncated);
+    }
+}

@@ -1,0 +1,493 @@
+//! Every PDU of SMPP 3.4, each declared once: its fields in wire order, with the standard's names.
+
+use bytes::{Bytes, BytesMut};
+
+use crate::dests::{DestAddresses, UnsuccessSmes};
+use crate::field::{DecodeError, Field, FieldError};
+use crate::octets::{Address, COctets, MessageId, Password, ShortMessage};
+use crate::tlv::Tlvs;
+use crate::values::{
+    CommandId, DataCoding, EsmClass, InterfaceVersion, MessageState, Npi, RegisteredDelivery, Ton,
+};
+
+/// A PDU body as a whole.
+trait Layout: Sized {
+    /// Reads the fields in wire order. What is left behind them is not looked at.
+    fn read(frame: &Bytes, input: &[u8]) -> Result<Self, DecodeError>;
+
+    /// Writes the fields in wire order.
+    fn write(&self, out: &mut BytesMut);
+}
+
+/// Declares one PDU: a struct of its fields in wire order, read and written in that order.
+macro_rules! pdu {
+    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $ty:ty,)+ }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, Default)]
+        pub struct $name {
+            $($(#[$field_doc])* pub $field: $ty,)+
+        }
+
+        impl Layout for $name {
+            fn read(frame: &Bytes, input: &[u8]) -> Result<Self, DecodeError> {
+                $(let (input, $field) = <$ty>::take(frame, input)
+                    .map_err(|cause| unreadable(stringify!($name), stringify!($field), &cause))?;)+
+                let _left_over = input;
+                Ok(Self { $($field,)+ })
+            }
+
+            fn write(&self, out: &mut BytesMut) {
+                $(self.$field.put(out);)+
+            }
+        }
+    };
+}
+
+fn unreadable(pdu: &'static str, field: &'static str, cause: &nom::Err<FieldError>) -> DecodeError {
+    let cause = match cause {
+        nom::Err::Error(cause) | nom::Err::Failure(cause) => *cause,
+        nom::Err::Incomplete(_) => FieldError::Truncated,
+    };
+    DecodeError { pdu, field, cause }
+}
+
+pdu! {
+    /// Opens a session: the body of the three binds. §4.1.1, §4.1.3, §4.1.5.
+    Bind {
+        /// Who binds.
+        system_id: COctets<16>,
+        /// The proof of it.
+        password: Password,
+        /// The kind of ESME, often empty.
+        system_type: COctets<13>,
+        /// The version that the ESME speaks.
+        interface_version: InterfaceVersion,
+        /// Type of number of `address_range`.
+        addr_ton: Ton,
+        /// Numbering plan of `address_range`.
+        addr_npi: Npi,
+        /// The addresses that the ESME serves, often empty.
+        address_range: COctets<41>,
+    }
+}
+
+pdu! {
+    /// Answers a bind. Absent when the status is an error. §4.1.2, §4.1.4, §4.1.6.
+    BindResp {
+        /// Who was bound to.
+        system_id: COctets<16>,
+        /// `sc_interface_version`.
+        tlvs: Tlvs,
+    }
+}
+
+pdu! {
+    /// The SMSC asks the ESME to bind as a receiver. §4.1.7.
+    Outbind {
+        /// Who asks.
+        system_id: COctets<16>,
+        /// The proof of it.
+        password: Password,
+    }
+}
+
+pdu! {
+    /// Hands a message to the SMSC. §4.4.1.
+    SubmitSm {
+        /// The service; empty for the default.
+        service_type: COctets<6>,
+        /// Type of number of the source.
+        source_addr_ton: Ton,
+        /// Numbering plan of the source.
+        source_addr_npi: Npi,
+        /// Who sends; empty for the SMSC's default.
+        source_addr: Address<21>,
+        /// Type of number of the destination.
+        dest_addr_ton: Ton,
+        /// Numbering plan of the destination.
+        dest_addr_npi: Npi,
+        /// Who receives.
+        destination_addr: Address<21>,
+        /// Mode, type and features.
+        esm_class: EsmClass,
+        /// The network's protocol identifier (GSM 03.40 TP-PID).
+        protocol_id: u8,
+        /// Priority, 0 to 3.
+        priority_flag: u8,
+        /// When to deliver; empty for now.
+        schedule_delivery_time: COctets<17>,
+        /// When to give up; empty for the SMSC's default.
+        validity_period: COctets<17>,
+        /// Which receipts are wanted.
+        registered_delivery: RegisteredDelivery,
+        /// 1 to replace an earlier message with the same addresses and service.
+        replace_if_present_flag: u8,
+        /// How the text is to be read.
+        data_coding: DataCoding,
+        /// A text that the SMSC keeps; 0 for none.
+        sm_default_msg_id: u8,
+        /// The text, user data header first where `esm_class` says so.
+        short_message: ShortMessage,
+        /// Optional parameters, Table 4-10.
+        tlvs: Tlvs,
+    }
+}
+
+pdu! {
+    /// Answers `submit_sm`. Absent when the status is an error. §4.4.2.
+    SubmitSmResp {
+        /// The SMSC's handle of the message.
+        message_id: MessageId,
+        /// None in 3.4; `congestion_state` from peers that know SMPP 5.0.
+        tlvs: Tlvs,
+    }
+}
+
+pdu! {
+    /// Hands one message for many destinations to the SMSC. §4.5.1.
+    SubmitMulti {
+        /// The service; empty for the default.
+        service_type: COctets<6>,
+        /// Type of number of the source.
+        source_addr_ton: Ton,
+        /// Numbering plan of the source.
+        source_addr_npi: Npi,
+        /// Who sends.
+        source_addr: Address<21>,
+        /// Who receive, with their count before them.
+        dest_addresses: DestAddresses,
+        /// Mode, type and features.
+        esm_class: EsmClass,
+        /// The network's protocol identifier.
+        protocol_id: u8,
+        /// Priority, 0 to 3.
+        priority_flag: u8,
+        /// When to deliver; empty for now.
+        schedule_delivery_time: COctets<17>,
+        /// When to give up; empty for the SMSC's default.
+        validity_period: COctets<17>,
+        /// Which receipts are wanted.
+        registered_delivery: RegisteredDelivery,
+        /// Reserved, 0.
+        replace_if_present_flag: u8,
+        /// How the text is to be read.
+        data_coding: DataCoding,
+        /// A text that the SMSC keeps; 0 for none.
+        sm_default_msg_id: u8,
+        /// The text.
+        short_message: ShortMessage,
+        /// Optional parameters, Table 4-12.
+        tlvs: Tlvs,
+    }
+}
+
+pdu! {
+    /// Answers `submit_multi`. §4.5.2.
+    SubmitMultiResp {
+        /// The SMSC's handle of the message.
+        message_id: MessageId,
+        /// The destinations that were refused, with their count before them.
+        unsuccess_smes: UnsuccessSmes,
+        /// None in 3.4; `congestion_state` from peers that know SMPP 5.0.
+        tlvs: Tlvs,
+    }
+}
+
+pdu! {
+    /// Hands a message or a receipt to the ESME. §4.6.1.
+    DeliverSm {
+        /// The service; empty for the default.
+        service_type: COctets<6>,
+        /// Type of number of the source.
+        source_addr_ton: Ton,
+        /// Numbering plan of the source.
+        source_addr_npi: Npi,
+        /// Who sends.
+        source_addr: Address<21>,
+        /// Type of number of the destination.
+        dest_addr_ton: Ton,
+        /// Numbering plan of the destination.
+        dest_addr_npi: Npi,
+        /// Who receives.
+        destination_addr: Address<21>,
+        /// Type and features; the mode bits mean nothing here.
+        esm_class: EsmClass,
+        /// The network's protocol identifier.
+        protocol_id: u8,
+        /// Priority, 0 to 3.
+        priority_flag: u8,
+        /// Unused, empty.
+        schedule_delivery_time: COctets<17>,
+        /// Unused, empty.
+        validity_period: COctets<17>,
+        /// Which acknowledgements are wanted.
+        registered_delivery: RegisteredDelivery,
+        /// Unused, 0.
+        replace_if_present_flag: u8,
+        /// How the text is to be read.
+        data_coding: DataCoding,
+        /// Unused, 0.
+        sm_default_msg_id: u8,
+        /// The text, user data header first where `esm_class` says so.
+        short_message: ShortMessage,
+        /// Optional parameters, Table 4-18.
+        tlvs: Tlvs,
+    }
+}
+
+pdu! {
+    /// Answers `deliver_sm`. §4.6.2.
+    DeliverSmResp {
+        /// Unused, empty.
+        message_id: MessageId,
+        /// None in 3.4; `congestion_state` from peers that know SMPP 5.0.
+        tlvs: Tlvs,
+    }
+}
+
+pdu! {
+    /// Hands over a message in either direction, its text in `message_payload`. §4.7.1.
+    DataSm {
+        /// The service; empty for the default.
+        service_type: COctets<6>,
+        /// Type of number of the source.
+        source_addr_ton: Ton,
+        /// Numbering plan of the source.
+        source_addr_npi: Npi,
+        /// Who sends.
+        source_addr: Address<65>,
+        /// Type of number of the destination.
+        dest_addr_ton: Ton,
+        /// Numbering plan of the destination.
+        dest_addr_npi: Npi,
+        /// Who receives.
+        destination_addr: Address<65>,
+        /// Mode, type and features.
+        esm_class: EsmClass,
+        /// Which receipts are wanted.
+        registered_delivery: RegisteredDelivery,
+        /// How the text is to be read.
+        data_coding: DataCoding,
+        /// Optional parameters, Table 4-20.
+        tlvs: Tlvs,
+    }
+}
+
+pdu! {
+    /// Answers `data_sm`. §4.7.2.
+    DataSmResp {
+        /// The SMSC's handle of the message.
+        message_id: MessageId,
+        /// Why delivery failed, Table 4-21.
+        tlvs: Tlvs,
+    }
+}
+
+pdu! {
+    /// Asks for the state of a message. §4.8.1.
+    QuerySm {
+        /// Which message.
+        message_id: MessageId,
+        /// Type of number of its source.
+        source_addr_ton: Ton,
+        /// Numbering plan of its source.
+        source_addr_npi: Npi,
+        /// Its source, as it was submitted.
+        source_addr: Address<21>,
+    }
+}
+
+pdu! {
+    /// Answers `query_sm`. §4.8.2.
+    QuerySmResp {
+        /// Which message.
+        message_id: MessageId,
+        /// When it reached its final state; empty before.
+        final_date: COctets<17>,
+        /// Where it has got to.
+        message_state: MessageState,
+        /// The network's or the SMSC's reason for a failure; 0 for none.
+        error_code: u8,
+    }
+}
+
+pdu! {
+    /// Cancels one message, or all that match where `message_id` is empty. §4.9.1.
+    CancelSm {
+        /// The service of the messages to cancel.
+        service_type: COctets<6>,
+        /// Which message; empty for all that match.
+        message_id: MessageId,
+        /// Type of number of the source.
+        source_addr_ton: Ton,
+        /// Numbering plan of the source.
+        source_addr_npi: Npi,
+        /// The source, as it was submitted.
+        source_addr: Address<21>,
+        /// Type of number of the destination.
+        dest_addr_ton: Ton,
+        /// Numbering plan of the destination.
+        dest_addr_npi: Npi,
+        /// The destination; may be empty where `message_id` is given.
+        destination_addr: Address<21>,
+    }
+}
+
+pdu! {
+    /// Replaces a message that has not been delivered. §4.10.1.
+    ReplaceSm {
+        /// Which message.
+        message_id: MessageId,
+        /// Type of number of its source.
+        source_addr_ton: Ton,
+        /// Numbering plan of its source.
+        source_addr_npi: Npi,
+        /// Its source, as it was submitted.
+        source_addr: Address<21>,
+        /// The new time of delivery; empty to keep the old.
+        schedule_delivery_time: COctets<17>,
+        /// The new validity; empty to keep the old.
+        validity_period: COctets<17>,
+        /// Which receipts are wanted now.
+        registered_delivery: RegisteredDelivery,
+        /// A text that the SMSC keeps; 0 for none.
+        sm_default_msg_id: u8,
+        /// The new text.
+        short_message: ShortMessage,
+    }
+}
+
+pdu! {
+    /// Says that a handset has become reachable. Has no answer. §4.12.1.
+    AlertNotification {
+        /// Type of number of the handset.
+        source_addr_ton: Ton,
+        /// Numbering plan of the handset.
+        source_addr_npi: Npi,
+        /// The handset.
+        source_addr: Address<65>,
+        /// Type of number of the ESME.
+        esme_addr_ton: Ton,
+        /// Numbering plan of the ESME.
+        esme_addr_npi: Npi,
+        /// The ESME that wanted to know.
+        esme_addr: Address<65>,
+        /// `ms_availability_status`.
+        tlvs: Tlvs,
+    }
+}
+
+/// Declares [`Body`]: one row per command, with its body where it has one.
+macro_rules! bodies {
+    ($($(#[$doc:meta])* $variant:ident $(($body:ty))? = $id:ident,)+) => {
+        /// What a PDU says, header left out. A variant without a value is a PDU without a body.
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub enum Body {
+            $($(#[$doc])* $variant $(($body))?,)+
+        }
+
+        impl Body {
+            /// Which operation this is.
+            #[must_use]
+            pub const fn command_id(&self) -> CommandId {
+                match self {
+                    $(Self::$variant { .. } => CommandId::$id,)+
+                }
+            }
+
+            /// The body of an operation with all its fields empty or 0; `None` for an operation
+            /// that the standard does not know.
+            #[must_use]
+            pub fn empty(command_id: CommandId) -> Option<Self> {
+                Some(match command_id {
+                    $(CommandId::$id => Self::$variant $((<$body>::default()))?,)+
+                    _ => return None,
+                })
+            }
+
+            /// Reads the body of a known operation from `input`, a part of `frame`.
+            pub(crate) fn read(
+                command_id: CommandId,
+                frame: &Bytes,
+                input: &[u8],
+            ) -> Option<Result<Self, DecodeError>> {
+                match command_id {
+                    $(CommandId::$id => Some(bodies!(@read frame input $variant $(($body))?)),)+
+                    _ => {
+                        let _unread = (frame, input);
+                        None
+                    }
+                }
+            }
+
+            /// Writes the body.
+            pub(crate) fn write(&self, out: &mut BytesMut) {
+                match self {
+                    $($(Self::$variant(body) => <$body as Layout>::write(body, out),)?)+
+                    _ => {}
+                }
+            }
+        }
+    };
+    (@read $frame:ident $input:ident $variant:ident ($body:ty)) => {
+        <$body as Layout>::read($frame, $input).map(Self::$variant)
+    };
+    (@read $frame:ident $input:ident $variant:ident) => { Ok(Self::$variant) };
+}
+
+bodies! {
+    /// `bind_receiver`, §4.1.3.
+    BindReceiver(Bind) = BIND_RECEIVER,
+    /// `bind_receiver_resp`, §4.1.4.
+    BindReceiverResp(BindResp) = BIND_RECEIVER_RESP,
+    /// `bind_transmitter`, §4.1.1.
+    BindTransmitter(Bind) = BIND_TRANSMITTER,
+    /// `bind_transmitter_resp`, §4.1.2.
+    BindTransmitterResp(BindResp) = BIND_TRANSMITTER_RESP,
+    /// `bind_transceiver`, §4.1.5.
+    BindTransceiver(Bind) = BIND_TRANSCEIVER,
+    /// `bind_transceiver_resp`, §4.1.6.
+    BindTransceiverResp(BindResp) = BIND_TRANSCEIVER_RESP,
+    /// outbind, §4.1.7.
+    Outbind(Outbind) = OUTBIND,
+    /// unbind, §4.2.1.
+    Unbind = UNBIND,
+    /// `unbind_resp`, §4.2.2.
+    UnbindResp = UNBIND_RESP,
+    /// `generic_nack`, §4.3.1.
+    GenericNack = GENERIC_NACK,
+    /// `submit_sm`, §4.4.1.
+    SubmitSm(SubmitSm) = SUBMIT_SM,
+    /// `submit_sm_resp`, §4.4.2.
+    SubmitSmResp(SubmitSmResp) = SUBMIT_SM_RESP,
+    /// `submit_multi`, §4.5.1.
+    SubmitMulti(SubmitMulti) = SUBMIT_MULTI,
+    /// `submit_multi_resp`, §4.5.2.
+    SubmitMultiResp(SubmitMultiResp) = SUBMIT_MULTI_RESP,
+    /// `deliver_sm`, §4.6.1.
+    DeliverSm(DeliverSm) = DELIVER_SM,
+    /// `deliver_sm_resp`, §4.6.2.
+    DeliverSmResp(DeliverSmResp) = DELIVER_SM_RESP,
+    /// `data_sm`, §4.7.1.
+    DataSm(DataSm) = DATA_SM,
+    /// `data_sm_resp`, §4.7.2.
+    DataSmResp(DataSmResp) = DATA_SM_RESP,
+    /// `query_sm`, §4.8.1.
+    QuerySm(QuerySm) = QUERY_SM,
+    /// `query_sm_resp`, §4.8.2.
+    QuerySmResp(QuerySmResp) = QUERY_SM_RESP,
+    /// `cancel_sm`, §4.9.1.
+    CancelSm(CancelSm) = CANCEL_SM,
+    /// `cancel_sm_resp`, §4.9.2.
+    CancelSmResp = CANCEL_SM_RESP,
+    /// `replace_sm`, §4.10.1.
+    ReplaceSm(ReplaceSm) = REPLACE_SM,
+    /// `replace_sm_resp`, §4.10.2.
+    ReplaceSmResp = REPLACE_SM_RESP,
+    /// `enquire_link`, §4.11.1.
+    EnquireLink = ENQUIRE_LINK,
+    /// `enquire_link_resp`, §4.11.2.
+    EnquireLinkResp = ENQUIRE_LINK_RESP,
+    /// `alert_notification`, §4.12.1.
+    AlertNotification(AlertNotification) = ALERT_NOTIFICATION,
+}
