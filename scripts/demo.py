@@ -22,7 +22,7 @@ PHONE = "447700900123"
 GHOST = f"@.tel.{PHONE}:{SERVER}"
 BOT = f"@.tel.bot:{SERVER}"
 PRICE = decimal.Decimal("0.045")
-AMOUNT = re.compile(r"-?\d+\.\d+")
+AMOUNT = re.compile(r"(?:balance|credit is) (-?\d+(?:\.\d+)?)")
 
 HELLO = "Hello from Matrix 👋 This is a room, you are a phone."
 LONG = (
@@ -154,7 +154,7 @@ def amount(text):
     found = AMOUNT.search(text)
     if not found:
         raise StepFailed(f"no amount in {text!r}")
-    return decimal.Decimal(found.group())
+    return decimal.Decimal(found.group(1))
 
 
 def check_bill(before, after, segments):
