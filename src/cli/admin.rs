@@ -123,7 +123,7 @@ fn tell(config: &Path, request: Request) -> Result<(), Failure> {
         if let Some(answer) = admin::ask(&settings.gateway.admin_socket, &request).await? {
             return Ok::<_, Failure>(answer);
         }
-        let store = SqliteStore::open(&settings.store.path)?;
+        let store = SqliteStore::open(&settings.store.path, settings.limits.mo_part_ttl)?;
         Ok(admin::answer(&*store, &settings, &Clock::system(), request).await)
     })?;
     print(answer, &settings.gateway.currency)
