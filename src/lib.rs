@@ -6,3 +6,4 @@
 pub mod gateway;
 pub mod matrix;
 pub mod store;
+pub mod clock;

@@ -55,11 +55,13 @@ pub fn route_to(settings: &Settings, number: E164) -> Result<&Route, Unplannable
 pub fn plan(settings: &Settings, draft: Draft<'_>) -> Result<NewMessage, Unplannable> {
     let number = draft.conversation.handset.number().ok_or(Unplannable::InboundOnly)?;
     let route = route_to(settings, number)?;
-    let count = segment::count(draft.text, width(route));
+    let count = segment::count(draft.text, width(route)).segments;
     let max = usize::from(route.max_segments);
+    let too_long = Unplannable::TooLong { segments: count, max };
     if count > max {
-        return Err(Unplannable::TooLong { segments: count, max });
+        return Err(too_long);
     }
+    let segments = segment::split(draft.text, width(route)).map_err(|_| too_long)?;
     Ok(NewMessage {
         id: MessageId::of(&draft.source, draft.conversation.id),
         source: draft.source,
@@ -70,7 +72,7 @@ pub fn plan(settings: &Settings, draft: Draft<'_>) -> Result<NewMessage, Unplann
         link_group: route.link_group.clone(),
         originators: originators(settings, route, draft.dedicated),
         price: route.price,
-        segments: segment::split(draft.text, width(route)),
+        segments,
         receipts: route.receipts,
         uncertain: policy(route),
         valid_until: draft.now.after(route.validity),

@@ -373,9 +373,8 @@ impl Homeserver for FakeHomeserver {
             state.registered(user)?;
             let id = state.add_room();
             state.set_member(&id, user, user, "join");
-            for event in room.initial_state {
-                let key = Some(event.state_key.as_str());
-                state.append(&id, user, &event.event_type, key, event.content);
+            for (event_type, key, content) in room.initial_state {
+                state.append(&id, user, &event_type, Some(&key), content);
             }
             for (key, value) in [("name", room.name), ("topic", room.topic)] {
                 if let Some(value) = value {

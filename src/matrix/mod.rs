@@ -6,6 +6,8 @@
 //! [`registration`] writes the file that ties the two sides together.
 
 pub mod client;
+pub mod event;
 pub mod fake;
 pub mod homeserver;
+mod html;
 pub mod http;

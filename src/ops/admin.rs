@@ -9,6 +9,8 @@ use matrix_smpp_codec::e164::E164;
 use matrix_smpp_config::{Money, Settings};
 use ruma::OwnedUserId;
 use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinSet;
@@ -319,7 +321,11 @@ async fn try_call(gateway: &Gateway, stream: UnixStream) -> io::Result<()> {
 /// A time as people and machines read it (RFC 3339, UTC).
 #[must_use]
 pub fn utc(at: Timestamp) -> String {
-    jiff::Timestamp::from_millisecond(at.0).map_or_else(|_| at.0.to_string(), |at| at.to_string())
+    let nanos = i128::from(at.0).saturating_mul(1_000_000);
+    OffsetDateTime::from_unix_timestamp_nanos(nanos)
+        .ok()
+        .and_then(|time| time.format(&Rfc3339).ok())
+        .unwrap_or_else(|| at.0.to_string())
 }
 
 /// A state as one word.
