@@ -25,9 +25,9 @@ pub(super) fn lock(path: &Path) -> Result<File> {
     let file = private().open(&name).map_err(|error| io(&error))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => {
-            Err(StoreError::Unavailable("another matrix-smpp uses this store".to_owned()))
-        }
+        Err(TryLockError::WouldBlock) => Err(StoreError::Unavailable(
+            "another matrix-smpp uses this store".to_owned(),
+        )),
         Err(TryLockError::Error(error)) => Err(io(&error)),
     }
 }
@@ -66,7 +66,7 @@ fn migrate(connection: &mut Connection) -> Result<()> {
     for migration in missing {
         transaction.execute_batch(migration)?;
     }
-    transaction.pragma_update(None, "user_version", MIGRATIONS.len())?;
+    transaction.pragma_update(None, "user_version", super::rows::limit(MIGRATIONS.len()))?;
     Ok(transaction.commit()?)
 }
 
