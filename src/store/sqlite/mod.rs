@@ -19,6 +19,8 @@ mod rows;
 mod schema;
 mod sms;
 mod sweep;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::fs::File;
