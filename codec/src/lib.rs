@@ -50,6 +50,9 @@ pub mod tlv;
 pub mod udh;
 pub mod values;
 
+#[cfg(test)]
+mod tests;
+
 pub use dests::{DestAddress, DestAddresses, UnsuccessSme, UnsuccessSmes};
 pub use e164::{E164, E164Error};
 pub use field::{DecodeError, FieldError, OctetsError};
