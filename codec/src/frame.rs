@@ -32,7 +32,9 @@ pub enum FrameError {
     },
 }
 
-/// Splits one whole PDU off the front of `buffer`, or nothing while it has not all come.
+/// Splits one whole PDU off the front of `buffer`, or nothing while it has not all come. Nothing is
+/// copied: the frame, and every text and TLV decoded from it, keeps the memory that was read into
+/// alive, so what is to be kept long is to be copied.
 ///
 /// # Errors
 ///
