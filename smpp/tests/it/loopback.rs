@@ -1,10 +1,8 @@
 //! The client and the listener against each other over loopback.
 
-mod common;
-
 use std::time::Duration;
 
-use common::*;
+use crate::common::*;
 use matrix_smpp_codec::{Body, CommandStatus, DeliverSm, SubmitSm, SubmitSmResp};
 use matrix_smpp_session::{CloseReason, LinkEvent, LinkState, Ticket};
 
