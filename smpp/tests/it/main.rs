@@ -6,3 +6,4 @@
 
 mod common;
 mod loopback;
+mod simulation;
