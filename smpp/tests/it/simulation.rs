@@ -284,6 +284,11 @@ impl World {
             drain: Duration::from_millis(600),
             ..SessionSettings::default()
         };
+        let silent_after = if dice.one_in(4) {
+            dice.millis(30)
+        } else {
+            dice.millis(4_000)
+        };
         let mut esme = End::new(Role::Esme, settings, start);
         esme.session.bind(start, &BindSettings::default());
         Self {
@@ -293,7 +298,7 @@ impl World {
             to_smsc: Pipe::default(),
             to_esme: Pipe::default(),
             dies_at: dice.one_in(3).then(|| start + dice.millis(4_000)),
-            silent_at: dice.one_in(4).then(|| start + dice.millis(4_000)),
+            silent_at: dice.one_in(4).then(|| start + silent_after),
             closes_at: start + Duration::from_secs(3) + dice.millis(2_000),
             closers: dice.below(6),
             dice,
