@@ -11,7 +11,9 @@
 //! - [`field`], [`octets`], [`dests`]: what a body is made of;
 //! - [`tlv`]: optional parameters;
 //! - [`values`]: the numbers of the standard, open for those it does not know;
-//! - [`e164`]: telephone numbers.
+//! - [`e164`]: telephone numbers;
+//! - [`udh`] and [`text`]: what the octets of a message say; [`segment`]: the way back;
+//! - [`receipt`] and [`mod@time`]: what became of a message, and when.
 #![deny(
     clippy::indexing_slicing,
     clippy::unwrap_used,
@@ -40,8 +42,16 @@ pub mod field;
 pub mod frame;
 pub mod octets;
 pub mod pdu;
+pub mod receipt;
+pub mod segment;
+pub mod text;
+pub mod time;
 pub mod tlv;
+pub mod udh;
 pub mod values;
+
+#[cfg(test)]
+mod tests;
 
 pub use dests::{DestAddress, DestAddresses, UnsuccessSme, UnsuccessSmes};
 pub use e164::{E164, E164Error};
@@ -53,7 +63,12 @@ pub use pdu::{
     DeliverSmResp, Outbind, QuerySm, QuerySmResp, ReplaceSm, SubmitMulti, SubmitMultiResp,
     SubmitSm, SubmitSmResp,
 };
+pub use receipt::Receipt;
+pub use segment::{Count, Part, ReferenceWidth, Segments, TooManySegments};
+pub use text::{Alphabet, Charset};
+pub use time::{AbsoluteTime, RelativeTime, Time, TimeError};
 pub use tlv::{NetworkErrorCode, Tlv, Tlvs};
+pub use udh::{Concat, InboundText, Reference};
 pub use values::{
     CommandId, CommandStatus, DataCoding, EsmClass, InterfaceVersion, MessageState, Npi,
     RegisteredDelivery, TlvTag, Ton,

@@ -1,0 +1,416 @@
+//! User data headers (GSM 03.40 §9.2.3.24), segments that come in, and joining them.
+
+use bytes::Bytes;
+
+use crate::octets::ShortMessage;
+use crate::pdu::{DataSm, DeliverSm, SubmitSm};
+use crate::text::Charset;
+use crate::tlv::Tlvs;
+use crate::values::{DataCoding, EsmClass};
+
+/// Which message a segment belongs to. References of different kinds never mean the same one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reference {
+    /// Of 8 bits, from information element 0x00.
+    Eight(u8),
+    /// Of 16 bits, from information element 0x08.
+    Sixteen(u16),
+    /// From the TLV `sar_msg_ref_num`.
+    Sar(u16),
+}
+
+/// The place of a segment in its message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Concat {
+    /// Which message.
+    pub reference: Reference,
+    /// How many segments it has, from 1.
+    pub total: u8,
+    /// Which of them this is, 1 to `total`.
+    pub index: u8,
+}
+
+const CONCAT_8_BIT: u8 = 0x00;
+const CONCAT_16_BIT: u8 = 0x08;
+
+impl Concat {
+    /// A place that can be: neither number 0, `index` not above `total`.
+    fn checked(reference: Reference, total: u8, index: u8) -> Option<Self> {
+        (0 < index && index <= total).then_some(Self {
+            reference,
+            total,
+            index,
+        })
+    }
+
+    /// The user data header that says so, its length octet first; a SAR reference becomes one of
+    /// 16 bits.
+    #[must_use]
+    pub fn header(&self) -> Vec<u8> {
+        match self.reference {
+            Reference::Eight(reference) => {
+                vec![5, CONCAT_8_BIT, 3, reference, self.total, self.index]
+            }
+            Reference::Sixteen(reference) | Reference::Sar(reference) => {
+                let [high, low] = reference.to_be_bytes();
+                vec![6, CONCAT_16_BIT, 4, high, low, self.total, self.index]
+            }
+        }
+    }
+}
+
+impl Tlvs {
+    /// The place of the segment, where all three SAR parameters are there and make sense
+    /// (§5.3.2.22 to §5.3.2.24).
+    #[must_use]
+    pub fn sar(&self) -> Option<Concat> {
+        let reference = Reference::Sar(self.sar_msg_ref_num()?);
+        Concat::checked(
+            reference,
+            self.sar_total_segments()?,
+            self.sar_segment_seqnum()?,
+        )
+    }
+
+    /// Sets the three SAR parameters.
+    pub fn set_sar(&mut self, reference: u16, total: u8, index: u8) {
+        self.set_sar_msg_ref_num(reference);
+        self.set_sar_total_segments(total);
+        self.set_sar_segment_seqnum(index);
+    }
+}
+
+/// One information element of a user data header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Element<'a> {
+    /// What it is.
+    pub id: u8,
+    /// Its data.
+    pub data: &'a [u8],
+}
+
+/// Splits the user data header off a text: its elements' octets and what follows. `None` where
+/// the header's length runs past the end, so that there is no header.
+#[must_use]
+pub fn split_header(octets: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = octets.split_first()?;
+    rest.split_at_checked(usize::from(*length))
+}
+
+/// The information elements of a header, up to the first that runs past its end.
+pub fn elements(header: &[u8]) -> impl Iterator<Item = Element<'_>> {
+    let mut rest = header;
+    std::iter::from_fn(move || {
+        let [id, length, after @ ..] = rest else {
+            return None;
+        };
+        let (data, after) = after.split_at_checked(usize::from(*length))?;
+        rest = after;
+        Some(Element { id: *id, data })
+    })
+}
+
+/// The place of a segment that its header gives. Where there are several, the last one counts
+/// (§9.2.3.24).
+fn concat_of_header(header: &[u8]) -> Option<Concat> {
+    elements(header).filter_map(concat_of_element).last()
+}
+
+fn concat_of_element(element: Element<'_>) -> Option<Concat> {
+    match (element.id, element.data) {
+        (CONCAT_8_BIT, [reference, total, index]) => {
+            Concat::checked(Reference::Eight(*reference), *total, *index)
+        }
+        (CONCAT_16_BIT, [high, low, total, index]) => {
+            let reference = Reference::Sixteen(u16::from_be_bytes([*high, *low]));
+            Concat::checked(reference, *total, *index)
+        }
+        _ => None,
+    }
+}
+
+/// The text of a message that came in, its header taken off. `Debug` shows its length only.
+#[derive(Clone, PartialEq, Eq)]
+pub struct InboundText {
+    /// The place of this segment; `None` for a message that is whole.
+    pub concat: Option<Concat>,
+    /// The octets of the text.
+    pub payload: Bytes,
+    /// How to read them.
+    pub data_coding: DataCoding,
+}
+
+impl InboundText {
+    /// The text of a PDU with these fields: from `short_message`, or from `message_payload` where
+    /// that is empty. The header's place counts before that of the SAR parameters.
+    #[must_use]
+    pub fn of(
+        esm_class: EsmClass,
+        data_coding: DataCoding,
+        short_message: &ShortMessage,
+        tlvs: &Tlvs,
+    ) -> Self {
+        let octets = if short_message.is_empty() {
+            tlvs.message_payload().unwrap_or_default()
+        } else {
+            short_message.bytes()
+        };
+        let header = if esm_class.udhi() {
+            split_header(&octets)
+        } else {
+            None
+        };
+        let concat = header
+            .and_then(|(header, _)| concat_of_header(header))
+            .or_else(|| tlvs.sar());
+        let payload = match header {
+            Some((_, text)) => octets.slice_ref(text),
+            None => octets,
+        };
+        Self {
+            concat,
+            payload,
+            data_coding,
+        }
+    }
+
+    /// The text, with U+FFFD for what cannot be read.
+    #[must_use]
+    pub fn text(&self) -> String {
+        crate::text::decode(self.data_coding, &self.payload)
+    }
+}
+
+impl std::fmt::Debug for InboundText {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("InboundText")
+            .field("concat", &self.concat)
+            .field("payload_len", &self.payload.len())
+            .field("data_coding", &self.data_coding)
+            .finish()
+    }
+}
+
+impl From<&DeliverSm> for InboundText {
+    fn from(pdu: &DeliverSm) -> Self {
+        Self::of(
+            pdu.esm_class,
+            pdu.data_coding,
+            &pdu.short_message,
+            &pdu.tlvs,
+        )
+    }
+}
+
+impl From<&SubmitSm> for InboundText {
+    fn from(pdu: &SubmitSm) -> Self {
+        Self::of(
+            pdu.esm_class,
+            pdu.data_coding,
+            &pdu.short_message,
+            &pdu.tlvs,
+        )
+    }
+}
+
+impl From<&DataSm> for InboundText {
+    fn from(pdu: &DataSm) -> Self {
+        Self::of(
+            pdu.esm_class,
+            pdu.data_coding,
+            &ShortMessage::default(),
+            &pdu.tlvs,
+        )
+    }
+}
+
+/// The text of the segments in order. Neighbours in one charset are joined before they are read, so
+/// that an escape, a surrogate pair or a unit that a sender cut in two is whole again.
+#[must_use]
+pub fn join(parts: &[(DataCoding, Bytes)]) -> String {
+    parts
+        .chunk_by(|(left, _), (right, _)| Charset::of(*left) == Charset::of(*right))
+        .map(join_one_charset)
+        .collect()
+}
+
+fn join_one_charset(parts: &[(DataCoding, Bytes)]) -> String {
+    let Some((data_coding, _)) = parts.first() else {
+        return String::new();
+    };
+    let charset = Charset::of(*data_coding);
+    let octets = parts
+        .iter()
+        .map(|(_, octets)| &octets[..])
+        .collect::<Vec<_>>()
+        .concat();
+    if charset == Charset::Ucs2 && octets.len() % 2 != 0 {
+        // One part has an octet too many: joined, all parts behind it would be read shifted.
+        return parts
+            .iter()
+            .map(|(_, octets)| charset.decode(octets))
+            .collect();
+    }
+    charset.decode(&octets)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn deliver_sm(esm_class: EsmClass, octets: &[u8]) -> DeliverSm {
+        DeliverSm {
+            esm_class,
+            short_message: octets.try_into().unwrap(),
+            ..DeliverSm::default()
+        }
+    }
+
+    #[test]
+    fn a_segments_place_comes_from_either_width_of_header() {
+        let text = InboundText::from(&deliver_sm(
+            EsmClass::UDHI,
+            &[0x05, 0x00, 0x03, 0xaa, 3, 2, b'h', b'i'],
+        ));
+        let reference = Reference::Eight(0xaa);
+        assert_eq!(
+            text.concat,
+            Some(Concat {
+                reference,
+                total: 3,
+                index: 2
+            })
+        );
+        assert_eq!(text.text(), "hi");
+
+        let text = InboundText::from(&deliver_sm(
+            EsmClass::UDHI,
+            &[0x06, 0x08, 0x04, 0xaa, 0xbb, 3, 1, b'h', b'i'],
+        ));
+        let reference = Reference::Sixteen(0xaabb);
+        assert_eq!(
+            text.concat,
+            Some(Concat {
+                reference,
+                total: 3,
+                index: 1
+            })
+        );
+        assert_eq!(text.text(), "hi");
+    }
+
+    #[test]
+    fn other_elements_are_skipped_and_the_last_place_counts() {
+        let header = [
+            0x0e, 0x05, 0x04, 1, 2, 3, 4, 0x00, 0x03, 9, 2, 1, 0x00, 0x01, 7, b'x',
+        ];
+        let text = InboundText::from(&deliver_sm(EsmClass::UDHI, &header));
+        assert_eq!(
+            text.concat,
+            Some(Concat {
+                reference: Reference::Eight(9),
+                total: 2,
+                index: 1
+            })
+        );
+        assert_eq!(text.text(), "x");
+        let twice = [0x0a, 0, 3, 1, 2, 1, 0, 3, 5, 2, 2];
+        let text = InboundText::from(&deliver_sm(EsmClass::UDHI, &twice));
+        assert_eq!(
+            text.concat,
+            Some(Concat {
+                reference: Reference::Eight(5),
+                total: 2,
+                index: 2
+            })
+        );
+    }
+
+    #[test]
+    fn a_header_that_runs_past_the_end_is_text() {
+        let text = InboundText::from(&deliver_sm(EsmClass::UDHI, b"hi"));
+        assert_eq!(text.concat, None);
+        assert_eq!(text.text(), "hi");
+    }
+
+    #[test]
+    fn a_place_that_cannot_be_is_none() {
+        for (total, index) in [(0, 0), (0, 1), (2, 0), (2, 3)] {
+            let octets = [0x05, 0x00, 0x03, 1, total, index, b'x'];
+            let text = InboundText::from(&deliver_sm(EsmClass::UDHI, &octets));
+            assert_eq!(text.concat, None, "{index} of {total}");
+            assert_eq!(text.text(), "x");
+        }
+    }
+
+    #[test]
+    fn without_the_udhi_bit_a_header_is_text() {
+        let text = InboundText::from(&deliver_sm(EsmClass::DEFAULT, &[0x05, 0, 3, 1, 2, 1]));
+        assert_eq!(text.concat, None);
+        assert_eq!(text.payload.len(), 6);
+    }
+
+    #[test]
+    fn a_segments_place_comes_from_the_sar_parameters_when_all_are_there() {
+        let mut pdu = deliver_sm(EsmClass::DEFAULT, b"hi");
+        pdu.tlvs.set_sar_msg_ref_num(700);
+        pdu.tlvs.set_sar_total_segments(2);
+        assert_eq!(InboundText::from(&pdu).concat, None);
+        pdu.tlvs.set_sar_segment_seqnum(2);
+        let reference = Reference::Sar(700);
+        assert_eq!(
+            InboundText::from(&pdu).concat,
+            Some(Concat {
+                reference,
+                total: 2,
+                index: 2
+            })
+        );
+    }
+
+    #[test]
+    fn the_payload_parameter_is_read_when_the_short_message_is_empty() {
+        let mut pdu = DataSm {
+            data_coding: DataCoding::UCS2,
+            ..DataSm::default()
+        };
+        pdu.tlvs.set_message_payload(&[0x04, 0x16]).unwrap();
+        assert_eq!(InboundText::from(&pdu).text(), "Ж");
+        let mut pdu = deliver_sm(EsmClass::DEFAULT, b"short");
+        pdu.tlvs.set_message_payload(b"long").unwrap();
+        assert_eq!(InboundText::from(&pdu).text(), "short");
+    }
+
+    #[test]
+    fn what_a_sender_cut_in_two_is_whole_after_joining() {
+        let part = |octets: &[u8]| (DataCoding::UCS2, Bytes::copy_from_slice(octets));
+        assert_eq!(join(&[part(&[0xd8, 0x3d]), part(&[0xdc, 0x4d])]), "👍");
+        assert_eq!(join(&[part(&[0x04]), part(&[0x16])]), "Ж");
+        let part = |octets: &[u8]| (DataCoding::GSM_DEFAULT, Bytes::copy_from_slice(octets));
+        assert_eq!(join(&[part(&[b'a', 0x1b]), part(&[0x65])]), "a€");
+    }
+
+    #[test]
+    fn a_part_with_an_octet_too_many_does_not_shift_the_next() {
+        let part = |octets: &[u8]| (DataCoding::UCS2, Bytes::copy_from_slice(octets));
+        assert_eq!(
+            join(&[part(&[0x04, 0x16, 0x00]), part(&[0x04, 0x16])]),
+            "ЖЖ"
+        );
+    }
+
+    #[test]
+    fn parts_in_different_charsets_are_read_each_in_its_own() {
+        let parts = [
+            (DataCoding::GSM_DEFAULT, Bytes::from_static(&[0x00])),
+            (DataCoding::UCS2, Bytes::from_static(&[0x04, 0x16])),
+        ];
+        assert_eq!(join(&parts), "@Ж");
+    }
+
+    #[test]
+    fn debug_does_not_show_the_text() {
+        let text = InboundText::from(&deliver_sm(EsmClass::DEFAULT, b"secret"));
+        assert!(!format!("{text:?}").contains("secret"));
+    }
+}
