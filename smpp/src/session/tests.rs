@@ -319,7 +319,7 @@ fn neither_end_waits_longer_for_the_bind_than_session_init() {
         probe
             .session
             .bind(probe.now, &bind_settings(BindMode::Transceiver));
-        probe.wait(5 * SECOND - Duration::from_millis(1));
+        probe.wait((5 * SECOND).checked_sub(Duration::from_millis(1)).unwrap());
         assert_eq!(probe.session.finished(), None);
         probe.wait(Duration::from_millis(1));
         assert_eq!(
@@ -688,7 +688,7 @@ fn enquire_link_is_sent_only_after_silence() {
 #[test]
 fn a_silent_peer_is_given_up_after_enquire_link_and_the_response_timer() {
     let mut esme = Probe::esme();
-    esme.wait(40 * SECOND - Duration::from_millis(1));
+    esme.wait((40 * SECOND).checked_sub(Duration::from_millis(1)).unwrap());
     assert_eq!(esme.session.finished(), None);
     esme.wait(Duration::from_millis(1));
     assert_eq!(esme.session.finished(), Some(CloseReason::LinkDead));

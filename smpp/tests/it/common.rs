@@ -1,6 +1,6 @@
 //! A listener and a client that are bound to each other.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use matrix_smpp_codec::{Body, COctets, CommandStatus, SubmitSm};
 use matrix_smpp_session::{
@@ -12,6 +12,11 @@ use tokio_util::task::TaskTracker;
 
 /// Longer than anything here takes, so that a lost wake-up fails the test.
 pub(crate) const LONG: Duration = Duration::from_secs(20);
+
+#[expect(clippy::disallowed_methods, reason = "the tests' clock")]
+pub(crate) fn now() -> Instant {
+    Instant::now()
+}
 
 /// The ESME's end of a test.
 pub(crate) struct Esme {

@@ -1,7 +1,7 @@
 //! The driver against peers that write their own octets: slow, hasty, old and broken ones.
 
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::BytesMut;
 use matrix_smpp_codec::{
@@ -530,7 +530,7 @@ async fn ready_wakes_when_the_rate_gives_a_token() {
     settings.session.window = 1_000;
     settings.session.rate = std::num::NonZeroU32::new(50);
     let (esme, _raw) = bound(settings, &listener).await;
-    let begin = Instant::now();
+    let begin = now();
     for ticket in 0..15 {
         timeout(LONG, esme.link.ready()).await.expect("woken");
         esme.link.submit(Ticket(ticket), submit()).unwrap();
@@ -549,7 +549,7 @@ async fn ready_wakes_when_slow_down_ends() {
     let (esme, _raw) = bound(settings, &listener).await;
     esme.link.slow_down(Duration::from_millis(50));
     assert_eq!(esme.link.capacity(), 0);
-    let begin = Instant::now();
+    let begin = now();
     timeout(LONG, esme.link.ready()).await.expect("woken");
     assert!(begin.elapsed() >= Duration::from_millis(50));
 }

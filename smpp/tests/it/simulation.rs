@@ -274,7 +274,7 @@ const WINDOW: usize = 5;
 impl World {
     fn new(seed: u64) -> Self {
         let mut dice = Dice(seed);
-        let start = tokio::time::Instant::now().into_std();
+        let start = crate::common::now();
         let settings = SessionSettings {
             window: WINDOW,
             rate: std::num::NonZeroU32::new(200).filter(|_| dice.one_in(2)),
@@ -398,9 +398,9 @@ fn check_direction(sender: &End, receiver: &End) {
         tickets.iter().copied().eq(0..sender.submitted),
         "each ticket has one outcome"
     );
-    let received: BTreeSet<_> = receiver.received.iter().copied().collect();
+    let arrived: BTreeSet<_> = receiver.received.iter().copied().collect();
     assert_eq!(
-        received.len(),
+        arrived.len(),
         receiver.received.len(),
         "a request arrived twice"
     );
@@ -410,10 +410,10 @@ fn check_direction(sender: &End, receiver: &End) {
     );
     for (ticket, outcome) in &sender.outcomes {
         match outcome {
-            Outcome::Answered(_) => assert!(received.contains(ticket), "{ticket} {outcome:?}"),
+            Outcome::Answered(_) => assert!(arrived.contains(ticket), "{ticket} {outcome:?}"),
             Outcome::Lost { written: false, .. } => {
                 assert!(
-                    !received.contains(ticket),
+                    !arrived.contains(ticket),
                     "{ticket} was told not to have left"
                 );
             }
