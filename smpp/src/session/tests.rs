@@ -1,13 +1,17 @@
 //! The session's promises, each by the PDUs that would break it.
 
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use matrix_smpp_codec::{
     BindResp, CommandId, DeliverSm, Header, Inbound, SubmitSm, SubmitSmResp, cut, decode,
 };
 
+use super::commands::bind_request;
 use super::*;
+use crate::error::SubmitError;
+use crate::settings::BindSettings;
 
 /// A session, its clock and all that it said.
 struct Probe {
