@@ -25,8 +25,8 @@ const WRITE_BATCH: usize = 64 * 1024;
 /// Nothing is read while this many PDUs wait to be encoded: a peer that asks and does not read.
 const OUTBOX: usize = 1_000;
 
-/// How long the last octets of a finished session may take.
-const LINGER: Duration = Duration::from_secs(2);
+/// How long the last octets of a finished session and the peer's end of it may take.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// One connection. The future ends when the session does; dropped before, it hands back every
 /// request without an answer as well.
@@ -39,6 +39,8 @@ pub(crate) struct Driver {
     /// `wire.inbound` may hold whole PDUs.
     undecoded: bool,
     broken_framing: bool,
+    /// Nothing was there to be read: only then it is known who has not answered in time.
+    quiet: bool,
     /// Octets written that the session does not know of yet.
     written: usize,
     timer: Option<Pin<Box<Sleep>>>,
@@ -79,6 +81,7 @@ impl Driver {
             batch: Vec::new(),
             undecoded: false,
             broken_framing: false,
+            quiet: false,
             written: 0,
             timer: None,
             linger_until: None,
@@ -99,6 +102,7 @@ impl Driver {
         loop {
             let tried = self.reads();
             let mut progress = self.take_in(cx);
+            self.quiet = !progress;
             self.exchange_all(cx);
             // Reading has become possible: nothing would wake us for it before it was tried.
             progress |= !tried && self.reads();
@@ -211,9 +215,10 @@ impl Driver {
         if inner.paused {
             session.handle_not_reading(now);
         }
-        if session
-            .poll_timeout()
-            .is_some_and(|deadline| deadline <= now)
+        if self.quiet
+            && session
+                .poll_timeout()
+                .is_some_and(|deadline| deadline <= now)
         {
             session.handle_timeout(now);
         }
@@ -227,15 +232,17 @@ impl Driver {
         self.wire.outbound.is_empty()
     }
 
-    /// The reason, once the connection has ended or everything of a finished session is out.
+    /// The reason, once the connection has ended. A finished session waits a little for that.
     fn ended(&mut self, cx: &mut Context<'_>) -> Option<CloseReason> {
         if let Some(reason) = self.step.finished {
             let linger = *self
                 .linger_until
                 .get_or_insert_with(|| clock::now() + LINGER);
             self.step.deadline = Some(linger);
-            let out = !self.step.more && self.wire.poll_finish(cx).is_ready();
-            return (out || clock::now() >= linger).then_some(reason);
+            if !self.step.more {
+                self.wire.poll_finish(cx);
+            }
+            return (self.wire.ended.is_some() || clock::now() >= linger).then_some(reason);
         }
         // What was read before the end is still worth telling, once there is room for it.
         self.wire
