@@ -268,12 +268,14 @@ impl Homeserver for HttpHomeserver {
             event_type.into(),
             raw(content)?,
         );
-        let device: &DeviceId = DEVICE_ID.into();
-        let mut identity = AppserviceUserIdentity::new(user);
-        identity.device_id = Some(device);
-        self.call_with(request, identity)
-            .await
-            .map(|response| response.event_id)
+        // An administrator may have deleted the device since the ghost was made.
+        match self.send_by_device(user, request.clone()).await {
+            Err(error) if error.kind() == ErrorKind::UnknownDevice => {
+                self.create_device(user).await?;
+                self.send_by_device(user, request).await
+            }
+            answer => answer,
+        }
     }
 
     async fn send_state(
@@ -309,6 +311,18 @@ impl Homeserver for HttpHomeserver {
 }
 
 impl HttpHomeserver {
+    async fn send_by_device(
+        &self,
+        user: &UserId,
+        request: send_message_event::v3::Request,
+    ) -> Result<OwnedEventId> {
+        let device: &DeviceId = DEVICE_ID.into();
+        let mut identity = AppserviceUserIdentity::new(user);
+        identity.device_id = Some(device);
+        let response = self.call_with(request, identity).await?;
+        Ok(response.event_id)
+    }
+
     /// `POST /invite` cannot say that the chat is direct; setting the membership can.
     async fn try_invite(
         &self,
@@ -542,6 +556,36 @@ mod tests {
         assert_eq!(sent.expect("sent"), "$e");
         let line = format!("PUT {ROOM}/send/m.room.message/t%2F1?{GHOST}&device_id=SMSGW");
         assert_eq!(server.seen(), [(line, content)]);
+    }
+
+    #[tokio::test]
+    async fn a_device_that_was_deleted_is_made_again() {
+        let unknown = (400, json!({ "errcode": "M_UNKNOWN_DEVICE", "error": "x" }));
+        let sent = (200, json!({ "event_id": "$e" }));
+        let server = server(&[
+            unknown.clone(),
+            (201, json!({})),
+            sent,
+            unknown.clone(),
+            (201, json!({})),
+            unknown,
+        ])
+        .await;
+        let content = json!({ "body": "hello" });
+        let send = || {
+            server
+                .homeserver
+                .send(ghost(), room(), "m.room.message", "t1", &content)
+        };
+        assert_eq!(send().await.expect("sent"), "$e");
+        let send_line = format!("PUT {ROOM}/send/m.room.message/t1?{GHOST}&device_id=SMSGW");
+        let device_line = format!("PUT /_matrix/client/v3/devices/SMSGW?{GHOST}");
+        let lines: Vec<_> = server.seen().into_iter().map(|(line, _)| line).collect();
+        assert_eq!(lines, [send_line.clone(), device_line, send_line]);
+        assert_eq!(
+            send().await.expect_err("twice").kind(),
+            ErrorKind::UnknownDevice
+        );
     }
 
     #[tokio::test]

@@ -62,8 +62,9 @@ pub trait Homeserver: fmt::Debug + Send + Sync {
     /// What a room's state says, as far as the gateway cares.
     async fn room_state(&self, user: &UserId, room: &RoomId) -> Result<RoomState>;
 
-    /// Sends an event as `user`'s device. Idempotent by `txn_id`, which must be unique among all
-    /// users of the application service and for ever; the homeserver remembers it for a day.
+    /// Sends an event as `user`'s device, which is made again where somebody deleted it.
+    /// Idempotent by `txn_id`, which must be unique among all users of the application service and
+    /// for ever; the homeserver remembers it for a day.
     async fn send(
         &self,
         user: &UserId,
