@@ -27,7 +27,7 @@ use crate::matrix::http::{self, HttpLimits};
 use crate::ops::metrics::Metrics;
 use crate::ops::{admin, http as ops};
 use crate::smsc::Links;
-use crate::store::sqlite::SqliteStore;
+use crate::store::sqlite::{self, SqliteStore};
 use crate::store::{Store, StoreError};
 
 /// How many ghosts that homeservers asked for may wait to be made.
@@ -133,25 +133,42 @@ struct Running {
 impl Running {
     async fn start(settings: Settings) -> Result<Self, AppError> {
         let settings = Arc::new(settings);
-        let store = SqliteStore::open(&settings.store.path, settings.limits.mo_part_ttl)?;
-        let store: Arc<dyn Store> = store;
+        let engine = sqlite::Settings {
+            mo_part_ttl: settings.limits.mo_part_ttl,
+        };
+        let store: Arc<dyn Store> = SqliteStore::open_with(&settings.store.path, engine)?;
         let clock = Clock::system();
         let uncertain = store.recover(clock.now()).await?;
         if uncertain > 0 {
-            warn!(uncertain, "segments were on the wire when the gateway last ended");
+            warn!(
+                uncertain,
+                "segments were on the wire when the gateway last ended"
+            );
         }
         let gateway = gateway(&settings, store, clock)?;
-        let (stop, died, tracker) =
-            (CancellationToken::new(), CancellationToken::new(), TaskTracker::new());
+        let (stop, died, tracker) = (
+            CancellationToken::new(),
+            CancellationToken::new(),
+            TaskTracker::new(),
+        );
         let appservice = listen(settings.appservice.listen.to_string()).await?;
         let operations = listen(settings.ops.listen.to_string()).await?;
         let links = Links::start(&gateway, &tracker, &stop)?;
         let answered = Arc::new(AtomicBool::new(false));
-        let running = Self { links, tracker, stop, died, drain: settings.gateway.drain_timeout };
+        let running = Self {
+            links,
+            tracker,
+            stop,
+            died,
+            drain: settings.gateway.drain_timeout,
+        };
         let (wanted, wishes) = mpsc::channel(WISHES);
         let router = front::router(&gateway, wanted);
         running.serve("the appservice listener", appservice, router);
-        running.spawn("the ghost maker", front::make_ghosts(gateway.clone(), wishes, running.stop.clone()));
+        running.spawn(
+            "the ghost maker",
+            front::make_ghosts(gateway.clone(), wishes, running.stop.clone()),
+        );
         let ops = ops::Ops {
             metrics: gateway.metrics.clone(),
             store: Arc::clone(&gateway.store),
@@ -181,7 +198,10 @@ impl Running {
     fn serve(&self, name: &'static str, listener: TcpListener, router: Router) {
         let stop = self.stop.clone().cancelled_owned();
         self.spawn(name, async move {
-            if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stop).await {
+            if let Err(error) = axum::serve(listener, router)
+                .with_graceful_shutdown(stop)
+                .await
+            {
                 error!(%error, name, "cannot serve");
             }
         });
@@ -189,9 +209,14 @@ impl Running {
 
     fn start_admin(&self, gateway: &Gateway) -> Result<(), AppError> {
         let path: &Path = &gateway.settings.gateway.admin_socket;
-        let listener = admin::listen(path)
-            .map_err(|cause| AppError::Listen { at: path.display().to_string(), cause })?;
-        self.spawn("the admin socket", admin::serve(gateway.clone(), listener, self.stop.clone()));
+        let listener = admin::listen(path).map_err(|cause| AppError::Listen {
+            at: path.display().to_string(),
+            cause,
+        })?;
+        self.spawn(
+            "the admin socket",
+            admin::serve(gateway.clone(), listener, self.stop.clone()),
+        );
         Ok(())
     }
 
@@ -212,14 +237,19 @@ impl Running {
         self.tracker.close();
         // The links end by themselves after the drain time; the rest is quick.
         let limit = self.drain + Duration::from_secs(5);
-        if tokio::time::timeout(limit, self.tracker.wait()).await.is_err() {
+        if tokio::time::timeout(limit, self.tracker.wait())
+            .await
+            .is_err()
+        {
             warn!("something did not stop in time");
         }
     }
 }
 
 async fn listen(at: String) -> Result<TcpListener, AppError> {
-    TcpListener::bind(&at).await.map_err(|cause| AppError::Listen { at, cause })
+    TcpListener::bind(&at)
+        .await
+        .map_err(|cause| AppError::Listen { at, cause })
 }
 
 /// Everything that the workers share.
@@ -312,7 +342,9 @@ async fn greet_one(
     made.map_err(|error| error.to_string())?;
     let known_as = home.api.whoami().await.map_err(|error| error.to_string())?;
     if known_as != bot {
-        return Err(format!("{name} knows the owner of as_token by another name than {bot}"));
+        return Err(format!(
+            "{name} knows the owner of as_token by another name than {bot}"
+        ));
     }
     let txn = format!("{}-{}", gateway.store.instance(), gateway.clock.now().0);
     match home.api.ping(&txn).await {

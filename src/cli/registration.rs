@@ -31,7 +31,11 @@ impl Registration {
         if self.tokens {
             let mut random = rand::rng();
             let mut token = || generate_token(&mut random).expose_secret().to_owned();
-            say(&format!("as_token = \"{}\"\nhs_token = \"{}\"", token(), token()));
+            say(&format!(
+                "as_token = \"{}\"\nhs_token = \"{}\"",
+                token(),
+                token()
+            ));
             return Ok(());
         }
         let text = self.text(config)?;
@@ -45,7 +49,9 @@ impl Registration {
     fn text(&self, config: &Path) -> Result<String, Failure> {
         let settings = settings(config)?;
         let wanted = |name: &OwnedServerName| {
-            self.homeserver.as_ref().is_none_or(|homeserver| homeserver == name)
+            self.homeserver
+                .as_ref()
+                .is_none_or(|homeserver| homeserver == name)
         };
         let mut fitting = settings.homeservers.iter().filter(|one| wanted(&one.name));
         let (Some(homeserver), None) = (fitting.next(), fitting.next()) else {

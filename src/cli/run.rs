@@ -9,7 +9,9 @@ use crate::ops::log;
 pub(super) fn run(config: &Path) -> Result<(), Failure> {
     let settings = settings(config)?;
     log::start(&settings.log);
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     let ended = runtime.block_on(app::run(settings));
     // What a second signal left behind is not waited for.
     runtime.shutdown_background();

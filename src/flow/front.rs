@@ -1,7 +1,7 @@
 //! What homeservers ask between transactions: which users are phones, and that one be made.
 
-use ruma::{OwnedUserId, ServerName, UserId};
 use axum::Router;
+use ruma::{OwnedUserId, ServerName, UserId};
 use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -59,8 +59,13 @@ async fn make_ghost(
     user: &UserId,
 ) -> Result<(), Trouble> {
     let home = gateway.connected(homeserver)?;
-    let Who::Ghost(handset) = home.names.who(user) else { return Ok(()) };
-    gateway.ghosts.ensure(&*home.api, user, &number::display(&handset)).await?;
+    let Who::Ghost(handset) = home.names.who(user) else {
+        return Ok(());
+    };
+    gateway
+        .ghosts
+        .ensure(&*home.api, user, &number::display(&handset))
+        .await?;
     Ok(())
 }
 

@@ -35,7 +35,7 @@ use crate::gateway::notice::Currency;
 use crate::matrix::ghost::{GhostError, Ghosts};
 use crate::matrix::homeserver::{ErrorKind, Homeserver, MatrixError};
 use crate::ops::metrics::Metrics;
-use crate::store::{Store, StoreError};
+use crate::store::{NewOutbox, Store, StoreError};
 
 pub use inbox::run as run_inbox;
 
@@ -90,8 +90,13 @@ pub struct Wakes {
 impl Wakes {
     /// Bells for these link groups.
     pub fn for_groups<'a>(groups: impl Iterator<Item = &'a str>) -> Self {
-        let groups = groups.map(|name| (name.to_owned(), Arc::new(Notify::new()))).collect();
-        Self { groups: Arc::new(groups), ..Self::default() }
+        let groups = groups
+            .map(|name| (name.to_owned(), Arc::new(Notify::new())))
+            .collect();
+        Self {
+            groups: Arc::new(groups),
+            ..Self::default()
+        }
     }
 
     /// Rings for a link group.
@@ -135,17 +140,34 @@ impl Gateway {
 
     /// True for our ghosts and bots, on any homeserver of the config.
     pub(crate) fn is_ours(&self, user: &UserId) -> bool {
-        self.homeservers.get(user.server_name()).is_some_and(|home| home.names.is_ours(user))
+        self.homeservers
+            .get(user.server_name())
+            .is_some_and(|home| home.names.is_ours(user))
+    }
+
+    /// Queues something to do at a homeserver.
+    pub(crate) async fn enqueue(&self, entry: NewOutbox) -> Result<(), Trouble> {
+        self.store.enqueue(vec![entry], self.clock.now()).await?;
+        self.wakes.outbox.notify_one();
+        Ok(())
     }
 
     /// The numbers that belong to `owner`, by config or by CLI.
     pub(crate) async fn dedicated_numbers(&self, owner: &UserId) -> Result<Vec<E164>, Trouble> {
         let stored = self.store.dedicated().await?;
-        let stored = stored.iter().filter(|(_, who)| who == owner).map(|(number, _)| number.as_str());
+        let stored = stored
+            .iter()
+            .filter(|(_, who)| who == owner)
+            .map(|(number, _)| number.as_str());
         let configured = &self.settings.dedicated;
-        let configured =
-            configured.iter().filter(|own| own.owner == owner).map(|own| own.number.as_str());
-        Ok(configured.chain(stored).filter_map(|number| number.parse().ok()).collect())
+        let configured = configured
+            .iter()
+            .filter(|own| own.owner == owner)
+            .map(|own| own.number.as_str());
+        Ok(configured
+            .chain(stored)
+            .filter_map(|number| number.parse().ok())
+            .collect())
     }
 
     /// How long a conversation's number rests after its end.
@@ -186,7 +208,10 @@ impl fmt::Display for Trouble {
 impl From<StoreError> for Trouble {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Unavailable(_) => Self::Later { wish: None, why: error.to_string() },
+            StoreError::Unavailable(_) => Self::Later {
+                wish: None,
+                why: error.to_string(),
+            },
             StoreError::Conflict(_) | StoreError::Corrupt(_) => Self::Never(error.to_string()),
         }
     }
@@ -195,7 +220,10 @@ impl From<StoreError> for Trouble {
 impl From<MatrixError> for Trouble {
     fn from(error: MatrixError) -> Self {
         match error.kind() {
-            ErrorKind::Retry { after } => Self::Later { wish: after, why: error.to_string() },
+            ErrorKind::Retry { after } => Self::Later {
+                wish: after,
+                why: error.to_string(),
+            },
             _ => Self::Never(error.to_string()),
         }
     }

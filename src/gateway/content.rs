@@ -70,7 +70,11 @@ pub fn refused_status(event: &EventId, network: &str, words: &str) -> Value {
 /// The state key of [`BRIDGE`], and the `network` of status events: one per conversation's phone.
 #[must_use]
 pub fn network(conversation: &Conversation) -> String {
-    format!("dev.matrix-smpp://{}/{}", conversation.homeserver, conversation.handset.key())
+    format!(
+        "dev.matrix-smpp://{}/{}",
+        conversation.homeserver,
+        conversation.handset.key()
+    )
 }
 
 /// Which bridge a room is part of, and whom it leads to.

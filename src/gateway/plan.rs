@@ -53,11 +53,18 @@ pub fn route_to(settings: &Settings, number: E164) -> Result<&Route, Unplannable
 
 /// Everything the store needs to accept the message.
 pub fn plan(settings: &Settings, draft: Draft<'_>) -> Result<NewMessage, Unplannable> {
-    let number = draft.conversation.handset.number().ok_or(Unplannable::InboundOnly)?;
+    let number = draft
+        .conversation
+        .handset
+        .number()
+        .ok_or(Unplannable::InboundOnly)?;
     let route = route_to(settings, number)?;
     let count = segment::count(draft.text, width(route)).segments;
     let max = usize::from(route.max_segments);
-    let too_long = Unplannable::TooLong { segments: count, max };
+    let too_long = Unplannable::TooLong {
+        segments: count,
+        max,
+    };
     if count > max {
         return Err(too_long);
     }
@@ -103,8 +110,15 @@ fn originators(settings: &Settings, route: &Route, dedicated: Vec<E164>) -> Orig
         Originator::Shortcode(code) => OriginatorPlan::Shortcode(code.as_str().to_owned()),
         Originator::Pool(name) => {
             let pool = settings.pools.iter().find(|pool| pool.name == *name);
-            let numbers = pool.map_or_else(|| Numbers { ranges: Vec::new() }, |pool| pool.numbers.clone());
-            OriginatorPlan::Vmns { pool: name.clone(), dedicated, numbers }
+            let numbers = pool.map_or_else(
+                || Numbers { ranges: Vec::new() },
+                |pool| pool.numbers.clone(),
+            );
+            OriginatorPlan::Vmns {
+                pool: name.clone(),
+                dedicated,
+                numbers,
+            }
         }
     }
 }

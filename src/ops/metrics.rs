@@ -54,13 +54,22 @@ impl Metrics {
     pub fn new() -> Self {
         let registry = Registry::new();
         let counter = |name: &str, help: &str| {
-            register(&registry, IntCounter::with_opts(Opts::new(full(name), help)))
+            register(
+                &registry,
+                IntCounter::with_opts(Opts::new(full(name), help)),
+            )
         };
         let counters = |name: &str, help: &str, labels: &[&str]| {
-            register(&registry, IntCounterVec::new(Opts::new(full(name), help), labels))
+            register(
+                &registry,
+                IntCounterVec::new(Opts::new(full(name), help), labels),
+            )
         };
         let gauges = |name: &str, help: &str, labels: &[&str]| {
-            register(&registry, IntGaugeVec::new(Opts::new(full(name), help), labels))
+            register(
+                &registry,
+                IntGaugeVec::new(Opts::new(full(name), help), labels),
+            )
         };
         let answered = ["link_group", "status"];
         let pdu = ["link_group", "link", "direction", "command"];
@@ -72,13 +81,25 @@ impl Metrics {
             declined: counter("invites_declined_total", "Invitations declined"),
             refused: counters("refused_messages_total", "Messages refused", &["reason"]),
             answers: counters("submit_resp_total", "Answers to submit_sm", &answered),
-            uncertain: counters("uncertain_segments_total", "Segments unanswered", &["link_group"]),
+            uncertain: counters(
+                "uncertain_segments_total",
+                "Segments unanswered",
+                &["link_group"],
+            ),
             receipts: counters("receipts_total", "Receipts", &["link_group", "match"]),
             pdus: gauges("pdus_total", "PDUs on the wire", &pdu),
-            link_up: gauges("link_up", "1 while the link is bound", &["link_group", "link"]),
+            link_up: gauges(
+                "link_up",
+                "1 while the link is bound",
+                &["link_group", "link"],
+            ),
             waiting: gauges("waiting", "Items that wait in the store", &["kind"]),
             calls: Arc::default(),
-            called: gauges("homeserver_calls_total", "What homeservers brought", &["kind"]),
+            called: gauges(
+                "homeserver_calls_total",
+                "What homeservers brought",
+                &["kind"],
+            ),
             registry,
         }
     }
@@ -159,13 +180,15 @@ fn full(name: &str) -> String {
     format!("matrix_smpp_{name}")
 }
 
-#[expect(clippy::expect_used, reason = "names are constants, each used once: shown by a test")]
-fn register<C: Collector + Clone + 'static>(
-    registry: &Registry,
-    made: prometheus::Result<C>,
-) -> C {
+#[expect(
+    clippy::expect_used,
+    reason = "names are constants, each used once: shown by a test"
+)]
+fn register<C: Collector + Clone + 'static>(registry: &Registry, made: prometheus::Result<C>) -> C {
     let collector = made.expect("invariant: metric names and labels are valid");
-    registry.register(Box::new(collector.clone())).expect("invariant: metric names are unique");
+    registry
+        .register(Box::new(collector.clone()))
+        .expect("invariant: metric names are unique");
     collector
 }
 
@@ -177,7 +200,10 @@ mod tests {
     fn every_metric_bears_the_projects_name() {
         let metrics = Metrics::new();
         metrics.refused(&Unplannable::NoRoute);
-        metrics.set_sizes(&Sizes { queued: 7, ..Sizes::default() });
+        metrics.set_sizes(&Sizes {
+            queued: 7,
+            ..Sizes::default()
+        });
         let text = metrics.render();
         assert!(text.contains("matrix_smpp_refused_messages_total{reason=\"no_route\"} 1"));
         assert!(text.contains("matrix_smpp_waiting{kind=\"queued_segments\"} 7"));

@@ -41,13 +41,20 @@ pub(super) fn settings(
             drain,
             ..SessionSettings::default()
         },
-        reconnect: Backoff { first: link.reconnect_first, cap: link.reconnect_cap },
+        reconnect: Backoff {
+            first: link.reconnect_first,
+            cap: link.reconnect_cap,
+        },
     })
 }
 
 fn bind(link: &Link) -> Result<BindSettings, Unusable> {
     let misfit = |field| {
-        move |cause| Unusable { link: link.name.clone(), field, cause }
+        move |cause| Unusable {
+            link: link.name.clone(),
+            field,
+            cause,
+        }
     };
     Ok(BindSettings {
         mode: match link.bind {
@@ -57,8 +64,7 @@ fn bind(link: &Link) -> Result<BindSettings, Unusable> {
         },
         system_id: COctets::try_from(link.system_id.as_str()).map_err(misfit("system_id"))?,
         password: Password::try_from(link.password.expose_secret()).map_err(misfit("password"))?,
-        system_type: COctets::try_from(link.system_type.as_str())
-            .map_err(misfit("system_type"))?,
+        system_type: COctets::try_from(link.system_type.as_str()).map_err(misfit("system_type"))?,
         interface_version: InterfaceVersion(link.interface_version),
         addr_ton: Ton(link.addr_ton),
         addr_npi: Npi(link.addr_npi),

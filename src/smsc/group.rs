@@ -37,18 +37,27 @@ impl Sessions {
     /// A bind came up.
     pub(super) fn begin(&self) -> Uuid {
         let session = Uuid::new_v4();
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(session);
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(session);
         session
     }
 
     /// A bind went down.
     pub(super) fn end(&self, session: Uuid) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|one| *one != session);
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|one| *one != session);
     }
 
     /// All that are up.
     pub(super) fn living(&self) -> Vec<Uuid> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 
@@ -68,18 +77,24 @@ impl Group {
             let (handle, events, connection) = matrix_smpp_session::client(link_settings);
             tracker.spawn(connection);
             let outgoing = Outgoing::new(one.name.clone(), handle);
-            let pump =
-                link::Pump::new(gateway, settings, outgoing.clone(), Arc::clone(&sessions));
+            let pump = link::Pump::new(gateway, settings, outgoing.clone(), Arc::clone(&sessions));
             tracker.spawn(pump.run(events));
             links.push(outgoing);
         }
-        let group = Self { name: settings.name.clone(), links: links.into() };
+        let group = Self {
+            name: settings.name.clone(),
+            links: links.into(),
+        };
         tracker.spawn(group.dispatcher(gateway.clone()).run(stop.clone()));
         Ok(group)
     }
 
     fn dispatcher(&self, gateway: Gateway) -> Dispatcher {
-        Dispatcher { gateway, group: self.name.clone(), links: Arc::clone(&self.links) }
+        Dispatcher {
+            gateway,
+            group: self.name.clone(),
+            links: Arc::clone(&self.links),
+        }
     }
 
     pub(super) fn close(&self) {
@@ -87,7 +102,9 @@ impl Group {
     }
 
     pub(super) fn is_up(&self) -> bool {
-        self.links.iter().any(|one| one.handle.state() == LinkState::Bound)
+        self.links
+            .iter()
+            .any(|one| one.handle.state() == LinkState::Bound)
     }
 
     pub(super) fn export(&self, metrics: &Metrics) {
@@ -145,7 +162,10 @@ impl Dispatcher {
     }
 
     async fn send(&self, claimed: Vec<Claimed>) {
-        let not_sent: Vec<_> = claimed.iter().filter_map(|one| self.send_one(one)).collect();
+        let not_sent: Vec<_> = claimed
+            .iter()
+            .filter_map(|one| self.send_one(one))
+            .collect();
         if !not_sent.is_empty() {
             link::record(&self.gateway, &not_sent).await;
         }
@@ -173,7 +193,13 @@ impl Dispatcher {
 
     /// Until somebody rings, or the next retry falls due.
     async fn more_work(&self) {
-        let due = self.gateway.store.next_due(&self.group).await.ok().flatten();
+        let due = self
+            .gateway
+            .store
+            .next_due(&self.group)
+            .await
+            .ok()
+            .flatten();
         let pause = due.map_or(LOOK, |at| self.gateway.clock.until(at).min(LOOK));
         let Some(bell) = self.gateway.wakes.groups.get(&self.group) else {
             return tokio::time::sleep(pause).await;

@@ -57,7 +57,12 @@ impl Inbound {
     /// Stores and answers requests. They reach the store in the order in which they came, and share
     /// its commits.
     pub(super) async fn take(&self, requests: Vec<Request>, living: &[Uuid]) {
-        join_all(requests.into_iter().map(|request| self.take_one(request, living.to_vec()))).await;
+        join_all(
+            requests
+                .into_iter()
+                .map(|request| self.take_one(request, living.to_vec())),
+        )
+        .await;
     }
 
     async fn take_one(&self, request: Request, living: Vec<Uuid>) {
@@ -73,7 +78,8 @@ impl Inbound {
             Body::DeliverSm(_) => Body::DeliverSmResp(DeliverSmResp::default()),
             _ => Body::GenericNack,
         };
-        self.link.respond(request.sequence, request.epoch, status, answer);
+        self.link
+            .respond(request.sequence, request.epoch, status, answer);
     }
 
     fn status(&self, fate: Fate) -> CommandStatus {
@@ -112,14 +118,22 @@ impl Inbound {
             ReceiptTaken::Evidence => "evidence",
             ReceiptTaken::Parked => "parked",
         };
-        self.gateway.metrics.receipts.with_label_values(&[&self.group, matched]).inc();
+        self.gateway
+            .metrics
+            .receipts
+            .with_label_values(&[&self.group, matched])
+            .inc();
         self.gateway.wakes.outbox.notify_one();
         Ok(Fate::Durable)
     }
 
     /// A receipt that names no message helps nobody, and is no text for a person either.
     fn unreadable_receipt(&self) -> Result<Fate, StoreError> {
-        self.gateway.metrics.receipts.with_label_values(&[self.group.as_str(), "unreadable"]).inc();
+        self.gateway
+            .metrics
+            .receipts
+            .with_label_values(&[self.group.as_str(), "unreadable"])
+            .inc();
         Ok(Fate::Durable)
     }
 
@@ -137,7 +151,11 @@ impl Inbound {
             session,
             living_sessions,
             from: sender(sm),
-            dedicated_to: self.gateway.settings.dedicated_owner(&to).map(ToOwned::to_owned),
+            dedicated_to: self
+                .gateway
+                .settings
+                .dedicated_owner(&to)
+                .map(ToOwned::to_owned),
             to,
             concat: text.concat,
             data_coding,
@@ -147,7 +165,11 @@ impl Inbound {
         match taken.await? {
             SmsTaken::NotLeased => {
                 debug!(group = self.group, "an SMS that nobody waits for");
-                self.gateway.metrics.unleased.with_label_values(&[&self.group]).inc();
+                self.gateway
+                    .metrics
+                    .unleased
+                    .with_label_values(&[&self.group])
+                    .inc();
                 Ok(Fate::NobodysNumber)
             }
             SmsTaken::Stored { complete } => {
@@ -203,10 +225,20 @@ fn as_deliver_sm(sm: &DataSm) -> DeliverSm {
     DeliverSm {
         source_addr_ton: sm.source_addr_ton,
         source_addr_npi: sm.source_addr_npi,
-        source_addr: sm.source_addr.to_text().as_str().try_into().unwrap_or_default(),
+        source_addr: sm
+            .source_addr
+            .to_text()
+            .as_str()
+            .try_into()
+            .unwrap_or_default(),
         dest_addr_ton: sm.dest_addr_ton,
         dest_addr_npi: sm.dest_addr_npi,
-        destination_addr: sm.destination_addr.to_text().as_str().try_into().unwrap_or_default(),
+        destination_addr: sm
+            .destination_addr
+            .to_text()
+            .as_str()
+            .try_into()
+            .unwrap_or_default(),
         esm_class: sm.esm_class,
         data_coding: sm.data_coding,
         tlvs: sm.tlvs.clone(),

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use matrix_smpp_codec::values::{EsmClass, Npi, RegisteredDelivery, Ton};
 use matrix_smpp_codec::time::RelativeTime;
+use matrix_smpp_codec::values::{EsmClass, Npi, RegisteredDelivery, Ton};
 use matrix_smpp_codec::{Address, COctets, ShortMessage, SubmitSm};
 use matrix_smpp_config::Route;
 
@@ -15,9 +15,16 @@ use crate::store::Claimed;
 #[must_use]
 pub fn submit_sm(claimed: &Claimed, route: Option<&Route>, now: Timestamp) -> Option<SubmitSm> {
     let (source_ton, source_npi) = source_kind(claimed, route);
-    let udhi = if claimed.udhi { EsmClass::UDHI } else { EsmClass::DEFAULT };
-    let receipt =
-        if claimed.receipts { RegisteredDelivery::RECEIPT } else { RegisteredDelivery::NONE };
+    let udhi = if claimed.udhi {
+        EsmClass::UDHI
+    } else {
+        EsmClass::DEFAULT
+    };
+    let receipt = if claimed.receipts {
+        RegisteredDelivery::RECEIPT
+    } else {
+        RegisteredDelivery::NONE
+    };
     Some(SubmitSm {
         source_addr_ton: source_ton,
         source_addr_npi: source_npi,

@@ -10,7 +10,8 @@ use super::{leases, life};
 use crate::gateway::model::{Conversation, ConversationId, Originator, Timestamp};
 use crate::store::{OpenConversation, Opened, Result, StoreError};
 
-const SELECT: &str = "SELECT id, homeserver, room, handset, ghost, owner, direct, originator, active
+const SELECT: &str =
+    "SELECT id, homeserver, room, handset, ghost, owner, direct, originator, active
     FROM conversation";
 
 fn read(row: &Row<'_>) -> Result<Conversation> {
@@ -51,7 +52,10 @@ pub(super) fn in_room(
 pub(super) fn open(tx: &Connection, request: &OpenConversation) -> Result<Opened> {
     if let Some(found) = active(tx, request)? {
         let conversation = with_originator(tx, found.id, request)?;
-        return Ok(Opened { conversation, replaced: None });
+        return Ok(Opened {
+            conversation,
+            replaced: None,
+        });
     }
     // The other one ends first: only one direct conversation of a pair is active at a time.
     let other = match request.direct {
@@ -72,13 +76,20 @@ pub(super) fn open(tx: &Connection, request: &OpenConversation) -> Result<Opened
     }
     let conversation = with_originator(tx, id, request)?;
     let replaced = other.map(|other| existing(tx, other.id)).transpose()?;
-    Ok(Opened { conversation, replaced })
+    Ok(Opened {
+        conversation,
+        replaced,
+    })
 }
 
 /// The active conversation that the request means.
 fn active(tx: &Connection, request: &OpenConversation) -> Result<Option<Conversation>> {
     let Some(room) = &request.room else {
-        return if request.direct { other_direct(tx, request) } else { Ok(None) };
+        return if request.direct {
+            other_direct(tx, request)
+        } else {
+            Ok(None)
+        };
     };
     let here = tx.one(
         &format!("{SELECT} WHERE homeserver = ?1 AND room = ?2 AND handset = ?3 AND active = 1"),
@@ -108,7 +119,9 @@ fn other_direct(tx: &Connection, request: &OpenConversation) -> Result<Option<Co
 
 /// The newest ended conversation of the request's room and handset.
 fn ended(tx: &Connection, request: &OpenConversation) -> Result<Option<Conversation>> {
-    let Some(room) = &request.room else { return Ok(None) };
+    let Some(room) = &request.room else {
+        return Ok(None);
+    };
     tx.one(
         &format!(
             "{SELECT} WHERE homeserver = ?1 AND room = ?2 AND handset = ?3 AND active = 0
@@ -170,11 +183,7 @@ fn take_over(tx: &Connection, from: &Conversation, to: ConversationId) -> Result
 
 /// A new direct conversation without a number gets the one that still cools off for the same two
 /// people, if there is one: nobody else may have it, and the handset knows it.
-fn take_over_former(
-    tx: &Connection,
-    id: ConversationId,
-    request: &OpenConversation,
-) -> Result<()> {
+fn take_over_former(tx: &Connection, id: ConversationId, request: &OpenConversation) -> Result<()> {
     if existing(tx, id)?.originator.is_some() {
         return Ok(());
     }
@@ -201,7 +210,9 @@ fn with_originator(
     request: &OpenConversation,
 ) -> Result<Conversation> {
     let conversation = existing(tx, id)?;
-    let Some(wanted) = &request.originator else { return Ok(conversation) };
+    let Some(wanted) = &request.originator else {
+        return Ok(conversation);
+    };
     if conversation.originator.as_ref() == Some(wanted) {
         return Ok(conversation);
     }
@@ -218,7 +229,10 @@ pub(super) fn set_originator(
     id: ConversationId,
     originator: &Originator,
 ) -> Result<()> {
-    tx.run("UPDATE conversation SET originator = ?2 WHERE id = ?1", params![id, originator])?;
+    tx.run(
+        "UPDATE conversation SET originator = ?2 WHERE id = ?1",
+        params![id, originator],
+    )?;
     Ok(())
 }
 
@@ -242,6 +256,9 @@ fn end_lane(tx: &Connection, id: ConversationId, now: Timestamp) -> Result<()> {
 
 pub(super) fn place(tx: &Connection, id: ConversationId, room: &RoomId) -> Result<()> {
     existing(tx, id)?;
-    tx.run("UPDATE conversation SET room = ?2 WHERE id = ?1", params![id, room.as_str()])?;
+    tx.run(
+        "UPDATE conversation SET room = ?2 WHERE id = ?1",
+        params![id, room.as_str()],
+    )?;
     Ok(())
 }

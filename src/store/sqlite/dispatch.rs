@@ -24,15 +24,20 @@ pub(super) fn claim(
     for _ in 0..LOOKS {
         let wanted = limit.saturating_sub(claimed.len());
         let due = due(tx, link_group, wanted, now)?;
-        let (live, over): (Vec<_>, Vec<_>) =
-            due.into_iter().partition(|(_, segment)| segment.valid_until > now);
+        let (live, over): (Vec<_>, Vec<_>) = due
+            .into_iter()
+            .partition(|(_, segment)| segment.valid_until > now);
         for (key, segment) in live {
             claimed.push(intend(tx, key, segment, now)?);
         }
         if over.is_empty() {
             break;
         }
-        for key in over.into_iter().map(|(key, _)| key).collect::<BTreeSet<_>>() {
+        for key in over
+            .into_iter()
+            .map(|(key, _)| key)
+            .collect::<BTreeSet<_>>()
+        {
             expire(tx, key, now)?;
         }
     }
@@ -60,7 +65,10 @@ fn due(
 
 fn read_claimed(row: &Row<'_>) -> Result<Claimed> {
     Ok(Claimed {
-        segment: SegmentRef { message: row.get("id")?, index: row.get("number")? },
+        segment: SegmentRef {
+            message: row.get("id")?,
+            index: row.get("number")?,
+        },
         attempt: row.get("attempt")?,
         retries: row.get("retries")?,
         possible_duplicate: row.get::<_, u32>("resends")? > 0,
@@ -104,20 +112,30 @@ pub(super) fn next_due(tx: &Connection, link_group: &str) -> Result<Option<Times
 pub(super) fn record(tx: &Connection, answers: &[Answer], now: Timestamp) -> Result<()> {
     let mut changed = BTreeSet::new();
     for answer in answers {
-        let Some(message) = life::message_by_id(tx, answer.segment.message)? else { continue };
+        let Some(message) = life::message_by_id(tx, answer.segment.message)? else {
+            continue;
+        };
         let segment = life::segment(tx, message.key, answer.segment.index)?;
-        let Some(segment) = segment.filter(|segment| concerns(answer, segment)) else { continue };
+        let Some(segment) = segment.filter(|segment| concerns(answer, segment)) else {
+            continue;
+        };
         apply(tx, &message, &segment, &answer.outcome, now)?;
         changed.insert(message.key);
     }
-    changed.into_iter().try_for_each(|key| life::refresh(tx, key, now))
+    changed
+        .into_iter()
+        .try_for_each(|key| life::refresh(tx, key, now))
 }
 
 /// True for the answer to the attempt that is on the wire; and for the peer's own late word on
 /// one that nobody has been told to be lost yet.
 fn concerns(answer: &Answer, segment: &Segment) -> bool {
-    let by_peer = matches!(answer.outcome, Outcome::Submitted { .. } | Outcome::Rejected { .. });
-    let sent_again = segment.state == MessageState::Queued && segment.resends > 0 && !segment.in_lane;
+    let by_peer = matches!(
+        answer.outcome,
+        Outcome::Submitted { .. } | Outcome::Rejected { .. }
+    );
+    let sent_again =
+        segment.state == MessageState::Queued && segment.resends > 0 && !segment.in_lane;
     let waits = match segment.state {
         MessageState::Intent => true,
         MessageState::Uncertain => by_peer,
@@ -135,17 +153,19 @@ fn apply(
 ) -> Result<()> {
     match outcome {
         Outcome::Submitted { message_id } => submitted(tx, message, segment, message_id, now),
-        Outcome::NotWritten => {
-            life::requeue(tx, message, segment, now, (now, "not written"))
-        }
-        Outcome::Throttled { retry_at } => {
-            life::requeue(tx, message, segment, *retry_at, (now, "the peer asks to slow down"))
-        }
+        Outcome::NotWritten => life::requeue(tx, message, segment, now, (now, "not written")),
+        Outcome::Throttled { retry_at } => life::requeue(
+            tx,
+            message,
+            segment,
+            *retry_at,
+            (now, "the peer asks to slow down"),
+        ),
         Outcome::Retry { retry_at, status } => {
-            tx.run("UPDATE segment SET retries = retries + 1 WHERE message = ?1 AND number = ?2", [
-                message.key,
-                i64::from(segment.number),
-            ])?;
+            tx.run(
+                "UPDATE segment SET retries = retries + 1 WHERE message = ?1 AND number = ?2",
+                [message.key, i64::from(segment.number)],
+            )?;
             let detail = format!("temporary error {status:#010x}");
             life::requeue(tx, message, segment, *retry_at, (now, &detail))
         }
@@ -166,7 +186,13 @@ fn submitted(
 ) -> Result<()> {
     life::settle(tx, message, segment, now)?;
     let detail = format!("message id {smsc_id}");
-    life::leave(tx, message, segment, MessageState::Submitted, (now, &detail))?;
+    life::leave(
+        tx,
+        message,
+        segment,
+        MessageState::Submitted,
+        (now, &detail),
+    )?;
     receipts::expect_id(tx, message, segment.number, smsc_id)?;
     receipts::match_parked_by_id(tx, message, segment.number, smsc_id, now)?;
     receipts::match_parked_by_evidence(tx, message, now)
@@ -184,29 +210,46 @@ fn rejected(
     let detail = format!("status {status:#010x}");
     life::leave(tx, message, segment, MessageState::Rejected, (now, &detail))?;
     life::set_failure(tx, message, &Failure::Status(status))?;
-    life::withdraw(tx, message, MessageState::Cancelled, (now, "another segment was rejected"))?;
+    life::withdraw(
+        tx,
+        message,
+        MessageState::Cancelled,
+        (now, "another segment was rejected"),
+    )?;
     Ok(())
 }
 
 pub(super) fn recover(tx: &Connection, now: Timestamp) -> Result<usize> {
-    let open = tx.all("SELECT message, number FROM segment WHERE state = 1", [], |row| {
-        Ok((row.get::<_, i64>(0)?, row.get::<_, u8>(1)?))
-    })?;
+    let open = tx.all(
+        "SELECT message, number FROM segment WHERE state = 1",
+        [],
+        |row| Ok((row.get::<_, i64>(0)?, row.get::<_, u8>(1)?)),
+    )?;
     for (key, number) in &open {
-        let Some(message) = life::message(tx, *key)? else { continue };
-        let Some(segment) = life::segment(tx, *key, *number)? else { continue };
+        let Some(message) = life::message(tx, *key)? else {
+            continue;
+        };
+        let Some(segment) = life::segment(tx, *key, *number)? else {
+            continue;
+        };
         life::become_uncertain(tx, &message, &segment, (now, "the gateway restarted"))?;
         receipts::match_parked_by_evidence(tx, &message, now)?;
     }
     let keys: BTreeSet<i64> = open.iter().map(|(key, _)| *key).collect();
-    keys.into_iter().try_for_each(|key| life::refresh(tx, key, now))?;
+    keys.into_iter()
+        .try_for_each(|key| life::refresh(tx, key, now))?;
     Ok(open.len())
 }
 
 /// Ends what of a message is still queued after its validity.
 pub(super) fn expire(tx: &Connection, key: i64, now: Timestamp) -> Result<()> {
     if let Some(message) = life::message(tx, key)? {
-        life::withdraw(tx, &message, MessageState::Expired, (now, "its validity ended"))?;
+        life::withdraw(
+            tx,
+            &message,
+            MessageState::Expired,
+            (now, "its validity ended"),
+        )?;
         life::refresh(tx, key, now)?;
     }
     Ok(())

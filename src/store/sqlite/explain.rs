@@ -11,11 +11,20 @@ const SELECT: &str = "SELECT key, id, source, state, route, segments, payer, pri
 pub(super) fn explain(tx: &Connection, id: &str) -> Result<Vec<History>> {
     let found = match id.parse::<MessageId>() {
         Ok(message) => tx.all(&format!("{SELECT} WHERE id = ?1"), [message], read)?,
-        Err(_) => tx.all(&format!("{SELECT} WHERE event = ?1 ORDER BY key"), [id], read)?,
+        Err(_) => tx.all(
+            &format!("{SELECT} WHERE event = ?1 ORDER BY key"),
+            [id],
+            read,
+        )?,
     };
     found
         .into_iter()
-        .map(|(key, history)| Ok(History { steps: steps(tx, key)?, ..history }))
+        .map(|(key, history)| {
+            Ok(History {
+                steps: steps(tx, key)?,
+                ..history
+            })
+        })
         .collect()
 }
 

@@ -29,7 +29,10 @@ pub(super) fn take_transaction(tx: &Connection, transaction: &Transaction) -> Re
             params![homeserver, transaction.txn_id, extras, transaction.at],
         )?;
     }
-    Ok(Taken { new, repeated: transaction.events.len() - new })
+    Ok(Taken {
+        new,
+        repeated: transaction.events.len() - new,
+    })
 }
 
 pub(super) fn pending(tx: &Connection, after: InboxSeq, limit: usize) -> Result<Vec<InboxEvent>> {

@@ -26,7 +26,11 @@ fn read(row: &Row<'_>) -> Result<Lease> {
 }
 
 pub(super) fn all(tx: &Connection) -> Result<Vec<Lease>> {
-    tx.all(&format!("SELECT {COLUMNS} FROM lease ORDER BY vmn, handset"), [], read)
+    tx.all(
+        &format!("SELECT {COLUMNS} FROM lease ORDER BY vmn, handset"),
+        [],
+        read,
+    )
 }
 
 /// The lease of a pair, active or cooling; `None` once it has cooled off.
@@ -80,10 +84,10 @@ pub(super) fn tie(
 ) -> Result<()> {
     let held = of_pair(tx, vmn.as_str(), &conversation.handset, now)?;
     if let Some(other) = held.filter(|lease| lease.conversation != conversation.id) {
-        let same_owner = tx.any("SELECT 1 FROM conversation WHERE id = ?1 AND owner = ?2", params![
-            other.conversation,
-            conversation.owner.as_str()
-        ])?;
+        let same_owner = tx.any(
+            "SELECT 1 FROM conversation WHERE id = ?1 AND owner = ?2",
+            params![other.conversation, conversation.owner.as_str()],
+        )?;
         if other.cooling_until.is_none() || !same_owner {
             let reason = "the number serves another conversation with this handset";
             return Err(StoreError::Conflict(reason.to_owned()));
@@ -102,10 +106,10 @@ fn put(tx: &Connection, vmn: &str, conversation: &Conversation) -> Result<()> {
 
 /// True while the number is reserved for this conversation, cooling included.
 pub(super) fn holds(tx: &Connection, conversation: ConversationId, vmn: E164) -> Result<bool> {
-    tx.any("SELECT 1 FROM lease WHERE conversation = ?1 AND vmn = ?2", params![
-        conversation,
-        vmn.as_str()
-    ])
+    tx.any(
+        "SELECT 1 FROM lease WHERE conversation = ?1 AND vmn = ?2",
+        params![conversation, vmn.as_str()],
+    )
 }
 
 /// Starts the cooling-off of all that a conversation holds.
@@ -119,7 +123,10 @@ pub(super) fn cool(tx: &Connection, conversation: ConversationId, until: Timesta
 
 /// Gives a conversation back what is still reserved for it.
 pub(super) fn warm(tx: &Connection, conversation: ConversationId) -> Result<()> {
-    tx.run("UPDATE lease SET cooling_until = NULL WHERE conversation = ?1", [conversation])?;
+    tx.run(
+        "UPDATE lease SET cooling_until = NULL WHERE conversation = ?1",
+        [conversation],
+    )?;
     Ok(())
 }
 
@@ -138,12 +145,17 @@ pub(super) fn release(tx: &Connection, vmn: E164, handset: &Handset) -> Result<b
         params![handset, vmn.as_str()],
         |row| Ok(row.get::<_, ConversationId>(0)?),
     )?;
-    let Some(conversation) = held else { return Ok(false) };
-    tx.run("DELETE FROM lease WHERE handset = ?1 AND vmn = ?2", params![handset, vmn.as_str()])?;
-    tx.run("UPDATE conversation SET originator = NULL WHERE id = ?1 AND originator = ?2", params![
-        conversation,
-        format!("v:{vmn}")
-    ])?;
+    let Some(conversation) = held else {
+        return Ok(false);
+    };
+    tx.run(
+        "DELETE FROM lease WHERE handset = ?1 AND vmn = ?2",
+        params![handset, vmn.as_str()],
+    )?;
+    tx.run(
+        "UPDATE conversation SET originator = NULL WHERE id = ?1 AND originator = ?2",
+        params![conversation, format!("v:{vmn}")],
+    )?;
     Ok(true)
 }
 
@@ -169,10 +181,10 @@ pub(super) fn dedicate(tx: &Connection, number: &str, owner: &UserId) -> Result<
     if tx.any("SELECT 1 FROM lease WHERE vmn = ?1", [number])? {
         return conflict("the number is leased to a conversation");
     }
-    tx.run("INSERT INTO dedicated (number, owner) VALUES (?1, ?2)", params![
-        number,
-        owner.as_str()
-    ])?;
+    tx.run(
+        "INSERT INTO dedicated (number, owner) VALUES (?1, ?2)",
+        params![number, owner.as_str()],
+    )?;
     Ok(())
 }
 
@@ -181,11 +193,17 @@ pub(super) fn undedicate(tx: &Connection, number: &str) -> Result<bool> {
 }
 
 pub(super) fn dedicated(tx: &Connection) -> Result<Vec<(String, OwnedUserId)>> {
-    tx.all("SELECT number, owner FROM dedicated ORDER BY number", [], |row| {
-        Ok((row.get("number")?, text(row, "owner")?))
-    })
+    tx.all(
+        "SELECT number, owner FROM dedicated ORDER BY number",
+        [],
+        |row| Ok((row.get("number")?, text(row, "owner")?)),
+    )
 }
 
 pub(super) fn dedicated_to(tx: &Connection, number: &str) -> Result<Option<OwnedUserId>> {
-    tx.one("SELECT owner FROM dedicated WHERE number = ?1", [number], |row| text(row, "owner"))
+    tx.one(
+        "SELECT owner FROM dedicated WHERE number = ?1",
+        [number],
+        |row| text(row, "owner"),
+    )
 }

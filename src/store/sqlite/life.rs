@@ -102,7 +102,11 @@ pub(super) fn segments(tx: &Connection, message: i64) -> Result<Vec<Segment>> {
 
 /// One segment.
 pub(super) fn segment(tx: &Connection, message: i64, number: u8) -> Result<Option<Segment>> {
-    tx.one(&format!("{SEGMENT} AND number = ?2"), params![message, number], read_segment)
+    tx.one(
+        &format!("{SEGMENT} AND number = ?2"),
+        params![message, number],
+        read_segment,
+    )
 }
 
 /// One change of a segment or of a whole message, for its history.
@@ -120,7 +124,10 @@ pub(super) fn step(
         "INSERT INTO step (message, segment, at, state, detail) VALUES (?1, ?2, ?3, ?4, ?5)",
         params![message.key, segment, at, state, detail],
     )?;
-    tx.run("UPDATE message SET steps = steps + 1 WHERE key = ?1", [message.key])?;
+    tx.run(
+        "UPDATE message SET steps = steps + 1 WHERE key = ?1",
+        [message.key],
+    )?;
     Ok(())
 }
 
@@ -141,7 +148,13 @@ pub(super) fn requeue(
         "UPDATE segment SET state = 0, ready = 1, due_at = ?3 WHERE message = ?1 AND number = ?2",
         params![message.key, segment.number, due_at],
     )?;
-    step(tx, message, Some(segment.number), MessageState::Queued, (now, detail))
+    step(
+        tx,
+        message,
+        Some(segment.number),
+        MessageState::Queued,
+        (now, detail),
+    )
 }
 
 /// False where the rest of the message is not to be sent any more.
@@ -150,9 +163,10 @@ fn is_wanted(tx: &Connection, message: &Message) -> Result<bool> {
         "SELECT 1 FROM segment WHERE message = ?1 AND state > 4 LIMIT 1",
         [message.key],
     )?;
-    let active = tx.any("SELECT 1 FROM conversation WHERE id = ?1 AND active = 1", [
-        message.conversation,
-    ])?;
+    let active = tx.any(
+        "SELECT 1 FROM conversation WHERE id = ?1 AND active = 1",
+        [message.conversation],
+    )?;
     Ok(active && !failed)
 }
 
@@ -210,7 +224,11 @@ fn paid(tx: &Connection, message: &Message, segment: &Segment, paid: i64) -> Res
 }
 
 fn charge(message: &Message, now: Timestamp) -> Charge<'_> {
-    Charge { payer: &message.payer, message: message.id, now }
+    Charge {
+        payer: &message.payer,
+        message: message.id,
+        now,
+    }
 }
 
 /// No answer came: the message's policy decides.
@@ -233,11 +251,29 @@ pub(super) fn become_uncertain(
                  WHERE message = ?1 AND number = ?2",
                 params![message.key, segment.number, now],
             )?;
-            step(tx, message, Some(segment.number), MessageState::Uncertain, (now, detail))?;
-            step(tx, message, Some(segment.number), MessageState::Queued, (now, "sent again"))
+            step(
+                tx,
+                message,
+                Some(segment.number),
+                MessageState::Uncertain,
+                (now, detail),
+            )?;
+            step(
+                tx,
+                message,
+                Some(segment.number),
+                MessageState::Queued,
+                (now, "sent again"),
+            )
         }
         UncertainPolicy::Resend | UncertainPolicy::Fail => {
-            step(tx, message, Some(segment.number), MessageState::Uncertain, (now, detail))?;
+            step(
+                tx,
+                message,
+                Some(segment.number),
+                MessageState::Uncertain,
+                (now, detail),
+            )?;
             lose(tx, message, segment, (now, "given up at once"))
         }
     }
@@ -288,8 +324,15 @@ pub(super) fn cancel_lane(
         |row| Ok(row.get(0)?),
     )?;
     for key in keys {
-        let Some(message) = message(tx, key)? else { continue };
-        withdraw(tx, &message, MessageState::Cancelled, (now, "the conversation ended"))?;
+        let Some(message) = message(tx, key)? else {
+            continue;
+        };
+        withdraw(
+            tx,
+            &message,
+            MessageState::Cancelled,
+            (now, "the conversation ended"),
+        )?;
         refresh(tx, key, now)?;
     }
     Ok(())
@@ -297,24 +340,25 @@ pub(super) fn cancel_lane(
 
 /// Records why the peer failed a message, the first reason only.
 pub(super) fn set_failure(tx: &Connection, message: &Message, failure: &Failure) -> Result<()> {
-    tx.run("UPDATE message SET failure = ifnull(failure, ?2) WHERE key = ?1", params![
-        message.key,
-        to_json(failure)?
-    ])?;
+    tx.run(
+        "UPDATE message SET failure = ifnull(failure, ?2) WHERE key = ?1",
+        params![message.key, to_json(failure)?],
+    )?;
     Ok(())
 }
 
 /// Brings a message up to date with its segments: its state, the news of it, and its lane.
 pub(super) fn refresh(tx: &Connection, key: i64, now: Timestamp) -> Result<()> {
-    let Some(message) = message(tx, key)? else { return Ok(()) };
+    let Some(message) = message(tx, key)? else {
+        return Ok(());
+    };
     let segments = segments(tx, key)?;
     let state = state_of(message.state, &segments);
     let lane_left = segments.iter().filter(|segment| segment.in_lane).count();
-    tx.run("UPDATE message SET state = ?2, lane_left = ?3 WHERE key = ?1", params![
-        key,
-        state,
-        super::rows::limit(lane_left)
-    ])?;
+    tx.run(
+        "UPDATE message SET state = ?2, lane_left = ?3 WHERE key = ?1",
+        params![key, state, super::rows::limit(lane_left)],
+    )?;
     if state != message.state {
         tell(tx, &message, state, now)?;
     }
@@ -357,7 +401,10 @@ fn tell(tx: &Connection, message: &Message, state: MessageState, now: Timestamp)
     let news = NewOutbox {
         key: format!("news|{}|{}", message.id, state_name(state)),
         lane: Lane::Conversation(message.conversation),
-        item: OutboxItem::MessageNews { message: message.id, state },
+        item: OutboxItem::MessageNews {
+            message: message.id,
+            state,
+        },
     };
     outbox::enqueue(tx, &[news], now)
 }
@@ -388,7 +435,14 @@ mod tests {
     use super::*;
 
     fn segment(state: MessageState) -> Segment {
-        Segment { number: 1, state, attempt: 0, resends: 0, in_lane: false, reserved: false }
+        Segment {
+            number: 1,
+            state,
+            attempt: 0,
+            resends: 0,
+            in_lane: false,
+            reserved: false,
+        }
     }
 
     fn state(before: MessageState, states: &[MessageState]) -> MessageState {

@@ -5,10 +5,10 @@ use ruma::{OwnedEventId, ServerName};
 use rusqlite::{Connection, Row, params};
 
 use super::conversations;
+use super::leases;
 use super::life;
 use super::money::{self, Charge};
 use super::rows::{self, Sql as _, e164, json, to_json};
-use super::leases;
 use crate::gateway::model::{
     Conversation, E164Text, MessageId, MessageState, Originator, Source, Timestamp,
 };
@@ -35,7 +35,11 @@ pub(super) fn accept(tx: &Connection, new: &NewMessage) -> Result<Acceptance> {
     }
     let balance = money::account(tx, &new.payer)?.balance;
     let cost = cost(new)?;
-    let charge = Charge { payer: new.payer.as_str(), message: new.id, now: new.now };
+    let charge = Charge {
+        payer: new.payer.as_str(),
+        message: new.id,
+        now: new.now,
+    };
     // Nothing is changed before the last refusal: a refused message leaves no lease behind.
     if !money::covers(tx, &new.payer, cost)? {
         return Ok(Acceptance::Refused(Refusal::NoCredit { balance, cost }));
@@ -48,13 +52,17 @@ pub(super) fn accept(tx: &Connection, new: &NewMessage) -> Result<Acceptance> {
     };
     money::reserve(tx, charge, cost)?;
     queue(tx, new, &originator)?;
-    Ok(Acceptance::Queued { balance: money::account(tx, &new.payer)?.balance })
+    Ok(Acceptance::Queued {
+        balance: money::account(tx, &new.payer)?.balance,
+    })
 }
 
 fn check(new: &NewMessage) -> Result<()> {
     let parts = new.segments.parts.len();
     if parts == 0 || parts > usize::from(u8::MAX) || new.price.micros() < 0 {
-        return Err(StoreError::Conflict("not a message: 1 to 255 segments, price 0 or more".to_owned()));
+        return Err(StoreError::Conflict(
+            "not a message: 1 to 255 segments, price 0 or more".to_owned(),
+        ));
     }
     Ok(())
 }
@@ -72,7 +80,11 @@ fn sender(tx: &Connection, conversation: &Conversation, new: &NewMessage) -> Res
     }
     let originator = match &new.originators {
         OriginatorPlan::Shortcode(code) => Originator::Shortcode(code.clone()),
-        OriginatorPlan::Vmns { pool, dedicated, numbers } => {
+        OriginatorPlan::Vmns {
+            pool,
+            dedicated,
+            numbers,
+        } => {
             let candidates = dedicated.iter().copied().chain(numbers.iter());
             match leases::lease_one(tx, conversation, candidates, new.now)? {
                 Some(vmn) => Originator::Vmn(E164Text(vmn)),
@@ -86,12 +98,15 @@ fn sender(tx: &Connection, conversation: &Conversation, new: &NewMessage) -> Res
 
 fn queue(tx: &Connection, new: &NewMessage, originator: &Originator) -> Result<()> {
     let (homeserver, event) = match &new.source {
-        Source::Event { homeserver, event, .. } => (Some(homeserver.as_str()), Some(event.as_str())),
+        Source::Event {
+            homeserver, event, ..
+        } => (Some(homeserver.as_str()), Some(event.as_str())),
         Source::Sms { .. } => (None, None),
     };
-    let waits = tx.any("SELECT 1 FROM message WHERE conversation = ?1 AND lane_left > 0 LIMIT 1", [
-        new.conversation,
-    ])?;
+    let waits = tx.any(
+        "SELECT 1 FROM message WHERE conversation = ?1 AND lane_left > 0 LIMIT 1",
+        [new.conversation],
+    )?;
     let parts = rows::limit(new.segments.parts.len());
     tx.run(
         "INSERT INTO message (id, source, homeserver, event, conversation, destination, originator,
@@ -120,8 +135,16 @@ fn queue(tx: &Connection, new: &NewMessage, originator: &Originator) -> Result<(
     )?;
     let key = tx.last_insert_rowid();
     queue_segments(tx, new, key, originator, !waits)?;
-    let Some(message) = life::message(tx, key)? else { return Ok(()) };
-    life::step(tx, &message, None, MessageState::Queued, (new.now, "accepted"))
+    let Some(message) = life::message(tx, key)? else {
+        return Ok(());
+    };
+    life::step(
+        tx,
+        &message,
+        None,
+        MessageState::Queued,
+        (new.now, "accepted"),
+    )
 }
 
 fn queue_segments(
@@ -182,7 +205,10 @@ fn read_view(row: &Row<'_>) -> Result<MessageView> {
         receipts: row.get("receipts")?,
         segments: row.get("segments")?,
         price: rows::money(row, "price")?,
-        failure: failure.is_some().then(|| json(row, "failure")).transpose()?,
+        failure: failure
+            .is_some()
+            .then(|| json(row, "failure"))
+            .transpose()?,
         possible_duplicate: row.get("twice")?,
     })
 }
@@ -216,7 +242,9 @@ pub(super) fn cancel_event(
         |row| Ok(row.get(0)?),
     )?;
     for key in keys {
-        let Some(message) = life::message(tx, key)? else { continue };
+        let Some(message) = life::message(tx, key)? else {
+            continue;
+        };
         // One that is to be sent again has left the lane, and its first bytes may have arrived.
         let unsent = life::segments(tx, key)?
             .iter()

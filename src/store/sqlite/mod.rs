@@ -54,7 +54,9 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { mo_part_ttl: Duration::from_secs(24 * 3600) }
+        Self {
+            mo_part_ttl: Duration::from_secs(24 * 3600),
+        }
     }
 }
 
@@ -86,15 +88,20 @@ impl SqliteStore {
         let path = path.as_ref();
         let lock = schema::lock(path)?;
         let connection = schema::open(path)?;
-        let instance = connection.one(
-            "SELECT value FROM meta WHERE key = 'instance'",
-            [],
-            |row| Ok(row.get::<_, String>(0)?),
-        )?;
+        let instance =
+            connection.one("SELECT value FROM meta WHERE key = 'instance'", [], |row| {
+                Ok(row.get::<_, String>(0)?)
+            })?;
         let instance = instance.ok_or_else(|| StoreError::Corrupt("no instance".to_owned()))?;
         let readers = Readers::open(path)?;
         let writer = Writer::start(connection)?;
-        Ok(Arc::new(Self { instance, settings, writer, readers, _lock: lock }))
+        Ok(Arc::new(Self {
+            instance,
+            settings,
+            writer,
+            readers,
+            _lock: lock,
+        }))
     }
 
     async fn write<T: Send + 'static>(
@@ -115,7 +122,8 @@ impl SqliteStore {
 #[async_trait]
 impl Store for SqliteStore {
     async fn take_transaction(&self, transaction: Transaction) -> Result<Taken> {
-        self.write(move |tx| inbox::take_transaction(tx, &transaction)).await
+        self.write(move |tx| inbox::take_transaction(tx, &transaction))
+            .await
     }
 
     async fn pending_events(&self, after: InboxSeq, limit: usize) -> Result<Vec<InboxEvent>> {
@@ -133,7 +141,8 @@ impl Store for SqliteStore {
 
     async fn set_ghost_ready(&self, ghost: &UserId) -> Result<()> {
         let ghost = ghost.to_owned();
-        self.write(move |tx| rooms::set_ghost_ready(tx, &ghost)).await
+        self.write(move |tx| rooms::set_ghost_ready(tx, &ghost))
+            .await
     }
 
     async fn put_room(&self, room: RoomFacts) -> Result<()> {
@@ -147,17 +156,20 @@ impl Store for SqliteStore {
         member: Member,
     ) -> Result<()> {
         let (homeserver, room) = (homeserver.to_owned(), room.to_owned());
-        self.write(move |tx| rooms::put_member(tx, &homeserver, &room, &member)).await
+        self.write(move |tx| rooms::put_member(tx, &homeserver, &room, &member))
+            .await
     }
 
     async fn set_encrypted(&self, homeserver: &ServerName, room: &RoomId) -> Result<()> {
         let (homeserver, room) = (homeserver.to_owned(), room.to_owned());
-        self.write(move |tx| rooms::set_encrypted(tx, &homeserver, &room)).await
+        self.write(move |tx| rooms::set_encrypted(tx, &homeserver, &room))
+            .await
     }
 
     async fn room(&self, homeserver: &ServerName, room: &RoomId) -> Result<Option<RoomView>> {
         let (homeserver, room) = (homeserver.to_owned(), room.to_owned());
-        self.read(move |tx| rooms::room(tx, &homeserver, &room)).await
+        self.read(move |tx| rooms::room(tx, &homeserver, &room))
+            .await
     }
 
     async fn bot_room(
@@ -167,11 +179,13 @@ impl Store for SqliteStore {
         user: &UserId,
     ) -> Result<Option<OwnedRoomId>> {
         let (homeserver, bot, user) = (homeserver.to_owned(), bot.to_owned(), user.to_owned());
-        self.read(move |tx| rooms::bot_room(tx, &homeserver, &bot, &user)).await
+        self.read(move |tx| rooms::bot_room(tx, &homeserver, &bot, &user))
+            .await
     }
 
     async fn open_conversation(&self, request: OpenConversation) -> Result<Opened> {
-        self.write(move |tx| conversations::open(tx, &request)).await
+        self.write(move |tx| conversations::open(tx, &request))
+            .await
     }
 
     async fn end_conversation(
@@ -180,12 +194,14 @@ impl Store for SqliteStore {
         cooling_off: Duration,
         now: Timestamp,
     ) -> Result<()> {
-        self.write(move |tx| conversations::end(tx, id, cooling_off, now)).await
+        self.write(move |tx| conversations::end(tx, id, cooling_off, now))
+            .await
     }
 
     async fn place_conversation(&self, id: ConversationId, room: &RoomId) -> Result<()> {
         let room = room.to_owned();
-        self.write(move |tx| conversations::place(tx, id, &room)).await
+        self.write(move |tx| conversations::place(tx, id, &room))
+            .await
     }
 
     async fn conversation(&self, id: ConversationId) -> Result<Option<Conversation>> {
@@ -198,16 +214,19 @@ impl Store for SqliteStore {
 
     async fn claim(&self, link_group: &str, limit: usize, now: Timestamp) -> Result<Vec<Claimed>> {
         let link_group = link_group.to_owned();
-        self.write(move |tx| dispatch::claim(tx, &link_group, limit, now)).await
+        self.write(move |tx| dispatch::claim(tx, &link_group, limit, now))
+            .await
     }
 
     async fn next_due(&self, link_group: &str) -> Result<Option<Timestamp>> {
         let link_group = link_group.to_owned();
-        self.read(move |tx| dispatch::next_due(tx, &link_group)).await
+        self.read(move |tx| dispatch::next_due(tx, &link_group))
+            .await
     }
 
     async fn record_answers(&self, answers: Vec<Answer>, now: Timestamp) -> Result<()> {
-        self.write(move |tx| dispatch::record(tx, &answers, now)).await
+        self.write(move |tx| dispatch::record(tx, &answers, now))
+            .await
     }
 
     async fn cancel_event(
@@ -217,7 +236,8 @@ impl Store for SqliteStore {
         now: Timestamp,
     ) -> Result<Vec<MessageView>> {
         let (homeserver, event) = (homeserver.to_owned(), event.clone());
-        self.write(move |tx| messages::cancel_event(tx, &homeserver, &event, now)).await
+        self.write(move |tx| messages::cancel_event(tx, &homeserver, &event, now))
+            .await
     }
 
     async fn messages_of_event(
@@ -226,7 +246,8 @@ impl Store for SqliteStore {
         event: &OwnedEventId,
     ) -> Result<Vec<MessageView>> {
         let (homeserver, event) = (homeserver.to_owned(), event.clone());
-        self.read(move |tx| messages::of_event(tx, &homeserver, &event)).await
+        self.read(move |tx| messages::of_event(tx, &homeserver, &event))
+            .await
     }
 
     async fn message(&self, id: MessageId) -> Result<Option<MessageView>> {
@@ -239,7 +260,8 @@ impl Store for SqliteStore {
 
     async fn sweep(&self, now: Timestamp, limit: usize) -> Result<bool> {
         let settings = self.settings;
-        self.write(move |tx| sweep::sweep(tx, settings, now, limit)).await
+        self.write(move |tx| sweep::sweep(tx, settings, now, limit))
+            .await
     }
 
     async fn take_receipt(&self, receipt: ReceiptIn) -> Result<ReceiptTaken> {
@@ -263,7 +285,8 @@ impl Store for SqliteStore {
     }
 
     async fn enqueue(&self, entries: Vec<NewOutbox>, now: Timestamp) -> Result<()> {
-        self.write(move |tx| outbox::enqueue(tx, &entries, now)).await
+        self.write(move |tx| outbox::enqueue(tx, &entries, now))
+            .await
     }
 
     async fn due_outbox(
@@ -273,7 +296,8 @@ impl Store for SqliteStore {
         busy: &[String],
     ) -> Result<Vec<OutboxEntry>> {
         let busy = busy.to_owned();
-        self.read(move |tx| outbox::due(tx, now, limit, &busy)).await
+        self.read(move |tx| outbox::due(tx, now, limit, &busy))
+            .await
     }
 
     async fn finish_outbox(&self, id: OutboxId, ending: Ending) -> Result<()> {
@@ -282,7 +306,8 @@ impl Store for SqliteStore {
 
     async fn postpone_outbox(&self, id: OutboxId, at: Timestamp, error: &str) -> Result<()> {
         let error = error.to_owned();
-        self.write(move |tx| outbox::postpone(tx, id, at, &error)).await
+        self.write(move |tx| outbox::postpone(tx, id, at, &error))
+            .await
     }
 
     async fn next_outbox_due(&self) -> Result<Option<Timestamp>> {
@@ -297,12 +322,14 @@ impl Store for SqliteStore {
         now: Timestamp,
     ) -> Result<Account> {
         let (owner, key) = (owner.to_owned(), key.to_owned());
-        self.write(move |tx| money::top_up(tx, &owner, amount, &key, now)).await
+        self.write(move |tx| money::top_up(tx, &owner, amount, &key, now))
+            .await
     }
 
     async fn set_limit(&self, owner: &UserId, limit: Money) -> Result<Account> {
         let owner = owner.to_owned();
-        self.write(move |tx| money::set_limit(tx, &owner, limit)).await
+        self.write(move |tx| money::set_limit(tx, &owner, limit))
+            .await
     }
 
     async fn account(&self, owner: &UserId) -> Result<Account> {
@@ -324,12 +351,14 @@ impl Store for SqliteStore {
 
     async fn release_lease(&self, vmn: E164, handset: &Handset) -> Result<bool> {
         let handset = handset.clone();
-        self.write(move |tx| leases::release(tx, vmn, &handset)).await
+        self.write(move |tx| leases::release(tx, vmn, &handset))
+            .await
     }
 
     async fn dedicate(&self, number: &str, owner: &UserId) -> Result<()> {
         let (number, owner) = (number.to_owned(), owner.to_owned());
-        self.write(move |tx| leases::dedicate(tx, &number, &owner)).await
+        self.write(move |tx| leases::dedicate(tx, &number, &owner))
+            .await
     }
 
     async fn undedicate(&self, number: &str) -> Result<bool> {

@@ -50,12 +50,24 @@ pub(super) fn top_up(
         None => {}
     }
     let before = account(tx, owner)?;
-    let after = before.balance.checked_add(paid_in).ok_or_else(out_of_bounds)?;
-    before.top_ups.checked_add(paid_in).ok_or_else(out_of_bounds)?;
+    let after = before
+        .balance
+        .checked_add(paid_in)
+        .ok_or_else(out_of_bounds)?;
+    before
+        .top_ups
+        .checked_add(paid_in)
+        .ok_or_else(out_of_bounds)?;
     if paid_in < Money::ZERO && after.micros() < -before.limit.micros() {
         return Err(conflict("the balance does not cover this"));
     }
-    write(tx, (owner.as_str(), key, 0), Movement::TopUp, paid_in.micros(), now)?;
+    write(
+        tx,
+        (owner.as_str(), key, 0),
+        Movement::TopUp,
+        paid_in.micros(),
+        now,
+    )?;
     account(tx, owner)
 }
 
@@ -68,10 +80,10 @@ pub(super) fn set_limit(tx: &Connection, owner: &UserId, limit: Money) -> Result
         return Err(conflict("the balance is below this limit already"));
     }
     open(tx, owner.as_str())?;
-    tx.run("UPDATE account SET overdraft = ?2 WHERE owner = ?1", params![
-        owner.as_str(),
-        limit.micros()
-    ])?;
+    tx.run(
+        "UPDATE account SET overdraft = ?2 WHERE owner = ?1",
+        params![owner.as_str(), limit.micros()],
+    )?;
     account(tx, owner)
 }
 
@@ -113,19 +125,37 @@ pub(super) fn covers(tx: &Connection, payer: &UserId, cost: Money) -> Result<boo
 /// Holds `cost` for a message.
 pub(super) fn reserve(tx: &Connection, charge: Charge<'_>, cost: Money) -> Result<()> {
     let message = charge.message.to_string();
-    write(tx, (charge.payer, &message, 0), Movement::Reserve, cost.micros(), charge.now)
+    write(
+        tx,
+        (charge.payer, &message, 0),
+        Movement::Reserve,
+        cost.micros(),
+        charge.now,
+    )
 }
 
 /// Spends what is held for a segment.
 pub(super) fn settle(tx: &Connection, charge: Charge<'_>, segment: u8, price: i64) -> Result<()> {
     let message = charge.message.to_string();
-    write(tx, (charge.payer, &message, segment), Movement::Settle, price, charge.now)
+    write(
+        tx,
+        (charge.payer, &message, segment),
+        Movement::Settle,
+        price,
+        charge.now,
+    )
 }
 
 /// Gives back what is held for a segment.
 pub(super) fn release(tx: &Connection, charge: Charge<'_>, segment: u8, price: i64) -> Result<()> {
     let message = charge.message.to_string();
-    write(tx, (charge.payer, &message, segment), Movement::Release, price, charge.now)
+    write(
+        tx,
+        (charge.payer, &message, segment),
+        Movement::Release,
+        price,
+        charge.now,
+    )
 }
 
 /// One movement: its ledger row and the account that it changes.
@@ -161,7 +191,10 @@ fn write(
 }
 
 fn open(tx: &Connection, owner: &str) -> Result<()> {
-    tx.run("INSERT INTO account (owner) VALUES (?1) ON CONFLICT DO NOTHING", [owner])?;
+    tx.run(
+        "INSERT INTO account (owner) VALUES (?1) ON CONFLICT DO NOTHING",
+        [owner],
+    )?;
     Ok(())
 }
 

@@ -13,7 +13,12 @@ pub(super) fn enqueue(tx: &Connection, entries: &[NewOutbox], now: Timestamp) ->
              VALUES (?1, ?2, ?3,
                  NOT EXISTS (SELECT 1 FROM outbox WHERE lane = ?2 AND progress = 0), ?4, ?4)
              ON CONFLICT DO NOTHING",
-            params![entry.key, entry.lane.to_string(), to_json(&entry.item)?, now],
+            params![
+                entry.key,
+                entry.lane.to_string(),
+                to_json(&entry.item)?,
+                now
+            ],
         )?;
     }
     Ok(())
@@ -40,7 +45,11 @@ pub(super) fn due(
             })
         },
     )?;
-    Ok(heads.into_iter().filter(|entry| !busy.contains(&entry.lane)).take(limit).collect())
+    Ok(heads
+        .into_iter()
+        .filter(|entry| !busy.contains(&entry.lane))
+        .take(limit)
+        .collect())
 }
 
 pub(super) fn finish(tx: &Connection, id: OutboxId, ending: &Ending) -> Result<()> {

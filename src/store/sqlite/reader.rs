@@ -30,7 +30,10 @@ impl Readers {
     /// Opens them; the schema must be there.
     pub(super) fn open(path: &Path) -> Result<Self> {
         let connections: Result<Vec<_>> = (0..READERS).map(|_| open_one(path)).collect();
-        Ok(Self { idle: Arc::new(Mutex::new(connections?)), turns: Semaphore::new(READERS) })
+        Ok(Self {
+            idle: Arc::new(Mutex::new(connections?)),
+            turns: Semaphore::new(READERS),
+        })
     }
 
     /// Answers a question from one snapshot.
@@ -38,7 +41,11 @@ impl Readers {
         &self,
         question: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let turn = self.turns.acquire().await.map_err(|_| unavailable("closed"))?;
+        let turn = self
+            .turns
+            .acquire()
+            .await
+            .map_err(|_| unavailable("closed"))?;
         let idle = Arc::clone(&self.idle);
         let answer = tokio::task::spawn_blocking(move || {
             let lent = lock(&idle).pop();
@@ -47,7 +54,9 @@ impl Readers {
             lock(&idle).push(connection);
             answer
         });
-        let answer = answer.await.map_err(|_| unavailable("a question panicked"))?;
+        let answer = answer
+            .await
+            .map_err(|_| unavailable("a question panicked"))?;
         drop(turn);
         answer
     }

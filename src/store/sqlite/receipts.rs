@@ -132,7 +132,9 @@ fn apply_and_refresh(
     word: &Word,
     now: Timestamp,
 ) -> Result<()> {
-    let Some(message) = life::message(tx, key)? else { return Ok(()) };
+    let Some(message) = life::message(tx, key)? else {
+        return Ok(());
+    };
     apply(tx, &message, number, word, now)?;
     life::refresh(tx, key, now)
 }
@@ -146,7 +148,9 @@ fn apply(
     word: &Word,
     now: Timestamp,
 ) -> Result<()> {
-    let Some(mut segment) = life::segment(tx, message.key, number)? else { return Ok(()) };
+    let Some(mut segment) = life::segment(tx, message.key, number)? else {
+        return Ok(());
+    };
     let unanswered = matches!(segment.state, MessageState::Uncertain | MessageState::Lost);
     if unanswered {
         // From now on its id is known, and later receipts find it by that.
@@ -155,10 +159,18 @@ fn apply(
     if segment.state == MessageState::Uncertain {
         forget_evidence(tx, message.key, number)?;
         life::settle(tx, message, &segment, now)?;
-        life::leave(tx, message, &segment, MessageState::Submitted, (now, "a receipt proves it"))?;
+        life::leave(
+            tx,
+            message,
+            &segment,
+            MessageState::Submitted,
+            (now, "a receipt proves it"),
+        )?;
         segment.state = MessageState::Submitted;
     }
-    let Some(state) = state_of(word.state) else { return Ok(()) };
+    let Some(state) = state_of(word.state) else {
+        return Ok(());
+    };
     let open = segment.state == MessageState::Submitted;
     let found_again = segment.state == MessageState::Lost && state == MessageState::Delivered;
     if !open && !found_again {
@@ -199,7 +211,13 @@ pub(super) fn expect_id(
         "INSERT INTO sent (link_group, canonical, message, number, smsc_id)
          VALUES (?1, ?2, ?3, ?4, ?5)
          ON CONFLICT DO UPDATE SET smsc_id = excluded.smsc_id",
-        params![message.link_group, canonical(smsc_id), message.key, number, smsc_id],
+        params![
+            message.link_group,
+            canonical(smsc_id),
+            message.key,
+            number,
+            smsc_id
+        ],
     )?;
     Ok(())
 }
@@ -232,7 +250,10 @@ pub(super) fn expect_evidence(
 
 /// No receipt between two numbers means this segment any more.
 pub(super) fn forget_evidence(tx: &Connection, message: i64, number: u8) -> Result<()> {
-    tx.run("DELETE FROM unanswered WHERE message = ?1 AND number = ?2", params![message, number])?;
+    tx.run(
+        "DELETE FROM unanswered WHERE message = ?1 AND number = ?2",
+        params![message, number],
+    )?;
     Ok(())
 }
 
@@ -269,7 +290,12 @@ pub(super) fn match_parked_by_id(
          WHERE link_group = ?1 AND canonical = ?2
              AND (smsc_id = ?3 OR destination IS NULL OR destination = ?4)
          ORDER BY id",
-        params![message.link_group, canonical(smsc_id), smsc_id, message.destination],
+        params![
+            message.link_group,
+            canonical(smsc_id),
+            smsc_id,
+            message.destination
+        ],
         read_parked,
     )?;
     unpark(tx, message, number, parked, now)
@@ -289,12 +315,18 @@ pub(super) fn match_parked_by_evidence(
         params![pair.link_group, pair.destination, pair.originator],
         read_parked,
     )?;
-    let Some((_, first)) = parked.first() else { return Ok(()) };
+    let Some((_, first)) = parked.first() else {
+        return Ok(());
+    };
     if parked.iter().any(|(_, word)| word.smsc_id != first.smsc_id) {
         return Ok(());
     }
-    let Some((key, number)) = find_by_evidence(tx, pair)? else { return Ok(()) };
-    let Some(unanswered) = life::message(tx, key)? else { return Ok(()) };
+    let Some((key, number)) = find_by_evidence(tx, pair)? else {
+        return Ok(());
+    };
+    let Some(unanswered) = life::message(tx, key)? else {
+        return Ok(());
+    };
     unpark(tx, &unanswered, number, parked, now)?;
     life::refresh(tx, key, now)
 }

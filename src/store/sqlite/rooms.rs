@@ -12,7 +12,10 @@ pub(super) fn ghost_is_ready(tx: &Connection, ghost: &UserId) -> Result<bool> {
 }
 
 pub(super) fn set_ghost_ready(tx: &Connection, ghost: &UserId) -> Result<()> {
-    tx.run("INSERT INTO ghost (user) VALUES (?1) ON CONFLICT DO NOTHING", [ghost.as_str()])?;
+    tx.run(
+        "INSERT INTO ghost (user) VALUES (?1) ON CONFLICT DO NOTHING",
+        [ghost.as_str()],
+    )?;
     Ok(())
 }
 
@@ -23,9 +26,14 @@ pub(super) fn put_room(tx: &Connection, facts: &RoomFacts) -> Result<()> {
          ON CONFLICT (homeserver, room) DO UPDATE SET encrypted = max(encrypted, excluded.encrypted)",
         params![facts.homeserver.as_str(), facts.room.as_str(), facts.encrypted],
     )?;
-    let Some(number) = number(tx, &facts.homeserver, &facts.room)? else { return Ok(()) };
+    let Some(number) = number(tx, &facts.homeserver, &facts.room)? else {
+        return Ok(());
+    };
     tx.run("DELETE FROM member WHERE room = ?1", [number])?;
-    facts.members.iter().try_for_each(|member| put(tx, number, member))
+    facts
+        .members
+        .iter()
+        .try_for_each(|member| put(tx, number, member))
 }
 
 pub(super) fn put_member(
@@ -42,10 +50,10 @@ pub(super) fn put_member(
 
 fn put(tx: &Connection, room: i64, member: &Member) -> Result<()> {
     if member.membership == Membership::Gone {
-        tx.run("DELETE FROM member WHERE room = ?1 AND user = ?2", params![
-            room,
-            member.user.as_str()
-        ])?;
+        tx.run(
+            "DELETE FROM member WHERE room = ?1 AND user = ?2",
+            params![room, member.user.as_str()],
+        )?;
         return Ok(());
     }
     tx.run(
@@ -63,10 +71,10 @@ fn put(tx: &Connection, room: i64, member: &Member) -> Result<()> {
 }
 
 pub(super) fn set_encrypted(tx: &Connection, homeserver: &ServerName, room: &RoomId) -> Result<()> {
-    tx.run("UPDATE room SET encrypted = 1 WHERE homeserver = ?1 AND room = ?2", params![
-        homeserver.as_str(),
-        room.as_str()
-    ])?;
+    tx.run(
+        "UPDATE room SET encrypted = 1 WHERE homeserver = ?1 AND room = ?2",
+        params![homeserver.as_str(), room.as_str()],
+    )?;
     Ok(())
 }
 
@@ -80,7 +88,9 @@ pub(super) fn room(
         params![homeserver.as_str(), room.as_str()],
         |row| Ok((row.get::<_, i64>(0)?, row.get::<_, bool>(1)?)),
     )?;
-    let Some((number, encrypted)) = found else { return Ok(None) };
+    let Some((number, encrypted)) = found else {
+        return Ok(None);
+    };
     let facts = RoomFacts {
         homeserver: homeserver.to_owned(),
         room: room.to_owned(),
@@ -88,7 +98,10 @@ pub(super) fn room(
         members: members(tx, number)?,
     };
     let conversations = conversations::in_room(tx, homeserver, room)?;
-    Ok(Some(RoomView { facts, conversations }))
+    Ok(Some(RoomView {
+        facts,
+        conversations,
+    }))
 }
 
 fn members(tx: &Connection, room: i64) -> Result<Vec<Member>> {
@@ -99,7 +112,11 @@ fn members(tx: &Connection, room: i64) -> Result<Vec<Member>> {
             let joined: bool = row.get("joined")?;
             Ok(Member {
                 user: text(row, "user")?,
-                membership: if joined { Membership::Joined } else { Membership::Invited },
+                membership: if joined {
+                    Membership::Joined
+                } else {
+                    Membership::Invited
+                },
                 display_name: row.get("display_name")?,
             })
         },

@@ -145,7 +145,10 @@ const STATES: [MessageState; 10] = [
 
 impl ToSql for MessageState {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        let number = STATES.iter().position(|state| state == self).and_then(|at| i64::try_from(at).ok());
+        let number = STATES
+            .iter()
+            .position(|state| state == self)
+            .and_then(|at| i64::try_from(at).ok());
         Ok(Value::from(number).into())
     }
 }
@@ -212,9 +215,10 @@ impl FromSql for SmsRecipient {
         match value.as_str()?.split_once(':') {
             Some(("c", id)) => conversation(id).map(Self::Conversation),
             Some(("f", id)) => conversation(id).map(Self::Former),
-            Some(("o", owner)) => {
-                owner.try_into().map(Self::Owner).map_err(FromSqlError::other)
-            }
+            Some(("o", owner)) => owner
+                .try_into()
+                .map(Self::Owner)
+                .map_err(FromSqlError::other),
             _ => Err(FromSqlError::InvalidType),
         }
     }
@@ -235,7 +239,9 @@ where
     T: TryFrom<String>,
     T::Error: std::fmt::Display,
 {
-    row.get::<_, Option<String>>(column)?.map(|value| checked(column, value)).transpose()
+    row.get::<_, Option<String>>(column)?
+        .map(|value| checked(column, value))
+        .transpose()
 }
 
 fn checked<T>(column: &str, value: String) -> Result<T>
@@ -249,7 +255,9 @@ where
 /// A column of digits as a number.
 pub(super) fn e164(row: &Row<'_>, column: &str) -> Result<E164> {
     let digits: String = row.get(column)?;
-    digits.parse().map_err(|error| StoreError::Corrupt(format!("{column}: {error}")))
+    digits
+        .parse()
+        .map_err(|error| StoreError::Corrupt(format!("{column}: {error}")))
 }
 
 /// An amount.
@@ -304,7 +312,10 @@ mod tests {
                 panic!("{state:?} is no number");
             };
             assert_eq!(number, at);
-            assert_eq!(MessageState::column_result(ValueRef::Integer(at)).unwrap(), state);
+            assert_eq!(
+                MessageState::column_result(ValueRef::Integer(at)).unwrap(),
+                state
+            );
         }
         assert!(MessageState::column_result(ValueRef::Integer(10)).is_err());
     }
@@ -318,7 +329,9 @@ mod tests {
             SmsRecipient::Owner(owner),
         ] {
             let stored = recipient.to_sql().unwrap();
-            let ToSqlOutput::Owned(Value::Text(text)) = stored else { panic!("no text") };
+            let ToSqlOutput::Owned(Value::Text(text)) = stored else {
+                panic!("no text")
+            };
             let read = SmsRecipient::column_result(ValueRef::Text(text.as_bytes())).unwrap();
             assert_eq!(read, recipient);
         }

@@ -25,9 +25,9 @@ pub(super) fn lock(path: &Path) -> Result<File> {
     let file = private().open(&name).map_err(|error| io(&error))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => {
-            Err(StoreError::Unavailable("another matrix-smpp uses this store".to_owned()))
-        }
+        Err(TryLockError::WouldBlock) => Err(StoreError::Unavailable(
+            "another matrix-smpp uses this store".to_owned(),
+        )),
         Err(TryLockError::Error(error)) => Err(io(&error)),
     }
 }

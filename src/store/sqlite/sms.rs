@@ -24,7 +24,9 @@ const FINGERPRINTS: Uuid = Uuid::from_u128(0x7461_6b65_6e2d_736d_732d_6669_6e67_
 
 pub(super) fn take(tx: &Connection, sms: &SmsIn) -> Result<SmsTaken> {
     if sms.payload.len() > MAX_PAYLOAD {
-        return Err(StoreError::Conflict("an SMS has at most 65535 octets".to_owned()));
+        return Err(StoreError::Conflict(
+            "an SMS has at most 65535 octets".to_owned(),
+        ));
     }
     let fingerprint = fingerprint(sms);
     if is_repeated(tx, sms, fingerprint)? {
@@ -42,7 +44,8 @@ pub(super) fn take(tx: &Connection, sms: &SmsIn) -> Result<SmsTaken> {
 
 /// The place of a part among several. What makes no sense is a whole SMS.
 fn place(sms: &SmsIn) -> Option<Concat> {
-    sms.concat.filter(|concat| concat.total > 1 && (1..=concat.total).contains(&concat.index))
+    sms.concat
+        .filter(|concat| concat.total > 1 && (1..=concat.total).contains(&concat.index))
 }
 
 /// The same for the same part of the same SMS.
@@ -86,13 +89,14 @@ fn is_repeated(tx: &Connection, sms: &SmsIn, fingerprint: Uuid) -> Result<bool> 
         let session = Uuid::from_bytes(*session);
         is_part || (session != sms.session && !sms.living_sessions.contains(&session))
     });
-    let Some((id, _)) = repeated else { return Ok(false) };
+    let Some((id, _)) = repeated else {
+        return Ok(false);
+    };
     // One redelivery answers one copy: the next of this bind is a new SMS.
-    tx.run("UPDATE taken SET session = ?2, at = ?3 WHERE id = ?1", params![
-        id,
-        sms.session.as_bytes(),
-        sms.at
-    ])?;
+    tx.run(
+        "UPDATE taken SET session = ?2, at = ?3 WHERE id = ?1",
+        params![id, sms.session.as_bytes(), sms.at],
+    )?;
     Ok(true)
 }
 
@@ -119,7 +123,9 @@ fn remember(tx: &Connection, sms: &SmsIn, fingerprint: Uuid) -> Result<()> {
 }
 
 fn take_whole(tx: &Connection, sms: &SmsIn) -> Result<SmsTaken> {
-    let Some(recipient) = recipient(tx, sms)? else { return Ok(SmsTaken::NotLeased) };
+    let Some(recipient) = recipient(tx, sms)? else {
+        return Ok(SmsTaken::NotLeased);
+    };
     let text = join(&[(sms.data_coding, sms.payload.clone())]);
     tx.run(
         "INSERT INTO sms (link_group, handset, number, text, missing, recipient, at)
@@ -180,13 +186,22 @@ fn waiting(tx: &Connection, sms: &SmsIn, concat: Concat) -> Result<Option<i64>> 
     tx.one(
         "SELECT id FROM partial WHERE link_group = ?1 AND handset = ?2 AND number = ?3
          AND reference = ?4 AND total = ?5",
-        params![sms.link_group, sms.from, sms.to, reference(concat), concat.total],
+        params![
+            sms.link_group,
+            sms.from,
+            sms.to,
+            reference(concat),
+            concat.total
+        ],
         |row| Ok(row.get(0)?),
     )
 }
 
 fn is_free(tx: &Connection, id: i64, _sms: &SmsIn, concat: Concat) -> Result<bool> {
-    Ok(!tx.any("SELECT 1 FROM part WHERE partial = ?1 AND number = ?2", params![id, concat.index])?)
+    Ok(!tx.any(
+        "SELECT 1 FROM part WHERE partial = ?1 AND number = ?2",
+        params![id, concat.index],
+    )?)
 }
 
 fn holds(tx: &Connection, id: i64, sms: &SmsIn, concat: Concat) -> Result<bool> {
@@ -198,14 +213,18 @@ fn holds(tx: &Connection, id: i64, sms: &SmsIn, concat: Concat) -> Result<bool> 
 
 /// Starts a long SMS; `None` where it is for nobody.
 fn begin(tx: &Connection, sms: &SmsIn, concat: Concat) -> Result<Option<i64>> {
-    let Some(recipient) = recipient(tx, sms)? else { return Ok(None) };
+    let Some(recipient) = recipient(tx, sms)? else {
+        return Ok(None);
+    };
     let others: Vec<i64> = tx.all(
         "SELECT id FROM partial WHERE link_group = ?1 AND handset = ?2 AND number = ?3
          ORDER BY id DESC LIMIT -1 OFFSET ?4",
         params![sms.link_group, sms.from, sms.to, MAX_PARTIAL - 1],
         |row| Ok(row.get(0)?),
     )?;
-    others.into_iter().try_for_each(|oldest| give_up(tx, oldest))?;
+    others
+        .into_iter()
+        .try_for_each(|oldest| give_up(tx, oldest))?;
     tx.run(
         "INSERT INTO partial (link_group, handset, number, reference, total, recipient, at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
@@ -234,7 +253,10 @@ fn hand_on(tx: &Connection, partial: i64) -> Result<()> {
         [partial],
         |row| {
             let payload = Bytes::from(row.get::<_, Vec<u8>>("payload")?);
-            Ok((row.get::<_, u8>("number")?, (DataCoding(row.get("data_coding")?), payload)))
+            Ok((
+                row.get::<_, u8>("number")?,
+                (DataCoding(row.get("data_coding")?), payload),
+            ))
         },
     )?;
     let total = tx.number("SELECT total FROM partial WHERE id = ?1", [partial])?;
@@ -255,7 +277,9 @@ fn text_with_gaps(parts: &[(u8, (DataCoding, Bytes))], total: u8) -> String {
     let mut text = String::new();
     let mut expected = 1_u16;
     for run in parts.chunk_by(|(left, _), (right, _)| u16::from(*left) + 1 == u16::from(*right)) {
-        let (Some((first, _)), Some((last, _))) = (run.first(), run.last()) else { continue };
+        let (Some((first, _)), Some((last, _))) = (run.first(), run.last()) else {
+            continue;
+        };
         if u16::from(*first) > expected {
             text.push_str(GAP);
         }
@@ -269,7 +293,8 @@ fn text_with_gaps(parts: &[(u8, (DataCoding, Bytes))], total: u8) -> String {
     text
 }
 
-const SELECT: &str = "SELECT id, link_group, handset, number, text, missing, recipient, at FROM sms";
+const SELECT: &str =
+    "SELECT id, link_group, handset, number, text, missing, recipient, at FROM sms";
 
 fn read(row: &Row<'_>) -> Result<Sms> {
     Ok(Sms {
@@ -298,9 +323,10 @@ pub(super) fn get(tx: &Connection, id: SmsId) -> Result<Option<Sms>> {
 
 pub(super) fn finish(tx: &Connection, id: SmsId, ending: &Ending) -> Result<()> {
     let (progress, reason) = rows::ending(ending);
-    tx.run("UPDATE sms SET progress = ?2, reason = ?3 WHERE id = ?1 AND progress = 0", params![
-        id, progress, reason
-    ])?;
+    tx.run(
+        "UPDATE sms SET progress = ?2, reason = ?3 WHERE id = ?1 AND progress = 0",
+        params![id, progress, reason],
+    )?;
     Ok(())
 }
 
@@ -309,7 +335,13 @@ mod tests {
     use super::*;
 
     fn part(number: u8, text: &str) -> (u8, (DataCoding, Bytes)) {
-        (number, (DataCoding::GSM_DEFAULT, Bytes::copy_from_slice(text.as_bytes())))
+        (
+            number,
+            (
+                DataCoding::GSM_DEFAULT,
+                Bytes::copy_from_slice(text.as_bytes()),
+            ),
+        )
     }
 
     #[test]

@@ -30,12 +30,40 @@ pub(super) fn sweep(
         end_holds(tx, now, limit)?,
         leases::forget_cooled(tx, now, limit)?,
         give_up_partial_sms(tx, ago(now, settings.mo_part_ttl), limit)?,
-        forget(tx, "parked", "id", "at <= ?1", ago(now, PARKED_MEMORY), limit)?,
+        forget(
+            tx,
+            "parked",
+            "id",
+            "at <= ?1",
+            ago(now, PARKED_MEMORY),
+            limit,
+        )?,
         forget_surplus_receipts(tx)?,
         forget(tx, "taken", "id", "at <= ?1", sms::before(now), limit)?,
-        forget(tx, "event", "seq", "progress = 1 AND at <= ?1", ago(now, DONE_MEMORY), limit)?,
-        forget(tx, "sms", "id", "progress = 1 AND at <= ?1", ago(now, DONE_MEMORY), limit)?,
-        forget(tx, "outbox", "id", "progress = 1 AND queued_at <= ?1", ago(now, DONE_MEMORY), limit)?,
+        forget(
+            tx,
+            "event",
+            "seq",
+            "progress = 1 AND at <= ?1",
+            ago(now, DONE_MEMORY),
+            limit,
+        )?,
+        forget(
+            tx,
+            "sms",
+            "id",
+            "progress = 1 AND at <= ?1",
+            ago(now, DONE_MEMORY),
+            limit,
+        )?,
+        forget(
+            tx,
+            "outbox",
+            "id",
+            "progress = 1 AND queued_at <= ?1",
+            ago(now, DONE_MEMORY),
+            limit,
+        )?,
         forget_messages(tx, ago(now, MESSAGE_MEMORY), limit)?,
     ];
     Ok(done.into_iter().any(|count| count >= limit))
@@ -57,7 +85,8 @@ fn expire_messages(tx: &Connection, now: Timestamp, limit: usize) -> Result<usiz
         now,
         limit,
     )?;
-    over.iter().try_for_each(|key| dispatch::expire(tx, *key, now))?;
+    over.iter()
+        .try_for_each(|key| dispatch::expire(tx, *key, now))?;
     Ok(over.len())
 }
 
@@ -66,7 +95,13 @@ fn end_holds(tx: &Connection, now: Timestamp, limit: usize) -> Result<usize> {
     let over = tx.all(
         "SELECT message, number, lost FROM unanswered WHERE until <= ?1 ORDER BY until LIMIT ?2",
         params![now, rows::limit(limit)],
-        |row| Ok((row.get::<_, i64>(0)?, row.get::<_, u8>(1)?, row.get::<_, bool>(2)?)),
+        |row| {
+            Ok((
+                row.get::<_, i64>(0)?,
+                row.get::<_, u8>(1)?,
+                row.get::<_, bool>(2)?,
+            ))
+        },
     )?;
     for (key, number, lost) in &over {
         if *lost {
@@ -92,14 +127,23 @@ fn end_hold(tx: &Connection, key: i64, number: u8, now: Timestamp) -> Result<()>
 }
 
 fn give_up_partial_sms(tx: &Connection, before: Timestamp, limit: usize) -> Result<usize> {
-    let stale =
-        keys(tx, "SELECT id FROM partial WHERE at <= ?1 ORDER BY at LIMIT ?2", before, limit)?;
-    stale.iter().try_for_each(|partial| sms::give_up(tx, *partial))?;
+    let stale = keys(
+        tx,
+        "SELECT id FROM partial WHERE at <= ?1 ORDER BY at LIMIT ?2",
+        before,
+        limit,
+    )?;
+    stale
+        .iter()
+        .try_for_each(|partial| sms::give_up(tx, *partial))?;
     Ok(stale.len())
 }
 
 fn forget_surplus_receipts(tx: &Connection) -> Result<usize> {
-    tx.run("DELETE FROM parked WHERE id <= (SELECT max(id) FROM parked) - ?1", [MAX_PARKED])
+    tx.run(
+        "DELETE FROM parked WHERE id <= (SELECT max(id) FROM parked) - ?1",
+        [MAX_PARKED],
+    )
 }
 
 /// Deletes at most `limit` rows that are old enough.
@@ -128,7 +172,11 @@ fn forget_messages(tx: &Connection, before: Timestamp, limit: usize) -> Result<u
         params![before, rows::limit(limit)],
         |row| Ok((row.get::<_, i64>(0)?, row.get::<_, bool>(1)?)),
     )?;
-    let over: Vec<i64> = oldest.into_iter().filter(|(_, over)| *over).map(|(key, _)| key).collect();
+    let over: Vec<i64> = oldest
+        .into_iter()
+        .filter(|(_, over)| *over)
+        .map(|(key, _)| key)
+        .collect();
     for key in &over {
         for table in ["step", "sent", "unanswered", "segment"] {
             tx.run(&format!("DELETE FROM {table} WHERE message = ?1"), [key])?;
@@ -137,4 +185,3 @@ fn forget_messages(tx: &Connection, before: Timestamp, limit: usize) -> Result<u
     }
     Ok(over.len())
 }
-

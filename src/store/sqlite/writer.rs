@@ -35,7 +35,10 @@ impl Writer {
             .name("store-writer".to_owned())
             .spawn(move || work(&connection, queue))
             .map_err(|error| StoreError::Unavailable(error.to_string()))?;
-        Ok(Self { jobs: Some(jobs), thread: Some(thread) })
+        Ok(Self {
+            jobs: Some(jobs),
+            thread: Some(thread),
+        })
     }
 
     /// Does `change` and returns after its commit. A change that fails leaves nothing behind and
@@ -107,7 +110,9 @@ fn commit(connection: &Connection, group: Vec<Job>) {
 /// SQLite ends a transaction by itself after errors such as a full disk.
 fn in_transaction(connection: &Connection) -> Result<&Connection> {
     if connection.is_autocommit() {
-        return Err(StoreError::Unavailable("the transaction was rolled back".to_owned()));
+        return Err(StoreError::Unavailable(
+            "the transaction was rolled back".to_owned(),
+        ));
     }
     Ok(connection)
 }
@@ -117,8 +122,11 @@ fn in_savepoint<T>(
     change: impl FnOnce(&Connection) -> Result<T>,
 ) -> Result<T> {
     in_transaction(connection)?.run("SAVEPOINT job", [])?;
-    let result = catch_unwind(AssertUnwindSafe(|| change(connection)))
-        .unwrap_or_else(|_| Err(StoreError::Corrupt("a change to the store panicked".to_owned())));
+    let result = catch_unwind(AssertUnwindSafe(|| change(connection))).unwrap_or_else(|_| {
+        Err(StoreError::Corrupt(
+            "a change to the store panicked".to_owned(),
+        ))
+    });
     in_transaction(connection)?;
     if result.is_err() {
         connection.run("ROLLBACK TO job", [])?;
