@@ -561,11 +561,11 @@ mod tests {
     #[tokio::test]
     async fn a_device_that_was_deleted_is_made_again() {
         let unknown = (400, json!({ "errcode": "M_UNKNOWN_DEVICE", "error": "x" }));
-        let sent = (200, json!({ "event_id": "$e" }));
+        let accepted = (200, json!({ "event_id": "$e" }));
         let server = server(&[
             unknown.clone(),
             (201, json!({})),
-            sent,
+            accepted,
             unknown.clone(),
             (201, json!({})),
             unknown,

@@ -236,15 +236,13 @@ fn kind_of(status: u16, errcode: Option<&str>, after: Option<Duration>) -> Error
         (429, _) | (_, Some("M_LIMIT_EXCEEDED")) => ErrorKind::Retry { after },
         // The registration is not loaded, or the homeserver is closed for now: an operator's
         // matter, and nothing may be lost until it is settled.
-        (_, Some("M_UNKNOWN_TOKEN" | "M_MISSING_TOKEN" | "M_RESOURCE_LIMIT_EXCEEDED")) => {
-            ErrorKind::Retry { after }
-        }
+        (401, _) | (_, Some("M_RESOURCE_LIMIT_EXCEEDED")) => ErrorKind::Retry { after },
         (_, Some("M_UNKNOWN_DEVICE")) => ErrorKind::UnknownDevice,
         (_, Some("M_USER_IN_USE")) => ErrorKind::UserInUse,
         (403, Some(_)) => ErrorKind::Forbidden,
         (404, Some(code)) if code != "M_UNRECOGNIZED" => ErrorKind::NotFound,
         // A reverse proxy speaks, not a homeserver.
-        (300..=399 | 401 | 403 | 404 | 405 | 408, None) | (500.., _) => ErrorKind::Retry { after },
+        (300..=399 | 403 | 404 | 405 | 408, None) | (500.., _) => ErrorKind::Retry { after },
         _ => ErrorKind::Permanent,
     }
 }
@@ -282,6 +280,8 @@ mod tests {
             (400, Some("M_EXCLUSIVE"), ErrorKind::Permanent),
             (400, None, ErrorKind::Permanent),
             (401, Some("M_UNKNOWN_TOKEN"), retry),
+            (401, None, retry),
+            (302, None, retry),
             (403, Some("M_FORBIDDEN"), ErrorKind::Forbidden),
             (403, Some("M_RESOURCE_LIMIT_EXCEEDED"), retry),
             (403, None, retry),
