@@ -233,10 +233,11 @@ fn is_errcode(code: &str) -> bool {
 
 fn kind_of(status: u16, errcode: Option<&str>, after: Option<Duration>) -> ErrorKind {
     match (status, errcode) {
-        (429, _) | (_, Some("M_LIMIT_EXCEEDED")) => ErrorKind::Retry { after },
-        // The registration is not loaded, or the homeserver is closed for now: an operator's
-        // matter, and nothing may be lost until it is settled.
-        (401, _) | (_, Some("M_RESOURCE_LIMIT_EXCEEDED")) => ErrorKind::Retry { after },
+        // Too many requests; or, for the operator to mend before anything is lost: our token is not
+        // known yet, or the homeserver is closed.
+        (401 | 429, _) | (_, Some("M_LIMIT_EXCEEDED" | "M_RESOURCE_LIMIT_EXCEEDED")) => {
+            ErrorKind::Retry { after }
+        }
         (_, Some("M_UNKNOWN_DEVICE")) => ErrorKind::UnknownDevice,
         (_, Some("M_USER_IN_USE")) => ErrorKind::UserInUse,
         (403, Some(_)) => ErrorKind::Forbidden,
