@@ -144,7 +144,7 @@ pub enum ErrorKind {
     },
     /// This user may not do it (not in the room, not registered, not enough power).
     Forbidden,
-    /// There is no such user, room or event.
+    /// There is no such user, room, event or endpoint.
     NotFound,
     /// The user has no device [`DEVICE_ID`] (`M_UNKNOWN_DEVICE`).
     UnknownDevice,
@@ -241,7 +241,7 @@ fn kind_of(status: u16, errcode: Option<&str>, after: Option<Duration>) -> Error
         (_, Some("M_UNKNOWN_DEVICE")) => ErrorKind::UnknownDevice,
         (_, Some("M_USER_IN_USE")) => ErrorKind::UserInUse,
         (403, Some(_)) => ErrorKind::Forbidden,
-        (404, Some(code)) if code != "M_UNRECOGNIZED" => ErrorKind::NotFound,
+        (404, Some(_)) => ErrorKind::NotFound,
         // A reverse proxy speaks, not a homeserver.
         (300..=399 | 403 | 404 | 405 | 408, None) | (500.., _) => ErrorKind::Retry { after },
         _ => ErrorKind::Permanent,
@@ -287,7 +287,7 @@ mod tests {
             (403, Some("M_RESOURCE_LIMIT_EXCEEDED"), retry),
             (403, None, retry),
             (404, Some("M_NOT_FOUND"), ErrorKind::NotFound),
-            (404, Some("M_UNRECOGNIZED"), ErrorKind::Permanent),
+            (404, Some("M_UNRECOGNIZED"), ErrorKind::NotFound),
             (404, None, retry),
             (413, None, ErrorKind::Permanent),
             (500, Some("M_UNKNOWN"), retry),
