@@ -20,7 +20,7 @@ impl Default for Backoff {
     fn default() -> Self {
         Self {
             first: Duration::from_secs(5),
-            cap: Duration::from_secs(120),
+            cap: Duration::from_mins(2),
         }
     }
 }

@@ -54,12 +54,20 @@ struct Step {
     deadline: Option<Instant>,
     max_pdu: usize,
     batch: usize,
-    may_read: bool,
-    /// The reader of the events is slow.
-    paused: bool,
+    reading: Reading,
     /// PDUs wait that did not fit into the write buffer.
     more: bool,
     idle: bool,
+}
+
+/// Whether to take in more, or what has to happen before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    On,
+    /// The event queue is full.
+    AfterTelling,
+    /// The outbox is full, or the session over.
+    AfterWriting,
 }
 
 impl Driver {
@@ -79,8 +87,7 @@ impl Driver {
                 deadline: None,
                 max_pdu: 0,
                 batch: 1,
-                may_read: false,
-                paused: false,
+                reading: Reading::AfterWriting,
                 more: false,
                 idle: true,
             },
@@ -90,8 +97,11 @@ impl Driver {
 
     fn drive(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
         loop {
+            let tried = self.reads();
             let mut progress = self.take_in(cx);
             self.exchange_all(cx);
+            // Reading has become possible: nothing would wake us for it before it was tried.
+            progress |= !tried && self.reads();
             progress |= self.put_out(cx) && self.step.more;
             if let Some(reason) = self.ended(cx) {
                 return Poll::Ready(reason);
@@ -104,9 +114,14 @@ impl Driver {
         }
     }
 
-    /// Reads a chunk, unless there is enough to do already.
+    /// Whether to read: not while there is enough to do already.
+    fn reads(&self) -> bool {
+        self.step.reading == Reading::On && !self.undecoded
+    }
+
+    /// Reads a chunk.
     fn take_in(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.undecoded || !self.step.may_read {
+        if !self.reads() {
             return false;
         }
         let octets = self.wire.poll_fill(cx);
@@ -119,7 +134,7 @@ impl Driver {
         loop {
             self.decode_batch();
             self.exchange(cx.waker());
-            if !self.undecoded || !self.step.may_read {
+            if !self.undecoded || self.step.reading != Reading::On {
                 return;
             }
         }
@@ -128,7 +143,7 @@ impl Driver {
     /// Cuts and decodes outside of the lock. Before the bind PDUs go to the session one by one,
     /// since a bind changes the longest that is taken next.
     fn decode_batch(&mut self) {
-        if !self.undecoded || !self.step.may_read {
+        if !self.undecoded || self.step.reading != Reading::On {
             return;
         }
         while self.batch.len() < self.step.batch {
@@ -163,7 +178,7 @@ impl Driver {
         {}
         inner.pump(&mut session);
         self.step = next_step(&session, &inner);
-        inner.paused = self.step.paused;
+        inner.paused = self.step.reading == Reading::AfterTelling;
         let capacity = session.capacity(now) > 0;
         inner.session = Some(session);
         if !inner
@@ -225,7 +240,7 @@ impl Driver {
         // What was read before the end is still worth telling, once there is room for it.
         self.wire
             .ended
-            .filter(|_| !(self.undecoded && self.step.paused))
+            .filter(|_| !(self.undecoded && self.step.reading == Reading::AfterTelling))
     }
 
     /// Arms the timer and whether it has run out. It may run out early, never late: moving it
@@ -258,16 +273,23 @@ impl Driver {
 }
 
 fn next_step(session: &Session, inner: &Inner) -> Step {
-    let bound = session.state() != SessionState::Open;
+    let reading = if !inner.has_room() {
+        Reading::AfterTelling
+    } else if session.pdus_waiting() >= OUTBOX || session.finished().is_some() {
+        Reading::AfterWriting
+    } else {
+        Reading::On
+    };
     Step {
         finished: session.finished(),
         deadline: session.poll_timeout(),
         max_pdu: session.max_pdu(),
-        batch: if bound { BATCH } else { 1 },
-        may_read: inner.has_room()
-            && session.pdus_waiting() < OUTBOX
-            && session.finished().is_none(),
-        paused: !inner.has_room(),
+        batch: if session.state() == SessionState::Open {
+            1
+        } else {
+            BATCH
+        },
+        reading,
         more: session.pdus_waiting() > 0,
         idle: session.is_idle(),
     }

@@ -48,8 +48,8 @@ pub enum LinkEvent {
         /// The pause before the next attempt; `None` when there is none: then the events end.
         retry_in: Option<Duration>,
     },
-    /// The peer wants something (deliver_sm, data_sm, …). Answer with [`Link::respond`], once what
-    /// it says is safe; alert_notification has no answer.
+    /// The peer wants something (`deliver_sm`, `data_sm`, …). Answer with [`Link::respond`], once what
+    /// it says is safe; `alert_notification` has no answer.
     Request {
         /// The session that it came on.
         epoch: u64,
@@ -113,7 +113,7 @@ impl Link {
 
     /// Puts a request in line for the wire; never waits. Its outcome comes as an event with the
     /// same ticket, exactly once: [`Answered`](LinkEvent::Answered) or
-    /// [`Unanswered`](LinkEvent::Unanswered). (alert_notification has no outcome.)
+    /// [`Unanswered`](LinkEvent::Unanswered). (`alert_notification` has no outcome.)
     pub fn submit(&self, ticket: Ticket, body: Body) -> Result<(), SubmitError> {
         let mut body = Some(body);
         let outcome = self.shared.command(|session, now| {

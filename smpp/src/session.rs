@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use matrix_smpp_codec::{
-    Bind, BindResp, Body, COctets, CommandStatus, InterfaceVersion, Outbind, Pdu, TlvTag, Tlvs,
+    Bind, BindResp, Body, COctets, CommandStatus, InterfaceVersion, Outbind, Pdu, Tlvs,
 };
 
 use crate::counters::{Counters, bump};
@@ -56,7 +56,7 @@ pub enum Event {
         ticket: Ticket,
         /// The outcome.
         status: CommandStatus,
-        /// The response; a generic_nack where the peer did not understand the request, and the
+        /// The response; a `generic_nack` where the peer did not understand the request, and the
         /// response without content where its body could not be read.
         body: Body,
     },
@@ -280,7 +280,7 @@ impl Session {
 
     /// Sends a request if window and rate have room.
     ///
-    /// A request without a response (alert_notification) is only sent: its ticket never comes back.
+    /// A request without a response (`alert_notification`) is only sent: its ticket never comes back.
     pub fn submit(&mut self, now: Instant, ticket: Ticket, body: Body) -> Result<(), SubmitError> {
         if !self.is_sending() {
             return Err(SubmitError::NotBound(Box::new(body)));
@@ -315,7 +315,7 @@ impl Session {
     }
 
     /// Keeps the capacity at 0 for this long, as a throttled link wants it. Answers and
-    /// enquire_link go on.
+    /// `enquire_link` go on.
     pub fn slow_down(&mut self, now: Instant, pause: Duration) {
         let until = now + pause;
         self.clock.slow_until = self.clock.slow_until.max(Some(until));
@@ -522,9 +522,9 @@ fn bind_response(
         tlvs: Tlvs::default(),
     };
     if status == CommandStatus::ESME_ROK && version >= InterfaceVersion::V3_4 {
-        let ours = [InterfaceVersion::V3_4.0];
-        // One octet always fits.
-        let _ = response.tlvs.set(TlvTag::SC_INTERFACE_VERSION, &ours);
+        response
+            .tlvs
+            .set_sc_interface_version(InterfaceVersion::V3_4);
     }
     match mode {
         BindMode::Transmitter => Body::BindTransmitterResp(response),

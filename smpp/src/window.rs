@@ -67,7 +67,7 @@ impl Window {
     }
 
     /// Takes the request that a response answers: the number and the kind must both fit, since the
-    /// peer's own requests use the same numbers. A generic_nack answers any kind. SMPP 3.4 §4.3.
+    /// peer's own requests use the same numbers. A `generic_nack` answers any kind. SMPP 3.4 §4.3.
     pub(crate) fn answered(&mut self, sequence: u32, response: CommandId) -> Option<Pending> {
         let pending = self.pending.get(&sequence)?;
         let fits = response == pending.expects || response == CommandId::GENERIC_NACK;
