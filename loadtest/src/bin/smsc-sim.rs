@@ -15,7 +15,7 @@ use tracing_subscriber::EnvFilter;
 /// An SMSC to bind to, with virtual handsets on a web page.
 ///
 /// When it is ready it prints one line, `ready smpp=ADDRESS http=ADDRESS`. SIGTERM and Ctrl-C unbind
-/// its peers and end it with status 0. The environment variable RUST_LOG sets what it logs.
+/// its peers and end it with status 0. The environment variable `RUST_LOG` sets what it logs.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {
@@ -27,7 +27,7 @@ struct Args {
     #[arg(long, default_value = "127.0.0.1:2780", value_name = "ADDRESS")]
     http: SocketAddr,
 
-    /// Who may bind, as system_id:password; may be repeated. Without it, anybody.
+    /// Who may bind, as `system_id:password`; may be repeated. Without it, anybody.
     #[arg(long = "account", value_name = "ID:PASSWORD")]
     accounts: Vec<Account>,
 
@@ -113,7 +113,7 @@ fn duration(text: &str) -> Result<Duration, String> {
     match unit {
         "ms" => Ok(Duration::from_millis(number.into())),
         "s" => Ok(Duration::from_secs(number.into())),
-        "m" => Ok(Duration::from_secs(60) * number),
+        "m" => Ok(Duration::from_mins(number.into())),
         _ => Err("the unit is ms, s or m".to_owned()),
     }
 }
@@ -126,7 +126,7 @@ mod tests {
     fn a_time_is_a_whole_number_and_a_unit() {
         assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(duration("2s"), Ok(Duration::from_secs(2)));
-        assert_eq!(duration("1m"), Ok(Duration::from_secs(60)));
+        assert_eq!(duration("1m"), Ok(Duration::from_mins(1)));
         for wrong in ["", "5", "s", "1.5s", "-1s", "5h"] {
             assert!(duration(wrong).is_err(), "{wrong}");
         }

@@ -174,7 +174,7 @@ impl Handsets {
     pub(crate) fn settle(&mut self, from: &str, id: u64, status: &str) {
         let handset = self.touch(from);
         if let Some(message) = handset.messages.iter_mut().find(|message| message.id == id) {
-            message.status = status.to_owned();
+            status.clone_into(&mut message.status);
         }
     }
 

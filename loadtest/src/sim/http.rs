@@ -44,20 +44,11 @@ async fn handsets(State(smsc): Shared) -> Response {
 }
 
 /// Waits until the phone keeps so many complete messages, or the time is over.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Until {
     count: usize,
     wait_ms: u64,
-}
-
-impl Default for Until {
-    fn default() -> Self {
-        Self {
-            count: 0,
-            wait_ms: 0,
-        }
-    }
 }
 
 async fn messages(

@@ -6,8 +6,8 @@
 //!  ESME ◀─deliver_sm─ lines ◀─ outbox ◀─ smsc ◀─ mo, receipts ◀─ http, model
 //! ```
 //!
-//! [`model`], [`handsets`], [`behaviour`], [`submits`], [`receipts`], [`mo`] and [`outbox`] are pure:
-//! they get the time and the seed. [`lines`] and [`peers`] speak SMPP, [`http`] serves.
+//! `model`, `handsets`, `behaviour`, `submits`, `receipts`, `mo` and `outbox` are pure:
+//! they get the time and the seed. `lines` and `peers` speak SMPP, `http` serves.
 
 mod behaviour;
 mod clock;

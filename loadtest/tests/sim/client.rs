@@ -1,4 +1,8 @@
 //! What the tests drive the simulator with: an ESME of the session crate, and a browser of few words.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a helper that panics fails its test, as it should"
+)]
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -44,17 +48,17 @@ pub struct Esme {
 impl Esme {
     /// Binds, and waits until it is done.
     pub async fn bind(sim: &Sim, mode: BindMode, system_id: &str) -> Self {
-        let mut esme = Self::begin(sim, mode, system_id, "secret");
+        let mut esme = Self::begin(sim.smpp_addr, mode, system_id, "secret");
         let up = esme.event().await;
         assert!(matches!(up, LinkEvent::Up { .. }), "{up:?}");
         esme
     }
 
     /// Begins to bind.
-    pub fn begin(sim: &Sim, mode: BindMode, system_id: &str, password: &str) -> Self {
+    pub fn begin(address: SocketAddr, mode: BindMode, system_id: &str, password: &str) -> Self {
         let (link, events, run) = client(LinkSettings {
             name: "test".to_owned(),
-            address: sim.smpp_addr.to_string(),
+            address: address.to_string(),
             tls: None,
             bind: BindSettings {
                 mode,

@@ -3,4 +3,5 @@
 mod client;
 mod mo;
 mod mt;
+mod program;
 mod session;

@@ -20,7 +20,7 @@ async fn only_known_accounts_bind_when_there_are_any() {
         ("stranger", "secret", CommandStatus::ESME_RINVSYSID),
         ("gateway", "wrong", CommandStatus::ESME_RINVPASWD),
     ] {
-        let mut esme = Esme::begin(&sim, BindMode::Transceiver, system_id, password);
+        let mut esme = Esme::begin(sim.smpp_addr, BindMode::Transceiver, system_id, password);
         match esme.event().await {
             LinkEvent::Down { reason, .. } => assert_eq!(reason, CloseReason::BindRefused(status)),
             other => panic!("bound: {other:?}"),
