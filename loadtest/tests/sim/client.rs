@@ -24,11 +24,11 @@ use tokio::time::timeout;
 /// Longer than anything here takes; only a failing test waits so long.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-pub const PHONE: &str = "447700900123";
-pub const VMN: &str = "447700900001";
+pub(crate) const PHONE: &str = "447700900123";
+pub(crate) const VMN: &str = "447700900001";
 
 /// A simulator whose receipts come quickly.
-pub async fn simulator() -> Sim {
+pub(crate) async fn simulator() -> Sim {
     let receipt_delay = Duration::from_millis(1);
     Sim::start(SimSettings {
         receipt_delay,
@@ -39,15 +39,15 @@ pub async fn simulator() -> Sim {
 }
 
 /// One bound ESME.
-pub struct Esme {
-    pub link: Link,
+pub(crate) struct Esme {
+    pub(crate) link: Link,
     events: LinkEvents,
     _driver: JoinSet<()>,
 }
 
 impl Esme {
     /// Binds, and waits until it is done.
-    pub async fn bind(sim: &Sim, mode: BindMode, system_id: &str) -> Self {
+    pub(crate) async fn bind(sim: &Sim, mode: BindMode, system_id: &str) -> Self {
         let mut esme = Self::begin(sim.smpp_addr, mode, system_id, "secret");
         let up = esme.event().await;
         assert!(matches!(up, LinkEvent::Up { .. }), "{up:?}");
@@ -55,7 +55,12 @@ impl Esme {
     }
 
     /// Begins to bind.
-    pub fn begin(address: SocketAddr, mode: BindMode, system_id: &str, password: &str) -> Self {
+    pub(crate) fn begin(
+        address: SocketAddr,
+        mode: BindMode,
+        system_id: &str,
+        password: &str,
+    ) -> Self {
         let (link, events, run) = client(LinkSettings {
             name: "test".to_owned(),
             address: address.to_string(),
@@ -81,7 +86,7 @@ impl Esme {
         }
     }
 
-    pub async fn event(&mut self) -> LinkEvent {
+    pub(crate) async fn event(&mut self) -> LinkEvent {
         timeout(PATIENCE, self.events.recv())
             .await
             .expect("an event in time")
@@ -89,7 +94,7 @@ impl Esme {
     }
 
     /// Sends and waits for the status and message id of the answer.
-    pub async fn submit(&mut self, pdu: SubmitSm) -> (CommandStatus, String) {
+    pub(crate) async fn submit(&mut self, pdu: SubmitSm) -> (CommandStatus, String) {
         self.link.submit(Ticket(1), Body::SubmitSm(pdu)).unwrap();
         match self.event().await {
             LinkEvent::Answered {
@@ -102,7 +107,7 @@ impl Esme {
     }
 
     /// Waits for a `deliver_sm` and answers it.
-    pub async fn deliver(&mut self, status: CommandStatus) -> DeliverSm {
+    pub(crate) async fn deliver(&mut self, status: CommandStatus) -> DeliverSm {
         match self.event().await {
             LinkEvent::Request {
                 epoch,
@@ -119,7 +124,7 @@ impl Esme {
 }
 
 /// A text from [`VMN`] to [`PHONE`] that asks for a receipt.
-pub fn message(text: &str) -> SubmitSm {
+pub(crate) fn message(text: &str) -> SubmitSm {
     SubmitSm {
         source_addr: VMN.parse().unwrap(),
         destination_addr: PHONE.parse().unwrap(),
@@ -129,13 +134,13 @@ pub fn message(text: &str) -> SubmitSm {
     }
 }
 
-pub async fn get(sim: &Sim, path: &str) -> Value {
+pub(crate) async fn get(sim: &Sim, path: &str) -> Value {
     let (status, body) = http(sim.http_addr, "GET", path, "").await;
     assert_eq!(status, 200, "{body}");
     serde_json::from_str(&body).unwrap()
 }
 
-pub async fn post(sim: &Sim, path: &str, body: &str) -> (u16, Value) {
+pub(crate) async fn post(sim: &Sim, path: &str, body: &str) -> (u16, Value) {
     let (status, body) = http(sim.http_addr, "POST", path, body).await;
     (
         status,
@@ -144,7 +149,12 @@ pub async fn post(sim: &Sim, path: &str, body: &str) -> (u16, Value) {
 }
 
 /// One request of HTTP/1.1 on a connection of its own.
-pub async fn http(address: SocketAddr, method: &str, path: &str, body: &str) -> (u16, String) {
+pub(crate) async fn http(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    body: &str,
+) -> (u16, String) {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request = format!(
         "{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\
@@ -163,7 +173,7 @@ pub async fn http(address: SocketAddr, method: &str, path: &str, body: &str) -> 
 }
 
 /// Asks until the answer is as wanted.
-pub async fn until(sim: &Sim, path: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+pub(crate) async fn until(sim: &Sim, path: &str, wanted: impl Fn(&Value) -> bool) -> Value {
     let asking = async {
         loop {
             let answer = get(sim, path).await;

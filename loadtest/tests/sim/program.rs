@@ -1,4 +1,8 @@
 //! The program `smsc-sim`: its ready line, its end, its logs.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a helper that panics fails its test, as it should"
+)]
 
 use std::process::Stdio;
 
@@ -9,7 +13,7 @@ use tokio::process::{Child, Command};
 
 use crate::client::{Esme, PHONE, http, message};
 
-async fn start(arguments: &[&str]) -> Child {
+fn start(arguments: &[&str]) -> Child {
     Command::new(env!("CARGO_BIN_EXE_smsc-sim"))
         .args(arguments)
         .env("RUST_LOG", "trace")
@@ -34,7 +38,7 @@ async fn terminate(program: &Child) {
 
 #[tokio::test]
 async fn the_program_says_where_it_is_and_unbinds_on_sigterm_without_a_private_word() {
-    let mut program = start(&["--smpp", "127.0.0.1:0", "--http", "127.0.0.1:0"]).await;
+    let mut program = start(&["--smpp", "127.0.0.1:0", "--http", "127.0.0.1:0"]);
     let mut ready = String::new();
     BufReader::new(program.stdout.take().unwrap())
         .read_line(&mut ready)
@@ -79,7 +83,7 @@ async fn the_program_says_where_it_is_and_unbinds_on_sigterm_without_a_private_w
 async fn a_port_that_is_taken_ends_the_program_with_the_reason() {
     let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let program = start(&["--smpp", &address, "--http", "127.0.0.1:0"]).await;
+    let program = start(&["--smpp", &address, "--http", "127.0.0.1:0"]);
     let output = program.wait_with_output().await.unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8(output.stderr).unwrap().contains(&address));
