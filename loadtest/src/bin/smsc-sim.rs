@@ -1,7 +1,7 @@
 //! `smsc-sim`: an SMSC to bind to, with virtual handsets on a web page. Started without arguments, it
 //! accepts any bind on 127.0.0.1:2775 and serves the phones on <http://127.0.0.1:2780>.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -76,6 +76,7 @@ async fn main() -> ExitCode {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(io::stderr().is_terminal())
         .with_writer(io::stderr)
         .init();
     match run(Args::parse().into()).await {
