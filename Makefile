@@ -1,0 +1,36 @@
+# The commands of this project. `make demo` and `make test` start from a fresh clone.
+
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+PYTHON := $(firstword $(wildcard /usr/bin/python3.11) python3)
+
+.PHONY: help setup demo test fmt lint doc
+
+help: ## List the commands.
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+
+setup: ## Install what this machine lacks: Synapse, tshark, systemd-analyze.
+	@./scripts/setup.sh
+
+demo: setup ## Hold a conversation between a room and a phone, then stay up; ONCE=1 ends by itself.
+	cargo build --locked --release -p matrix-smpp -p matrix-smpp-loadtest --bins
+	@$(PYTHON) scripts/demo.py --target "$(TARGET)" $(if $(filter-out 0,$(ONCE)),--once)
+
+# The integration binary goes last, so that its summary is the last line.
+test: setup ## Run all tests, the ones against real peers last.
+	cargo build --locked --workspace --bins
+	cargo test --locked --workspace --exclude matrix-smpp
+	cargo test --locked -p matrix-smpp --lib --bins
+	cargo test --locked -p matrix-smpp --doc
+	@if [ -x systemd/check.sh ]; then ./systemd/check.sh; fi
+	@cargo test --locked -p matrix-smpp --test it
+
+fmt: ## Format the code.
+	cargo fmt --all
+
+lint: ## Check format, lints and layers.
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	./scripts/check-layers.sh
+
+doc: ## Build the documentation, warnings denied.
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps

@@ -1,0 +1,48 @@
+//! The world outside the configuration file: other files, and the directory of systemd credentials.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+/// The most that is read from one file, in octets.
+pub const MAX_FILE_BYTES: u64 = 1024 * 1024;
+
+/// What a configuration may ask of the world around it. [`ProcessEnv`] is the real one; a test
+/// brings its own.
+pub trait Env {
+    /// The whole text of a file.
+    ///
+    /// # Errors
+    ///
+    /// Whatever keeps it from being read: absent, forbidden, not UTF-8, or too large.
+    fn read_file(&self, path: &Path) -> io::Result<String>;
+
+    /// Where systemd put the credentials of this service (`$CREDENTIALS_DIRECTORY`), if it did.
+    fn credentials_directory(&self) -> Option<PathBuf>;
+}
+
+/// The file system and environment of this process.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ProcessEnv;
+
+impl Env for ProcessEnv {
+    /// Reads a file of at most [`MAX_FILE_BYTES`]; a larger one is [`io::ErrorKind::FileTooLarge`].
+    fn read_file(&self, path: &Path) -> io::Result<String> {
+        let mut text = String::new();
+        let read = File::open(path)?
+            .take(MAX_FILE_BYTES + 1)
+            .read_to_string(&mut text)?;
+        if u64::try_from(read).is_ok_and(|read| read <= MAX_FILE_BYTES) {
+            Ok(text)
+        } else {
+            Err(io::Error::new(
+                io::ErrorKind::FileTooLarge,
+                "larger than 1 MiB",
+            ))
+        }
+    }
+
+    fn credentials_directory(&self) -> Option<PathBuf> {
+        std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from)
+    }
+}

@@ -1,0 +1,39 @@
+//! `[limits]`: the bounds of what the gateway does at a time.
+
+use std::time::Duration;
+
+use crate::check::{lasts, within};
+use crate::read::Reader;
+use crate::section::section;
+
+section! {
+    /// How much the gateway does at a time. Change it only where a measurement asks for it.
+    pub struct Limits, raw RawLimits {
+        /// How many requests to homeservers are under way at a time. 1 to 1024.
+        outbox_concurrency: usize = default("16"), check within(1..=1024);
+        /// How many conversations are worked on at a time towards phones. 1 to 1024.
+        inbox_concurrency: usize = default("32"), check within(1..=1024);
+        /// How many pieces of work are taken from the store at a time. 1 to 10000.
+        claim_batch: usize = default("256"), check within(1..=10_000);
+        /// How long the parts of a long SMS wait for the missing ones before what came is shown,
+        /// marked as incomplete. 1m to 30d.
+        mo_part_ttl: Duration = default("\"24h\""), check lasts("1m", "30d");
+        /// How long to wait before what failed for the time being is tried again. 10ms to 1h.
+        retry_first: Duration = default("\"1s\""), check lasts("10ms", "1h");
+        /// The wait doubles with each attempt, up to this. 10ms to 24h.
+        retry_cap: Duration = default("\"5m\""), check lasts("10ms", "24h");
+    }
+}
+
+/// Reports waits that could not grow.
+pub(crate) fn check(root: &Reader<'_>, limits: &RawLimits) {
+    let (Some(first), Some(cap)) = (limits.retry_first, limits.retry_cap) else {
+        return;
+    };
+    if cap < first {
+        root.cx.wrong(
+            "limits.retry_cap",
+            "is shorter than retry_first; write a longer time",
+        );
+    }
+}

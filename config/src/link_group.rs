@@ -1,0 +1,94 @@
+//! `[[link_group]]`: one account at a peer, with all of its links.
+
+use std::time::Duration;
+
+use crate::check::{label, lasts};
+use crate::link::{self, Link};
+use crate::read::{Context, FromToml, Node, Reader};
+use crate::section::{Section, section, words};
+
+words! {
+    /// How an SMS is answered whose handset holds no lease of the VMN that it was sent to.
+    pub enum MoUnleased {
+        /// It is accepted and dropped.
+        Drop = "drop",
+        /// The SMSC is told that the destination is wrong (`ESME_RINVDSTADR`).
+        Reject = "reject",
+    }
+}
+
+words! {
+    /// The text encoding that a peer means by `data_coding` 0.
+    pub enum DefaultCoding {
+        /// GSM 03.38, one septet in each octet.
+        Gsm7 = "gsm7",
+        /// ISO 8859-1.
+        Latin1 = "latin1",
+        /// ASCII.
+        Ascii = "ascii",
+        /// UTF-8.
+        Utf8 = "utf8",
+    }
+}
+
+section! {
+    /// What a peer does otherwise than SMPP 3.4 says.
+    pub struct Quirks, raw RawQuirks {
+        /// What the peer means by `data_coding` 0: "gsm7", "latin1", "ascii" or "utf8".
+        deliver_data_coding_default: DefaultCoding = default("\"gsm7\"");
+    }
+}
+
+impl FromToml for Quirks {
+    fn from_toml(node: &Node<'_>) -> Option<Self> {
+        node.table("a table of quirks")?
+            .section::<RawQuirks>()
+            .checked()
+    }
+}
+
+section! {
+    /// An account at an SMSC or aggregator. Segments and receipts may use any of its links.
+    pub struct LinkGroup, raw RawLinkGroup {
+        /// The name that routes use. It is part of the keys in the store, so it must not change.
+        /// 1 to 64 letters, digits, `-`, `_` or `.`.
+        name: String = required("\"operator\""), check label;
+        /// How long a delivery receipt is waited for. 1m to 30d.
+        receipt_timeout: Duration = default("\"72h\""), check lasts("1m", "30d");
+        /// How an SMS to one of our numbers is answered when its handset has no conversation there:
+        /// "drop" accepts and drops it, "reject" tells the SMSC that the destination is wrong.
+        mo_unleased: MoUnleased = default("\"drop\"");
+        /// What the peer does otherwise than SMPP 3.4 says.
+        quirks: Quirks = nested(RawQuirks::FIELDS);
+        /// The links; at least one. A `bind = "pair"` gives two.
+        links: Vec<Link> = tables("link");
+    }
+}
+
+/// Reads every `[[link_group]]`; no two share a name. Gives the names too, with their paths.
+pub(crate) fn read_all(root: &Reader<'_>) -> (Option<Vec<LinkGroup>>, Vec<String>) {
+    let raws: Vec<_> = root.tables_at("link_group").iter().map(read).collect();
+    let names: Vec<_> = raws
+        .iter()
+        .filter_map(|(path, raw)| Some((raw.name.clone()?, path)))
+        .collect();
+    check_names(root.cx, &names);
+    let known = names.into_iter().map(|(name, _)| name).collect();
+    (
+        raws.into_iter().map(|(_, raw)| raw.checked()).collect(),
+        known,
+    )
+}
+
+fn read(table: &Reader<'_>) -> (String, RawLinkGroup) {
+    let mut raw: RawLinkGroup = table.section();
+    raw.links = link::read_all(table);
+    (table.path.clone(), raw)
+}
+
+fn check_names(cx: &Context<'_>, names: &[(String, &String)]) {
+    let names = names
+        .iter()
+        .map(|(name, path)| (name, format!("{path}.name")));
+    cx.unique("the name", &names.collect::<Vec<_>>());
+}

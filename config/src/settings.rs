@@ -1,0 +1,233 @@
+//! The whole file: every section, and what must hold between them.
+
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+
+use matrix_smpp_codec::e164::E164;
+use ruma::UserId;
+use toml::de::DeTable;
+
+use crate::appservice::{Appservice, RawAppservice};
+use crate::env::Env;
+use crate::gateway::{Gateway, RawGateway};
+use crate::homeserver::{self, Homeserver};
+use crate::limits::{self, Limits, RawLimits};
+use crate::link_group::{self, LinkGroup};
+use crate::log::{Log, RawLog};
+use crate::mistake::{Mistakes, Report};
+use crate::ops::{Ops, RawOps};
+use crate::pool::{self, Dedicated, Pool, RawPool};
+use crate::read::{Context, Reader};
+use crate::route::{self, Originator, Route};
+use crate::section::Section;
+use crate::store::{RawStore, Store};
+
+/// A configuration in which everything has been checked.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The gateway itself.
+    pub gateway: Gateway,
+    /// The store of messages, leases and accounts.
+    pub store: Store,
+    /// The HTTP listener for homeservers.
+    pub appservice: Appservice,
+    /// The HTTP listener for metrics and health.
+    pub ops: Ops,
+    /// The log.
+    pub log: Log,
+    /// The homeservers, at least one; names and homeserver tokens are unique.
+    pub homeservers: Vec<Homeserver>,
+    /// The accounts at peers; names are unique.
+    pub link_groups: Vec<LinkGroup>,
+    /// The pools of VMNs; names are unique, and no number is in two.
+    pub pools: Vec<Pool>,
+    /// The routes; names and prefixes are unique.
+    pub routes: Vec<Route>,
+    /// The dedicated numbers; each is here once and in no pool.
+    pub dedicated: Vec<Dedicated>,
+    /// How much the gateway does at a time.
+    pub limits: Limits,
+}
+
+impl Settings {
+    /// The route of a destination: the one with the longest prefix that fits.
+    #[must_use]
+    pub fn route_for(&self, destination: &E164) -> Option<&Route> {
+        let prefixes = self.routes.iter().flat_map(|route| {
+            route
+                .prefixes
+                .iter()
+                .map(move |prefix| (prefix.as_str(), route))
+        });
+        let fitting = prefixes.filter(|(prefix, _)| destination.as_str().starts_with(prefix));
+        fitting
+            .max_by_key(|(prefix, _)| prefix.len())
+            .map(|(_, route)| route)
+    }
+
+    /// The Matrix user whom a dedicated number (a VMN or a shortcode, digits only) belongs to.
+    #[must_use]
+    pub fn dedicated_owner(&self, number: &str) -> Option<&UserId> {
+        let found = self
+            .dedicated
+            .iter()
+            .find(|dedicated| dedicated.number.as_str() == number);
+        found.map(|dedicated| dedicated.owner.as_ref())
+    }
+
+    /// Whether a number (digits only) is our own: in a pool, dedicated, or a route's shortcode.
+    #[must_use]
+    pub fn is_own_number(&self, number: &str) -> bool {
+        self.dedicated_owner(number).is_some()
+            || self
+                .routes
+                .iter()
+                .any(|route| is_shortcode(&route.originator, number))
+            || self.pool_of(number).is_some()
+    }
+
+    /// The pool that a number (digits only) is in.
+    #[must_use]
+    pub fn pool_of(&self, number: &str) -> Option<&Pool> {
+        let number = number.parse().ok()?;
+        self.pools
+            .iter()
+            .find(|pool| pool.numbers.contains(&number))
+    }
+}
+
+fn is_shortcode(originator: &Originator, number: &str) -> bool {
+    matches!(originator, Originator::Shortcode(code) if code.as_str() == number)
+}
+
+/// Reads and checks a configuration file.
+///
+/// # Errors
+///
+/// Every mistake in it. A file that is not TOML is told by its mistakes of syntax alone.
+pub fn load(path: &Path, env: &dyn Env) -> Result<Settings, Mistakes> {
+    match env.read_file(path) {
+        Ok(text) => parse(&text, path, env),
+        Err(error) => Err(Mistakes::of_file(path, format!("cannot be read: {error}"))),
+    }
+}
+
+/// Checks the text of a configuration file; `path` is its name in mistakes, and relative paths
+/// start at its folder.
+///
+/// # Errors
+///
+/// As [`load`].
+pub fn parse(text: &str, path: &Path, env: &dyn Env) -> Result<Settings, Mistakes> {
+    let (document, errors) = DeTable::parse_recoverable(text);
+    let mut report = Report::new(text);
+    for error in &errors {
+        let line = report.line_at(error.span().map_or(0, |span| span.start));
+        report.add_at(line, "", format!("is not TOML: {}", error.message()));
+    }
+    if !errors.is_empty() {
+        return Err(report.into_mistakes(path));
+    }
+    let folder = path.parent().unwrap_or_else(|| Path::new(""));
+    let cx = Context {
+        env,
+        folder,
+        report: RefCell::new(report),
+    };
+    let settings = read(&Reader::root(&cx, document.get_ref()));
+    let report = cx.report.into_inner();
+    match settings {
+        Some(settings) if report.is_clean() => Ok(settings),
+        _ => Err(report.into_mistakes(path)),
+    }
+}
+
+/// The tables at the root of the file.
+const ROOT: [&str; 11] = [
+    "gateway",
+    "store",
+    "appservice",
+    "ops",
+    "log",
+    "homeserver",
+    "link_group",
+    "pool",
+    "route",
+    "dedicated",
+    "limits",
+];
+
+/// Reads every section before it gives up on any.
+fn read(root: &Reader<'_>) -> Option<Settings> {
+    root.refuse_unknown(&ROOT);
+    let gateway = read_gateway(root);
+    let gateway = gateway.as_ref();
+    let store = read_store(root, gateway.and_then(|gateway| gateway.data_dir.as_ref()));
+    let (appservice, ops) = read_listeners(root);
+    let log = root.section_at::<RawLog>("log").and_then(Section::checked);
+    let ghost_prefix = gateway.and_then(|gateway| gateway.ghost_prefix.as_deref());
+    let homeservers = homeserver::read_all(root, ghost_prefix);
+    let (link_groups, groups) = link_group::read_all(root);
+    let (pools, raw_pools) = pool::read_pools(root);
+    let routes = route::read_all(root, &groups, &names_of(&raw_pools));
+    let dedicated = pool::read_dedicated(root, &raw_pools);
+    let limits = read_limits(root);
+    Some(Settings {
+        gateway: gateway.cloned()?.checked()?,
+        store: store?,
+        appservice: appservice?,
+        ops: ops?,
+        log: log?,
+        homeservers: homeservers?,
+        link_groups: link_groups?,
+        pools: pools?,
+        routes: routes?,
+        dedicated: dedicated?,
+        limits: limits?,
+    })
+}
+
+fn read_gateway(root: &Reader<'_>) -> Option<RawGateway> {
+    let mut gateway: RawGateway = root.section_at("gateway")?;
+    gateway.fill();
+    if let Err(mend) = gateway.check_socket() {
+        root.cx.wrong("gateway.admin_socket", mend);
+    }
+    Some(gateway)
+}
+
+fn read_store(root: &Reader<'_>, data_dir: Option<&PathBuf>) -> Option<Store> {
+    let mut store: RawStore = root.section_at("store")?;
+    if store.path.is_none() {
+        store.path = data_dir.map(|folder| folder.join("gateway.db"));
+    }
+    store.checked()
+}
+
+/// Port 0 asks the system for a free port, so two of them do not collide.
+fn read_listeners(root: &Reader<'_>) -> (Option<Appservice>, Option<Ops>) {
+    let appservice = root
+        .section_at::<RawAppservice>("appservice")
+        .and_then(Section::checked);
+    let ops = root.section_at::<RawOps>("ops").and_then(Section::checked);
+    if let (Some(appservice), Some(ops)) = (&appservice, &ops)
+        && appservice.listen == ops.listen
+        && ops.listen.port() != 0
+    {
+        root.cx.wrong(
+            "ops.listen",
+            "is where [appservice] listens; write another port",
+        );
+    }
+    (appservice, ops)
+}
+
+fn read_limits(root: &Reader<'_>) -> Option<Limits> {
+    let raw: RawLimits = root.section_at("limits")?;
+    limits::check(root, &raw);
+    raw.checked()
+}
+
+fn names_of(pools: &[RawPool]) -> Vec<String> {
+    pools.iter().filter_map(|pool| pool.name.clone()).collect()
+}

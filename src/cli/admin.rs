@@ -1,0 +1,198 @@
+//! Commands that ask or change the store: through the running gateway where there is one, else
+//! directly.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use clap::Subcommand;
+use matrix_smpp_codec::e164::E164;
+use matrix_smpp_config::Money;
+use ruma::OwnedUserId;
+
+use super::{Failure, say, settings};
+use crate::clock::Clock;
+use crate::ops::admin::{self, Answer, LeaseLine, Request};
+use crate::store::History;
+use crate::store::sqlite::SqliteStore;
+
+/// `matrix-smpp credit …`
+#[derive(Debug, Subcommand)]
+pub(super) enum Credit {
+    /// Pay into an account; a negative amount takes out.
+    #[command(allow_negative_numbers = true)]
+    TopUp {
+        /// Whose, as a full Matrix ID.
+        owner: OwnedUserId,
+        /// How much, in units of the currency.
+        amount: Money,
+        /// Makes the call safe to repeat: the same key pays once.
+        #[arg(long)]
+        key: Option<String>,
+    },
+    /// Show an account.
+    Balance {
+        /// Whose, as a full Matrix ID.
+        owner: OwnedUserId,
+    },
+    /// Set how far below zero a balance may go.
+    Limit {
+        /// Whose, as a full Matrix ID.
+        owner: OwnedUserId,
+        /// How far, in units of the currency.
+        limit: Money,
+    },
+    /// Show every account.
+    List,
+    /// Rebuild every account from the ledger and compare.
+    Audit,
+}
+
+/// `matrix-smpp lease …`
+#[derive(Debug, Subcommand)]
+pub(super) enum Lease {
+    /// Show every lease, active and cooling off.
+    List,
+    /// Free a number for a handset at once, cooling-off included.
+    Release {
+        /// The VMN.
+        number: E164,
+        /// The handset.
+        handset: String,
+    },
+    /// Give a number to a Matrix user: any handset may text it first.
+    Dedicate {
+        /// A VMN or a short code, digits only.
+        number: String,
+        /// Whose, as a full Matrix ID.
+        owner: OwnedUserId,
+    },
+    /// Take a dedicated number back.
+    Undedicate {
+        /// The number.
+        number: String,
+    },
+    /// Show the numbers that were dedicated by this command.
+    Dedicated,
+}
+
+pub(super) fn credit(config: &Path, credit: Credit) -> Result<(), Failure> {
+    let request = match credit {
+        Credit::TopUp { owner, amount, key } => {
+            let key = key.unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
+            Request::TopUp {
+                owner,
+                micros: amount.micros(),
+                key,
+            }
+        }
+        Credit::Balance { owner } => Request::Account { owner },
+        Credit::Limit { owner, limit } => Request::SetLimit {
+            owner,
+            micros: limit.micros(),
+        },
+        Credit::List => Request::Accounts,
+        Credit::Audit => Request::Audit,
+    };
+    tell(config, request)
+}
+
+pub(super) fn lease(config: &Path, lease: Lease) -> Result<(), Failure> {
+    let request = match lease {
+        Lease::List => Request::Leases,
+        Lease::Release { number, handset } => Request::ReleaseLease {
+            number: number.to_string(),
+            handset,
+        },
+        Lease::Dedicate { number, owner } => Request::Dedicate { number, owner },
+        Lease::Undedicate { number } => Request::Undedicate { number },
+        Lease::Dedicated => Request::Dedicated,
+    };
+    tell(config, request)
+}
+
+pub(super) fn explain(config: &Path, id: String) -> Result<(), Failure> {
+    tell(config, Request::Explain { id })
+}
+
+fn tell(config: &Path, request: Request) -> Result<(), Failure> {
+    let settings = settings(config)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let answer = runtime.block_on(async {
+        if let Some(answer) = admin::ask(&settings.gateway.admin_socket, &request).await? {
+            return Ok::<_, Failure>(answer);
+        }
+        let store = SqliteStore::open(&settings.store.path)?;
+        Ok(admin::answer(&*store, &settings, &Clock::system(), request).await)
+    })?;
+    print(answer, &settings.gateway.currency)
+}
+
+fn print(answer: Answer, currency: &str) -> Result<(), Failure> {
+    let text = match answer {
+        Answer::Failed(why) => return Err(Failure(why)),
+        Answer::Done => "done".to_owned(),
+        Answer::Accounts(accounts) if accounts.is_empty() => "no accounts".to_owned(),
+        Answer::Accounts(accounts) => accounts
+            .iter()
+            .map(|line| {
+                format!(
+                    "{}  balance {} {currency}  reserved {}  spent {}  paid in {}\n",
+                    line.owner, line.balance, line.reserved, line.settled, line.top_ups
+                )
+            })
+            .collect(),
+        Answer::Audit(differences) if differences.is_empty() => {
+            "every account agrees with the ledger".to_owned()
+        }
+        Answer::Audit(differences) => return Err(Failure(differences.join("\n"))),
+        Answer::Leases(leases) if leases.is_empty() => "no leases".to_owned(),
+        Answer::Leases(leases) => leases.iter().map(lease_line).collect(),
+        Answer::Dedicated(numbers) if numbers.is_empty() => "no numbers".to_owned(),
+        Answer::Dedicated(numbers) => numbers
+            .iter()
+            .map(|(number, owner)| format!("{number}  {owner}\n"))
+            .collect(),
+        Answer::Histories(histories) if histories.is_empty() => {
+            return Err(Failure(
+                "no message has this id, and no message came from it".to_owned(),
+            ));
+        }
+        Answer::Histories(histories) => histories.iter().map(history).collect(),
+    };
+    say(&text);
+    Ok(())
+}
+
+fn lease_line(lease: &LeaseLine) -> String {
+    let until = match lease.cooling_until {
+        Some(until) => format!("  cooling off until {}", admin::utc(until)),
+        None => String::new(),
+    };
+    format!(
+        "{}  for {}  conversation {}{until}\n",
+        lease.number, lease.handset, lease.conversation
+    )
+}
+
+fn history(history: &History) -> String {
+    let mut text = format!(
+        "message {} {}: {} segments on route {}, {} each, paid by {}\n",
+        history.message,
+        admin::word(history.state),
+        history.segments,
+        history.route,
+        history.price,
+        history.payer
+    );
+    for step in &history.steps {
+        let segment = step
+            .segment
+            .map_or_else(String::new, |index| format!(" segment {index}"));
+        let (at, state) = (admin::utc(step.at), admin::word(step.state));
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "  {at}{segment} {state} {}", step.detail);
+    }
+    text
+}

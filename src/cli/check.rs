@@ -1,0 +1,17 @@
+//! `matrix-smpp check`.
+
+use std::path::Path;
+
+use super::{Failure, say, settings};
+
+pub(super) fn check(config: &Path) -> Result<(), Failure> {
+    let settings = settings(config)?;
+    say(&format!(
+        "{}: no mistakes ({} homeservers, {} link groups, {} routes)",
+        config.display(),
+        settings.homeservers.len(),
+        settings.link_groups.len(),
+        settings.routes.len()
+    ));
+    Ok(())
+}

@@ -1,0 +1,105 @@
+//! The command line.
+
+mod admin;
+mod check;
+mod registration;
+mod run;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use matrix_smpp_config::{ProcessEnv, Settings};
+
+/// An SMS gateway that speaks SMPP natively and has Matrix as its front.
+#[derive(Debug, Parser)]
+#[command(version, about)]
+pub struct Cli {
+    /// The configuration file.
+    #[arg(
+        long,
+        short,
+        global = true,
+        default_value = "/etc/matrix-smpp/config.toml"
+    )]
+    config: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the gateway.
+    Run,
+    /// Check the configuration; every mistake is printed with its line and its mend.
+    Check,
+    /// Print a commented example configuration.
+    Example,
+    /// Write the registration that the homeserver needs, or new tokens for the configuration.
+    Registration(registration::Registration),
+    /// Credit of Matrix users.
+    #[command(subcommand)]
+    Credit(admin::Credit),
+    /// Numbers: who leases what, and who owns what.
+    #[command(subcommand)]
+    Lease(admin::Lease),
+    /// Tell the history of a message, by its id or by the Matrix event it came from.
+    Explain {
+        /// A message id or an event id.
+        id: String,
+    },
+}
+
+impl Cli {
+    /// Does what was asked.
+    #[must_use]
+    pub fn execute(self) -> ExitCode {
+        let done = match self.command {
+            Command::Run => run::run(&self.config),
+            Command::Check => check::check(&self.config),
+            Command::Example => {
+                say(&matrix_smpp_config::example());
+                Ok(())
+            }
+            Command::Registration(registration) => registration.execute(&self.config),
+            Command::Credit(credit) => admin::credit(&self.config, credit),
+            Command::Lease(lease) => admin::lease(&self.config, lease),
+            Command::Explain { id } => admin::explain(&self.config, id),
+        };
+        match done {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(failure) => {
+                complain(&failure.0);
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+/// Why a command failed, for the person who gave it.
+#[derive(Debug)]
+struct Failure(String);
+
+impl<E: std::error::Error> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self(error.to_string())
+    }
+}
+
+fn settings(path: &Path) -> Result<Settings, Failure> {
+    Ok(matrix_smpp_config::load(path, &ProcessEnv)?)
+}
+
+#[expect(clippy::print_stdout, reason = "the output of a command")]
+fn say(words: &str) {
+    print!("{words}");
+    if !words.ends_with('\n') {
+        println!();
+    }
+}
+
+fn complain(words: &str) {
+    use std::io::Write as _;
+    // A terminal that cannot be written to cannot be told so either.
+    drop(writeln!(std::io::stderr(), "matrix-smpp: {words}"));
+}

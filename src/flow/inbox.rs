@@ -1,0 +1,100 @@
+//! The worker of Matrix events: one lane a room.
+
+use std::time::Duration;
+
+use ruma::{OwnedRoomId, OwnedServerName};
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+
+use super::lanes::{self, LaneWork, Retry};
+use super::{Gateway, Trouble, changes, membership, to_phone};
+use crate::gateway::model::InboxSeq;
+use crate::matrix::event::{self, RoomEvent};
+use crate::store::{Ending, InboxEvent};
+
+/// Handles what homeservers sent, until `stop`.
+pub async fn run(gateway: Gateway, stop: CancellationToken) {
+    let limits = &gateway.settings.limits;
+    let (concurrency, retry) = (limits.inbox_concurrency, gateway.retry());
+    let wake = gateway.wakes.inbox.clone();
+    lanes::run(Events(gateway), concurrency, retry, wake, stop).await;
+}
+
+impl Gateway {
+    /// How failed work is tried again.
+    pub(crate) fn retry(&self) -> Retry {
+        let limits = &self.settings.limits;
+        Retry {
+            first: limits.retry_first,
+            cap: limits.retry_cap,
+        }
+    }
+
+    /// The wait after failed attempt number `attempt`, 0 for the first.
+    pub(crate) fn retry_wait(&self, attempt: u32) -> Duration {
+        self.retry().wait(attempt, None)
+    }
+}
+
+#[derive(Clone)]
+struct Events(Gateway);
+
+impl LaneWork for Events {
+    type Item = InboxEvent;
+    type Lane = (OwnedServerName, OwnedRoomId);
+    type Place = InboxSeq;
+
+    const START: InboxSeq = InboxSeq(0);
+
+    fn lane(event: &InboxEvent) -> Self::Lane {
+        (event.homeserver.clone(), event.room.clone())
+    }
+
+    fn place(event: &InboxEvent) -> InboxSeq {
+        event.seq
+    }
+
+    async fn fetch(&self, after: InboxSeq, limit: usize) -> Result<Vec<InboxEvent>, Trouble> {
+        Ok(self.0.store.pending_events(after, limit).await?)
+    }
+
+    async fn attend(&self, event: &InboxEvent) -> Result<(), Trouble> {
+        handle(&self.0, event).await?;
+        self.0.metrics.events.inc();
+        Ok(self.0.store.finish_event(event.seq, Ending::Done).await?)
+    }
+
+    async fn set_aside(&self, seq: InboxSeq, reason: String) -> Result<(), Trouble> {
+        self.0.metrics.set_aside.inc();
+        Ok(self
+            .0
+            .store
+            .finish_event(seq, Ending::SetAside { reason })
+            .await?)
+    }
+}
+
+/// Does what one event asks for.
+async fn handle(gateway: &Gateway, item: &InboxEvent) -> Result<(), Trouble> {
+    let parsed = event::parse(&item.json);
+    match parsed.event {
+        RoomEvent::Member(member) => {
+            membership::handle(gateway, item, &parsed.sender, member).await
+        }
+        _ if gateway.is_ours(&parsed.sender) => Ok(()),
+        RoomEvent::Message(message) => {
+            to_phone::handle(gateway, item, &parsed.sender, &message).await
+        }
+        RoomEvent::Redaction { redacts } => {
+            changes::redact(gateway, item, &parsed.sender, &redacts).await
+        }
+        RoomEvent::Reaction { .. } => changes::react(gateway, item).await,
+        RoomEvent::Encryption | RoomEvent::Encrypted => {
+            membership::leave_encrypted(gateway, item).await
+        }
+        RoomEvent::Tombstone { .. } | RoomEvent::Other { .. } => {
+            debug!(event = %item.event_id, "nothing to do");
+            Ok(())
+        }
+    }
+}

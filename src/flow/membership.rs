@@ -1,0 +1,367 @@
+//! Ghosts and bots come and go: invitations, kicks, encrypted rooms.
+
+use ruma::{OwnedRoomId, UserId};
+use serde_json::Value;
+use tracing::{debug, info};
+
+use super::{Connected, Gateway, Trouble};
+use crate::gateway::model::{Conversation, Handset};
+use crate::gateway::names::Who;
+use crate::gateway::plan::{self, Unplannable};
+use crate::gateway::{content, notice, number};
+use crate::matrix::event::MemberChange;
+use crate::matrix::homeserver::ErrorKind;
+use crate::store::{
+    InboxEvent, Lane, Member, Membership, NewOutbox, OpenConversation, OutboxItem, RoomFacts,
+    RoomView,
+};
+
+/// An `m.room.member` event.
+pub(super) async fn handle(
+    gateway: &Gateway,
+    item: &InboxEvent,
+    sender: &UserId,
+    change: MemberChange,
+) -> Result<(), Trouble> {
+    let home = gateway.connected(&item.homeserver)?;
+    let member = Member {
+        user: change.user.clone(),
+        membership: change.membership,
+        display_name: change.display_name.clone(),
+    };
+    gateway
+        .store
+        .put_member(&item.homeserver, &item.room, member)
+        .await?;
+    let who = home.names.who(&change.user);
+    match (who, change.membership) {
+        (Who::Foreign, _) | (_, Membership::Joined) => Ok(()),
+        (Who::Bot, Membership::Invited) => welcome_bot(gateway, home, item, sender).await,
+        (Who::Ghost(handset), Membership::Invited) => {
+            let guest = Guest {
+                home,
+                item,
+                inviter: sender,
+                ghost: &change.user,
+            };
+            guest.invited(gateway, handset, change.is_direct).await
+        }
+        (Who::Misnamed { why, meant }, Membership::Invited) => {
+            let guest = Guest {
+                home,
+                item,
+                inviter: sender,
+                ghost: &change.user,
+            };
+            let meant = meant.as_deref().map(UserId::as_str);
+            guest
+                .decline(gateway, "Not a phone", &notice::misnamed(why, meant))
+                .await
+        }
+        (Who::Ghost(handset), Membership::Gone) => gone(gateway, item, &handset).await,
+        (Who::Bot | Who::Misnamed { .. }, Membership::Gone) => Ok(()),
+    }
+}
+
+/// A message or a switch says that the room is encrypted: every phone in it says so and leaves.
+pub(super) async fn leave_encrypted(gateway: &Gateway, item: &InboxEvent) -> Result<(), Trouble> {
+    gateway
+        .store
+        .set_encrypted(&item.homeserver, &item.room)
+        .await?;
+    let Some(room) = gateway.store.room(&item.homeserver, &item.room).await? else {
+        return Ok(());
+    };
+    let home = gateway.connected(&item.homeserver)?;
+    for conversation in &room.conversations {
+        let words = notice::encrypted(&number::display(&conversation.handset));
+        say_and_leave(gateway, home, &item.room, &conversation.ghost, &words, item).await?;
+        end(gateway, conversation).await?;
+    }
+    Ok(())
+}
+
+/// The bot joins whoever invites it, and greets.
+async fn welcome_bot(
+    gateway: &Gateway,
+    home: &Connected,
+    item: &InboxEvent,
+    inviter: &UserId,
+) -> Result<(), Trouble> {
+    let bot = home.names.bot();
+    gateway
+        .ghosts
+        .ensure(&*home.api, bot, &gateway.settings.gateway.public_name)
+        .await?;
+    if !join(home, bot, &item.room).await? {
+        return Ok(());
+    }
+    let facts = learn_room(gateway, home, item, bot).await?;
+    debug!(
+        members = facts.members.len(),
+        "the bot joined a room of {}",
+        inviter.server_name()
+    );
+    let text = if facts.encrypted {
+        notice::encrypted_bot()
+    } else {
+        notice::greeting()
+    };
+    let notice = OutboxItem::Notice {
+        homeserver: item.homeserver.clone(),
+        room: item.room.clone(),
+        sender: bot.to_owned(),
+        text,
+        reply_to: None,
+    };
+    let key = format!("greeting:{}:{}", item.homeserver, item.event_id);
+    let lane = Lane::Room(item.homeserver.clone(), item.room.clone());
+    gateway
+        .enqueue(NewOutbox {
+            key,
+            lane,
+            item: notice,
+        })
+        .await
+}
+
+/// Ghosts that are in a room without a conversation (it ended while they could not leave) say so
+/// and leave, so that nothing said to them goes nowhere in silence.
+pub(super) async fn dismiss_stragglers(
+    gateway: &Gateway,
+    item: &InboxEvent,
+    room: &RoomView,
+) -> Result<(), Trouble> {
+    let home = gateway.connected(&item.homeserver)?;
+    for member in &room.facts.members {
+        let Who::Ghost(handset) = home.names.who(&member.user) else {
+            continue;
+        };
+        let served = room
+            .conversations
+            .iter()
+            .any(|one| one.ghost == member.user);
+        if member.membership == Membership::Joined && !served {
+            let words = notice::ended(&number::display(&handset));
+            say_and_leave(gateway, home, &item.room, &member.user, &words, item).await?;
+        }
+    }
+    Ok(())
+}
+
+/// A ghost that was invited.
+struct Guest<'a> {
+    home: &'a Connected,
+    item: &'a InboxEvent,
+    inviter: &'a UserId,
+    ghost: &'a UserId,
+}
+
+impl Guest<'_> {
+    async fn invited(
+        &self,
+        gateway: &Gateway,
+        handset: Handset,
+        direct: bool,
+    ) -> Result<(), Trouble> {
+        let phone = number::display(&handset);
+        if let Err(why) = reachable(gateway, &handset) {
+            return self
+                .decline(gateway, &phone, &notice::unreachable(&why, &phone))
+                .await;
+        }
+        gateway
+            .ghosts
+            .ensure(&*self.home.api, self.ghost, &phone)
+            .await?;
+        if !join(self.home, self.ghost, &self.item.room).await? {
+            return Ok(());
+        }
+        let facts = learn_room(gateway, self.home, self.item, self.ghost).await?;
+        if facts.encrypted {
+            let words = notice::encrypted(&phone);
+            return self.say_and_leave(gateway, &words).await;
+        }
+        let opened = gateway
+            .store
+            .open_conversation(self.request(gateway, handset, direct))
+            .await?;
+        info!(conversation = %opened.conversation.id, direct, "a phone joined a room");
+        if let Some(old) = opened.replaced {
+            leave_old_room(gateway, self.home, &old, self.item).await?;
+        }
+        self.mark_bridged(&opened.conversation, &phone).await
+    }
+
+    fn request(&self, gateway: &Gateway, handset: Handset, direct: bool) -> OpenConversation {
+        OpenConversation {
+            homeserver: self.item.homeserver.clone(),
+            room: Some(self.item.room.clone()),
+            handset,
+            ghost: self.ghost.to_owned(),
+            owner: self.inviter.to_owned(),
+            direct,
+            originator: None,
+            now: gateway.clock.now(),
+        }
+    }
+
+    /// Says in the room why not, and leaves with the same reason. The ghost has to exist for that.
+    async fn decline(&self, gateway: &Gateway, name: &str, words: &str) -> Result<(), Trouble> {
+        gateway.metrics.declined.inc();
+        gateway
+            .ghosts
+            .ensure(&*self.home.api, self.ghost, name)
+            .await?;
+        if join(self.home, self.ghost, &self.item.room).await? {
+            return self.say_and_leave(gateway, words).await;
+        }
+        leave(self.home, self.ghost, &self.item.room, words).await
+    }
+
+    async fn say_and_leave(&self, gateway: &Gateway, words: &str) -> Result<(), Trouble> {
+        say_and_leave(
+            gateway,
+            self.home,
+            &self.item.room,
+            self.ghost,
+            words,
+            self.item,
+        )
+        .await
+    }
+
+    /// Shows clients which bridge the room is part of, where the room's rules let the ghost.
+    async fn mark_bridged(&self, conversation: &Conversation, phone: &str) -> Result<(), Trouble> {
+        let state_key = content::network(conversation);
+        let body = content::bridge(conversation, self.home.names.bot(), phone);
+        let room = &self.item.room;
+        let sent = self
+            .home
+            .api
+            .send_state(self.ghost, room, content::BRIDGE, &state_key, &body)
+            .await;
+        match sent {
+            Err(error) if matches!(error.kind(), ErrorKind::Retry { .. }) => Err(error.into()),
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+}
+
+/// Why the gateway could not text a handset, if so.
+fn reachable(gateway: &Gateway, handset: &Handset) -> Result<(), Unplannable> {
+    let number = handset.number().ok_or(Unplannable::InboundOnly)?;
+    plan::route_to(&gateway.settings, number).map(drop)
+}
+
+/// The ghost was kicked, banned, or left: its conversation in this room is over.
+async fn gone(gateway: &Gateway, item: &InboxEvent, handset: &Handset) -> Result<(), Trouble> {
+    let Some(room) = gateway.store.room(&item.homeserver, &item.room).await? else {
+        return Ok(());
+    };
+    let ended = room
+        .conversations
+        .iter()
+        .find(|one| one.handset == *handset);
+    match ended {
+        Some(conversation) => end(gateway, conversation).await,
+        None => Ok(()),
+    }
+}
+
+async fn end(gateway: &Gateway, conversation: &Conversation) -> Result<(), Trouble> {
+    let cooling_off = gateway.cooling_off(conversation);
+    gateway
+        .store
+        .end_conversation(conversation.id, cooling_off, gateway.clock.now())
+        .await?;
+    info!(conversation = %conversation.id, "a conversation ended");
+    Ok(())
+}
+
+/// The owner has a newer direct room with this phone: the old one is told, and the ghost leaves it.
+async fn leave_old_room(
+    gateway: &Gateway,
+    home: &Connected,
+    old: &Conversation,
+    item: &InboxEvent,
+) -> Result<(), Trouble> {
+    let Some(room) = &old.room else { return Ok(()) };
+    let words = notice::moved(&number::display(&old.handset));
+    say_and_leave(gateway, home, room, &old.ghost, &words, item).await
+}
+
+/// Says something as a ghost and leaves with the same words as reason. Not being in the room any
+/// more is fine.
+async fn say_and_leave(
+    gateway: &Gateway,
+    home: &Connected,
+    room: &OwnedRoomId,
+    ghost: &UserId,
+    words: &str,
+    item: &InboxEvent,
+) -> Result<(), Trouble> {
+    let txn = format!(
+        "{}-leave-{}-{}",
+        gateway.store.instance(),
+        item.seq,
+        ghost.localpart()
+    );
+    let body: Value = content::notice(words, None);
+    let said = home
+        .api
+        .send(ghost, room, "m.room.message", &txn, &body)
+        .await;
+    if let Err(error) = said
+        && matches!(error.kind(), ErrorKind::Retry { .. })
+    {
+        return Err(error.into());
+    }
+    leave(home, ghost, room, words).await
+}
+
+async fn leave(
+    home: &Connected,
+    ghost: &UserId,
+    room: &OwnedRoomId,
+    reason: &str,
+) -> Result<(), Trouble> {
+    match home.api.leave(ghost, room, Some(reason)).await {
+        Ok(()) => Ok(()),
+        Err(error) if matches!(error.kind(), ErrorKind::Retry { .. }) => Err(error.into()),
+        Err(error) => {
+            debug!(%error, "was not in the room any more");
+            Ok(())
+        }
+    }
+}
+
+/// Joins. False where the invitation is not valid any more.
+async fn join(home: &Connected, user: &UserId, room: &OwnedRoomId) -> Result<bool, Trouble> {
+    match home.api.join(user, room).await {
+        Ok(()) => Ok(true),
+        Err(error) if matches!(error.kind(), ErrorKind::Forbidden | ErrorKind::NotFound) => {
+            debug!(%error, "the invitation is gone");
+            Ok(false)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Reads the whole state of a room that one of ours has just joined.
+async fn learn_room(
+    gateway: &Gateway,
+    home: &Connected,
+    item: &InboxEvent,
+    user: &UserId,
+) -> Result<RoomFacts, Trouble> {
+    let state = home.api.room_state(user, &item.room).await?;
+    let facts = RoomFacts {
+        homeserver: item.homeserver.clone(),
+        room: item.room.clone(),
+        encrypted: state.encrypted,
+        members: state.members,
+    };
+    gateway.store.put_room(facts.clone()).await?;
+    Ok(facts)
+}

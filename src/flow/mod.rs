@@ -1,0 +1,239 @@
+//! Code that moves things: from the durable inboxes to the durable queues and out to the peers.
+//!
+//! Each worker takes an item that the store holds, does steps that bear repetition, and ends the
+//! item last. A process that dies anywhere in between starts the item again and changes nothing
+//! that has been done.
+
+mod changes;
+pub mod front;
+mod inbox;
+mod lanes;
+mod membership;
+pub mod outbox;
+mod portal;
+mod receipt;
+mod room_commands;
+pub mod sweep;
+mod to_phone;
+pub mod to_room;
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+use matrix_smpp_codec::e164::E164;
+use matrix_smpp_config::Settings;
+use ruma::{OwnedServerName, ServerName, UserId};
+use tokio::sync::Notify;
+
+use crate::clock::Clock;
+use crate::gateway::model::{Conversation, Originator};
+use crate::gateway::names::Names;
+use crate::gateway::notice::Currency;
+use crate::matrix::ghost::{GhostError, Ghosts};
+use crate::matrix::homeserver::{ErrorKind, Homeserver, MatrixError};
+use crate::ops::metrics::Metrics;
+use crate::store::{NewOutbox, Store, StoreError};
+
+pub use inbox::run as run_inbox;
+
+/// How long a number rests that is in no pool: a dedicated one, or one that left the config.
+const COOLING_OFF: Duration = Duration::from_hours(30 * 24);
+
+/// Everything that the workers share. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Gateway(Arc<Parts>);
+
+/// The parts of a [`Gateway`].
+#[derive(Debug)]
+pub struct Parts {
+    /// The operator's wishes.
+    pub settings: Arc<Settings>,
+    /// Everything durable.
+    pub store: Arc<dyn Store>,
+    /// The homeservers, by name.
+    pub homeservers: BTreeMap<OwnedServerName, Connected>,
+    /// Makes ghosts.
+    pub ghosts: Ghosts,
+    /// Tells the time.
+    pub clock: Clock,
+    /// Wakes the workers.
+    pub wakes: Wakes,
+    /// Counts.
+    pub metrics: Metrics,
+}
+
+/// A homeserver and the names of our users on it.
+#[derive(Debug, Clone)]
+pub struct Connected {
+    /// Its client API.
+    pub api: Arc<dyn Homeserver>,
+    /// Our users there.
+    pub names: Names,
+}
+
+/// One bell for each worker; rung after a commit that gave it work.
+#[derive(Debug, Clone, Default)]
+pub struct Wakes {
+    /// Matrix events came.
+    pub inbox: Arc<Notify>,
+    /// Whole SMS came.
+    pub sms: Arc<Notify>,
+    /// Something must be said at a homeserver.
+    pub outbox: Arc<Notify>,
+    /// Segments wait for this link group.
+    pub groups: Arc<HashMap<String, Arc<Notify>>>,
+}
+
+impl Wakes {
+    /// Bells for these link groups.
+    pub fn for_groups<'a>(groups: impl Iterator<Item = &'a str>) -> Self {
+        let groups = groups
+            .map(|name| (name.to_owned(), Arc::new(Notify::new())))
+            .collect();
+        Self {
+            groups: Arc::new(groups),
+            ..Self::default()
+        }
+    }
+
+    /// Rings for a link group.
+    pub fn group(&self, name: &str) {
+        if let Some(bell) = self.groups.get(name) {
+            bell.notify_one();
+        }
+    }
+}
+
+impl Deref for Gateway {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl Gateway {
+    /// Shares the parts.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+
+    /// A homeserver of the config.
+    pub(crate) fn connected(&self, name: &ServerName) -> Result<&Connected, Trouble> {
+        self.homeservers
+            .get(name)
+            .ok_or_else(|| Trouble::Never(format!("homeserver {name} is not in the config")))
+    }
+
+    /// The homeserver that a Matrix user's ghosts live on: their own where it is in the config,
+    /// else the first.
+    pub(crate) fn home_of(&self, user: &UserId) -> Result<&Connected, Trouble> {
+        self.homeservers
+            .get(user.server_name())
+            .or_else(|| self.homeservers.values().next())
+            .ok_or_else(|| Trouble::Never("the config names no homeserver".to_owned()))
+    }
+
+    /// True for our ghosts and bots, on any homeserver of the config.
+    pub(crate) fn is_ours(&self, user: &UserId) -> bool {
+        self.homeservers
+            .get(user.server_name())
+            .is_some_and(|home| home.names.is_ours(user))
+    }
+
+    /// Queues something to do at a homeserver.
+    pub(crate) async fn enqueue(&self, entry: NewOutbox) -> Result<(), Trouble> {
+        self.store.enqueue(vec![entry], self.clock.now()).await?;
+        self.wakes.outbox.notify_one();
+        Ok(())
+    }
+
+    /// The numbers that belong to `owner`, by config or by CLI.
+    pub(crate) async fn dedicated_numbers(&self, owner: &UserId) -> Result<Vec<E164>, Trouble> {
+        let stored = self.store.dedicated().await?;
+        let stored = stored
+            .iter()
+            .filter(|(_, who)| who == owner)
+            .map(|(number, _)| number.as_str());
+        let configured = &self.settings.dedicated;
+        let configured = configured
+            .iter()
+            .filter(|own| own.owner == owner)
+            .map(|own| own.number.as_str());
+        Ok(configured
+            .chain(stored)
+            .filter_map(|number| number.parse().ok())
+            .collect())
+    }
+
+    /// How long a conversation's number rests after its end.
+    pub(crate) fn cooling_off(&self, conversation: &Conversation) -> Duration {
+        let number = conversation.originator.as_ref().map(Originator::digits);
+        let pool = number.and_then(|number| self.settings.pool_of(&number));
+        pool.map_or(COOLING_OFF, |pool| pool.cooling_off)
+    }
+
+    /// How amounts are shown.
+    pub(crate) fn currency(&self) -> Currency {
+        Currency(self.settings.gateway.currency.clone())
+    }
+}
+
+/// Why a piece of work could not be done now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    /// It may work later.
+    Later {
+        /// How long the peer wishes us to wait.
+        wish: Option<Duration>,
+        /// For the log; nothing private.
+        why: String,
+    },
+    /// It will never work.
+    Never(String),
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Later { why, .. } | Self::Never(why) => f.write_str(why),
+        }
+    }
+}
+
+impl From<StoreError> for Trouble {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(_) => Self::Later {
+                wish: None,
+                why: error.to_string(),
+            },
+            StoreError::Conflict(_) | StoreError::Corrupt(_) => Self::Never(error.to_string()),
+        }
+    }
+}
+
+impl From<MatrixError> for Trouble {
+    fn from(error: MatrixError) -> Self {
+        match error.kind() {
+            ErrorKind::Retry { after } => Self::Later {
+                wish: after,
+                why: error.to_string(),
+            },
+            _ => Self::Never(error.to_string()),
+        }
+    }
+}
+
+impl From<GhostError> for Trouble {
+    fn from(error: GhostError) -> Self {
+        match error {
+            GhostError::Homeserver(error) => error.into(),
+            GhostError::Store(error) => error.into(),
+        }
+    }
+}

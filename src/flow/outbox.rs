@@ -1,0 +1,351 @@
+//! The worker of what homeservers must hear: one lane a conversation or room. Every send carries a
+//! transaction id made of its outbox entry, so that a repeat is the same event.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use ruma::{OwnedRoomId, RoomId, ServerName, UserId};
+use serde_json::Value;
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, warn};
+
+use super::{Gateway, Trouble, portal, receipt, to_room};
+use crate::gateway::content;
+use crate::gateway::model::{Conversation, ConversationId, OutboxId, SmsId};
+use crate::matrix::homeserver::{ErrorKind, NewRoom};
+use crate::store::{Ending, OutboxEntry, OutboxItem};
+
+/// Tells homeservers what they must hear, until `stop`.
+pub async fn run(gateway: Gateway, stop: CancellationToken) {
+    let mut worker = Worker {
+        gateway,
+        tasks: JoinSet::new(),
+        running: HashMap::new(),
+    };
+    loop {
+        let pause = worker.start().await;
+        let wake = worker.gateway.wakes.outbox.clone();
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = wake.notified() => {}
+            Some(ended) = worker.tasks.join_next_with_id() => worker.end(ended).await,
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+}
+
+/// The longest that the worker sleeps without looking.
+const LOOK: Duration = Duration::from_secs(60);
+
+struct Worker {
+    gateway: Gateway,
+    tasks: JoinSet<()>,
+    running: HashMap<Id, (String, OutboxId)>,
+}
+
+impl Worker {
+    /// Starts what is due and fits; tells how long nothing more will be.
+    async fn start(&mut self) -> Duration {
+        let room = self
+            .gateway
+            .settings
+            .limits
+            .outbox_concurrency
+            .saturating_sub(self.tasks.len());
+        if room == 0 {
+            return LOOK;
+        }
+        let busy: Vec<_> = self
+            .running
+            .values()
+            .map(|(lane, _)| lane.clone())
+            .collect();
+        let store = Arc::clone(&self.gateway.store);
+        match store
+            .due_outbox(self.gateway.clock.now(), room, &busy)
+            .await
+        {
+            Ok(entries) => entries.into_iter().for_each(|entry| self.spawn(entry)),
+            Err(error) => {
+                warn!(%error, "cannot read the outbox");
+                return self.gateway.settings.limits.retry_first;
+            }
+        }
+        match store.next_outbox_due().await {
+            Ok(Some(at)) => self
+                .gateway
+                .clock
+                .until(at)
+                .clamp(Duration::from_millis(10), LOOK),
+            Ok(None) | Err(_) => LOOK,
+        }
+    }
+
+    fn spawn(&mut self, entry: OutboxEntry) {
+        let (lane, id) = (entry.lane.clone(), entry.id);
+        let task = self.tasks.spawn(attend(self.gateway.clone(), entry));
+        self.running.insert(task.id(), (lane, id));
+    }
+
+    async fn end(&mut self, ended: Result<(Id, ()), JoinError>) {
+        let (task, panicked) = match &ended {
+            Ok((task, ())) => (*task, false),
+            Err(error) => (error.id(), error.is_panic()),
+        };
+        let Some((_, id)) = self.running.remove(&task) else {
+            return;
+        };
+        if panicked {
+            error!("an outbox entry panicked and is set aside");
+            set_aside(&self.gateway, id, "it made the gateway panic").await;
+        }
+    }
+}
+
+async fn attend(gateway: Gateway, entry: OutboxEntry) {
+    let done = match tell(&gateway, &entry).await {
+        Ok(()) => gateway.store.finish_outbox(entry.id, Ending::Done).await,
+        Err(Trouble::Later { wish, why }) => {
+            warn!(
+                why,
+                attempts = entry.attempts,
+                "the homeserver will hear it later"
+            );
+            let at = gateway
+                .clock
+                .now()
+                .after(gateway.retry().wait(entry.attempts, wish));
+            gateway.store.postpone_outbox(entry.id, at, &why).await
+        }
+        Err(Trouble::Never(why)) => {
+            error!(why, "an outbox entry is set aside");
+            return set_aside(&gateway, entry.id, &why).await;
+        }
+    };
+    if let Err(error) = done {
+        warn!(%error, "cannot end an outbox entry; it will be repeated");
+    }
+}
+
+async fn set_aside(gateway: &Gateway, id: OutboxId, why: &str) {
+    gateway.metrics.set_aside.inc();
+    let ending = Ending::SetAside {
+        reason: why.to_owned(),
+    };
+    if let Err(error) = gateway.store.finish_outbox(id, ending).await {
+        warn!(%error, "cannot set an outbox entry aside; it will be repeated");
+    }
+}
+
+/// Does what an entry asks for.
+async fn tell(gateway: &Gateway, entry: &OutboxEntry) -> Result<(), Trouble> {
+    let voice = Voice {
+        gateway,
+        entry: entry.id,
+        said: AtomicU32::new(0),
+    };
+    match &entry.item {
+        OutboxItem::SmsText { sms, conversation } => {
+            text(gateway, &voice, *sms, *conversation).await
+        }
+        OutboxItem::MessageNews { message, state } => {
+            receipt::show(gateway, &voice, *message, *state).await
+        }
+        OutboxItem::Refused {
+            conversation,
+            event,
+            text,
+        } => {
+            let Some(conversation) = gateway.store.conversation(*conversation).await? else {
+                return Ok(());
+            };
+            let notice = content::notice(text, Some(event));
+            voice.say(&conversation, "m.room.message", &notice).await?;
+            let network = content::network(&conversation);
+            let status = content::refused_status(event, &network, text);
+            voice.say(&conversation, content::STATUS, &status).await
+        }
+        OutboxItem::Notice {
+            homeserver,
+            room,
+            sender,
+            text,
+            reply_to,
+        } => {
+            let notice = content::notice(text, reply_to.as_deref());
+            voice
+                .send(homeserver, sender, room, "m.room.message", &notice)
+                .await
+        }
+        OutboxItem::TellOwner {
+            homeserver,
+            owner,
+            text,
+        } => tell_owner(gateway, &voice, homeserver, owner, text).await,
+    }
+}
+
+/// An inbound SMS: the room is made ready, then the ghost speaks. A room that turns out to be gone
+/// is replaced by a new one.
+async fn text(
+    gateway: &Gateway,
+    voice: &Voice<'_>,
+    sms: SmsId,
+    conversation: ConversationId,
+) -> Result<(), Trouble> {
+    let (Some(sms), Some(conversation)) = (
+        gateway.store.sms(sms).await?,
+        gateway.store.conversation(conversation).await?,
+    ) else {
+        return Ok(());
+    };
+    let body = content::text(&to_room::body(&sms));
+    let room = portal::ready(gateway, &conversation).await?;
+    if voice.try_say(&conversation, &room, &body).await? {
+        return Ok(());
+    }
+    let room = portal::replace(gateway, &conversation).await?;
+    match voice.try_say(&conversation, &room, &body).await? {
+        true => Ok(()),
+        false => Err(Trouble::Never(
+            "the ghost may not speak in its own room".to_owned(),
+        )),
+    }
+}
+
+/// Says something in the room that only the bot and the owner share; makes it where there is none.
+async fn tell_owner(
+    gateway: &Gateway,
+    voice: &Voice<'_>,
+    homeserver: &ServerName,
+    owner: &UserId,
+    text: &str,
+) -> Result<(), Trouble> {
+    let home = gateway.connected(homeserver)?;
+    let bot = home.names.bot();
+    gateway
+        .ghosts
+        .ensure(&*home.api, bot, &gateway.settings.gateway.public_name)
+        .await?;
+    let room = match gateway.store.bot_room(homeserver, bot, owner).await? {
+        Some(room) => room,
+        None => make_bot_room(gateway, homeserver, owner).await?,
+    };
+    voice
+        .send(
+            homeserver,
+            bot,
+            &room,
+            "m.room.message",
+            &content::notice(text, None),
+        )
+        .await
+}
+
+async fn make_bot_room(
+    gateway: &Gateway,
+    homeserver: &ServerName,
+    owner: &UserId,
+) -> Result<OwnedRoomId, Trouble> {
+    let home = gateway.connected(homeserver)?;
+    let bot = home.names.bot();
+    let new = NewRoom {
+        invite: vec![owner.to_owned()],
+        is_direct: true,
+        ..NewRoom::default()
+    };
+    let room = home.api.create_room(bot, new).await?;
+    let state = home.api.room_state(bot, &room).await?;
+    let facts = crate::store::RoomFacts {
+        homeserver: homeserver.to_owned(),
+        room: room.clone(),
+        encrypted: state.encrypted,
+        members: state.members,
+    };
+    gateway.store.put_room(facts).await?;
+    Ok(room)
+}
+
+/// Speaks for one outbox entry: its n-th sentence always has the same transaction id.
+pub(super) struct Voice<'a> {
+    gateway: &'a Gateway,
+    entry: OutboxId,
+    said: AtomicU32,
+}
+
+impl Voice<'_> {
+    /// As a conversation's ghost in its room. Nothing happens where there is no room, or where the
+    /// ghost may not speak any more: there is nobody to hear it.
+    pub(super) async fn say(
+        &self,
+        conversation: &Conversation,
+        kind: &str,
+        body: &Value,
+    ) -> Result<(), Trouble> {
+        let Some(room) = &conversation.room else {
+            return Ok(());
+        };
+        self.send(
+            &conversation.homeserver,
+            &conversation.ghost,
+            room,
+            kind,
+            body,
+        )
+        .await
+    }
+
+    async fn send(
+        &self,
+        homeserver: &ServerName,
+        sender: &UserId,
+        room: &RoomId,
+        kind: &str,
+        body: &Value,
+    ) -> Result<(), Trouble> {
+        let api = &self.gateway.connected(homeserver)?.api;
+        let txn = self.txn(self.said.fetch_add(1, Ordering::Relaxed));
+        match api.send(sender, room, kind, &txn, body).await {
+            Ok(_) => Ok(()),
+            Err(error) if matches!(error.kind(), ErrorKind::Forbidden | ErrorKind::NotFound) => {
+                warn!(%error, "nobody can be told in this room any more");
+                Ok(())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// As a ghost, the only sentence of this entry, whichever room it ends in; false where the
+    /// ghost may not speak in this room.
+    async fn try_say(
+        &self,
+        conversation: &Conversation,
+        room: &RoomId,
+        body: &Value,
+    ) -> Result<bool, Trouble> {
+        let api = &self.gateway.connected(&conversation.homeserver)?.api;
+        match api
+            .send(
+                &conversation.ghost,
+                room,
+                "m.room.message",
+                &self.txn(0),
+                body,
+            )
+            .await
+        {
+            Ok(_) => Ok(true),
+            Err(error) if matches!(error.kind(), ErrorKind::Forbidden | ErrorKind::NotFound) => {
+                Ok(false)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn txn(&self, n: u32) -> String {
+        format!("{}-{}-{n}", self.gateway.store.instance(), self.entry)
+    }
+}

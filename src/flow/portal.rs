@@ -1,0 +1,184 @@
+//! Rooms that the gateway makes, and people whom it brings back into them.
+
+use matrix_smpp_codec::e164::E164;
+use ruma::{OwnedRoomId, UserId};
+use tracing::info;
+
+use super::{Connected, Gateway, Trouble, to_phone};
+use crate::gateway::model::{Conversation, E164Text, Handset, Source};
+use crate::gateway::{content, notice, number, plan};
+use crate::matrix::homeserver::{ErrorKind, MARKER_TYPE, NewRoom};
+use crate::store::{InboxEvent, Membership, OpenConversation};
+
+/// The room of a conversation, with its ghost in it and somebody to read: made where there is
+/// none, its owner invited again where nobody is left.
+pub(super) async fn ready(
+    gateway: &Gateway,
+    conversation: &Conversation,
+) -> Result<OwnedRoomId, Trouble> {
+    let home = gateway.connected(&conversation.homeserver)?;
+    let phone = number::display(&conversation.handset);
+    gateway
+        .ghosts
+        .ensure(&*home.api, &conversation.ghost, &phone)
+        .await?;
+    let Some(room) = &conversation.room else {
+        return make(gateway, home, conversation).await;
+    };
+    if somebody_reads(gateway, conversation, room).await? {
+        return Ok(room.clone());
+    }
+    match home
+        .api
+        .invite(
+            &conversation.ghost,
+            room,
+            &conversation.owner,
+            conversation.direct,
+        )
+        .await
+    {
+        Ok(()) => Ok(room.clone()),
+        Err(error) if matches!(error.kind(), ErrorKind::Retry { .. }) => Err(error.into()),
+        Err(_) => make(gateway, home, conversation).await,
+    }
+}
+
+/// Makes a new room for the conversation in place of one that cannot be used any more.
+pub(super) async fn replace(
+    gateway: &Gateway,
+    conversation: &Conversation,
+) -> Result<OwnedRoomId, Trouble> {
+    make(
+        gateway,
+        gateway.connected(&conversation.homeserver)?,
+        conversation,
+    )
+    .await
+}
+
+/// The `text` command: a direct conversation, its room, and the first text if one is given.
+pub(super) async fn open_by_command(
+    gateway: &Gateway,
+    item: &InboxEvent,
+    owner: &UserId,
+    number: E164,
+    text: Option<&str>,
+) -> Result<String, Trouble> {
+    let phone = number::display_number(number);
+    if let Err(why) = plan::route_to(&gateway.settings, number) {
+        return Ok(notice::unreachable(&why, &phone));
+    }
+    let home = gateway.connected(&item.homeserver)?;
+    let conversation = open_direct(gateway, home, owner, Handset::Number(E164Text(number))).await?;
+    ready(gateway, &conversation).await?;
+    let Some(text) = text else {
+        return Ok(notice::room_opened(&phone));
+    };
+    let source = Source::Event {
+        homeserver: item.homeserver.clone(),
+        event: item.event_id.clone(),
+        sender: owner.to_owned(),
+    };
+    let refused = to_phone::send(gateway, source, &conversation, owner.to_owned(), text).await?;
+    Ok(refused.unwrap_or_else(|| notice::room_opened(&phone)))
+}
+
+async fn open_direct(
+    gateway: &Gateway,
+    home: &Connected,
+    owner: &UserId,
+    handset: Handset,
+) -> Result<Conversation, Trouble> {
+    let ghost = home
+        .names
+        .ghost(&handset)
+        .ok_or_else(|| Trouble::Never("the sender's name is too long".to_owned()))?;
+    let request = OpenConversation {
+        homeserver: home.names.server().to_owned(),
+        room: None,
+        handset,
+        ghost,
+        owner: owner.to_owned(),
+        direct: true,
+        originator: None,
+        now: gateway.clock.now(),
+    };
+    Ok(gateway.store.open_conversation(request).await?.conversation)
+}
+
+/// True where the owner, or in a group anybody but us, is in the room or invited.
+async fn somebody_reads(
+    gateway: &Gateway,
+    conversation: &Conversation,
+    room: &OwnedRoomId,
+) -> Result<bool, Trouble> {
+    let Some(view) = gateway.store.room(&conversation.homeserver, room).await? else {
+        return Ok(false);
+    };
+    Ok(view.facts.members.iter().any(|member| {
+        member.membership != Membership::Gone
+            && !gateway.is_ours(&member.user)
+            && (!conversation.direct || member.user == conversation.owner)
+    }))
+}
+
+/// Makes the conversation's room, or finds the one that was made just before a crash.
+async fn make(
+    gateway: &Gateway,
+    home: &Connected,
+    conversation: &Conversation,
+) -> Result<OwnedRoomId, Trouble> {
+    let marker = content::marker(conversation, gateway.store.instance());
+    let room = if let Some(room) = find_made(home, conversation, &marker).await? {
+        home.api
+            .invite(&conversation.ghost, &room, &conversation.owner, true)
+            .await?;
+        room
+    } else {
+        home.api
+            .create_room(&conversation.ghost, new_room(home, conversation, marker))
+            .await?
+    };
+    gateway
+        .store
+        .place_conversation(conversation.id, &room)
+        .await?;
+    info!(conversation = %conversation.id, "a room was made for a phone");
+    Ok(room)
+}
+
+fn new_room(home: &Connected, conversation: &Conversation, marker: serde_json::Value) -> NewRoom {
+    let phone = number::display(&conversation.handset);
+    let bridge = content::bridge(conversation, home.names.bot(), &phone);
+    let network = content::network(conversation);
+    NewRoom {
+        invite: vec![conversation.owner.clone()],
+        is_direct: conversation.direct,
+        name: None,
+        topic: None,
+        initial_state: vec![
+            (MARKER_TYPE.to_owned(), String::new(), marker),
+            (content::BRIDGE.to_owned(), network, bridge),
+        ],
+    }
+}
+
+/// Creating a room cannot be repeated safely, so a room that bears this conversation's mark, and
+/// is not the one that is being replaced, is taken instead.
+async fn find_made(
+    home: &Connected,
+    conversation: &Conversation,
+    marker: &serde_json::Value,
+) -> Result<Option<OwnedRoomId>, Trouble> {
+    for room in home.api.joined_rooms(&conversation.ghost).await? {
+        if conversation.room.as_ref() == Some(&room) {
+            continue;
+        }
+        let state = home.api.room_state(&conversation.ghost, &room).await?;
+        if state.marker.as_ref() == Some(marker) {
+            return Ok(Some(room));
+        }
+    }
+    Ok(None)
+}

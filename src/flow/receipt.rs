@@ -1,0 +1,152 @@
+//! The echo: what became of a message, shown in the room that it came from.
+
+use ruma::OwnedEventId;
+use serde_json::Value;
+
+use super::outbox::Voice;
+use super::{Gateway, Trouble};
+use crate::gateway::model::{Conversation, MessageId, MessageState, Source};
+use crate::gateway::{content, notice, number};
+use crate::store::MessageView;
+
+/// Shows the state of a message: a mark on the event when the phone has it, a notice in reply when
+/// it failed, and the machine-readable status beside either.
+pub(super) async fn show(
+    gateway: &Gateway,
+    voice: &Voice<'_>,
+    id: MessageId,
+    state: MessageState,
+) -> Result<(), Trouble> {
+    let Some(message) = gateway.store.message(id).await? else {
+        return Ok(());
+    };
+    let Some(conversation) = gateway.store.conversation(message.conversation).await? else {
+        return Ok(());
+    };
+    match &message.source {
+        Source::Event { event, .. } => {
+            for (kind, body) in echoes(&message, &conversation, event, state) {
+                voice.say(&conversation, kind, &body).await?;
+            }
+            Ok(())
+        }
+        Source::Sms { .. } if state.is_failure() => {
+            let phone = number::display(&conversation.handset);
+            let words = notice::relay_failed(&message, state, &phone);
+            voice
+                .say(
+                    &conversation,
+                    "m.room.message",
+                    &content::notice(&words, None),
+                )
+                .await
+        }
+        Source::Sms { .. } => Ok(()),
+    }
+}
+
+/// The events that show a state, in order.
+fn echoes(
+    message: &MessageView,
+    conversation: &Conversation,
+    event: &OwnedEventId,
+    state: MessageState,
+) -> Vec<(&'static str, Value)> {
+    let network = content::network(conversation);
+    let mut status = content::status(event, &network, state, &conversation.ghost);
+    if state.is_failure() {
+        let phone = number::display(&conversation.handset);
+        let words = notice::failed(message, state, &phone);
+        status["message"] = Value::from(words.as_str());
+        let notice = content::notice(&words, Some(event));
+        return vec![("m.room.message", notice), (content::STATUS, status)];
+    }
+    let arrived =
+        state == MessageState::Delivered || (state == MessageState::Submitted && !message.receipts);
+    let mark = arrived.then(|| ("m.reaction", content::check_mark(event)));
+    mark.into_iter()
+        .chain([(content::STATUS, status)])
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use matrix_smpp_config::Money;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::gateway::model::{ConversationId, E164Text, Handset};
+    use crate::store::Failure;
+
+    fn conversation() -> Conversation {
+        Conversation {
+            id: ConversationId(1),
+            homeserver: "example.org".try_into().expect("a server"),
+            handset: Handset::Number(E164Text("447700900123".parse().expect("a number"))),
+            ghost: "@.tel.447700900123:example.org".try_into().expect("a user"),
+            room: Some("!room:example.org".try_into().expect("a room")),
+            owner: "@alice:example.org".try_into().expect("a user"),
+            direct: true,
+            originator: None,
+            active: true,
+        }
+    }
+
+    fn message(receipts: bool, failure: Option<Failure>) -> MessageView {
+        MessageView {
+            id: MessageId(Uuid::nil()),
+            source: Source::Event {
+                homeserver: "example.org".try_into().expect("a server"),
+                event: event(),
+                sender: "@alice:example.org".try_into().expect("a user"),
+            },
+            conversation: ConversationId(1),
+            destination: "447700900123".parse().expect("a number"),
+            state: MessageState::Submitted,
+            receipts,
+            segments: 1,
+            price: Money(1),
+            failure,
+            possible_duplicate: false,
+        }
+    }
+
+    fn event() -> OwnedEventId {
+        "$event".try_into().expect("an event")
+    }
+
+    fn kinds(receipts: bool, state: MessageState) -> Vec<&'static str> {
+        let shown = echoes(&message(receipts, None), &conversation(), &event(), state);
+        shown.into_iter().map(|(kind, _)| kind).collect()
+    }
+
+    #[test]
+    fn the_mark_waits_for_the_receipt_where_one_is_to_be_expected() {
+        assert_eq!(kinds(true, MessageState::Submitted), [content::STATUS]);
+        assert_eq!(
+            kinds(true, MessageState::Delivered),
+            ["m.reaction", content::STATUS]
+        );
+        assert_eq!(
+            kinds(false, MessageState::Submitted),
+            ["m.reaction", content::STATUS]
+        );
+    }
+
+    #[test]
+    fn a_failure_is_a_reply_that_names_the_phone_and_the_reason() {
+        let failed = message(true, Some(Failure::Status(0x0b)));
+        let shown = echoes(&failed, &conversation(), &event(), MessageState::Rejected);
+        let (kind, notice) = &shown[0];
+        assert_eq!(*kind, "m.room.message");
+        assert_eq!(
+            notice["m.relates_to"]["m.in_reply_to"]["event_id"],
+            "$event"
+        );
+        let body = notice["body"].as_str().expect("a body");
+        assert!(
+            body.contains("+44 7700 900123") && body.contains("number"),
+            "{body}"
+        );
+    }
+}

@@ -1,0 +1,181 @@
+//! From a room to its phones: what a Matrix user says becomes one message for each phone.
+
+use ruma::{OwnedUserId, UserId};
+
+use super::{Gateway, Trouble, changes, membership, room_commands};
+use crate::gateway::model::{Conversation, Source};
+use crate::gateway::outgoing::{self, Outgoing, Speaker};
+use crate::gateway::plan::{self, Draft};
+use crate::gateway::{command, notice, number};
+use crate::matrix::event::{MessageKind, RoomMessage};
+use crate::store::{
+    Acceptance, InboxEvent, Lane, Member, Membership, NewOutbox, OutboxItem, RoomView,
+};
+
+/// Handles an `m.room.message` of a Matrix user.
+pub(super) async fn handle(
+    gateway: &Gateway,
+    item: &InboxEvent,
+    sender: &UserId,
+    message: &RoomMessage,
+) -> Result<(), Trouble> {
+    let Some(room) = gateway.store.room(&item.homeserver, &item.room).await? else {
+        return Ok(());
+    };
+    if let MessageKind::Text { body } = &message.kind {
+        let own_room = is_bots_own(gateway, &room)?;
+        if let Some(command) = command::parse(body, own_room) {
+            return room_commands::answer(gateway, item, sender, &room, command).await;
+        }
+    }
+    if matches!(message.kind, MessageKind::Notice) {
+        return Ok(());
+    }
+    membership::dismiss_stragglers(gateway, item, &room).await?;
+    if room.conversations.is_empty() {
+        return Ok(());
+    }
+    match &message.replaces {
+        Some(original) => changes::edit(gateway, item, sender, &room, message, original).await,
+        None => say(gateway, item, sender, &room, message, &room.conversations).await,
+    }
+}
+
+/// True for a room without phones where the bot is.
+fn is_bots_own(gateway: &Gateway, room: &RoomView) -> Result<bool, Trouble> {
+    let bot = gateway.connected(&room.facts.homeserver)?.names.bot();
+    Ok(room.conversations.is_empty() && room.facts.members.iter().any(|member| member.user == bot))
+}
+
+/// Sends what `message` says into `conversations` of `room`; what cannot be sent is told once.
+pub(super) async fn say(
+    gateway: &Gateway,
+    item: &InboxEvent,
+    sender: &UserId,
+    room: &RoomView,
+    message: &RoomMessage,
+    conversations: &[Conversation],
+) -> Result<(), Trouble> {
+    let name = speaker_name(&room.facts.members, sender);
+    let speaker = Speaker {
+        name: &name,
+        ambiguous: is_ambiguous(gateway, room),
+    };
+    let text = match outgoing::outgoing(message, speaker) {
+        Outgoing::Silent => return Ok(()),
+        Outgoing::Unsendable(words) => {
+            return tell_refused(gateway, item, conversations, words).await;
+        }
+        Outgoing::Text(text) => text,
+    };
+    let source = source_of(item, sender);
+    let mut refusals = Vec::new();
+    for conversation in conversations {
+        let payer = sender.to_owned();
+        if let Some(words) = send(gateway, source.clone(), conversation, payer, &text).await? {
+            refusals.push(words);
+        }
+    }
+    if refusals.is_empty() {
+        return Ok(());
+    }
+    tell_refused(gateway, item, conversations, refusals.join("\n")).await
+}
+
+/// Has the store accept one text for one phone. Gives the words for the room where it is refused.
+pub(super) async fn send(
+    gateway: &Gateway,
+    source: Source,
+    conversation: &Conversation,
+    payer: OwnedUserId,
+    text: &str,
+) -> Result<Option<String>, Trouble> {
+    let phone = number::display(&conversation.handset);
+    let dedicated = gateway.dedicated_numbers(&conversation.owner).await?;
+    let now = gateway.clock.now();
+    let draft = Draft {
+        source,
+        conversation,
+        payer,
+        text,
+        dedicated,
+        now,
+    };
+    let planned = match plan::plan(&gateway.settings, draft) {
+        Ok(planned) => planned,
+        Err(why) => {
+            gateway.metrics.refused(&why);
+            return Ok(Some(notice::unplannable(&why, &phone)));
+        }
+    };
+    let group = planned.link_group.clone();
+    match gateway.store.accept_message(planned).await? {
+        Acceptance::Queued { .. } | Acceptance::Repeated(_) => {
+            gateway.wakes.group(&group);
+            Ok(None)
+        }
+        Acceptance::Refused(why) => {
+            gateway.metrics.refused_by_store(&why);
+            Ok(Some(notice::refused(&why, &phone, &gateway.currency())))
+        }
+    }
+}
+
+/// Answers an event with one notice, from the first of these conversations' ghosts.
+pub(super) async fn tell_refused(
+    gateway: &Gateway,
+    item: &InboxEvent,
+    conversations: &[Conversation],
+    text: String,
+) -> Result<(), Trouble> {
+    let Some(first) = conversations.first() else {
+        return Ok(());
+    };
+    let entry = NewOutbox {
+        key: format!("refused:{}:{}", item.homeserver, item.event_id),
+        lane: Lane::Conversation(first.id),
+        item: OutboxItem::Refused {
+            conversation: first.id,
+            event: item.event_id.clone(),
+            text,
+        },
+    };
+    gateway.enqueue(entry).await
+}
+
+/// More than two parties: a phone could not tell who speaks.
+pub(super) fn is_ambiguous(gateway: &Gateway, room: &RoomView) -> bool {
+    let people =
+        room.facts.members.iter().filter(|member| {
+            member.membership == Membership::Joined && !gateway.is_ours(&member.user)
+        });
+    people.count() + room.conversations.len() > 2
+}
+
+/// The name by which phones know a Matrix user: the room's, else the localpart.
+fn speaker_name(members: &[Member], user: &UserId) -> String {
+    let member = members.iter().find(|member| member.user == user);
+    let name = member
+        .and_then(|member| member.display_name.as_deref())
+        .map(str::trim);
+    name.filter(|name| !name.is_empty())
+        .unwrap_or_else(|| user.localpart())
+        .to_owned()
+}
+
+/// The phones of these conversations as people read them.
+pub(super) fn phones<'a>(conversations: impl Iterator<Item = &'a Conversation>) -> String {
+    let names: Vec<_> = conversations
+        .map(|one| number::display(&one.handset))
+        .collect();
+    names.join(" and ")
+}
+
+/// The event as the source of a message.
+fn source_of(item: &InboxEvent, sender: &UserId) -> Source {
+    Source::Event {
+        homeserver: item.homeserver.clone(),
+        event: item.event_id.clone(),
+        sender: sender.to_owned(),
+    }
+}

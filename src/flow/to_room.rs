@@ -1,0 +1,222 @@
+//! From a phone to its room: a whole SMS goes to the Matrix users of the room and, as a message of
+//! its own, to each of the room's other phones.
+
+use matrix_smpp_codec::e164::E164;
+use ruma::OwnedUserId;
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use super::lanes::{self, LaneWork};
+use super::{Gateway, Trouble, to_phone};
+use crate::gateway::model::{
+    Conversation, ConversationId, E164Text, Handset, MessageId, Originator, SmsId, Source,
+};
+use crate::gateway::outgoing::{self, Speaker};
+use crate::gateway::{notice, number};
+use crate::store::{
+    Ending, Lane, NewOutbox, OpenConversation, OutboxItem, RoomView, Sms, SmsRecipient,
+};
+
+/// Hands on what phones sent, until `stop`.
+pub async fn run(gateway: Gateway, stop: CancellationToken) {
+    let (concurrency, retry) = (gateway.settings.limits.inbox_concurrency, gateway.retry());
+    let wake = gateway.wakes.sms.clone();
+    lanes::run(Texts(gateway), concurrency, retry, wake, stop).await;
+}
+
+#[derive(Clone)]
+struct Texts(Gateway);
+
+impl LaneWork for Texts {
+    type Item = Sms;
+    type Lane = (String, Handset);
+    type Place = SmsId;
+
+    const START: SmsId = SmsId(0);
+
+    fn lane(sms: &Sms) -> Self::Lane {
+        (sms.to.clone(), sms.from.clone())
+    }
+
+    fn place(sms: &Sms) -> SmsId {
+        sms.id
+    }
+
+    async fn fetch(&self, after: SmsId, limit: usize) -> Result<Vec<Sms>, Trouble> {
+        Ok(self.0.store.pending_sms(after, limit).await?)
+    }
+
+    async fn attend(&self, sms: &Sms) -> Result<(), Trouble> {
+        hand_on(&self.0, sms).await?;
+        self.0.metrics.texts.inc();
+        Ok(self.0.store.finish_sms(sms.id, Ending::Done).await?)
+    }
+
+    async fn set_aside(&self, id: SmsId, reason: String) -> Result<(), Trouble> {
+        self.0.metrics.set_aside.inc();
+        Ok(self
+            .0
+            .store
+            .finish_sms(id, Ending::SetAside { reason })
+            .await?)
+    }
+}
+
+async fn hand_on(gateway: &Gateway, sms: &Sms) -> Result<(), Trouble> {
+    match &sms.recipient {
+        SmsRecipient::Conversation(id) => {
+            let conversation = conversation(gateway, *id).await?;
+            into_room(gateway, sms, &conversation).await
+        }
+        SmsRecipient::Former(id) => {
+            let conversation = conversation(gateway, *id).await?;
+            tell_former_owner(gateway, sms, &conversation).await
+        }
+        SmsRecipient::Owner(owner) => {
+            let conversation = first_contact(gateway, sms, owner.clone()).await?;
+            into_room(gateway, sms, &conversation).await
+        }
+    }
+}
+
+async fn conversation(gateway: &Gateway, id: ConversationId) -> Result<Conversation, Trouble> {
+    let found = gateway.store.conversation(id).await?;
+    found.ok_or_else(|| Trouble::Never(format!("conversation {id} is not in the store")))
+}
+
+/// A phone texts a dedicated number: its owner gets a direct conversation with it.
+async fn first_contact(
+    gateway: &Gateway,
+    sms: &Sms,
+    owner: OwnedUserId,
+) -> Result<Conversation, Trouble> {
+    let home = gateway.home_of(&owner)?;
+    let ghost = home
+        .names
+        .ghost(&sms.from)
+        .ok_or_else(|| Trouble::Never("the sender's name is too long".to_owned()))?;
+    let request = OpenConversation {
+        homeserver: home.names.server().to_owned(),
+        room: None,
+        handset: sms.from.clone(),
+        ghost,
+        owner,
+        direct: true,
+        originator: Some(originator(&sms.to)),
+        now: gateway.clock.now(),
+    };
+    let opened = gateway.store.open_conversation(request).await?;
+    info!(conversation = %opened.conversation.id, "a phone made first contact");
+    Ok(opened.conversation)
+}
+
+fn originator(digits: &str) -> Originator {
+    match digits.parse::<E164>() {
+        Ok(number) if number::check(digits).is_ok() => Originator::Vmn(E164Text(number)),
+        _ => Originator::Shortcode(digits.to_owned()),
+    }
+}
+
+/// The room's people see it from the ghost; the room's other phones get it as a text.
+async fn into_room(
+    gateway: &Gateway,
+    sms: &Sms,
+    conversation: &Conversation,
+) -> Result<(), Trouble> {
+    let entry = NewOutbox {
+        key: format!("sms:{}", sms.id),
+        lane: Lane::Conversation(conversation.id),
+        item: OutboxItem::SmsText {
+            sms: sms.id,
+            conversation: conversation.id,
+        },
+    };
+    gateway.enqueue(entry).await?;
+    let Some(room) = &conversation.room else {
+        return Ok(());
+    };
+    match gateway.store.room(&conversation.homeserver, room).await? {
+        Some(room) => relay(gateway, sms, conversation, &room).await,
+        None => Ok(()),
+    }
+}
+
+/// One message for each other phone of the room, paid by the owner of that phone's conversation.
+async fn relay(
+    gateway: &Gateway,
+    sms: &Sms,
+    from: &Conversation,
+    room: &RoomView,
+) -> Result<(), Trouble> {
+    let name = number::display(&from.handset);
+    let speaker = Speaker {
+        name: &name,
+        ambiguous: to_phone::is_ambiguous(gateway, room),
+    };
+    let text = outgoing::spoken(&body(sms), speaker);
+    for other in room
+        .conversations
+        .iter()
+        .filter(|other| other.handset != from.handset)
+    {
+        let source = Source::Sms { sms: sms.id };
+        let id = MessageId::of(&source, other.id);
+        let refused = to_phone::send(gateway, source, other, other.owner.clone(), &text).await?;
+        if let Some(words) = refused {
+            tell_relay_refused(gateway, other, id, words).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn tell_relay_refused(
+    gateway: &Gateway,
+    other: &Conversation,
+    id: MessageId,
+    text: String,
+) -> Result<(), Trouble> {
+    let Some(room) = other.room.clone() else {
+        return Ok(());
+    };
+    let entry = NewOutbox {
+        key: format!("relay-refused:{id}"),
+        lane: Lane::Conversation(other.id),
+        item: OutboxItem::Notice {
+            homeserver: other.homeserver.clone(),
+            room,
+            sender: other.ghost.clone(),
+            text,
+            reply_to: None,
+        },
+    };
+    gateway.enqueue(entry).await
+}
+
+/// A text on a lease that is cooling off goes to the old owner, from the bot, and to nobody else.
+async fn tell_former_owner(
+    gateway: &Gateway,
+    sms: &Sms,
+    former: &Conversation,
+) -> Result<(), Trouble> {
+    let text = notice::late_text(&number::display(&sms.from), &body(sms));
+    let item = OutboxItem::TellOwner {
+        homeserver: former.homeserver.clone(),
+        owner: former.owner.clone(),
+        text,
+    };
+    let key = format!("sms:{}", sms.id);
+    let entry = NewOutbox {
+        key,
+        lane: Lane::Conversation(former.id),
+        item,
+    };
+    gateway.enqueue(entry).await
+}
+
+/// The text as rooms and other phones see it.
+pub(super) fn body(sms: &Sms) -> String {
+    match sms.missing_parts {
+        0 => sms.text.clone(),
+        missing => format!("{} {}", sms.text, notice::incomplete(missing)),
+    }
+}

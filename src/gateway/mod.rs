@@ -1,0 +1,11 @@
+//! What the gateway decides: pure functions and values. No clock, no I/O, no runtime.
+
+pub mod command;
+pub mod content;
+pub mod failure;
+pub mod model;
+pub mod names;
+pub mod notice;
+pub mod number;
+pub mod outgoing;
+pub mod plan;

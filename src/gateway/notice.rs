@@ -1,0 +1,266 @@
+//! Everything the gateway says to people, in one place.
+
+use std::fmt::Write as _;
+
+use matrix_smpp_config::Money;
+
+use super::model::{Account, MessageState};
+use super::plan::Unplannable;
+use super::{failure, number::NumberError};
+use crate::store::{MessageView, Refusal};
+
+/// Amounts as people read them: the number and the operator's currency.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Currency(pub String);
+
+impl Currency {
+    /// `0.045 EUR`.
+    #[must_use]
+    pub fn show(&self, amount: Money) -> String {
+        format!("{amount} {}", self.0)
+    }
+}
+
+/// A message that the gateway could not plan.
+#[must_use]
+pub fn unplannable(why: &Unplannable, phone: &str) -> String {
+    match why {
+        Unplannable::InboundOnly => {
+            format!("Not sent: {phone} can send texts but cannot receive any.")
+        }
+        Unplannable::NoRoute => format!("Not sent: no route leads to {phone}."),
+        Unplannable::OwnNumber => {
+            format!("Not sent: {phone} is one of this gateway's own numbers.")
+        }
+        Unplannable::TooLong { segments, max } => format!(
+            "Not sent to {phone}: the message would take {segments} text messages, and the limit \
+             is {max}. Please send it in shorter pieces."
+        ),
+    }
+}
+
+/// A message that the store refused.
+#[must_use]
+pub fn refused(why: &Refusal, phone: &str, currency: &Currency) -> String {
+    match why {
+        Refusal::NoCredit { balance, cost } => format!(
+            "Not sent to {phone}: this message costs {}, and your credit is {}. Ask your \
+             administrator to top it up.",
+            currency.show(*cost),
+            currency.show(*balance),
+        ),
+        Refusal::PoolExhausted { .. } => format!(
+            "Not sent to {phone}: every sender number is already in a conversation with this \
+             phone. It becomes possible again when one of these conversations ends."
+        ),
+        Refusal::ConversationEnded => {
+            format!("Not sent: the conversation with {phone} has ended. Invite the phone again.")
+        }
+    }
+}
+
+/// A message that failed after it had been accepted.
+#[must_use]
+pub fn failed(message: &MessageView, state: MessageState, phone: &str) -> String {
+    let reason = failure::reason(state, message.failure.as_ref());
+    let id = message.id;
+    match state {
+        MessageState::Lost => {
+            format!("Delivery to {phone} is unknown: {reason}. (Message {id})")
+        }
+        _ => format!("Not delivered to {phone}: {reason}. (Message {id})"),
+    }
+}
+
+/// A relayed text of another phone that failed.
+#[must_use]
+pub fn relay_failed(message: &MessageView, state: MessageState, phone: &str) -> String {
+    let reason = failure::reason(state, message.failure.as_ref());
+    format!(
+        "A text from another phone of this room did not reach {phone}: {reason}. (Message {})",
+        message.id
+    )
+}
+
+/// An invitation of something in our namespace that is no phone.
+#[must_use]
+pub fn misnamed(why: NumberError, meant: Option<&str>) -> String {
+    match meant {
+        Some(meant) => format!("This is not a phone number's name: {why}. Invite {meant} instead."),
+        None => format!("This is not a phone number: {why}."),
+    }
+}
+
+/// An invitation of a number that cannot be texted.
+#[must_use]
+pub fn unreachable(why: &Unplannable, phone: &str) -> String {
+    match why {
+        Unplannable::OwnNumber => format!("{phone} is one of this gateway's own numbers."),
+        Unplannable::NoRoute => format!("This gateway has no route to {phone}."),
+        Unplannable::InboundOnly | Unplannable::TooLong { .. } => {
+            format!("{phone} cannot receive texts.")
+        }
+    }
+}
+
+/// The room is encrypted.
+#[must_use]
+pub fn encrypted(phone: &str) -> String {
+    format!(
+        "This room is encrypted, and this gateway cannot read encrypted messages, so nothing \
+         said here can reach {phone}. Create a room with encryption turned off and invite the \
+         phone there."
+    )
+}
+
+/// The bot was invited to an encrypted room.
+#[must_use]
+pub fn encrypted_bot() -> String {
+    "This room is encrypted, and I cannot read encrypted messages. Invite me to a room with \
+     encryption turned off."
+        .to_owned()
+}
+
+/// The bot's first words.
+#[must_use]
+pub fn greeting() -> String {
+    "Hello! I answer for this gateway's phones. Say help to see what I understand.".to_owned()
+}
+
+/// What the bot understands.
+#[must_use]
+pub fn help(prefix: &str, example_ghost: &str) -> String {
+    format!(
+        "To text a phone, invite its Matrix user to a room without encryption, for example \
+         {example_ghost}, and write.\n\
+         In this room, or after {prefix} in any other room with me or a phone in it, I understand:\n\
+         help - this text\n\
+         balance - your credit\n\
+         price +44 7700 900123 - what a text to this number costs\n\
+         text +44 7700 900123 hello - open a room with this phone and say hello\n\
+         who - the phones of this room and the numbers they see"
+    )
+}
+
+/// Words that the bot does not know.
+#[must_use]
+pub fn unknown_command(verb: &str) -> String {
+    format!("I do not know \"{verb}\". Say help to see what I understand.")
+}
+
+/// A number in a command that is none.
+#[must_use]
+pub fn bad_number(typed: &str, why: NumberError) -> String {
+    format!("\"{typed}\" is not a number that can be texted: {why}.")
+}
+
+/// The writer's credit.
+#[must_use]
+pub fn balance(account: &Account, currency: &Currency) -> String {
+    let mut words = format!("Your credit is {}.", currency.show(account.balance));
+    if account.reserved != Money::default() {
+        let reserved = currency.show(account.reserved);
+        let _ = write!(words, " {reserved} more is held for texts on their way.");
+    }
+    words
+}
+
+/// What a text to a number costs.
+#[must_use]
+pub fn price(phone: &str, price: Money, currency: &Currency) -> String {
+    format!(
+        "A text to {phone} costs {} for each 160 characters (70 with emoji or letters outside the \
+         Latin and Greek basics; a little less in each part of a longer text).",
+        currency.show(price)
+    )
+}
+
+/// The phones of a room and what they see.
+#[must_use]
+pub fn who(lines: &[(String, Option<String>)]) -> String {
+    if lines.is_empty() {
+        return "No phone is in this room.".to_owned();
+    }
+    let line = |(phone, sender): &(String, Option<String>)| match sender {
+        Some(sender) => format!("{phone} sees {sender}"),
+        None => format!("{phone} has not been texted yet"),
+    };
+    lines.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// The room that the `text` command opened.
+#[must_use]
+pub fn room_opened(phone: &str) -> String {
+    format!("I invited you to a room with {phone}.")
+}
+
+/// The conversation with a phone in this room has ended.
+#[must_use]
+pub fn ended(phone: &str) -> String {
+    format!(
+        "The conversation with {phone} in this room has ended. Invite the phone again to go on."
+    )
+}
+
+/// The direct conversation goes on in another room.
+#[must_use]
+pub fn moved(phone: &str) -> String {
+    format!("The conversation with {phone} continues in your newer room; this one has ended.")
+}
+
+/// An edit of something that is on its way or arrived.
+#[must_use]
+pub fn too_late_to_edit(phones: &str) -> String {
+    format!("The edit was not sent: {phones} already got the first version.")
+}
+
+/// A redaction of something that is on its way or arrived.
+#[must_use]
+pub fn too_late_to_redact(phones: &str) -> String {
+    format!("Deleted here only: the text had already been sent to {phones}.")
+}
+
+/// A redaction that came in time.
+#[must_use]
+pub fn cancelled(phones: &str) -> String {
+    format!("Cancelled: the text had not been sent to {phones} yet, and nothing was charged.")
+}
+
+/// A reaction of a Matrix user.
+#[must_use]
+pub fn reaction() -> String {
+    "Reactions are not sent to phones.".to_owned()
+}
+
+/// A text that came for a conversation that has ended.
+#[must_use]
+pub fn late_text(phone: &str, text: &str) -> String {
+    format!("{phone} texted after your conversation ended: {text}")
+}
+
+/// Added to a text of which parts never came.
+#[must_use]
+pub fn incomplete(missing: u8) -> String {
+    let parts = if missing == 1 { "part" } else { "parts" };
+    format!("[{missing} {parts} of this text never arrived]")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_for_credit_says_what_it_would_cost_and_what_is_left() {
+        let euro = Currency("EUR".to_owned());
+        let why = Refusal::NoCredit {
+            balance: Money(10_000),
+            cost: Money(135_000),
+        };
+        let words = refused(&why, "+44 7700 900123", &euro);
+        assert!(
+            words.contains("0.135 EUR") && words.contains("0.01 EUR"),
+            "{words}"
+        );
+        assert!(words.contains("+44 7700 900123"), "{words}");
+    }
+}

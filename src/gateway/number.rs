@@ -1,0 +1,140 @@
+//! Numbers as people read and write them. The numbering plans come from the `phonenumber` crate.
+
+use matrix_smpp_codec::e164::E164;
+use phonenumber::Mode;
+
+use super::model::Handset;
+
+/// Why a number cannot be texted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NumberError {
+    /// It holds something that is not part of a number.
+    #[error("it must be the digits of an international number, country code first")]
+    NotANumber,
+    /// It begins with 0: national, or with an international prefix.
+    #[error("it must begin with the country code, not with 0")]
+    LeadingZero,
+    /// No numbering plan has this country code.
+    #[error("no country code begins it")]
+    UnknownCountry,
+    /// Fewer digits than any number of its country.
+    #[error("it is too short")]
+    TooShort,
+    /// More than 15 digits (ITU-T E.164 §6).
+    #[error("it is too long")]
+    TooLong,
+}
+
+/// Fewest digits, country code included, of a number that can be somebody's phone.
+const MIN_DIGITS: usize = 7;
+
+/// Most digits, country code included (ITU-T E.164 §6).
+const MAX_DIGITS: usize = 15;
+
+/// Checks the digits of an international number against the numbering plans.
+pub fn check(digits: &str) -> Result<E164, NumberError> {
+    if digits.is_empty() || !digits.bytes().all(|octet| octet.is_ascii_digit()) {
+        return Err(NumberError::NotANumber);
+    }
+    if digits.starts_with('0') {
+        return Err(NumberError::LeadingZero);
+    }
+    if digits.len() > MAX_DIGITS {
+        return Err(NumberError::TooLong);
+    }
+    if digits.len() < MIN_DIGITS {
+        return Err(NumberError::TooShort);
+    }
+    match phonenumber::parse(None, format!("+{digits}")) {
+        Ok(number) if number.country().id().is_some() || is_global(number.code().value()) => {
+            digits.parse().map_err(|_| NumberError::NotANumber)
+        }
+        Err(phonenumber::ParseError::TooShortNsn | phonenumber::ParseError::TooShortAfterIdd) => {
+            Err(NumberError::TooShort)
+        }
+        Err(phonenumber::ParseError::TooLong) => Err(NumberError::TooLong),
+        Ok(_) | Err(_) => Err(NumberError::UnknownCountry),
+    }
+}
+
+/// Country codes that no single country owns (satellite and international networks).
+fn is_global(code: u16) -> bool {
+    matches!(code, 800 | 808 | 870 | 878 | 881 | 882 | 883 | 888 | 979)
+}
+
+/// Reads a number as a person types it: `+44 7700 900-123`, `0044…`, `447700900123`.
+pub fn parse_typed(text: &str) -> Result<E164, NumberError> {
+    let separators = [' ', '\u{a0}', '-', '.', '(', ')', '/'];
+    let bare: String = text.chars().filter(|c| !separators.contains(c)).collect();
+    let digits = bare
+        .strip_prefix('+')
+        .or_else(|| bare.strip_prefix("00"))
+        .unwrap_or(&bare);
+    check(digits)
+}
+
+/// The handset as people read it: `+44 7700 900123`, `12345 (short code)`, `MyBank (unverified)`.
+#[must_use]
+pub fn display(handset: &Handset) -> String {
+    match handset {
+        Handset::Number(number) => display_number(number.0),
+        Handset::Shortcode(code) => format!("{code} (unverified)"),
+        Handset::Alphanumeric(name) => format!("{name} (unverified)"),
+    }
+}
+
+/// The number in the international form of its country; `+` and the digits where the plan has
+/// none.
+#[must_use]
+pub fn display_number(number: E164) -> String {
+    let plain = format!("+{number}");
+    phonenumber::parse(None, &plain)
+        .map(|parsed| parsed.format().mode(Mode::International).to_string())
+        .unwrap_or(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_shown_as_its_country_writes_it() {
+        for (digits, shown) in [
+            ("447700900123", "+44 7700 900123"),
+            ("14155550123", "+1 415-555-0123"),
+            ("4915112345678", "+49 1511 2345678"),
+        ] {
+            assert_eq!(display_number(digits.parse().expect("a number")), shown);
+        }
+    }
+
+    #[test]
+    fn what_is_typed_becomes_digits() {
+        for typed in [
+            "+44 7700 900123",
+            "0044 7700-900.123",
+            "447700900123",
+            "+44(7700)900123",
+        ] {
+            assert_eq!(
+                parse_typed(typed).map(|n| n.to_string()),
+                Ok("447700900123".to_owned())
+            );
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_a_phone_is_refused_with_the_reason() {
+        for (digits, why) in [
+            ("", NumberError::NotANumber),
+            ("abc", NumberError::NotANumber),
+            ("07700900123", NumberError::LeadingZero),
+            ("4477", NumberError::TooShort),
+            ("4477009001234567", NumberError::TooLong),
+            ("999123456789", NumberError::UnknownCountry),
+            ("210123456789", NumberError::UnknownCountry),
+        ] {
+            assert_eq!(check(digits), Err(why), "{digits}");
+        }
+    }
+}

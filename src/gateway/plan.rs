@@ -1,0 +1,124 @@
+//! How a text gets to a phone: its route, its segments, its price, its sender.
+
+use matrix_smpp_codec::e164::E164;
+use matrix_smpp_codec::segment::{self, ReferenceWidth};
+use matrix_smpp_config::{ConcatReference, Numbers, Originator, Route, Settings, Uncertain};
+use ruma::OwnedUserId;
+
+use super::model::{Conversation, MessageId, Source, Timestamp, UncertainPolicy};
+use crate::store::{NewMessage, OriginatorPlan};
+
+/// Why a text cannot be sent, found before the store is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unplannable {
+    /// The ghost stands for a sender that cannot be texted.
+    InboundOnly,
+    /// No route leads to the number.
+    NoRoute,
+    /// The number is one of the gateway's own.
+    OwnNumber,
+    /// It would take more segments than the route allows.
+    TooLong {
+        /// How many it would take.
+        segments: usize,
+        /// How many the route allows.
+        max: usize,
+    },
+}
+
+/// A text on its way into a conversation.
+#[derive(Debug, Clone)]
+pub struct Draft<'a> {
+    /// Where it comes from.
+    pub source: Source,
+    /// Where it goes.
+    pub conversation: &'a Conversation,
+    /// Whose credit it uses.
+    pub payer: OwnedUserId,
+    /// As the phone will see it.
+    pub text: &'a str,
+    /// Numbers of the conversation's owner, tried before the route's pool.
+    pub dedicated: Vec<E164>,
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// The route to a number, or why there is none.
+pub fn route_to(settings: &Settings, number: E164) -> Result<&Route, Unplannable> {
+    if settings.is_own_number(&number.to_string()) {
+        return Err(Unplannable::OwnNumber);
+    }
+    settings.route_for(&number).ok_or(Unplannable::NoRoute)
+}
+
+/// Everything the store needs to accept the message.
+pub fn plan(settings: &Settings, draft: Draft<'_>) -> Result<NewMessage, Unplannable> {
+    let number = draft
+        .conversation
+        .handset
+        .number()
+        .ok_or(Unplannable::InboundOnly)?;
+    let route = route_to(settings, number)?;
+    let count = segment::count(draft.text, width(route)).segments;
+    let max = usize::from(route.max_segments);
+    let too_long = Unplannable::TooLong {
+        segments: count,
+        max,
+    };
+    if count > max {
+        return Err(too_long);
+    }
+    let segments = segment::split(draft.text, width(route)).map_err(|_| too_long)?;
+    Ok(NewMessage {
+        id: MessageId::of(&draft.source, draft.conversation.id),
+        source: draft.source,
+        conversation: draft.conversation.id,
+        destination: number,
+        payer: draft.payer,
+        route: route.name.clone(),
+        link_group: route.link_group.clone(),
+        originators: originators(settings, route, draft.dedicated),
+        price: route.price,
+        segments,
+        receipts: route.receipts,
+        uncertain: policy(route),
+        valid_until: draft.now.after(route.validity),
+        now: draft.now,
+    })
+}
+
+fn width(route: &Route) -> ReferenceWidth {
+    match route.concat_reference {
+        ConcatReference::Eight => ReferenceWidth::Eight,
+        ConcatReference::Sixteen => ReferenceWidth::Sixteen,
+    }
+}
+
+fn policy(route: &Route) -> UncertainPolicy {
+    match route.uncertain {
+        Uncertain::Hold => {
+            let hold = route.uncertain_hold.as_millis();
+            UncertainPolicy::Hold(i64::try_from(hold).unwrap_or(i64::MAX))
+        }
+        Uncertain::Resend => UncertainPolicy::Resend,
+        Uncertain::Fail => UncertainPolicy::Fail,
+    }
+}
+
+fn originators(settings: &Settings, route: &Route, dedicated: Vec<E164>) -> OriginatorPlan {
+    match &route.originator {
+        Originator::Shortcode(code) => OriginatorPlan::Shortcode(code.as_str().to_owned()),
+        Originator::Pool(name) => {
+            let pool = settings.pools.iter().find(|pool| pool.name == *name);
+            let numbers = pool.map_or_else(
+                || Numbers { ranges: Vec::new() },
+                |pool| pool.numbers.clone(),
+            );
+            OriginatorPlan::Vmns {
+                pool: name.clone(),
+                dedicated,
+                numbers,
+            }
+        }
+    }
+}

@@ -1,0 +1,388 @@
+//! The admin socket: commands of the CLI go through the running gateway, because its store has one
+//! writer. One JSON object a line each way. The socket's folder is the gateway's own, so whoever
+//! can open it may do what the gateway may.
+
+use std::io;
+use std::path::Path;
+
+use matrix_smpp_codec::e164::E164;
+use matrix_smpp_config::{Money, Settings};
+use ruma::OwnedUserId;
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::clock::Clock;
+use crate::flow::Gateway;
+use crate::gateway::model::{Account, Handset, MessageState, Timestamp};
+use crate::store::{History, Store, StoreError};
+
+/// The longest request, in octets.
+const MAX_REQUEST: u64 = 64 * 1024;
+
+/// What the CLI asks.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Request {
+    /// Pay in.
+    TopUp {
+        /// Whose account.
+        owner: OwnedUserId,
+        /// How much, in micro-units; negative takes out.
+        micros: i64,
+        /// The same key pays once.
+        key: String,
+    },
+    /// One account.
+    Account {
+        /// Whose account.
+        owner: OwnedUserId,
+    },
+    /// How far below zero a balance may go.
+    SetLimit {
+        /// Whose account.
+        owner: OwnedUserId,
+        /// In micro-units.
+        micros: i64,
+    },
+    /// Every account.
+    Accounts,
+    /// Compare with the ledger.
+    Audit,
+    /// Every lease.
+    Leases,
+    /// Free a lease.
+    ReleaseLease {
+        /// The VMN.
+        number: String,
+        /// The handset's key.
+        handset: String,
+    },
+    /// Give a number to a Matrix ID.
+    Dedicate {
+        /// Digits.
+        number: String,
+        /// Whose.
+        owner: OwnedUserId,
+    },
+    /// Take it back.
+    Undedicate {
+        /// Digits.
+        number: String,
+    },
+    /// The numbers given so.
+    Dedicated,
+    /// The history of a message.
+    Explain {
+        /// A message id or an event id.
+        id: String,
+    },
+}
+
+/// What the CLI hears.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// It could not be done; why.
+    Failed(String),
+    /// It is done.
+    Done,
+    /// Accounts.
+    Accounts(Vec<AccountLine>),
+    /// Accounts that the ledger contradicts, for people.
+    Audit(Vec<String>),
+    /// Leases.
+    Leases(Vec<LeaseLine>),
+    /// Dedicated numbers and their owners.
+    Dedicated(Vec<(String, OwnedUserId)>),
+    /// Histories.
+    Histories(Vec<History>),
+}
+
+/// One account.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AccountLine {
+    /// Whose.
+    pub owner: OwnedUserId,
+    /// [`Account::balance`].
+    pub balance: Money,
+    /// [`Account::reserved`].
+    pub reserved: Money,
+    /// [`Account::settled`].
+    pub settled: Money,
+    /// [`Account::top_ups`].
+    pub top_ups: Money,
+}
+
+impl AccountLine {
+    fn new(owner: OwnedUserId, account: Account) -> Self {
+        let Account {
+            balance,
+            reserved,
+            settled,
+            top_ups,
+            limit: _,
+        } = account;
+        Self {
+            owner,
+            balance,
+            reserved,
+            settled,
+            top_ups,
+        }
+    }
+}
+
+/// One lease.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LeaseLine {
+    /// The VMN.
+    pub number: String,
+    /// The handset's key.
+    pub handset: String,
+    /// The conversation.
+    pub conversation: i64,
+    /// Set while it cools off.
+    pub cooling_until: Option<Timestamp>,
+}
+
+/// Does what a request asks, on any store.
+pub async fn answer(
+    store: &dyn Store,
+    settings: &Settings,
+    clock: &Clock,
+    request: Request,
+) -> Answer {
+    match try_answer(store, settings, clock, request).await {
+        Ok(answer) => answer,
+        Err(error) => Answer::Failed(error.to_string()),
+    }
+}
+
+async fn try_answer(
+    store: &dyn Store,
+    settings: &Settings,
+    clock: &Clock,
+    request: Request,
+) -> Result<Answer, StoreError> {
+    Ok(match request {
+        Request::TopUp { owner, micros, key } => {
+            let Some(amount) = Money::from_micros(micros) else {
+                return Ok(too_much());
+            };
+            one(
+                store.top_up(&owner, amount, &key, clock.now()).await?,
+                owner,
+            )
+        }
+        Request::Account { owner } => one(store.account(&owner).await?, owner),
+        Request::SetLimit { owner, micros } => {
+            let Some(limit) = Money::from_micros(micros) else {
+                return Ok(too_much());
+            };
+            one(store.set_limit(&owner, limit).await?, owner)
+        }
+        Request::Accounts => {
+            let accounts = store.accounts().await?.into_iter();
+            Answer::Accounts(
+                accounts
+                    .map(|(who, what)| AccountLine::new(who, what))
+                    .collect(),
+            )
+        }
+        Request::Audit => audit(store).await?,
+        Request::Leases => leases(store).await?,
+        Request::ReleaseLease { number, handset } => release(store, &number, &handset).await?,
+        Request::Dedicate { number, owner } => dedicate(store, settings, &number, &owner).await?,
+        Request::Undedicate { number } => done_if(
+            store.undedicate(&number).await?,
+            "this number is not dedicated by command",
+        ),
+        Request::Dedicated => Answer::Dedicated(store.dedicated().await?),
+        Request::Explain { id } => Answer::Histories(store.explain(&id).await?),
+    })
+}
+
+fn one(account: Account, owner: OwnedUserId) -> Answer {
+    Answer::Accounts(vec![AccountLine::new(owner, account)])
+}
+
+fn too_much() -> Answer {
+    Answer::Failed(format!(
+        "the amount is outside of {} to {}",
+        Money::MIN,
+        Money::MAX
+    ))
+}
+
+fn done_if(done: bool, otherwise: &str) -> Answer {
+    if done {
+        Answer::Done
+    } else {
+        Answer::Failed(otherwise.to_owned())
+    }
+}
+
+async fn audit(store: &dyn Store) -> Result<Answer, StoreError> {
+    let differences = store.audit().await?;
+    let line = |one: &crate::store::AuditDifference| {
+        format!(
+            "{}: stored {:?}, the ledger says {:?}",
+            one.owner, one.stored, one.ledger
+        )
+    };
+    Ok(Answer::Audit(differences.iter().map(line).collect()))
+}
+
+async fn leases(store: &dyn Store) -> Result<Answer, StoreError> {
+    let leases = store.leases().await?;
+    let line = |lease: &crate::store::Lease| LeaseLine {
+        number: lease.vmn.to_string(),
+        handset: lease.handset.key(),
+        conversation: lease.conversation.0,
+        cooling_until: lease.cooling_until,
+    };
+    Ok(Answer::Leases(leases.iter().map(line).collect()))
+}
+
+async fn release(store: &dyn Store, number: &str, handset: &str) -> Result<Answer, StoreError> {
+    let (Ok(vmn), Some(handset)) = (number.parse::<E164>(), Handset::from_key(handset)) else {
+        return Ok(Answer::Failed(
+            "these are not a number and a handset".to_owned(),
+        ));
+    };
+    Ok(done_if(
+        store.release_lease(vmn, &handset).await?,
+        "there is no such lease",
+    ))
+}
+
+async fn dedicate(
+    store: &dyn Store,
+    settings: &Settings,
+    number: &str,
+    owner: &OwnedUserId,
+) -> Result<Answer, StoreError> {
+    if number.is_empty() || !number.bytes().all(|octet| octet.is_ascii_digit()) {
+        return Ok(Answer::Failed("write the number as digits only".to_owned()));
+    }
+    if let Some(pool) = settings.pool_of(number) {
+        let why = format!(
+            "this number is in the pool {}; take it out of there first",
+            pool.name
+        );
+        return Ok(Answer::Failed(why));
+    }
+    if settings.dedicated_owner(number).is_some() {
+        return Ok(Answer::Failed(
+            "this number is dedicated in the configuration".to_owned(),
+        ));
+    }
+    store.dedicate(number, owner).await?;
+    Ok(Answer::Done)
+}
+
+/// Asks the running gateway. `None` where none runs.
+pub async fn ask(socket: &Path, request: &Request) -> io::Result<Option<Answer>> {
+    let mut stream = match UnixStream::connect(socket).await {
+        Ok(stream) => stream,
+        Err(error) if is_absent(&error) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let mut line = serde_json::to_string(request)?;
+    line.push('\n');
+    stream.write_all(line.as_bytes()).await?;
+    let mut reply = String::new();
+    BufReader::new(stream).read_line(&mut reply).await?;
+    Ok(Some(serde_json::from_str(&reply)?))
+}
+
+/// No socket, or one that a dead gateway left behind.
+fn is_absent(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
+    )
+}
+
+/// Listens on the socket, in place of what a dead gateway left there.
+pub fn listen(socket: &Path) -> io::Result<UnixListener> {
+    match std::fs::remove_file(socket) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let listener = UnixListener::bind(socket)?;
+    restrict(socket)?;
+    Ok(listener)
+}
+
+/// Only the gateway's own user may speak to it.
+fn restrict(socket: &Path) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::set_permissions(socket, std::fs::Permissions::from_mode(0o600))
+}
+
+/// Answers commands until `stop`.
+pub async fn serve(gateway: Gateway, listener: UnixListener, stop: CancellationToken) {
+    let mut calls = JoinSet::new();
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            Some(_) = calls.join_next() => {}
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    calls.spawn(call(gateway.clone(), stream));
+                }
+                Err(error) => warn!(%error, "the admin socket cannot accept"),
+            },
+        }
+    }
+}
+
+async fn call(gateway: Gateway, stream: UnixStream) {
+    if let Err(error) = try_call(&gateway, stream).await {
+        warn!(%error, "an admin command was not answered");
+    }
+}
+
+async fn try_call(gateway: &Gateway, stream: UnixStream) -> io::Result<()> {
+    let (read, mut write) = stream.into_split();
+    let mut line = String::new();
+    BufReader::new(read.take(MAX_REQUEST))
+        .read_line(&mut line)
+        .await?;
+    let answer = match serde_json::from_str(&line) {
+        Ok(request) => {
+            info!("an admin command came");
+            answer(&*gateway.store, &gateway.settings, &gateway.clock, request).await
+        }
+        Err(error) => Answer::Failed(format!("not a request: {error}")),
+    };
+    let mut reply = serde_json::to_string(&answer)?;
+    reply.push('\n');
+    write.write_all(reply.as_bytes()).await
+}
+
+/// A time as people and machines read it (RFC 3339, UTC).
+#[must_use]
+pub fn utc(at: Timestamp) -> String {
+    let nanos = i128::from(at.0).saturating_mul(1_000_000);
+    OffsetDateTime::from_unix_timestamp_nanos(nanos)
+        .ok()
+        .and_then(|time| time.format(&Rfc3339).ok())
+        .unwrap_or_else(|| at.0.to_string())
+}
+
+/// A state as one word.
+#[must_use]
+pub fn word(state: MessageState) -> String {
+    serde_json::to_value(state)
+        .ok()
+        .and_then(|value| value.as_str().map(str::to_owned))
+        .unwrap_or_default()
+}

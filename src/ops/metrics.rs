@@ -1,0 +1,213 @@
+//! Prometheus metrics. Labels are bounded: link groups, links, commands, statuses, reasons; never
+//! a number, a user or a room.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use prometheus::core::Collector;
+use prometheus::{Encoder, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
+
+use crate::gateway::plan::Unplannable;
+use crate::matrix::appservice::Counts;
+use crate::store::{Refusal, Sizes};
+
+/// Every metric of the gateway. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    registry: Registry,
+    /// Matrix events handled.
+    pub events: IntCounter,
+    /// Inbound SMS handed on.
+    pub texts: IntCounter,
+    /// Inbound SMS from handsets without a lease: dropped or rejected, by link group.
+    pub unleased: IntCounterVec,
+    /// Items set aside.
+    pub set_aside: IntCounter,
+    /// Invitations of ghosts that were declined.
+    pub declined: IntCounter,
+    /// Messages refused before a segment existed, by reason.
+    pub refused: IntCounterVec,
+    /// Answers to submit_sm, by link group and status name.
+    pub answers: IntCounterVec,
+    /// Segments whose answer never came, by link group.
+    pub uncertain: IntCounterVec,
+    /// Receipts, by link group and how they were matched.
+    pub receipts: IntCounterVec,
+    /// PDUs, by link group, link, direction and command.
+    pub pdus: IntGaugeVec,
+    /// 1 while the link is bound.
+    pub link_up: IntGaugeVec,
+    /// What waits in the store, by kind.
+    pub waiting: IntGaugeVec,
+    /// What homeservers called.
+    pub calls: Arc<Counts>,
+    called: IntGaugeVec,
+}
+
+impl Metrics {
+    /// Registers everything.
+    ///
+    /// # Panics
+    ///
+    /// Never: the names are constants, each used once.
+    #[must_use]
+    pub fn new() -> Self {
+        let registry = Registry::new();
+        let counter = |name: &str, help: &str| {
+            register(
+                &registry,
+                IntCounter::with_opts(Opts::new(full(name), help)),
+            )
+        };
+        let counters = |name: &str, help: &str, labels: &[&str]| {
+            register(
+                &registry,
+                IntCounterVec::new(Opts::new(full(name), help), labels),
+            )
+        };
+        let gauges = |name: &str, help: &str, labels: &[&str]| {
+            register(
+                &registry,
+                IntGaugeVec::new(Opts::new(full(name), help), labels),
+            )
+        };
+        let answered = ["link_group", "status"];
+        let pdu = ["link_group", "link", "direction", "command"];
+        Self {
+            events: counter("events_total", "Matrix events handled"),
+            texts: counter("inbound_sms_total", "Inbound SMS handed on"),
+            unleased: counters("unleased_sms_total", "SMS without a lease", &["link_group"]),
+            set_aside: counter("set_aside_total", "Items that could not be handled"),
+            declined: counter("invites_declined_total", "Invitations declined"),
+            refused: counters("refused_messages_total", "Messages refused", &["reason"]),
+            answers: counters("submit_resp_total", "Answers to submit_sm", &answered),
+            uncertain: counters(
+                "uncertain_segments_total",
+                "Segments unanswered",
+                &["link_group"],
+            ),
+            receipts: counters("receipts_total", "Receipts", &["link_group", "match"]),
+            pdus: gauges("pdus_total", "PDUs on the wire", &pdu),
+            link_up: gauges(
+                "link_up",
+                "1 while the link is bound",
+                &["link_group", "link"],
+            ),
+            waiting: gauges("waiting", "Items that wait in the store", &["kind"]),
+            calls: Arc::default(),
+            called: gauges(
+                "homeserver_calls_total",
+                "What homeservers brought",
+                &["kind"],
+            ),
+            registry,
+        }
+    }
+
+    /// Counts a message that could not be planned.
+    pub fn refused(&self, why: &Unplannable) {
+        let reason = match why {
+            Unplannable::InboundOnly => "inbound_only",
+            Unplannable::NoRoute => "no_route",
+            Unplannable::OwnNumber => "own_number",
+            Unplannable::TooLong { .. } => "too_long",
+        };
+        self.refused.with_label_values(&[reason]).inc();
+    }
+
+    /// Counts a message that the store refused.
+    pub fn refused_by_store(&self, why: &Refusal) {
+        let reason = match why {
+            Refusal::NoCredit { .. } => "no_credit",
+            Refusal::PoolExhausted { .. } => "pool_exhausted",
+            Refusal::ConversationEnded => "conversation_ended",
+        };
+        self.refused.with_label_values(&[reason]).inc();
+    }
+
+    /// Shows what waits in the store.
+    pub fn set_sizes(&self, sizes: &Sizes) {
+        for (kind, size) in [
+            ("inbox", sizes.inbox),
+            ("set_aside", sizes.set_aside),
+            ("queued_segments", sizes.queued),
+            ("intent_segments", sizes.intent),
+            ("uncertain_segments", sizes.uncertain),
+            ("outbox", sizes.outbox),
+            ("sms", sizes.sms),
+            ("partial_sms", sizes.partial_sms),
+            ("parked_receipts", sizes.parked_receipts),
+            ("leases", sizes.leases),
+        ] {
+            let size = i64::try_from(size).unwrap_or(i64::MAX);
+            self.waiting.with_label_values(&[kind]).set(size);
+        }
+    }
+
+    fn set_calls(&self) {
+        for (kind, count) in [
+            ("transactions", &self.calls.transactions),
+            ("new_events", &self.calls.new_events),
+            ("repeated_events", &self.calls.repeated_events),
+            ("skipped_events", &self.calls.skipped_events),
+            ("failed_transactions", &self.calls.failed_transactions),
+            ("refused_calls", &self.calls.refused_calls),
+        ] {
+            let count = i64::try_from(count.load(Ordering::Relaxed)).unwrap_or(i64::MAX);
+            self.called.with_label_values(&[kind]).set(count);
+        }
+    }
+
+    /// The text exposition format, version 0.0.4.
+    #[must_use]
+    pub fn render(&self) -> String {
+        self.set_calls();
+        let mut out = Vec::new();
+        match TextEncoder::new().encode(&self.registry.gather(), &mut out) {
+            Ok(()) => String::from_utf8_lossy(&out).into_owned(),
+            Err(error) => format!("# {error}\n"),
+        }
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn full(name: &str) -> String {
+    format!("matrix_smpp_{name}")
+}
+
+#[expect(
+    clippy::expect_used,
+    reason = "names are constants, each used once: shown by a test"
+)]
+fn register<C: Collector + Clone + 'static>(registry: &Registry, made: prometheus::Result<C>) -> C {
+    let collector = made.expect("invariant: metric names and labels are valid");
+    registry
+        .register(Box::new(collector.clone()))
+        .expect("invariant: metric names are unique");
+    collector
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_metric_bears_the_projects_name() {
+        let metrics = Metrics::new();
+        metrics.refused(&Unplannable::NoRoute);
+        metrics.set_sizes(&Sizes {
+            queued: 7,
+            ..Sizes::default()
+        });
+        let text = metrics.render();
+        assert!(text.contains("matrix_smpp_refused_messages_total{reason=\"no_route\"} 1"));
+        assert!(text.contains("matrix_smpp_waiting{kind=\"queued_segments\"} 7"));
+        let named = |line: &str| line.starts_with('#') || line.starts_with("matrix_smpp_");
+        assert!(text.lines().all(named), "{text}");
+    }
+}

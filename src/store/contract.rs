@@ -1,0 +1,881 @@
+//! The operations that the gateway asks of its store, and the values they speak in.
+
+use std::fmt;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use matrix_smpp_codec::e164::E164;
+use matrix_smpp_codec::segment::Segments;
+use matrix_smpp_codec::udh::Concat;
+use matrix_smpp_codec::values::{DataCoding, MessageState as WireState};
+use matrix_smpp_config::{Money, Numbers};
+use ruma::{OwnedEventId, OwnedRoomId, OwnedServerName, OwnedUserId, RoomId, ServerName, UserId};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::gateway::model::{
+    Account, Conversation, ConversationId, Handset, InboxSeq, MessageId, MessageState, Originator,
+    OutboxId, SegmentRef, SmsId, Source, Timestamp, UncertainPolicy,
+};
+
+/// Everything durable. See the module's head for what each operation promises.
+#[async_trait]
+pub trait Store: fmt::Debug + Send + Sync {
+    // --- what the homeserver says -------------------------------------------------------------
+
+    /// Takes a transaction in: every event whose id is new, and whatever the homeserver never
+    /// sends again. Idempotent by event id, never by transaction id, which repeats after a
+    /// restart of Synapse.
+    async fn take_transaction(&self, transaction: Transaction) -> Result<Taken>;
+
+    /// Events not finished yet, after `after`, oldest first.
+    async fn pending_events(&self, after: InboxSeq, limit: usize) -> Result<Vec<InboxEvent>>;
+
+    /// Ends an event. Its id stays known, so that a repeat is recognised; its content goes unless
+    /// it is set aside.
+    async fn finish_event(&self, seq: InboxSeq, ending: Ending) -> Result<()>;
+
+    // --- ghosts and rooms ---------------------------------------------------------------------
+
+    /// True once the ghost is registered, named and has its device.
+    async fn ghost_is_ready(&self, ghost: &UserId) -> Result<bool>;
+
+    /// Remembers that the ghost is registered, named and has its device.
+    async fn set_ghost_ready(&self, ghost: &UserId) -> Result<()>;
+
+    /// Replaces all that is known of a room by what its state says now.
+    async fn put_room(&self, room: RoomFacts) -> Result<()>;
+
+    /// One membership changed. Members that are not invited or joined any more are forgotten.
+    /// Nothing is kept of a room that [`Store::put_room`] has not told yet: it will tell all.
+    async fn put_member(
+        &self,
+        homeserver: &ServerName,
+        room: &RoomId,
+        member: Member,
+    ) -> Result<()>;
+
+    /// The room is encrypted from now on; there is no way back. Nothing is kept of a room never
+    /// put.
+    async fn set_encrypted(&self, homeserver: &ServerName, room: &RoomId) -> Result<()>;
+
+    /// What is known of a room with its active conversations; `None` for one never seen.
+    async fn room(&self, homeserver: &ServerName, room: &RoomId) -> Result<Option<RoomView>>;
+
+    /// The room that only `bot` and `user` share (either may still be invited); the newest of
+    /// several.
+    async fn bot_room(
+        &self,
+        homeserver: &ServerName,
+        bot: &UserId,
+        user: &UserId,
+    ) -> Result<Option<OwnedRoomId>>;
+
+    // --- conversations ------------------------------------------------------------------------
+
+    /// Finds the active conversation that fits, or makes it. A direct one takes over the number of
+    /// the owner's other direct conversation with this handset, which ends. An ended conversation
+    /// of the same room and handset becomes active again, with its number where that is still
+    /// reserved for it.
+    async fn open_conversation(&self, request: OpenConversation) -> Result<Opened>;
+
+    /// Ends a conversation: what is queued is cancelled and refunded, its lease cools off.
+    /// Idempotent.
+    async fn end_conversation(
+        &self,
+        id: ConversationId,
+        cooling_off: Duration,
+        now: Timestamp,
+    ) -> Result<()>;
+
+    /// Ties a conversation to the room that was made for it, or to another one.
+    async fn place_conversation(&self, id: ConversationId, room: &RoomId) -> Result<()>;
+
+    /// One conversation, active or ended.
+    async fn conversation(&self, id: ConversationId) -> Result<Option<Conversation>>;
+
+    // --- messages towards phones --------------------------------------------------------------
+
+    /// Accepts a message: in one step finds the originator (keeps the conversation's, or leases a
+    /// free VMN), reserves its whole price and queues its segments; or refuses it and changes
+    /// nothing. Idempotent by [`NewMessage::id`]: a repeat tells the present state.
+    async fn accept_message(&self, message: NewMessage) -> Result<Acceptance>;
+
+    /// Takes up to `limit` due segments of a link group, lane heads only, and records for each the
+    /// intent to send it. What is returned may be written to the wire.
+    async fn claim(&self, link_group: &str, limit: usize, now: Timestamp) -> Result<Vec<Claimed>>;
+
+    /// When the next segment of the link group falls due; in the past if it is due already.
+    async fn next_due(&self, link_group: &str) -> Result<Option<Timestamp>>;
+
+    /// Records what became of claimed segments: settles, releases, queues again or parks them as
+    /// uncertain; matches receipts that came early; queues [`OutboxItem::MessageNews`] for each
+    /// message whose state changed. An answer to an older attempt than the recorded one is ignored.
+    async fn record_answers(&self, answers: Vec<Answer>, now: Timestamp) -> Result<()>;
+
+    /// Takes back what event `event` says to phones, where no byte has been written: refunds and
+    /// frees the lane. A message with any segment past the queue stays whole. Gives all messages of
+    /// the event, as they are then.
+    async fn cancel_event(
+        &self,
+        homeserver: &ServerName,
+        event: &OwnedEventId,
+        now: Timestamp,
+    ) -> Result<Vec<MessageView>>;
+
+    /// The messages that came from an event.
+    async fn messages_of_event(
+        &self,
+        homeserver: &ServerName,
+        event: &OwnedEventId,
+    ) -> Result<Vec<MessageView>>;
+
+    /// One message.
+    async fn message(&self, id: MessageId) -> Result<Option<MessageView>>;
+
+    /// At start, before anything is claimed: every segment with an intent and no answer becomes
+    /// uncertain, and its message's policy is applied. Returns how many.
+    async fn recover(&self, now: Timestamp) -> Result<usize>;
+
+    /// Does what is due by time: expires queued messages past their validity (refund, news), ends
+    /// holds of uncertain segments, frees cooled leases, hands partial SMS over, forgets old
+    /// parked receipts and duplicate keys. Does at most `limit` of each; true if there may be more.
+    async fn sweep(&self, now: Timestamp, limit: usize) -> Result<bool>;
+
+    // --- what the SMSC says -------------------------------------------------------------------
+
+    /// A delivery receipt. Matches the segment by (link group, message id), else by evidence (the
+    /// one uncertain segment between the same two numbers), else parks it for an answer that is
+    /// still to come. A final state never goes back.
+    async fn take_receipt(&self, receipt: ReceiptIn) -> Result<ReceiptTaken>;
+
+    /// An SMS or one segment of it. Durable, joined when the last part is there, then pending.
+    async fn take_sms(&self, sms: SmsIn) -> Result<SmsTaken>;
+
+    /// Whole SMS not finished yet, after `after`, oldest first.
+    async fn pending_sms(&self, after: SmsId, limit: usize) -> Result<Vec<Sms>>;
+
+    /// One SMS, finished or not.
+    async fn sms(&self, id: SmsId) -> Result<Option<Sms>>;
+
+    /// Ends an SMS: everything that follows from it has been queued.
+    async fn finish_sms(&self, id: SmsId, ending: Ending) -> Result<()>;
+
+    // --- what the homeserver must hear --------------------------------------------------------
+
+    /// Queues things to do at the homeserver. Idempotent by [`NewOutbox::key`].
+    async fn enqueue(&self, entries: Vec<NewOutbox>, now: Timestamp) -> Result<()>;
+
+    /// The first unfinished entry of each lane that is due, at most `limit`, oldest first, leaving
+    /// out the lanes in `busy`.
+    async fn due_outbox(
+        &self,
+        now: Timestamp,
+        limit: usize,
+        busy: &[String],
+    ) -> Result<Vec<OutboxEntry>>;
+
+    /// Ends an entry.
+    async fn finish_outbox(&self, id: OutboxId, ending: Ending) -> Result<()>;
+
+    /// Puts an entry off until `at`; its lane waits with it. Counts an attempt.
+    async fn postpone_outbox(&self, id: OutboxId, at: Timestamp, error: &str) -> Result<()>;
+
+    /// When the next postponed entry falls due; in the past while its lane is busy.
+    async fn next_outbox_due(&self) -> Result<Option<Timestamp>>;
+
+    // --- money --------------------------------------------------------------------------------
+
+    /// Pays into an account; negative amounts take out, as far as the limit allows. Idempotent by
+    /// `key`, which means the same owner and amount for ever ([`StoreError::Conflict`]).
+    async fn top_up(
+        &self,
+        owner: &UserId,
+        amount: Money,
+        key: &str,
+        now: Timestamp,
+    ) -> Result<Account>;
+
+    /// Sets how far below zero a balance may go. Fails with [`StoreError::Conflict`] where the
+    /// balance is below that already.
+    async fn set_limit(&self, owner: &UserId, limit: Money) -> Result<Account>;
+
+    /// An account; all zero for one never seen.
+    async fn account(&self, owner: &UserId) -> Result<Account>;
+
+    /// Every account, by Matrix ID.
+    async fn accounts(&self) -> Result<Vec<(OwnedUserId, Account)>>;
+
+    /// Rebuilds every account from the ledger and lists those that differ; empty when all is well.
+    async fn audit(&self) -> Result<Vec<AuditDifference>>;
+
+    // --- numbers ------------------------------------------------------------------------------
+
+    /// All leases, active and cooling.
+    async fn leases(&self) -> Result<Vec<Lease>>;
+
+    /// Frees a lease at once, cooling-off included. True if there was one.
+    async fn release_lease(&self, vmn: E164, handset: &Handset) -> Result<bool>;
+
+    /// Gives a number to a Matrix ID: any handset may text it first. Fails with
+    /// [`StoreError::Conflict`] while another owner has it or a pool lease is on it.
+    async fn dedicate(&self, number: &str, owner: &UserId) -> Result<()>;
+
+    /// Takes a dedicated number back. True if it was dedicated.
+    async fn undedicate(&self, number: &str) -> Result<bool>;
+
+    /// The numbers dedicated through [`Store::dedicate`] (those in the config are not here).
+    async fn dedicated(&self) -> Result<Vec<(String, OwnedUserId)>>;
+
+    // --- questions ----------------------------------------------------------------------------
+
+    /// The history of one message, or of every message of one event id.
+    async fn explain(&self, id: &str) -> Result<Vec<History>>;
+
+    /// Sizes for the gauges.
+    async fn sizes(&self) -> Result<Sizes>;
+
+    /// A short name of this store's own, given once: makes ids that leave it globally unique.
+    fn instance(&self) -> &str;
+}
+
+/// The result of a store operation.
+pub type Result<T, E = StoreError> = std::result::Result<T, E>;
+
+/// Why the store did not do it. Nothing has changed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The engine failed (disk full, I/O error, closed): try again later.
+    #[error("the store is unavailable: {0}")]
+    Unavailable(String),
+    /// The request contradicts what is stored.
+    #[error("{0}")]
+    Conflict(String),
+    /// Stored data cannot be read back: a bug or a damaged file.
+    #[error("the store holds something unreadable: {0}")]
+    Corrupt(String),
+}
+
+/// One transaction of a homeserver (Application Service API, `PUT /transactions/{txnId}`).
+#[derive(Debug, Clone)]
+pub struct Transaction {
+    /// Who sends.
+    pub homeserver: OwnedServerName,
+    /// The homeserver's id for it: a hint for people, never a key.
+    pub txn_id: String,
+    /// The room events, in order.
+    pub events: Vec<NewEvent>,
+    /// What the homeserver never sends again, as one JSON object: `to_device`, `device_lists`,
+    /// one-time-key counts, fallback-key types. `None` when the transaction has none.
+    pub extras: Option<String>,
+    /// When it came.
+    pub at: Timestamp,
+}
+
+/// A room event as it came.
+#[derive(Debug, Clone)]
+pub struct NewEvent {
+    /// Unique in one homeserver.
+    pub event_id: OwnedEventId,
+    /// The lane in which it is handled.
+    pub room: OwnedRoomId,
+    /// The event's JSON, client format.
+    pub json: String,
+}
+
+/// What became of a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Taken {
+    /// Events that are new.
+    pub new: usize,
+    /// Events that we had.
+    pub repeated: usize,
+}
+
+/// An event that waits to be handled.
+#[derive(Debug, Clone)]
+pub struct InboxEvent {
+    /// Its place.
+    pub seq: InboxSeq,
+    /// Who sent it to us.
+    pub homeserver: OwnedServerName,
+    /// Its id.
+    pub event_id: OwnedEventId,
+    /// Its room.
+    pub room: OwnedRoomId,
+    /// Its JSON, client format.
+    pub json: String,
+    /// When it came.
+    pub at: Timestamp,
+}
+
+/// How a durable item ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ending {
+    /// Everything that follows from it is durable.
+    Done,
+    /// Cannot be handled: set aside, visible, out of the way.
+    SetAside {
+        /// Why, without private content.
+        reason: String,
+    },
+}
+
+/// What a room's state says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoomFacts {
+    /// Whose room this is.
+    pub homeserver: OwnedServerName,
+    /// The room.
+    pub room: OwnedRoomId,
+    /// It has an `m.room.encryption` event.
+    pub encrypted: bool,
+    /// Everyone invited or joined.
+    pub members: Vec<Member>,
+}
+
+/// One person in a room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// Who.
+    pub user: OwnedUserId,
+    /// Their standing.
+    pub membership: Membership,
+    /// Their name in this room.
+    pub display_name: Option<String>,
+}
+
+/// A standing that the gateway tells apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Membership {
+    /// Invited.
+    Invited,
+    /// Joined.
+    Joined,
+    /// Left, kicked, banned, or knocking.
+    Gone,
+}
+
+/// A room with its active conversations.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoomView {
+    /// What its state says.
+    pub facts: RoomFacts,
+    /// Its active conversations, oldest first.
+    pub conversations: Vec<Conversation>,
+}
+
+/// Asks for a conversation.
+#[derive(Debug, Clone)]
+pub struct OpenConversation {
+    /// Whose ghost it is.
+    pub homeserver: OwnedServerName,
+    /// The portal; `None` finds or makes the owner's direct conversation with the handset, whose
+    /// room may still have to be created.
+    pub room: Option<OwnedRoomId>,
+    /// The phone.
+    pub handset: Handset,
+    /// Its Matrix user.
+    pub ghost: OwnedUserId,
+    /// Who invited the ghost, or owns the number that the phone texted.
+    pub owner: OwnedUserId,
+    /// Only one per (owner, handset).
+    pub direct: bool,
+    /// The number it must use, when the phone texted a dedicated one first.
+    pub originator: Option<Originator>,
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// The conversation that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opened {
+    /// It.
+    pub conversation: Conversation,
+    /// The direct conversation whose number it took over; its room should be told. Given again on
+    /// a repeat of the same call only if the change is made by that call.
+    pub replaced: Option<Conversation>,
+}
+
+/// A message to accept.
+#[derive(Debug, Clone)]
+pub struct NewMessage {
+    /// [`MessageId::of`] source and conversation.
+    pub id: MessageId,
+    /// Where its text comes from.
+    pub source: Source,
+    /// The lane.
+    pub conversation: ConversationId,
+    /// The phone.
+    pub destination: E164,
+    /// Whose credit it uses.
+    pub payer: OwnedUserId,
+    /// The route's name, for its settings at sending time.
+    pub route: String,
+    /// The link group that carries it.
+    pub link_group: String,
+    /// Which numbers may be its sender.
+    pub originators: OriginatorPlan,
+    /// Price of one segment; 0 or more.
+    pub price: Money,
+    /// The text, split. The store chooses the concatenation reference so that two messages of one
+    /// (originator, handset) pair that follow each other differ.
+    pub segments: Segments,
+    /// Ask for a delivery receipt, and expect one.
+    pub receipts: bool,
+    /// What to do where an answer never comes.
+    pub uncertain: UncertainPolicy,
+    /// Give up after this time.
+    pub valid_until: Timestamp,
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// Which numbers may be the sender of a conversation that has none yet, best first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OriginatorPlan {
+    /// Any of these whose pair with the handset is free: the owner's own numbers first, then the
+    /// pool's, in order.
+    Vmns {
+        /// The pool's name, for people.
+        pool: String,
+        /// Numbers that are dedicated to the conversation's owner.
+        dedicated: Vec<E164>,
+        /// The pool's numbers.
+        numbers: Numbers,
+    },
+    /// A short code, shared by all.
+    Shortcode(String),
+}
+
+/// What became of a [`NewMessage`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Acceptance {
+    /// Queued and paid for by this call.
+    Queued {
+        /// The payer's balance after it.
+        balance: Money,
+    },
+    /// It had been accepted before; this call changed nothing.
+    Repeated(MessageState),
+    /// Not accepted; nothing has changed.
+    Refused(Refusal),
+}
+
+/// Why the store refused a message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Refusal {
+    /// The payer's credit does not cover all segments.
+    NoCredit {
+        /// What is left.
+        balance: Money,
+        /// What this message would have cost.
+        cost: Money,
+    },
+    /// Every number of the pool is taken for this handset.
+    PoolExhausted {
+        /// The pool.
+        pool: String,
+    },
+    /// The conversation has ended.
+    ConversationEnded,
+}
+
+/// A segment that may be written to the wire.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claimed {
+    /// Which.
+    pub segment: SegmentRef,
+    /// 1 for the first, and one more for each claim; must come back in the [`Answer`].
+    pub attempt: u32,
+    /// How many earlier attempts ended in [`Outcome::Retry`]: for the back-off. Others do not
+    /// count.
+    pub retries: u32,
+    /// An earlier attempt may have reached the phone.
+    pub possible_duplicate: bool,
+    /// The route it was accepted on.
+    pub route: String,
+    /// Its lane.
+    pub conversation: ConversationId,
+    /// The sender that the handset sees.
+    pub originator: Originator,
+    /// The phone.
+    pub destination: E164,
+    /// `short_message` holds a user data header.
+    pub udhi: bool,
+    /// How the payload is coded.
+    pub data_coding: DataCoding,
+    /// `short_message`.
+    pub payload: Bytes,
+    /// Ask for a receipt.
+    pub receipts: bool,
+    /// The message's validity ends here.
+    pub valid_until: Timestamp,
+}
+
+/// What became of a claimed segment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// Which.
+    pub segment: SegmentRef,
+    /// [`Claimed::attempt`].
+    pub attempt: u32,
+    /// What.
+    pub outcome: Outcome,
+}
+
+/// What an attempt came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The peer took it. Settles its price.
+    Submitted {
+        /// The peer's id for it.
+        message_id: String,
+    },
+    /// No byte of it was written: due again at once, the attempt does not count.
+    NotWritten,
+    /// The peer asks to slow down: due again at the time given, the attempt does not count.
+    Throttled {
+        /// When to try again.
+        retry_at: Timestamp,
+    },
+    /// A temporary error of this message: due again at the time given.
+    Retry {
+        /// When to try again.
+        retry_at: Timestamp,
+        /// `command_status`.
+        status: u32,
+    },
+    /// Refused for good: releases the segment's price, cancels the message's other segments that
+    /// are still queued (releasing theirs), fails the message.
+    Rejected {
+        /// `command_status`.
+        status: u32,
+    },
+    /// The bytes may have left and no answer will come: the message's policy decides.
+    Uncertain,
+}
+
+/// One message as the rooms and people see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MessageView {
+    /// Which.
+    pub id: MessageId,
+    /// Where its text comes from.
+    pub source: Source,
+    /// The lane.
+    pub conversation: ConversationId,
+    /// The phone.
+    pub destination: E164,
+    /// How far it is.
+    pub state: MessageState,
+    /// A receipt is to be expected.
+    pub receipts: bool,
+    /// How many segments it has.
+    pub segments: u8,
+    /// Price of one segment.
+    pub price: Money,
+    /// `command_status` of the refusal, or the receipt's error code, of the segment that failed it.
+    pub failure: Option<Failure>,
+    /// One of its segments may have been sent twice.
+    pub possible_duplicate: bool,
+}
+
+/// The peer's reason for a failure.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Failure {
+    /// `command_status` of the answer.
+    Status(u32),
+    /// `err:` or `network_error_code` of the receipt.
+    Receipt(String),
+}
+
+/// A delivery receipt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReceiptIn {
+    /// Receipts may come on any link of the group.
+    pub link_group: String,
+    /// The peer's id, as it stands in the receipt.
+    pub message_id: String,
+    /// What it says.
+    pub state: WireState,
+    /// The network's error code, as it stands there.
+    pub error: Option<String>,
+    /// The phone: the receipt's source address, where it is a number.
+    pub handset: Option<E164>,
+    /// Our number: the receipt's destination address.
+    pub originator: String,
+    /// When it came.
+    pub at: Timestamp,
+}
+
+/// What became of a receipt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReceiptTaken {
+    /// Matched by its id.
+    Matched,
+    /// Matched to the only uncertain segment between these numbers.
+    Evidence,
+    /// Kept until an answer names its id.
+    Parked,
+}
+
+/// An SMS or one segment of it, as the SMSC delivered it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SmsIn {
+    /// Where it came in.
+    pub link_group: String,
+    /// The bind it came on; a new value for each bind of each link.
+    pub session: Uuid,
+    /// The binds of this link group that are up now. A copy of an SMS taken less than
+    /// [`REDELIVERY_WINDOW`] ago on a bind that is *not* among these is a redelivery (its answer
+    /// may have been lost); on a living bind it is a new SMS with the same text.
+    pub living_sessions: Vec<Uuid>,
+    /// Who texts.
+    pub from: Handset,
+    /// The number texted: digits.
+    pub to: String,
+    /// Set for a segment of a long SMS.
+    pub concat: Option<Concat>,
+    /// How the payload is coded.
+    pub data_coding: DataCoding,
+    /// The text octets without user data header.
+    pub payload: Bytes,
+    /// The number is dedicated to this Matrix ID by the config (the store knows its own ones).
+    pub dedicated_to: Option<OwnedUserId>,
+    /// When it came.
+    pub at: Timestamp,
+}
+
+/// How long a repeat of the same SMS over a new bind counts as the same SMS.
+pub const REDELIVERY_WINDOW: Duration = Duration::from_secs(120);
+
+/// What became of an inbound SMS segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SmsTaken {
+    /// Durable; `complete` when the SMS is whole and now pending.
+    Stored {
+        /// All parts are there.
+        complete: bool,
+    },
+    /// We had it.
+    Repeated,
+    /// The handset holds no lease on the number and the number is nobody's own: nothing stored.
+    NotLeased,
+}
+
+/// A whole SMS that waits to be handed on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sms {
+    /// Which.
+    pub id: SmsId,
+    /// Where it came in.
+    pub link_group: String,
+    /// Who texts.
+    pub from: Handset,
+    /// The number texted: digits.
+    pub to: String,
+    /// Its text, joined and decoded.
+    pub text: String,
+    /// Parts that never came: the text has gaps.
+    pub missing_parts: u8,
+    /// Whom it is for, as the leases stood when its first part came.
+    pub recipient: SmsRecipient,
+    /// When its first part came.
+    pub at: Timestamp,
+}
+
+/// Whom an inbound SMS is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SmsRecipient {
+    /// The conversation that leases the number for this handset.
+    Conversation(ConversationId),
+    /// The lease is cooling off: its old conversation's owner is told, nobody else.
+    Former(ConversationId),
+    /// The owner of a dedicated number, to whom this handset has not spoken yet.
+    Owner(OwnedUserId),
+}
+
+/// A thing to do at the homeserver.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewOutbox {
+    /// Unique for ever: computed from what it follows from.
+    pub key: String,
+    /// Entries of one lane are done one after the other, in order.
+    pub lane: Lane,
+    /// What.
+    pub item: OutboxItem,
+}
+
+/// What must happen in order.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Lane {
+    /// One conversation.
+    Conversation(ConversationId),
+    /// One room of one homeserver.
+    Room(OwnedServerName, OwnedRoomId),
+}
+
+impl fmt::Display for Lane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Conversation(id) => write!(f, "c:{id}"),
+            Self::Room(homeserver, room) => write!(f, "r:{homeserver}:{room}"),
+        }
+    }
+}
+
+/// What to do at the homeserver.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OutboxItem {
+    /// Say an inbound SMS in its conversation's room, as the ghost.
+    SmsText {
+        /// The SMS.
+        sms: SmsId,
+        /// Where.
+        conversation: ConversationId,
+    },
+    /// Show what became of a message. Queued by the store itself, once per state that a person
+    /// wants to know: `Submitted`, `Delivered`, and every failure.
+    MessageNews {
+        /// The message.
+        message: MessageId,
+        /// Its new state.
+        state: MessageState,
+    },
+    /// Say something to the people of a room, as a notice.
+    Notice {
+        /// Which homeserver.
+        homeserver: OwnedServerName,
+        /// The room.
+        room: OwnedRoomId,
+        /// Who says it: a ghost or the bot.
+        sender: OwnedUserId,
+        /// The words.
+        text: String,
+        /// The event that it answers.
+        reply_to: Option<OwnedEventId>,
+    },
+    /// Show that a message from an event was refused: a notice in reply, and the status event.
+    Refused {
+        /// Where.
+        conversation: ConversationId,
+        /// The event.
+        event: OwnedEventId,
+        /// The words.
+        text: String,
+    },
+    /// Say something to one Matrix user in the bot's own room with them, which is created first
+    /// where there is none.
+    TellOwner {
+        /// Which homeserver's bot says it.
+        homeserver: OwnedServerName,
+        /// Who is told.
+        owner: OwnedUserId,
+        /// The words.
+        text: String,
+    },
+}
+
+/// A thing to do at the homeserver, when its turn has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutboxEntry {
+    /// Which.
+    pub id: OutboxId,
+    /// Its lane, as text.
+    pub lane: String,
+    /// What.
+    pub item: OutboxItem,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// When it was queued.
+    pub queued_at: Timestamp,
+}
+
+/// The tie between a VMN, a handset and one conversation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease {
+    /// The number.
+    pub vmn: E164,
+    /// The phone that it works from.
+    pub handset: Handset,
+    /// The only conversation that it serves.
+    pub conversation: ConversationId,
+    /// Set after the conversation ended: free again from then on.
+    pub cooling_until: Option<Timestamp>,
+}
+
+/// An account that the ledger contradicts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditDifference {
+    /// Whose.
+    pub owner: OwnedUserId,
+    /// What is stored.
+    pub stored: Account,
+    /// What the ledger says.
+    pub ledger: Account,
+}
+
+/// The life of one message, for `explain`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct History {
+    /// The message.
+    pub message: MessageId,
+    /// Where its text comes from.
+    pub source: Source,
+    /// How far it is.
+    pub state: MessageState,
+    /// The route.
+    pub route: String,
+    /// How many segments it has.
+    pub segments: u8,
+    /// Who pays.
+    pub payer: OwnedUserId,
+    /// Price of one segment.
+    pub price: Money,
+    /// What happened, oldest first.
+    pub steps: Vec<Step>,
+}
+
+/// One change in the life of a message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// When.
+    pub at: Timestamp,
+    /// The segment, or `None` for the whole message.
+    pub segment: Option<u8>,
+    /// What it became.
+    pub state: MessageState,
+    /// Attempt, peer's id, status: for people.
+    pub detail: String,
+}
+
+/// Sizes for the gauges.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Sizes {
+    /// Matrix events not handled yet.
+    pub inbox: u64,
+    /// Events, SMS and outbox entries that were set aside.
+    pub set_aside: u64,
+    /// Segments that wait.
+    pub queued: u64,
+    /// Segments on the wire.
+    pub intent: u64,
+    /// Segments without an answer.
+    pub uncertain: u64,
+    /// Things to do at the homeserver.
+    pub outbox: u64,
+    /// Whole SMS not handed on yet.
+    pub sms: u64,
+    /// SMS that wait for parts.
+    pub partial_sms: u64,
+    /// Receipts that wait for their answer.
+    pub parked_receipts: u64,
+    /// Active and cooling leases.
+    pub leases: u64,
+}

@@ -1,0 +1,274 @@
+//! The gateway: the real program with a configuration, a data folder and its command line.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use rustix::process::Signal;
+
+use super::capture::COMMANDS;
+use super::http::Api;
+use super::peer::{Peer, free_port};
+use super::sim::{PASSWORD, SYSTEM_ID};
+use super::synapse::SERVER;
+
+/// What one segment costs on the route of [`Plan::new`].
+pub(crate) const PRICE: &str = "0.05";
+
+/// What a test may change of the gateway's configuration.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    /// The homeserver's address.
+    pub(crate) homeserver: String,
+    /// The SMSC's port on the loopback interface.
+    pub(crate) smsc: u16,
+    /// How the link binds: `transceiver` or `pair`.
+    pub(crate) bind: &'static str,
+    /// More keys of the link, as TOML.
+    pub(crate) link: String,
+    /// The numbers of the pool.
+    pub(crate) numbers: Vec<&'static str>,
+    /// The destination prefix of the route.
+    pub(crate) prefix: &'static str,
+    /// Number and full Matrix id of its owner.
+    pub(crate) dedicated: Vec<(&'static str, String)>,
+    /// More keys of the route, as TOML.
+    pub(crate) route: String,
+    /// More tables, as TOML.
+    pub(crate) more: String,
+}
+
+impl Plan {
+    /// One transceiver link, one pool of three numbers and one route for numbers of +44.
+    pub(crate) fn new(homeserver: &str, smsc: u16) -> Self {
+        Self {
+            homeserver: homeserver.to_owned(),
+            smsc,
+            bind: "transceiver",
+            link: String::new(),
+            numbers: vec!["447700900900-447700900902"],
+            prefix: "44",
+            dedicated: Vec::new(),
+            route: r#"originator = { pool = "uk" }"#.to_owned(),
+            more: String::new(),
+        }
+    }
+}
+
+/// The program and what outlives its restarts.
+#[derive(Debug)]
+pub(crate) struct Gateway {
+    home: PathBuf,
+    config: PathBuf,
+    /// Metrics, health and readiness.
+    ops: Api,
+    peer: Option<Peer>,
+}
+
+impl Gateway {
+    /// Writes the configuration into `home`. The program starts with [`Self::start`].
+    pub(crate) fn prepare(home: &Path, plan: &Plan) -> Self {
+        let home = home.join("gateway");
+        std::fs::create_dir_all(&home).expect("a folder for the gateway");
+        let config = home.join("gateway.toml");
+        let ops = free_port();
+        std::fs::write(&config, toml(plan, &home, free_port(), ops)).expect("its configuration");
+        Self {
+            home,
+            config,
+            ops: Api::at(&format!("http://127.0.0.1:{ops}")),
+            peer: None,
+        }
+    }
+
+    // --- life ------------------------------------------------------------------------------------
+
+    /// Starts the program and waits until it is ready.
+    pub(crate) async fn start(&mut self) {
+        let command = [
+            env!("CARGO_BIN_EXE_matrix-smpp"),
+            "run",
+            "--config",
+            self.config_path(),
+        ];
+        let mut peer = Peer::start("matrix-smpp", &self.home, &command);
+        peer.ready(async |_| self.ops.probe("/ready").await).await;
+        self.peer = Some(peer);
+    }
+
+    /// Asks it to stop, which must succeed.
+    pub(crate) async fn stop(&mut self) {
+        let status = self.running().end(Signal::TERM).await;
+        assert!(status.success(), "the gateway ended with {status}");
+    }
+
+    /// Kills it, as a crash would.
+    pub(crate) async fn kill(&mut self) {
+        self.running().end(Signal::KILL).await;
+    }
+
+    /// All it has logged since the first start.
+    pub(crate) fn logged(&self) -> String {
+        self.peer.as_ref().expect("a gateway that runs").said()
+    }
+
+    fn running(&mut self) -> Peer {
+        self.peer.take().expect("a gateway that runs")
+    }
+
+    // --- the command line ------------------------------------------------------------------------
+
+    /// Runs a command of the program with its configuration. Returns what it printed; fails the
+    /// test unless it succeeds.
+    pub(crate) fn cli(&self, words: &[&str]) -> String {
+        let output = Command::new(env!("CARGO_BIN_EXE_matrix-smpp"))
+            .args(words)
+            .args(["--config", self.config_path()])
+            .output()
+            .expect("the program starts");
+        let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            output.status.success(),
+            "{words:?}: {}\n{printed}{complaint}",
+            output.status
+        );
+        printed
+    }
+
+    /// Writes the registration for the homeserver. Returns its file.
+    pub(crate) fn registration(&self) -> PathBuf {
+        let file = self.home.join("registration.yaml");
+        self.cli(&[
+            "registration",
+            "--output",
+            file.to_str().expect("a UTF-8 path"),
+        ]);
+        file
+    }
+
+    /// Gives a user credit.
+    pub(crate) fn top_up(&self, user: &str, amount: &str) {
+        self.cli(&["credit", "top-up", user, amount]);
+    }
+
+    /// What `credit balance` prints.
+    pub(crate) fn balance(&self, user: &str) -> String {
+        self.cli(&["credit", "balance", user])
+    }
+
+    fn config_path(&self) -> &str {
+        self.config.to_str().expect("paths of the tests are UTF-8")
+    }
+
+    // --- metrics ---------------------------------------------------------------------------------
+
+    /// The sum of a metric over all its series that have these labels.
+    pub(crate) async fn metric(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
+        let page = self
+            .ops
+            .probe("/metrics")
+            .await
+            .expect("the gateway's metrics");
+        let wanted: Vec<String> = labels
+            .iter()
+            .map(|(label, value)| format!("{label}=\"{value}\""))
+            .collect();
+        let series = page.lines().filter(|line| {
+            let has_name = line
+                .strip_prefix(name)
+                .is_some_and(|rest| rest.starts_with(['{', ' ']));
+            has_name && wanted.iter().all(|label| line.contains(label.as_str()))
+        });
+        series.map(value).sum()
+    }
+
+    /// How many PDUs of each of [`COMMANDS`] went one way (`in` or `out`), over all links.
+    pub(crate) async fn pdus(&self, direction: &str) -> BTreeMap<String, u64> {
+        let mut counts = BTreeMap::new();
+        for (_, command) in COMMANDS {
+            let labels = [("direction", direction), ("command", command)];
+            let count = self.metric("matrix_smpp_pdus_total", &labels).await;
+            counts.insert((*command).to_owned(), count);
+        }
+        counts.retain(|_, count| *count > 0);
+        counts
+    }
+}
+
+fn value(series: &str) -> u64 {
+    let number = series
+        .rsplit(' ')
+        .next()
+        .and_then(|number| number.parse().ok());
+    number.unwrap_or_else(|| panic!("no whole number: {series}"))
+}
+
+fn toml(plan: &Plan, home: &Path, appservice: u16, ops: u16) -> String {
+    let Plan {
+        homeserver,
+        smsc,
+        bind,
+        link,
+        numbers,
+        prefix,
+        dedicated,
+        route,
+        more,
+    } = plan;
+    let mut toml = format!(
+        r#"
+[gateway]
+data_dir = "{home}/data"
+
+[appservice]
+listen = "127.0.0.1:{appservice}"
+
+[ops]
+listen = "127.0.0.1:{ops}"
+
+[[homeserver]]
+name = "{SERVER}"
+url = "{homeserver}"
+appservice_url = "http://127.0.0.1:{appservice}"
+as_token = "as-token-of-the-tests"
+hs_token = "hs-token-of-the-tests"
+
+[[link_group]]
+name = "operator"
+
+[[link_group.link]]
+name = "a"
+address = "127.0.0.1:{smsc}"
+bind = "{bind}"
+system_id = "{SYSTEM_ID}"
+password = "{PASSWORD}"
+reconnect_first = "100ms"
+reconnect_cap = "1s"
+{link}
+
+[[pool]]
+name = "uk"
+numbers = {numbers:?}
+
+[[route]]
+name = "mobiles"
+prefixes = ["{prefix}"]
+link_group = "operator"
+price = "{PRICE}"
+{route}
+
+{more}
+"#,
+        home = home.display(),
+    );
+    for (number, owner) in dedicated {
+        writeln!(
+            toml,
+            "[[dedicated]]\nnumber = \"{number}\"\nowner = \"{owner}\""
+        )
+        .expect("writing to a string cannot fail");
+    }
+    toml
+}

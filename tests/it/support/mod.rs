@@ -1,0 +1,39 @@
+//! Real peers for the tests: each starts in a folder of its own, on free loopback ports, and is
+//! gone when its test ends, however it ends.
+
+pub(crate) mod capture;
+pub(crate) mod gateway;
+pub(crate) mod http;
+pub(crate) mod peer;
+pub(crate) mod room;
+pub(crate) mod sim;
+pub(crate) mod synapse;
+pub(crate) mod user;
+pub(crate) mod wait;
+pub(crate) mod world;
+
+use std::path::{Path, PathBuf};
+
+/// The build folder: the gateway's binary lies in `<target>/<profile>/`.
+pub(crate) fn target_dir() -> &'static Path {
+    profile_dir()
+        .parent()
+        .expect("a profile's folder lies in the build folder")
+}
+
+/// Where cargo puts the binaries of the profile under test.
+fn profile_dir() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_matrix-smpp"))
+        .parent()
+        .expect("a binary lies in a folder")
+}
+
+/// What `scripts/setup.sh` makes, or a failure that says so.
+pub(crate) fn installed(path: PathBuf, what: &str) -> PathBuf {
+    assert!(
+        path.exists(),
+        "{what} is not installed ({}): run `make setup`",
+        path.display()
+    );
+    path
+}
