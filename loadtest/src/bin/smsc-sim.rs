@@ -35,9 +35,10 @@ struct Args {
     #[arg(long, default_value = "500ms", value_name = "TIME", value_parser = duration)]
     receipt_delay: Duration,
 
-    /// Decides message ids, references and shuffles: the same seed, the same numbers.
-    #[arg(long, default_value_t = 1, value_name = "N")]
-    seed: u64,
+    /// Decides message ids, references and shuffles: the same seed, the same numbers. Without it,
+    /// each start takes a new one and logs it.
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
 
     /// The certificate chain (PEM) of the SMPP port, which then speaks TLS only.
     #[arg(long, value_name = "FILE", requires = "tls_key")]
