@@ -1,13 +1,17 @@
 //! The session's promises, each by the PDUs that would break it.
 
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use matrix_smpp_codec::{
     BindResp, CommandId, DeliverSm, Header, Inbound, SubmitSm, SubmitSmResp, cut, decode,
 };
 
+use super::commands::bind_request;
 use super::*;
+use crate::error::SubmitError;
+use crate::settings::BindSettings;
 
 /// A session, its clock and all that it said.
 struct Probe {
@@ -319,7 +323,7 @@ fn neither_end_waits_longer_for_the_bind_than_session_init() {
         probe
             .session
             .bind(probe.now, &bind_settings(BindMode::Transceiver));
-        probe.wait(5 * SECOND - Duration::from_millis(1));
+        probe.wait((5 * SECOND).checked_sub(Duration::from_millis(1)).unwrap());
         assert_eq!(probe.session.finished(), None);
         probe.wait(Duration::from_millis(1));
         assert_eq!(
@@ -688,7 +692,7 @@ fn enquire_link_is_sent_only_after_silence() {
 #[test]
 fn a_silent_peer_is_given_up_after_enquire_link_and_the_response_timer() {
     let mut esme = Probe::esme();
-    esme.wait(40 * SECOND - Duration::from_millis(1));
+    esme.wait((40 * SECOND).checked_sub(Duration::from_millis(1)).unwrap());
     assert_eq!(esme.session.finished(), None);
     esme.wait(Duration::from_millis(1));
     assert_eq!(esme.session.finished(), Some(CloseReason::LinkDead));

@@ -1,17 +1,22 @@
 //! A listener and a client that are bound to each other.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use matrix_smpp_codec::{Body, COctets, CommandStatus};
+use matrix_smpp_codec::{Body, COctets, CommandStatus, SubmitSm};
 use matrix_smpp_session::{
     Backoff, BindRequest, BindSettings, Link, LinkEvent, LinkEvents, LinkSettings, Listener,
-    ListenerSettings, Peer, SessionSettings, client,
+    ListenerSettings, Peer, SessionSettings, Ticket, client,
 };
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
 /// Longer than anything here takes, so that a lost wake-up fails the test.
 pub(crate) const LONG: Duration = Duration::from_secs(20);
+
+#[expect(clippy::disallowed_methods, reason = "the tests' clock")]
+pub(crate) fn now() -> Instant {
+    Instant::now()
+}
 
 /// The ESME's end of a test.
 pub(crate) struct Esme {
@@ -137,4 +142,23 @@ pub(crate) fn answer_everything(mut smsc: Peer) {
             }
         }
     });
+}
+
+/// Submits as fast as the window lets it; every answer must come, in order.
+pub(crate) async fn exchange_in_order(mut esme: Esme, messages: u64) {
+    let mut submitted = 0;
+    for expected in 0..messages {
+        while submitted < messages
+            && esme
+                .link
+                .submit(Ticket(submitted), Body::SubmitSm(SubmitSm::default()))
+                .is_ok()
+        {
+            submitted += 1;
+        }
+        let LinkEvent::Answered { ticket, .. } = esme.next().await else {
+            panic!()
+        };
+        assert_eq!(ticket, Ticket(expected));
+    }
 }

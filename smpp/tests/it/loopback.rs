@@ -84,24 +84,9 @@ async fn a_close_unbinds_and_ends_the_events_on_both_sides() {
 
 #[tokio::test]
 async fn a_thousand_messages_arrive_in_order_through_a_small_window() {
-    let (mut esme, smsc) = bound_pair().await;
+    let (esme, smsc) = bound_pair().await;
     answer_everything(smsc);
-    let mut answered = Vec::new();
-    let mut next = 0;
-    while answered.len() < 1_000 {
-        while next < 1_000
-            && esme
-                .link
-                .submit(Ticket(next), Body::SubmitSm(SubmitSm::default()))
-                .is_ok()
-        {
-            next += 1;
-        }
-        if let LinkEvent::Answered { ticket, .. } = esme.next().await {
-            answered.push(ticket.0);
-        }
-    }
-    assert!(answered.into_iter().eq(0..1_000));
+    exchange_in_order(esme, 1_000).await;
 }
 
 #[tokio::test]

@@ -6,3 +6,6 @@
 
 mod common;
 mod loopback;
+mod raw;
+mod simulation;
+mod tls;
