@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use crate::support::wait::until;
 use crate::support::world::{PHONE, PHONE_NAME, World, bot, ghost};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -132,6 +133,14 @@ async fn a_late_answer_goes_to_the_old_owner_and_to_nobody_else() {
     alice.write(&room, "Goodbye").await;
     world.sim.gets(PHONE, "Goodbye").await;
     alice.kick(&room, &ghost(PHONE)).await;
+    until("the number cools off", async || {
+        world
+            .gateway
+            .cli(&["lease", "list"])
+            .contains("cooling off")
+            .then_some(())
+    })
+    .await;
 
     let bob = world.person("bob", "1").await;
     let of_bob = world.chat(&bob, PHONE).await;
