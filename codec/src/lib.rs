@@ -12,7 +12,8 @@
 //! - [`tlv`]: optional parameters;
 //! - [`values`]: the numbers of the standard, open for those it does not know;
 //! - [`e164`]: telephone numbers;
-//! - [`udh`] and [`text`]: what the octets of a message say; [`segment`]: the way back.
+//! - [`udh`] and [`text`]: what the octets of a message say; [`segment`]: the way back;
+//! - [`receipt`] and [`mod@time`]: what became of a message, and when.
 #![deny(
     clippy::indexing_slicing,
     clippy::unwrap_used,
@@ -41,8 +42,10 @@ pub mod field;
 pub mod frame;
 pub mod octets;
 pub mod pdu;
+pub mod receipt;
 pub mod segment;
 pub mod text;
+pub mod time;
 pub mod tlv;
 pub mod udh;
 pub mod values;
@@ -57,8 +60,10 @@ pub use pdu::{
     DeliverSmResp, Outbind, QuerySm, QuerySmResp, ReplaceSm, SubmitMulti, SubmitMultiResp,
     SubmitSm, SubmitSmResp,
 };
+pub use receipt::Receipt;
 pub use segment::{Count, Part, ReferenceWidth, Segments, TooManySegments};
 pub use text::{Alphabet, Charset};
+pub use time::{AbsoluteTime, RelativeTime, Time, TimeError};
 pub use tlv::{NetworkErrorCode, Tlv, Tlvs};
 pub use udh::{Concat, InboundText, Reference};
 pub use values::{

@@ -2,8 +2,8 @@
 
 use std::net::SocketAddr;
 
+use crate::check::within;
 use crate::section::section;
-use crate::value::within;
 
 section! {
     /// The HTTP listener that homeservers push their transactions to.

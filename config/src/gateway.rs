@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::check::{label, lasts, localpart, title};
 use crate::read::Mend;
 use crate::section::section;
-use crate::value::{label, lasts, localpart, title};
 
 /// The most octets that the path of a Unix socket holds on Linux (`sun_path` without its NUL).
 const MAX_SOCKET_PATH: usize = 107;

@@ -3,10 +3,10 @@
 use ruma::OwnedServerName;
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::check::{http_url, localpart};
 use crate::read::{Context, Reader};
 use crate::secret::token;
 use crate::section::{Section, section};
-use crate::value::{http_url, localpart};
 
 section! {
     /// A homeserver that the gateway serves as an application service. Repeat it for each one.

@@ -4,8 +4,19 @@
 //! declaration gives its public type, its documentation, its defaults and its part of
 //! [`example`]. The world outside (files of secrets, systemd's credentials) is the argument [`Env`].
 //! Nothing here prints, and nothing private is in a `Debug` or in a mistake.
+//!
+//! ```
+//! use std::path::Path;
+//!
+//! use matrix_smpp_config::{ProcessEnv, parse};
+//!
+//! let mistakes = parse("[store]\nengin = 1", Path::new("gw.toml"), &ProcessEnv).unwrap_err();
+//! let said: Vec<_> = mistakes.iter().map(ToString::to_string).collect();
+//! assert_eq!(said[1], "line 2: store.engin: is not a known key; did you mean `engine`?");
+//! ```
 
 mod appservice;
+mod check;
 mod env;
 mod example;
 mod gateway;

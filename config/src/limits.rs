@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use crate::check::{lasts, within};
 use crate::read::Reader;
 use crate::section::section;
-use crate::value::{lasts, within};
 
 section! {
     /// How much the gateway does at a time. Change it only where a measurement asks for it.

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+use crate::check::{host_port, label, lasts, octets, within};
 use crate::read::{Context, FromToml, Mend, Node, Reader};
 use crate::secret::password;
 use crate::section::{Section, section};
-use crate::value::{host_port, label, lasts, octets, within};
 
 /// The direction of one bind. SMPP 3.4 §2.2.1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use crate::check::{label, lasts};
 use crate::link::{self, Link};
 use crate::read::{Context, FromToml, Node, Reader};
 use crate::section::{Section, section, words};
-use crate::value::{label, lasts};
 
 words! {
     /// How an SMS is answered whose handset holds no lease of the VMN that it was sent to.

@@ -1,8 +1,8 @@
 //! `[log]`: how the gateway writes its log.
 
+use crate::check::is_printable_ascii;
 use crate::read::Mend;
 use crate::section::{section, words};
-use crate::value::is_printable_ascii;
 
 words! {
     /// The form of log lines.

@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use matrix_smpp_codec::e164::E164;
 
+use crate::check::is_digits;
 use crate::read::{FromToml, Mend, Node};
-use crate::value::is_digits;
 
 /// The most numbers in one pool.
 pub const MAX_POOL_NUMBERS: u64 = 1_000_000;

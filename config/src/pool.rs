@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use ruma::OwnedUserId;
 
+use crate::check::{label, lasts};
 use crate::number::{Numbers, OwnNumber, pool_size};
 use crate::read::{Context, Reader};
 use crate::section::{Section, section};
-use crate::value::{label, lasts};
 
 section! {
     /// VMNs that conversations lease. Repeat it for each pool.

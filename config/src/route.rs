@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
+use crate::check::{label, lasts, within};
 use crate::money::Money;
 use crate::number::{OwnNumber, Prefix};
 use crate::read::{Context, FromToml, Mend, Node, Reader};
 use crate::section::{Section, section, words};
-use crate::value::{label, lasts, within};
 
 words! {
     /// What becomes of a segment whose answer never came.

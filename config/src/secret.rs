@@ -4,9 +4,9 @@ use std::path::{Component, Path, PathBuf};
 
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::check::is_printable_ascii;
 use crate::read::{Checks, FromToml, Mend, Node, Reader, quoted};
 use crate::section::{Field, SECRET_ENDS};
-use crate::value::is_printable_ascii;
 
 impl Reader<'_> {
     /// Reads the one of `name`, `name_file` and `name_credential` that is given.

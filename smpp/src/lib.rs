@@ -1,1 +1,59 @@
 //! The SMPP conversation with a peer.
+//!
+//! [`session::Session`] is the conversation as a value: PDUs and time go in, octets and events come
+//! out, for both roles. The rest of the crate is one thin driver around it for tokio: [`client()`]
+//! keeps a link to an SMSC bound for as long as its future runs, [`Listener`] accepts the binds of
+//! ESMEs. Both give a [`Link`] to send with and [`LinkEvents`] to read from.
+//!
+//! **Driving rule of the session: handle one thing, drain both polls until they are empty, then
+//! wait no longer than `poll_timeout`.**
+//!
+//! Nothing here spawns a task by itself, and everything is bounded: the window, the outbox, the
+//! event queue (when it is full nothing more is read from the peer) and the length of a PDU.
+#![deny(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic
+)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::indexing_slicing,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        reason = "a test that panics has failed, as it should"
+    )
+)]
+
+mod backoff;
+mod client;
+mod clock;
+mod counters;
+mod driver;
+mod error;
+mod link;
+mod operations;
+mod rate;
+mod sequence;
+mod server;
+pub mod session;
+mod settings;
+mod shared;
+mod stream;
+mod tls;
+mod window;
+
+pub use backoff::Backoff;
+pub use client::client;
+pub use counters::Counters;
+pub use error::{CloseReason, SubmitError, UnansweredCause};
+pub use link::{Link, LinkEvent, LinkEvents, LinkState};
+pub use operations::{BindMode, Role, SessionState};
+pub use server::{
+    Authenticator, BindRequest, Incoming, ListenError, Listener, ListenerSettings, Peer, Running,
+};
+pub use settings::{BindSettings, LinkSettings, SessionSettings};
+pub use tls::{ServerTlsSettings, TlsError, TlsSettings};
+pub use window::Ticket;

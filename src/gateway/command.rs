@@ -53,7 +53,9 @@ fn command(words: &str) -> Command {
         "price" => with_number(rest, Command::Price),
         "text" => {
             let (typed, text) = split_number(rest);
-            let text = Some(text.trim()).filter(|text| !text.is_empty()).map(str::to_owned);
+            let text = Some(text.trim())
+                .filter(|text| !text.is_empty())
+                .map(str::to_owned);
             with_number(typed, |number| Command::Text(number, text))
         }
         _ => Command::Unknown(verb.to_owned()),
@@ -93,15 +95,27 @@ mod tests {
 
     #[test]
     fn numbers_are_read_as_people_type_them() {
-        assert_eq!(parse("price +44 7700 900123", true), Some(Command::Price(number())));
+        assert_eq!(
+            parse("price +44 7700 900123", true),
+            Some(Command::Price(number()))
+        );
         let text = Command::Text(number(), Some("see you at 8".to_owned()));
         assert_eq!(parse("text +44 7700-900123 see you at 8", true), Some(text));
-        assert_eq!(parse("text +447700900123", true), Some(Command::Text(number(), None)));
-        assert!(matches!(parse("price 0770", true), Some(Command::BadNumber(..))));
+        assert_eq!(
+            parse("text +447700900123", true),
+            Some(Command::Text(number(), None))
+        );
+        assert!(matches!(
+            parse("price 0770", true),
+            Some(Command::BadNumber(..))
+        ));
     }
 
     #[test]
     fn anything_else_is_answered_too() {
-        assert_eq!(parse("dance", true), Some(Command::Unknown("dance".to_owned())));
+        assert_eq!(
+            parse("dance", true),
+            Some(Command::Unknown("dance".to_owned()))
+        );
     }
 }

@@ -5,9 +5,6 @@ use serde_json::{Value, json};
 
 use super::model::{Conversation, MessageState};
 
-/// The type of the state event by which a room that the gateway made is found again.
-pub const MARKER: &str = "dev.matrix-smpp.conversation";
-
 /// The type of the machine-readable status event.
 pub const STATUS: &str = "com.beeper.message_send_status";
 
@@ -73,7 +70,11 @@ pub fn refused_status(event: &EventId, network: &str, words: &str) -> Value {
 /// The state key of [`BRIDGE`], and the `network` of status events: one per conversation's phone.
 #[must_use]
 pub fn network(conversation: &Conversation) -> String {
-    format!("dev.matrix-smpp://{}/{}", conversation.homeserver, conversation.handset.key())
+    format!(
+        "dev.matrix-smpp://{}/{}",
+        conversation.homeserver,
+        conversation.handset.key()
+    )
 }
 
 /// Which bridge a room is part of, and whom it leads to.

@@ -46,7 +46,6 @@ fn status_reason(status: CommandStatus) -> String {
             "the network had an internal error"
         }
         CommandStatus::ESME_RX_P_APPN | CommandStatus::ESME_RX_R_APPN => "the network refused it",
-        CommandStatus::ESME_RINVDCS => "the network does not support its characters",
         CommandStatus::ESME_RINVSERTYP => "the network does not offer this service",
         _ => "the network refused it",
     };

@@ -34,7 +34,10 @@ impl Names {
     /// Ghosts' localparts begin with `prefix`.
     #[must_use]
     pub fn new(prefix: impl Into<String>, bot: OwnedUserId) -> Self {
-        Self { prefix: prefix.into(), bot }
+        Self {
+            prefix: prefix.into(),
+            bot,
+        }
     }
 
     /// The bot.
@@ -71,12 +74,18 @@ impl Names {
         if key.starts_with('=') {
             return match Handset::from_key(key) {
                 Some(handset) => Who::Ghost(handset),
-                None => Who::Misnamed { why: NumberError::NotANumber, meant: None },
+                None => Who::Misnamed {
+                    why: NumberError::NotANumber,
+                    meant: None,
+                },
             };
         }
         match number::check(key) {
             Ok(number) => Who::Ghost(Handset::Number(E164Text(number))),
-            Err(why) => Who::Misnamed { why, meant: self.meant(key) },
+            Err(why) => Who::Misnamed {
+                why,
+                meant: self.meant(key),
+            },
         }
     }
 
@@ -97,7 +106,10 @@ mod tests {
     use super::*;
 
     fn names() -> Names {
-        Names::new(".tel.", UserId::parse("@.tel.bot:example.org").expect("a user"))
+        Names::new(
+            ".tel.",
+            UserId::parse("@.tel.bot:example.org").expect("a user"),
+        )
     }
 
     fn who(user: &str) -> Who {
@@ -122,23 +134,41 @@ mod tests {
 
     #[test]
     fn a_misnamed_ghost_is_told_its_right_name() {
-        for user in ["@.tel.+447700900123:example.org", "@.tel.00447700900123:example.org"] {
-            let Who::Misnamed { meant: Some(meant), .. } = who(user) else {
+        for user in [
+            "@.tel.+447700900123:example.org",
+            "@.tel.00447700900123:example.org",
+        ] {
+            let Who::Misnamed {
+                meant: Some(meant), ..
+            } = who(user)
+            else {
                 panic!("{user} has no right name")
             };
             assert_eq!(meant.as_str(), "@.tel.447700900123:example.org");
         }
-        assert!(matches!(who("@.tel.hello:example.org"), Who::Misnamed { meant: None, .. }));
-        assert!(matches!(who("@.tel.999123456789:example.org"), Who::Misnamed { meant: None, .. }));
+        assert!(matches!(
+            who("@.tel.hello:example.org"),
+            Who::Misnamed { meant: None, .. }
+        ));
+        assert!(matches!(
+            who("@.tel.999123456789:example.org"),
+            Who::Misnamed { meant: None, .. }
+        ));
     }
 
     #[test]
     fn inbound_only_senders_have_ghosts_of_their_own() {
-        assert_eq!(who("@.tel.=s12345:example.org"), Who::Ghost(Handset::Shortcode("12345".into())));
+        assert_eq!(
+            who("@.tel.=s12345:example.org"),
+            Who::Ghost(Handset::Shortcode("12345".into()))
+        );
         assert_eq!(
             who("@.tel.=a4d7942616e6b:example.org"),
             Who::Ghost(Handset::Alphanumeric("MyBank".into()))
         );
-        assert!(matches!(who("@.tel.=x:example.org"), Who::Misnamed { meant: None, .. }));
+        assert!(matches!(
+            who("@.tel.=x:example.org"),
+            Who::Misnamed { meant: None, .. }
+        ));
     }
 }

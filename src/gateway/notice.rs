@@ -197,7 +197,9 @@ pub fn room_opened(phone: &str) -> String {
 /// The conversation with a phone in this room has ended.
 #[must_use]
 pub fn ended(phone: &str) -> String {
-    format!("The conversation with {phone} in this room has ended. Invite the phone again to go on.")
+    format!(
+        "The conversation with {phone} in this room has ended. Invite the phone again to go on."
+    )
 }
 
 /// The direct conversation goes on in another room.
@@ -250,9 +252,15 @@ mod tests {
     #[test]
     fn a_refusal_for_credit_says_what_it_would_cost_and_what_is_left() {
         let euro = Currency("EUR".to_owned());
-        let why = Refusal::NoCredit { balance: Money(10_000), cost: Money(135_000) };
+        let why = Refusal::NoCredit {
+            balance: Money(10_000),
+            cost: Money(135_000),
+        };
         let words = refused(&why, "+44 7700 900123", &euro);
-        assert!(words.contains("0.135 EUR") && words.contains("0.01 EUR"), "{words}");
+        assert!(
+            words.contains("0.135 EUR") && words.contains("0.01 EUR"),
+            "{words}"
+        );
         assert!(words.contains("+44 7700 900123"), "{words}");
     }
 }

@@ -66,7 +66,10 @@ fn is_global(code: u16) -> bool {
 pub fn parse_typed(text: &str) -> Result<E164, NumberError> {
     let separators = [' ', '\u{a0}', '-', '.', '(', ')', '/'];
     let bare: String = text.chars().filter(|c| !separators.contains(c)).collect();
-    let digits = bare.strip_prefix('+').or_else(|| bare.strip_prefix("00")).unwrap_or(&bare);
+    let digits = bare
+        .strip_prefix('+')
+        .or_else(|| bare.strip_prefix("00"))
+        .unwrap_or(&bare);
     check(digits)
 }
 
@@ -107,8 +110,16 @@ mod tests {
 
     #[test]
     fn what_is_typed_becomes_digits() {
-        for typed in ["+44 7700 900123", "0044 7700-900.123", "447700900123", "+44(7700)900123"] {
-            assert_eq!(parse_typed(typed).map(|n| n.to_string()), Ok("447700900123".to_owned()));
+        for typed in [
+            "+44 7700 900123",
+            "0044 7700-900.123",
+            "447700900123",
+            "+44(7700)900123",
+        ] {
+            assert_eq!(
+                parse_typed(typed).map(|n| n.to_string()),
+                Ok("447700900123".to_owned())
+            );
         }
     }
 

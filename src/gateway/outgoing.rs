@@ -28,11 +28,14 @@ pub fn outgoing(message: &RoomMessage, speaker: Speaker<'_>) -> Outgoing {
     match &message.kind {
         MessageKind::Text { body } => text(body, speaker),
         MessageKind::Emote { body } if body.trim().is_empty() => empty(),
-        MessageKind::Emote { body } => Outgoing::Text(format!("* {} {}", speaker.name, body.trim())),
-        MessageKind::Notice => Outgoing::Silent,
-        MessageKind::Location { geo_uri, description } => {
-            location(geo_uri, description.as_deref(), speaker)
+        MessageKind::Emote { body } => {
+            Outgoing::Text(format!("* {} {}", speaker.name, body.trim()))
         }
+        MessageKind::Notice => Outgoing::Silent,
+        MessageKind::Location {
+            geo_uri,
+            description,
+        } => location(geo_uri, description.as_deref(), speaker),
         MessageKind::Image { .. } => unsendable("A picture"),
         MessageKind::Sticker => unsendable("A sticker"),
         MessageKind::Audio => unsendable("A sound message"),
@@ -45,12 +48,20 @@ pub fn outgoing(message: &RoomMessage, speaker: Speaker<'_>) -> Outgoing {
 /// The text as the phone sees it, with the speaker's name where it is needed.
 #[must_use]
 pub fn spoken(text: &str, speaker: Speaker<'_>) -> String {
-    if speaker.ambiguous { format!("{}: {text}", speaker.name) } else { text.to_owned() }
+    if speaker.ambiguous {
+        format!("{}: {text}", speaker.name)
+    } else {
+        text.to_owned()
+    }
 }
 
 fn text(body: &str, speaker: Speaker<'_>) -> Outgoing {
     let body = body.trim_end();
-    if body.trim_start().is_empty() { empty() } else { Outgoing::Text(spoken(body, speaker)) }
+    if body.trim_start().is_empty() {
+        empty()
+    } else {
+        Outgoing::Text(spoken(body, speaker))
+    }
 }
 
 fn empty() -> Outgoing {
@@ -58,14 +69,19 @@ fn empty() -> Outgoing {
 }
 
 fn unsendable(what: &str) -> Outgoing {
-    Outgoing::Unsendable(format!("{what} cannot be sent as a text message, so nothing was sent."))
+    Outgoing::Unsendable(format!(
+        "{what} cannot be sent as a text message, so nothing was sent."
+    ))
 }
 
 fn location(geo_uri: &str, description: Option<&str>, speaker: Speaker<'_>) -> Outgoing {
     let Some((latitude, longitude)) = coordinates(geo_uri) else {
         return unsendable("A location without coordinates");
     };
-    let place = description.map(str::trim).filter(|words| !words.is_empty()).unwrap_or("Location");
+    let place = description
+        .map(str::trim)
+        .filter(|words| !words.is_empty())
+        .unwrap_or("Location");
     let map = format!("https://www.openstreetmap.org/?mlat={latitude}&mlon={longitude}");
     Outgoing::Text(spoken(&format!("{place}: {map}"), speaker))
 }
@@ -83,11 +99,24 @@ fn coordinates(geo_uri: &str) -> Option<(&str, &str)> {
 mod tests {
     use super::*;
 
-    const ALONE: Speaker<'_> = Speaker { name: "Alice", ambiguous: false };
-    const GROUP: Speaker<'_> = Speaker { name: "Alice", ambiguous: true };
+    const ALONE: Speaker<'_> = Speaker {
+        name: "Alice",
+        ambiguous: false,
+    };
+    const GROUP: Speaker<'_> = Speaker {
+        name: "Alice",
+        ambiguous: true,
+    };
 
     fn said(kind: MessageKind, speaker: Speaker<'_>) -> Outgoing {
-        outgoing(&RoomMessage { kind, reply: None, replaces: None }, speaker)
+        outgoing(
+            &RoomMessage {
+                kind,
+                reply: None,
+                replaces: None,
+            },
+            speaker,
+        )
     }
 
     fn sent(text: &str) -> Outgoing {
@@ -96,14 +125,18 @@ mod tests {
 
     #[test]
     fn the_speaker_is_named_where_there_are_more_than_two() {
-        let text = || MessageKind::Text { body: "hello".to_owned() };
+        let text = || MessageKind::Text {
+            body: "hello".to_owned(),
+        };
         assert_eq!(said(text(), ALONE), sent("hello"));
         assert_eq!(said(text(), GROUP), sent("Alice: hello"));
     }
 
     #[test]
     fn an_emote_reads_like_one() {
-        let emote = MessageKind::Emote { body: "waves".to_owned() };
+        let emote = MessageKind::Emote {
+            body: "waves".to_owned(),
+        };
         assert_eq!(said(emote, ALONE), sent("* Alice waves"));
     }
 
@@ -120,12 +153,20 @@ mod tests {
     #[test]
     fn what_cannot_be_sent_says_so() {
         for kind in [
-            MessageKind::Text { body: " \n ".to_owned() },
+            MessageKind::Text {
+                body: " \n ".to_owned(),
+            },
             MessageKind::Sticker,
             MessageKind::File,
-            MessageKind::Location { geo_uri: "geo:x,y".to_owned(), description: None },
+            MessageKind::Location {
+                geo_uri: "geo:x,y".to_owned(),
+                description: None,
+            },
         ] {
-            assert!(matches!(said(kind.clone(), ALONE), Outgoing::Unsendable(_)), "{kind:?}");
+            assert!(
+                matches!(said(kind.clone(), ALONE), Outgoing::Unsendable(_)),
+                "{kind:?}"
+            );
         }
     }
 

@@ -53,13 +53,22 @@ pub fn route_to(settings: &Settings, number: E164) -> Result<&Route, Unplannable
 
 /// Everything the store needs to accept the message.
 pub fn plan(settings: &Settings, draft: Draft<'_>) -> Result<NewMessage, Unplannable> {
-    let number = draft.conversation.handset.number().ok_or(Unplannable::InboundOnly)?;
+    let number = draft
+        .conversation
+        .handset
+        .number()
+        .ok_or(Unplannable::InboundOnly)?;
     let route = route_to(settings, number)?;
-    let count = segment::count(draft.text, width(route));
+    let count = segment::count(draft.text, width(route)).segments;
     let max = usize::from(route.max_segments);
+    let too_long = Unplannable::TooLong {
+        segments: count,
+        max,
+    };
     if count > max {
-        return Err(Unplannable::TooLong { segments: count, max });
+        return Err(too_long);
     }
+    let segments = segment::split(draft.text, width(route)).map_err(|_| too_long)?;
     Ok(NewMessage {
         id: MessageId::of(&draft.source, draft.conversation.id),
         source: draft.source,
@@ -70,7 +79,7 @@ pub fn plan(settings: &Settings, draft: Draft<'_>) -> Result<NewMessage, Unplann
         link_group: route.link_group.clone(),
         originators: originators(settings, route, draft.dedicated),
         price: route.price,
-        segments: segment::split(draft.text, width(route)),
+        segments,
         receipts: route.receipts,
         uncertain: policy(route),
         valid_until: draft.now.after(route.validity),
@@ -101,8 +110,15 @@ fn originators(settings: &Settings, route: &Route, dedicated: Vec<E164>) -> Orig
         Originator::Shortcode(code) => OriginatorPlan::Shortcode(code.as_str().to_owned()),
         Originator::Pool(name) => {
             let pool = settings.pools.iter().find(|pool| pool.name == *name);
-            let numbers = pool.map_or_else(|| Numbers { ranges: Vec::new() }, |pool| pool.numbers.clone());
-            OriginatorPlan::Vmns { pool: name.clone(), dedicated, numbers }
+            let numbers = pool.map_or_else(
+                || Numbers { ranges: Vec::new() },
+                |pool| pool.numbers.clone(),
+            );
+            OriginatorPlan::Vmns {
+                pool: name.clone(),
+                dedicated,
+                numbers,
+            }
         }
     }
 }

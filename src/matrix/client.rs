@@ -228,10 +228,8 @@ impl Homeserver for HttpHomeserver {
         request.is_direct = room.is_direct;
         request.name = room.name;
         request.topic = room.topic;
-        for state in room.initial_state {
-            let event = json!({
-                "type": state.event_type, "state_key": state.state_key, "content": state.content,
-            });
+        for (event_type, state_key, content) in room.initial_state {
+            let event = json!({ "type": event_type, "state_key": state_key, "content": content });
             request.initial_state.push(raw(&event)?);
         }
         self.call_as(user, request)
@@ -567,11 +565,11 @@ mod tests {
             is_direct: true,
             name: None,
             topic: Some("t".to_owned()),
-            initial_state: vec![crate::matrix::homeserver::InitialState {
-                event_type: MARKER_TYPE.to_owned(),
-                state_key: String::new(),
-                content: json!({ "conversation": 1 }),
-            }],
+            initial_state: vec![(
+                MARKER_TYPE.to_owned(),
+                String::new(),
+                json!({ "conversation": 1 }),
+            )],
         };
         let id = server
             .homeserver

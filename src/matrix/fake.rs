@@ -148,11 +148,6 @@ impl FakeHomeserver {
         self.lock().recent.clear();
     }
 
-    /// Deletes the device of `user`, as an administrator could.
-    pub fn forget_device(&self, user: &UserId) {
-        self.lock().devices.remove(user);
-    }
-
     /// Every request so far.
     #[must_use]
     pub fn calls(&self) -> Vec<Call> {
@@ -373,9 +368,8 @@ impl Homeserver for FakeHomeserver {
             state.registered(user)?;
             let id = state.add_room();
             state.set_member(&id, user, user, "join");
-            for event in room.initial_state {
-                let key = Some(event.state_key.as_str());
-                state.append(&id, user, &event.event_type, key, event.content);
+            for (event_type, key, content) in room.initial_state {
+                state.append(&id, user, &event_type, Some(&key), content);
             }
             for (key, value) in [("name", room.name), ("topic", room.topic)] {
                 if let Some(value) = value {

@@ -106,19 +106,8 @@ pub struct NewRoom {
     pub name: Option<String>,
     /// Its topic.
     pub topic: Option<String>,
-    /// More state, set before anyone is invited.
-    pub initial_state: Vec<InitialState>,
-}
-
-/// A state event of a new room.
-#[derive(Debug, Clone, PartialEq)]
-pub struct InitialState {
-    /// Its type.
-    pub event_type: String,
-    /// Its state key.
-    pub state_key: String,
-    /// Its content, a JSON object.
-    pub content: Value,
+    /// More state, set before anyone is invited: type, state key, content.
+    pub initial_state: Vec<(String, String, Value)>,
 }
 
 /// A room's state, as far as the gateway cares.

@@ -48,6 +48,7 @@ pub trait Store: fmt::Debug + Send + Sync {
     async fn put_room(&self, room: RoomFacts) -> Result<()>;
 
     /// One membership changed. Members that are not invited or joined any more are forgotten.
+    /// Nothing is kept of a room that [`Store::put_room`] has not told yet: it will tell all.
     async fn put_member(
         &self,
         homeserver: &ServerName,
@@ -55,7 +56,8 @@ pub trait Store: fmt::Debug + Send + Sync {
         member: Member,
     ) -> Result<()>;
 
-    /// The room is encrypted from now on; there is no way back.
+    /// The room is encrypted from now on; there is no way back. Nothing is kept of a room never
+    /// put.
     async fn set_encrypted(&self, homeserver: &ServerName, room: &RoomId) -> Result<()>;
 
     /// What is known of a room with its active conversations; `None` for one never seen.
@@ -104,7 +106,7 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// intent to send it. What is returned may be written to the wire.
     async fn claim(&self, link_group: &str, limit: usize, now: Timestamp) -> Result<Vec<Claimed>>;
 
-    /// When the next segment of the link group falls due, if it is not due now.
+    /// When the next segment of the link group falls due; in the past if it is due already.
     async fn next_due(&self, link_group: &str) -> Result<Option<Timestamp>>;
 
     /// Records what became of claimed segments: settles, releases, queues again or parks them as
@@ -113,7 +115,8 @@ pub trait Store: fmt::Debug + Send + Sync {
     async fn record_answers(&self, answers: Vec<Answer>, now: Timestamp) -> Result<()>;
 
     /// Takes back what event `event` says to phones, where no byte has been written: refunds and
-    /// frees the lane. A message with any segment past the queue stays whole.
+    /// frees the lane. A message with any segment past the queue stays whole. Gives all messages of
+    /// the event, as they are then.
     async fn cancel_event(
         &self,
         homeserver: &ServerName,
@@ -162,7 +165,7 @@ pub trait Store: fmt::Debug + Send + Sync {
     // --- what the homeserver must hear --------------------------------------------------------
 
     /// Queues things to do at the homeserver. Idempotent by [`NewOutbox::key`].
-    async fn enqueue(&self, entries: Vec<NewOutbox>) -> Result<()>;
+    async fn enqueue(&self, entries: Vec<NewOutbox>, now: Timestamp) -> Result<()>;
 
     /// The first unfinished entry of each lane that is due, at most `limit`, oldest first, leaving
     /// out the lanes in `busy`.
@@ -179,12 +182,13 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Puts an entry off until `at`; its lane waits with it. Counts an attempt.
     async fn postpone_outbox(&self, id: OutboxId, at: Timestamp, error: &str) -> Result<()>;
 
-    /// When the next postponed entry falls due.
+    /// When the next postponed entry falls due; in the past while its lane is busy.
     async fn next_outbox_due(&self) -> Result<Option<Timestamp>>;
 
     // --- money --------------------------------------------------------------------------------
 
-    /// Pays into an account; negative amounts take out. Idempotent by `key`.
+    /// Pays into an account; negative amounts take out, as far as the limit allows. Idempotent by
+    /// `key`, which means the same owner and amount for ever ([`StoreError::Conflict`]).
     async fn top_up(
         &self,
         owner: &UserId,
@@ -193,7 +197,8 @@ pub trait Store: fmt::Debug + Send + Sync {
         now: Timestamp,
     ) -> Result<Account>;
 
-    /// Sets how far below zero a balance may go.
+    /// Sets how far below zero a balance may go. Fails with [`StoreError::Conflict`] where the
+    /// balance is below that already.
     async fn set_limit(&self, owner: &UserId, limit: Money) -> Result<Account>;
 
     /// An account; all zero for one never seen.
@@ -484,8 +489,11 @@ pub enum Refusal {
 pub struct Claimed {
     /// Which.
     pub segment: SegmentRef,
-    /// 1 for the first; must come back in the [`Answer`].
+    /// 1 for the first, and one more for each claim; must come back in the [`Answer`].
     pub attempt: u32,
+    /// How many earlier attempts ended in [`Outcome::Retry`]: for the back-off. Others do not
+    /// count.
+    pub retries: u32,
     /// An earlier attempt may have reached the phone.
     pub possible_duplicate: bool,
     /// The route it was accepted on.

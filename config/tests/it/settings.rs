@@ -268,3 +268,17 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_deeply_nested_file_is_told_its_mistakes() {
+    let depth = 300_000;
+    for text in [
+        format!("a = {}", "[".repeat(depth)),
+        format!("a = {}", "{a=".repeat(depth)),
+        format!("{}a = 1", "a.".repeat(depth)),
+        format!("[{}a]", "a.".repeat(depth)),
+        format!("gateway.{}a = 1", "a.".repeat(depth)),
+    ] {
+        assert!(load(&text, &World::new()).is_err());
+    }
+}

@@ -1,1 +1,385 @@
-//! The embedded engine.
+//! The embedded engine: one SQLite file, one writing thread with group commit, a few readers.
+//!
+//! Every operation that changes something is one job of the [`writer`]; every question is asked of
+//! a [`reader`]. The operations themselves are plain functions of a connection, one file per area.
+
+mod conversations;
+mod dispatch;
+mod explain;
+mod inbox;
+mod leases;
+mod life;
+mod messages;
+mod money;
+mod outbox;
+mod reader;
+mod receipts;
+mod rooms;
+mod rows;
+mod schema;
+mod sms;
+mod sweep;
+mod writer;
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use matrix_smpp_codec::e164::E164;
+use matrix_smpp_config::Money;
+use ruma::{OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, ServerName, UserId};
+use rusqlite::Connection;
+
+use self::reader::Readers;
+use self::rows::Sql as _;
+use self::writer::Writer;
+use super::{
+    Acceptance, Answer, AuditDifference, Claimed, Ending, History, InboxEvent, Lease, Member,
+    MessageView, NewMessage, NewOutbox, OpenConversation, Opened, OutboxEntry, ReceiptIn,
+    ReceiptTaken, Result, RoomFacts, RoomView, Sizes, Sms, SmsIn, SmsTaken, Store, StoreError,
+    Taken, Transaction,
+};
+use crate::gateway::model::{
+    Account, Conversation, ConversationId, Handset, InboxSeq, MessageId, OutboxId, SmsId, Timestamp,
+};
+
+/// What the engine lets an operator choose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    /// How long a long SMS waits for its parts, from the first one; then it is handed on with gaps.
+    pub mo_part_ttl: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            mo_part_ttl: Duration::from_secs(24 * 3600),
+        }
+    }
+}
+
+/// The embedded store: one file, used by one process at a time.
+///
+/// Dropping it ends the writing thread after the changes that wait; that blocks until they are on
+/// the disk.
+#[derive(Debug)]
+pub struct SqliteStore {
+    instance: String,
+    settings: Settings,
+    writer: Writer,
+    readers: Readers,
+    /// Held until everything above is closed.
+    _lock: File,
+}
+
+impl SqliteStore {
+    /// Opens the file, or makes it, with the default [`Settings`]. Blocks.
+    ///
+    /// Fails with [`StoreError::Unavailable`] while another process uses it, and with
+    /// [`StoreError::Conflict`] where a newer program has written it.
+    pub fn open(path: impl AsRef<Path>) -> Result<Arc<Self>> {
+        Self::open_with(path, Settings::default())
+    }
+
+    /// Like [`SqliteStore::open`], with settings.
+    pub fn open_with(path: impl AsRef<Path>, settings: Settings) -> Result<Arc<Self>> {
+        let path = path.as_ref();
+        let lock = schema::lock(path)?;
+        let connection = schema::open(path)?;
+        let instance =
+            connection.one("SELECT value FROM meta WHERE key = 'instance'", [], |row| {
+                Ok(row.get::<_, String>(0)?)
+            })?;
+        let instance = instance.ok_or_else(|| StoreError::Corrupt("no instance".to_owned()))?;
+        let readers = Readers::open(path)?;
+        let writer = Writer::start(connection)?;
+        Ok(Arc::new(Self {
+            instance,
+            settings,
+            writer,
+            readers,
+            _lock: lock,
+        }))
+    }
+
+    async fn write<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.writer.write(change).await
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.readers.read(question).await
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn take_transaction(&self, transaction: Transaction) -> Result<Taken> {
+        self.write(move |tx| inbox::take_transaction(tx, &transaction))
+            .await
+    }
+
+    async fn pending_events(&self, after: InboxSeq, limit: usize) -> Result<Vec<InboxEvent>> {
+        self.read(move |tx| inbox::pending(tx, after, limit)).await
+    }
+
+    async fn finish_event(&self, seq: InboxSeq, ending: Ending) -> Result<()> {
+        self.write(move |tx| inbox::finish(tx, seq, &ending)).await
+    }
+
+    async fn ghost_is_ready(&self, ghost: &UserId) -> Result<bool> {
+        let ghost = ghost.to_owned();
+        self.read(move |tx| rooms::ghost_is_ready(tx, &ghost)).await
+    }
+
+    async fn set_ghost_ready(&self, ghost: &UserId) -> Result<()> {
+        let ghost = ghost.to_owned();
+        self.write(move |tx| rooms::set_ghost_ready(tx, &ghost))
+            .await
+    }
+
+    async fn put_room(&self, room: RoomFacts) -> Result<()> {
+        self.write(move |tx| rooms::put_room(tx, &room)).await
+    }
+
+    async fn put_member(
+        &self,
+        homeserver: &ServerName,
+        room: &RoomId,
+        member: Member,
+    ) -> Result<()> {
+        let (homeserver, room) = (homeserver.to_owned(), room.to_owned());
+        self.write(move |tx| rooms::put_member(tx, &homeserver, &room, &member))
+            .await
+    }
+
+    async fn set_encrypted(&self, homeserver: &ServerName, room: &RoomId) -> Result<()> {
+        let (homeserver, room) = (homeserver.to_owned(), room.to_owned());
+        self.write(move |tx| rooms::set_encrypted(tx, &homeserver, &room))
+            .await
+    }
+
+    async fn room(&self, homeserver: &ServerName, room: &RoomId) -> Result<Option<RoomView>> {
+        let (homeserver, room) = (homeserver.to_owned(), room.to_owned());
+        self.read(move |tx| rooms::room(tx, &homeserver, &room))
+            .await
+    }
+
+    async fn bot_room(
+        &self,
+        homeserver: &ServerName,
+        bot: &UserId,
+        user: &UserId,
+    ) -> Result<Option<OwnedRoomId>> {
+        let (homeserver, bot, user) = (homeserver.to_owned(), bot.to_owned(), user.to_owned());
+        self.read(move |tx| rooms::bot_room(tx, &homeserver, &bot, &user))
+            .await
+    }
+
+    async fn open_conversation(&self, request: OpenConversation) -> Result<Opened> {
+        self.write(move |tx| conversations::open(tx, &request))
+            .await
+    }
+
+    async fn end_conversation(
+        &self,
+        id: ConversationId,
+        cooling_off: Duration,
+        now: Timestamp,
+    ) -> Result<()> {
+        self.write(move |tx| conversations::end(tx, id, cooling_off, now))
+            .await
+    }
+
+    async fn place_conversation(&self, id: ConversationId, room: &RoomId) -> Result<()> {
+        let room = room.to_owned();
+        self.write(move |tx| conversations::place(tx, id, &room))
+            .await
+    }
+
+    async fn conversation(&self, id: ConversationId) -> Result<Option<Conversation>> {
+        self.read(move |tx| conversations::get(tx, id)).await
+    }
+
+    async fn accept_message(&self, message: NewMessage) -> Result<Acceptance> {
+        self.write(move |tx| messages::accept(tx, &message)).await
+    }
+
+    async fn claim(&self, link_group: &str, limit: usize, now: Timestamp) -> Result<Vec<Claimed>> {
+        let link_group = link_group.to_owned();
+        self.write(move |tx| dispatch::claim(tx, &link_group, limit, now))
+            .await
+    }
+
+    async fn next_due(&self, link_group: &str) -> Result<Option<Timestamp>> {
+        let link_group = link_group.to_owned();
+        self.read(move |tx| dispatch::next_due(tx, &link_group))
+            .await
+    }
+
+    async fn record_answers(&self, answers: Vec<Answer>, now: Timestamp) -> Result<()> {
+        self.write(move |tx| dispatch::record(tx, &answers, now))
+            .await
+    }
+
+    async fn cancel_event(
+        &self,
+        homeserver: &ServerName,
+        event: &OwnedEventId,
+        now: Timestamp,
+    ) -> Result<Vec<MessageView>> {
+        let (homeserver, event) = (homeserver.to_owned(), event.clone());
+        self.write(move |tx| messages::cancel_event(tx, &homeserver, &event, now))
+            .await
+    }
+
+    async fn messages_of_event(
+        &self,
+        homeserver: &ServerName,
+        event: &OwnedEventId,
+    ) -> Result<Vec<MessageView>> {
+        let (homeserver, event) = (homeserver.to_owned(), event.clone());
+        self.read(move |tx| messages::of_event(tx, &homeserver, &event))
+            .await
+    }
+
+    async fn message(&self, id: MessageId) -> Result<Option<MessageView>> {
+        self.read(move |tx| messages::get(tx, id)).await
+    }
+
+    async fn recover(&self, now: Timestamp) -> Result<usize> {
+        self.write(move |tx| dispatch::recover(tx, now)).await
+    }
+
+    async fn sweep(&self, now: Timestamp, limit: usize) -> Result<bool> {
+        let settings = self.settings;
+        self.write(move |tx| sweep::sweep(tx, settings, now, limit))
+            .await
+    }
+
+    async fn take_receipt(&self, receipt: ReceiptIn) -> Result<ReceiptTaken> {
+        self.write(move |tx| receipts::take(tx, &receipt)).await
+    }
+
+    async fn take_sms(&self, sms: SmsIn) -> Result<SmsTaken> {
+        self.write(move |tx| sms::take(tx, &sms)).await
+    }
+
+    async fn pending_sms(&self, after: SmsId, limit: usize) -> Result<Vec<Sms>> {
+        self.read(move |tx| sms::pending(tx, after, limit)).await
+    }
+
+    async fn sms(&self, id: SmsId) -> Result<Option<Sms>> {
+        self.read(move |tx| sms::get(tx, id)).await
+    }
+
+    async fn finish_sms(&self, id: SmsId, ending: Ending) -> Result<()> {
+        self.write(move |tx| sms::finish(tx, id, &ending)).await
+    }
+
+    async fn enqueue(&self, entries: Vec<NewOutbox>, now: Timestamp) -> Result<()> {
+        self.write(move |tx| outbox::enqueue(tx, &entries, now))
+            .await
+    }
+
+    async fn due_outbox(
+        &self,
+        now: Timestamp,
+        limit: usize,
+        busy: &[String],
+    ) -> Result<Vec<OutboxEntry>> {
+        let busy = busy.to_owned();
+        self.read(move |tx| outbox::due(tx, now, limit, &busy))
+            .await
+    }
+
+    async fn finish_outbox(&self, id: OutboxId, ending: Ending) -> Result<()> {
+        self.write(move |tx| outbox::finish(tx, id, &ending)).await
+    }
+
+    async fn postpone_outbox(&self, id: OutboxId, at: Timestamp, error: &str) -> Result<()> {
+        let error = error.to_owned();
+        self.write(move |tx| outbox::postpone(tx, id, at, &error))
+            .await
+    }
+
+    async fn next_outbox_due(&self) -> Result<Option<Timestamp>> {
+        self.read(outbox::next_due).await
+    }
+
+    async fn top_up(
+        &self,
+        owner: &UserId,
+        amount: Money,
+        key: &str,
+        now: Timestamp,
+    ) -> Result<Account> {
+        let (owner, key) = (owner.to_owned(), key.to_owned());
+        self.write(move |tx| money::top_up(tx, &owner, amount, &key, now))
+            .await
+    }
+
+    async fn set_limit(&self, owner: &UserId, limit: Money) -> Result<Account> {
+        let owner = owner.to_owned();
+        self.write(move |tx| money::set_limit(tx, &owner, limit))
+            .await
+    }
+
+    async fn account(&self, owner: &UserId) -> Result<Account> {
+        let owner = owner.to_owned();
+        self.read(move |tx| money::account(tx, &owner)).await
+    }
+
+    async fn accounts(&self) -> Result<Vec<(OwnedUserId, Account)>> {
+        self.read(money::accounts).await
+    }
+
+    async fn audit(&self) -> Result<Vec<AuditDifference>> {
+        self.read(money::audit).await
+    }
+
+    async fn leases(&self) -> Result<Vec<Lease>> {
+        self.read(leases::all).await
+    }
+
+    async fn release_lease(&self, vmn: E164, handset: &Handset) -> Result<bool> {
+        let handset = handset.clone();
+        self.write(move |tx| leases::release(tx, vmn, &handset))
+            .await
+    }
+
+    async fn dedicate(&self, number: &str, owner: &UserId) -> Result<()> {
+        let (number, owner) = (number.to_owned(), owner.to_owned());
+        self.write(move |tx| leases::dedicate(tx, &number, &owner))
+            .await
+    }
+
+    async fn undedicate(&self, number: &str) -> Result<bool> {
+        let number = number.to_owned();
+        self.write(move |tx| leases::undedicate(tx, &number)).await
+    }
+
+    async fn dedicated(&self) -> Result<Vec<(String, OwnedUserId)>> {
+        self.read(leases::dedicated).await
+    }
+
+    async fn explain(&self, id: &str) -> Result<Vec<History>> {
+        let id = id.to_owned();
+        self.read(move |tx| explain::explain(tx, &id)).await
+    }
+
+    async fn sizes(&self) -> Result<Sizes> {
+        self.read(explain::sizes).await
+    }
+
+    fn instance(&self) -> &str {
+        &self.instance
+    }
+}

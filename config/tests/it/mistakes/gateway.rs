@@ -127,7 +127,7 @@ fn a_number_is_whole_and_within_bounds() {
         (
             r#"data_dir = "/data""#,
             "[appservice]\nmax_body_bytes = -1",
-            "line 3: appservice.max_body_bytes: is -1; write a number from 0 to 18446744073709551615",
+            "line 3: appservice.max_body_bytes: is -1; write a larger number",
         ),
         (
             r#"data_dir = "/data""#,
@@ -160,5 +160,14 @@ fn a_wait_can_grow() {
         r#"[limits]
 retry_first = "10m""#,
         "line 2: limits.retry_cap: is shorter than retry_first; write a longer time",
+    )]);
+}
+
+#[test]
+fn a_time_may_be_too_short_too() {
+    each_is_said(&[(
+        r#"data_dir = "/data""#,
+        "[limits]\nmo_part_ttl = \"59s\"",
+        "line 3: limits.mo_part_ttl: is 59s; write a time from 1m to 30d",
     )]);
 }

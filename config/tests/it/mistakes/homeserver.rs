@@ -158,3 +158,27 @@ hs_token = "hs-1"
         "line 9: homeserver[1].name: the name is in use since line 4; give another\nline 12: homeserver[1].hs_token: the token is in use since line 7; give another",
     )]);
 }
+
+#[test]
+fn a_token_that_is_shared_through_a_file_is_told_at_its_key() {
+    each_is_said(&[(
+        "hs_token = \"hs-1\"\n",
+        r#"hs_token = "secret2"
+[[homeserver]]
+name = "example.net"
+url = "http://h"
+as_token = "as-2"
+hs_token_file = "operator.password"
+"#,
+        "line 12: homeserver[1].hs_token: the token is in use since line 7; give another",
+    )]);
+}
+
+#[test]
+fn the_bot_is_no_shortcode_either() {
+    each_is_said(&[(
+        "hs_token = \"hs-1\"\n",
+        "hs_token = \"hs-1\"\nbot_localpart = \".tel.=s12345\"\n",
+        r#"line 8: homeserver[0].bot_localpart: is the Matrix ID of a phone; write e.g. ".tel.bot""#,
+    )]);
+}

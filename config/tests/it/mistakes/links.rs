@@ -97,7 +97,7 @@ interface_version = 0x50"#,
             r#"name = "b""#,
             r#"name = "b"
 addr_ton = 256"#,
-            "line 17: link_group[0].link[1].addr_ton: is 256; write a number from 0 to 255",
+            "line 17: link_group[0].link[1].addr_ton: is 256; write a smaller number",
         ),
     ]);
 }

@@ -84,6 +84,10 @@ fn an_empty_file_lacks_a_homeserver() {
 
 #[test]
 fn no_secret_and_no_full_number_is_said() {
+    let text = changed("as_token = \"as-1\"", "as_token = hunter2");
+    assert!(!said(&text).contains("hunter2"));
+    let text = changed("as_token = \"as-1\"", "as_token = \"hunter2");
+    assert!(!said(&text).contains("hunter2"));
     let text = changed("as_token = \"as-1\"", "as_token = \"hs-1\"");
     assert!(!said(&text).contains("hs-1"));
     let text = changed("number = \"447700900999\"", "number = \"447700900915\"");

@@ -99,3 +99,24 @@ fn a_dedicated_number_is_of_digits_and_its_owner_a_matrix_id() {
         ),
     ]);
 }
+
+#[test]
+fn an_overlap_is_told_at_the_later_line_whichever_number_is_lower() {
+    each_is_said(&[
+        (
+            r#"numbers = ["447700900900", "447700900910-447700900919"]"#,
+            r#"numbers = [
+"447700900905",
+"447700900900-447700900910"]"#,
+            "line 25: pool[0].numbers[1]: has a number that pool[0].numbers[0] (line 24) has too; keep it in one",
+        ),
+        (
+            r#"numbers = ["447700900900", "447700900910-447700900919"]"#,
+            r#"numbers = ["447700900900-447700900990",
+"447700900905",
+"447700900980"]"#,
+            "line 24: pool[0].numbers[1]: has a number that pool[0].numbers[0] (line 23) has too; keep it in one
+line 25: pool[0].numbers[2]: has a number that pool[0].numbers[0] (line 23) has too; keep it in one",
+        ),
+    ]);
+}

@@ -1,0 +1,299 @@
+//! Carries octets and time between a connection and its session.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use matrix_smpp_codec::{Inbound, cut, decode};
+use tokio::time::Sleep;
+
+use crate::clock;
+use crate::counters::add;
+use crate::error::CloseReason;
+use crate::operations::SessionState;
+use crate::session::Session;
+use crate::shared::{Inner, Shared, wake};
+use crate::stream::{Stream, Wire};
+
+/// Most PDUs handed to the session under one hold of the lock.
+const BATCH: usize = 64;
+
+/// No more PDUs are encoded while this many octets wait for the socket.
+const WRITE_BATCH: usize = 64 * 1024;
+
+/// Nothing is read while this many PDUs wait to be encoded: a peer that asks and does not read.
+const OUTBOX: usize = 1_000;
+
+/// How long the last octets of a finished session may take.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// One connection. The future ends when the session does; dropped before, it hands back every
+/// request without an answer as well.
+#[derive(Debug)]
+pub(crate) struct Driver {
+    shared: Arc<Shared>,
+    wire: Wire,
+    /// Decoded and not yet handed to the session.
+    batch: Vec<Inbound>,
+    /// `wire.inbound` may hold whole PDUs.
+    undecoded: bool,
+    broken_framing: bool,
+    /// Octets written that the session does not know of yet.
+    written: usize,
+    timer: Option<Pin<Box<Sleep>>>,
+    linger_until: Option<Instant>,
+    step: Step,
+    done: bool,
+}
+
+/// What the session wants next.
+#[derive(Debug, Clone, Copy)]
+struct Step {
+    finished: Option<CloseReason>,
+    deadline: Option<Instant>,
+    max_pdu: usize,
+    batch: usize,
+    may_read: bool,
+    /// The reader of the events is slow.
+    paused: bool,
+    /// PDUs wait that did not fit into the write buffer.
+    more: bool,
+    idle: bool,
+}
+
+impl Driver {
+    /// Drives the session that `shared` holds over this connection.
+    pub(crate) fn new(shared: Arc<Shared>, stream: Stream) -> Self {
+        Self {
+            shared,
+            wire: Wire::new(stream),
+            batch: Vec::new(),
+            undecoded: false,
+            broken_framing: false,
+            written: 0,
+            timer: None,
+            linger_until: None,
+            step: Step {
+                finished: None,
+                deadline: None,
+                max_pdu: 0,
+                batch: 1,
+                may_read: false,
+                paused: false,
+                more: false,
+                idle: true,
+            },
+            done: false,
+        }
+    }
+
+    fn drive(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
+        loop {
+            let tried = self.reads();
+            let mut progress = self.take_in(cx);
+            self.exchange_all(cx);
+            // Reading has become possible: nothing would wake us for it before it was tried.
+            progress |= !tried && self.reads();
+            progress |= self.put_out(cx) && self.step.more;
+            if let Some(reason) = self.ended(cx) {
+                return Poll::Ready(reason);
+            }
+            progress |= self.poll_timer(cx);
+            if !progress {
+                self.shrink();
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// Whether to read: not while there is enough to do already.
+    const fn reads(&self) -> bool {
+        self.step.may_read && !self.undecoded
+    }
+
+    /// Reads a chunk.
+    fn take_in(&mut self, cx: &mut Context<'_>) -> bool {
+        if !self.reads() {
+            return false;
+        }
+        let octets = self.wire.poll_fill(cx);
+        add(&self.shared.counters.bytes_in, octets);
+        self.undecoded = octets > 0;
+        octets > 0
+    }
+
+    fn exchange_all(&mut self, cx: &Context<'_>) {
+        loop {
+            self.decode_batch();
+            self.exchange(cx.waker());
+            if !self.undecoded || !self.step.may_read {
+                return;
+            }
+        }
+    }
+
+    /// Cuts and decodes outside of the lock. Before the bind PDUs go to the session one by one,
+    /// since a bind changes the longest that is taken next.
+    fn decode_batch(&mut self) {
+        if !self.undecoded || !self.step.may_read {
+            return;
+        }
+        while self.batch.len() < self.step.batch {
+            match cut(&mut self.wire.inbound, self.step.max_pdu) {
+                Ok(Some(frame)) => self.batch.push(decode(frame)),
+                Ok(None) => {
+                    self.undecoded = false;
+                    return;
+                }
+                Err(_) => {
+                    self.undecoded = false;
+                    self.broken_framing = true;
+                    self.wire.inbound.clear();
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Tells the session all that happened and takes all that it wants.
+    fn exchange(&mut self, waker: &Waker) {
+        let now = clock::now();
+        let shared = Arc::clone(&self.shared);
+        let mut inner = shared.lock();
+        let Some(mut session) = inner.session.take() else {
+            self.step.finished = Some(CloseReason::WeClosed);
+            return;
+        };
+        self.feed(&mut session, &inner, now);
+        while self.wire.outbound.len() < WRITE_BATCH
+            && session.poll_transmit(&mut self.wire.outbound)
+        {}
+        inner.pump(&mut session);
+        self.step = next_step(&session, &inner);
+        inner.paused = self.step.paused;
+        let capacity = session.capacity(now) > 0;
+        inner.session = Some(session);
+        if !inner
+            .driver
+            .as_ref()
+            .is_some_and(|known| known.will_wake(waker))
+        {
+            inner.driver = Some(waker.clone());
+        }
+        let consumer = if inner.queue.is_empty() {
+            None
+        } else {
+            inner.consumer.take()
+        };
+        drop(inner);
+        wake(consumer);
+        if capacity {
+            self.shared.ready.notify_waiters();
+        }
+    }
+
+    fn feed(&mut self, session: &mut Session, inner: &Inner, now: Instant) {
+        session.handle_sent(std::mem::take(&mut self.written));
+        for inbound in self.batch.drain(..) {
+            session.handle_inbound(now, inbound);
+        }
+        if std::mem::take(&mut self.broken_framing) {
+            session.handle_broken_framing();
+        }
+        if inner.paused {
+            session.handle_not_reading(now);
+        }
+        if session
+            .poll_timeout()
+            .is_some_and(|deadline| deadline <= now)
+        {
+            session.handle_timeout(now);
+        }
+    }
+
+    /// Writes; whether the buffer is empty.
+    fn put_out(&mut self, cx: &mut Context<'_>) -> bool {
+        let octets = self.wire.poll_drain(cx);
+        add(&self.shared.counters.bytes_out, octets);
+        self.written += octets;
+        self.wire.outbound.is_empty()
+    }
+
+    /// The reason, once the connection has ended or everything of a finished session is out.
+    fn ended(&mut self, cx: &mut Context<'_>) -> Option<CloseReason> {
+        if let Some(reason) = self.step.finished {
+            let linger = *self
+                .linger_until
+                .get_or_insert_with(|| clock::now() + LINGER);
+            self.step.deadline = Some(linger);
+            let out = !self.step.more && self.wire.poll_finish(cx).is_ready();
+            return (out || clock::now() >= linger).then_some(reason);
+        }
+        // What was read before the end is still worth telling, once there is room for it.
+        self.wire
+            .ended
+            .filter(|_| !(self.undecoded && self.step.paused))
+    }
+
+    /// Arms the timer and whether it has run out. It may run out early, never late: moving it
+    /// costs more than a wake-up for nothing.
+    fn poll_timer(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(deadline) = self.step.deadline else {
+            return false;
+        };
+        let deadline = deadline.into();
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        if timer.is_elapsed() || timer.deadline() > deadline {
+            timer.as_mut().reset(deadline);
+        }
+        timer.as_mut().poll(cx).is_ready()
+    }
+
+    fn shrink(&mut self) {
+        if self.step.idle {
+            self.batch = Vec::new();
+            self.wire.shrink();
+        }
+    }
+
+    fn finish(&mut self, reason: CloseReason) -> (CloseReason, Option<Duration>) {
+        self.done = true;
+        self.shared.end(std::mem::take(&mut self.written), reason)
+    }
+}
+
+fn next_step(session: &Session, inner: &Inner) -> Step {
+    let bound = session.state() != SessionState::Open;
+    Step {
+        finished: session.finished(),
+        deadline: session.poll_timeout(),
+        max_pdu: session.max_pdu(),
+        batch: if bound { BATCH } else { 1 },
+        may_read: inner.has_room()
+            && session.pdus_waiting() < OUTBOX
+            && session.finished().is_none(),
+        paused: !inner.has_room(),
+        more: session.pdus_waiting() > 0,
+        idle: session.is_idle(),
+    }
+}
+
+impl Future for Driver {
+    /// Why the session ended, and how long it was bound.
+    type Output = (CloseReason, Option<Duration>);
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.drive(cx).map(|reason| self.finish(reason))
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        if !self.done {
+            self.finish(CloseReason::WeClosed);
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! The handles of a link: one to send with, one to read from.
+
+use std::future::poll_fn;
+use std::num::NonZeroU32;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use matrix_smpp_codec::{Body, COctets, CommandStatus, InterfaceVersion};
+
+use crate::clock;
+use crate::counters::{Counters, bump};
+use crate::error::{CloseReason, SubmitError, UnansweredCause};
+use crate::session::Session;
+use crate::shared::{Shared, wake};
+use crate::window::Ticket;
+
+/// How far a link has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LinkState {
+    /// Not connected.
+    Down,
+    /// Connected, or connecting, and not yet bound.
+    Binding,
+    /// Bound.
+    Bound,
+}
+
+/// What happens on a link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LinkEvent {
+    /// The link is bound.
+    Up {
+        /// The peer's `system_id`.
+        peer: COctets<16>,
+        /// The version of SMPP that the peer says it speaks; many SMSCs say nothing, and then it is
+        /// unsure whether they take TLVs. SMPP 3.4 §3.4.
+        interface_version: Option<InterfaceVersion>,
+    },
+    /// The session ended, or an attempt to make one failed. All its requests without an answer have
+    /// been handed back before this event. Attempts that fail one after the other are told as one
+    /// when nobody reads the events in between.
+    Down {
+        /// Why.
+        reason: CloseReason,
+        /// The pause before the next attempt; `None` when there is none: then the events end.
+        retry_in: Option<Duration>,
+    },
+    /// The peer wants something (`deliver_sm`, `data_sm`, …). Answer with [`Link::respond`], once what
+    /// it says is safe; `alert_notification` has no answer.
+    Request {
+        /// The session that it came on.
+        epoch: u64,
+        /// The peer's number for it.
+        sequence: u32,
+        /// The request.
+        body: Body,
+    },
+    /// A request of ours was answered.
+    Answered {
+        /// The caller's name for it.
+        ticket: Ticket,
+        /// The outcome.
+        status: CommandStatus,
+        /// The response, or [`Body::GenericNack`]; its fields are empty where the peer left the
+        /// body out or wrote one that cannot be read.
+        body: Body,
+    },
+    /// A request of ours will have no answer.
+    Unanswered {
+        /// The caller's name for it.
+        ticket: Ticket,
+        /// Whether any octet of it may have reached the peer: then its fate is unknown. When false
+        /// it can be sent again without harm.
+        written: bool,
+        /// Why.
+        cause: UnansweredCause,
+    },
+}
+
+/// Sends on a link. Clones are the same link.
+#[derive(Debug, Clone)]
+pub struct Link {
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl Link {
+    /// How many requests may be submitted now; 0 while the link is not bound for sending. Another
+    /// holder of this link may be faster.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        let inner = self.shared.lock();
+        inner
+            .session
+            .as_ref()
+            .map_or(0, |session| session.capacity(clock::now()))
+    }
+
+    /// Waits until [`capacity`](Self::capacity) is more than 0. On a link that has ended it waits
+    /// for ever: its events tell the end.
+    pub async fn ready(&self) {
+        loop {
+            let mut notified = pin!(self.shared.ready.notified());
+            notified.as_mut().enable();
+            if self.capacity() > 0 {
+                return;
+            }
+            notified.await;
+        }
+    }
+
+    /// Puts a request in line for the wire; never waits. Its outcome comes as an event with the
+    /// same ticket, exactly once: [`Answered`](LinkEvent::Answered) or
+    /// [`Unanswered`](LinkEvent::Unanswered). (`alert_notification` has no outcome.)
+    pub fn submit(&self, ticket: Ticket, body: Body) -> Result<(), SubmitError> {
+        let mut body = Some(body);
+        let outcome = self.shared.command(|session, now| {
+            body.take()
+                .map_or(Ok(()), |body| session.submit(now, ticket, body))
+        });
+        match (outcome, body) {
+            (Some(outcome), _) => outcome,
+            (None, Some(body)) => Err(SubmitError::NotBound(Box::new(body))),
+            (None, None) => Ok(()),
+        }
+    }
+
+    /// Answers a request of the peer. An answer for a session that is gone is dropped and counted:
+    /// the peer sends the request again.
+    pub fn respond(&self, sequence: u32, session_epoch: u64, status: CommandStatus, body: Body) {
+        let current = self.shared.lock().epoch == session_epoch;
+        let answer = |session: &mut Session, now| session.respond(now, sequence, status, body);
+        if !current || self.shared.command(answer).is_none() {
+            bump(&self.shared.counters.orphaned_answers);
+        }
+    }
+
+    /// Keeps the capacity at 0 for this long: the peer is throttling or its queue is full.
+    pub fn slow_down(&self, pause: Duration) {
+        self.shared
+            .command(|session, now| session.slow_down(now, pause));
+    }
+
+    /// Sets window and rate, for this session and those after it.
+    pub fn set_limits(&self, window: usize, rate: Option<NonZeroU32>) {
+        {
+            let mut inner = self.shared.lock();
+            inner.settings.window = window;
+            inner.settings.rate = rate;
+        }
+        self.shared
+            .command(|session, _| session.set_limits(window, rate));
+    }
+
+    /// Closes gracefully: takes nothing more, waits for the answers that are due (no longer than
+    /// [`SessionSettings::drain`](crate::SessionSettings::drain)), unbinds, and ends the future.
+    pub fn close(&self) {
+        self.shared.close();
+    }
+
+    /// How far the link has come.
+    #[must_use]
+    pub fn state(&self) -> LinkState {
+        self.shared.lock().state
+    }
+
+    /// How many of our requests wait for their answers.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.shared
+            .lock()
+            .session
+            .as_ref()
+            .map_or(0, |session| session.in_flight())
+    }
+
+    /// How many events wait for their reader.
+    #[must_use]
+    pub fn events_waiting(&self) -> usize {
+        self.shared.lock().queue.len()
+    }
+
+    /// What this link has counted so far.
+    #[must_use]
+    pub fn counters(&self) -> &Arc<Counters> {
+        &self.shared.counters
+    }
+}
+
+/// Reads what happens on a link. Dropping it closes the link.
+///
+/// The queue behind it is bounded: while it is full nothing more is read from the peer. A body's
+/// longer fields are slices of what was read at once (up to 16 KiB): copy what is kept for long.
+#[derive(Debug)]
+pub struct LinkEvents {
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl LinkEvents {
+    /// The next event; `None` when the link has ended. Nothing is lost when the future is dropped.
+    pub async fn recv(&mut self) -> Option<LinkEvent> {
+        poll_fn(|cx| self.poll_recv(cx)).await
+    }
+
+    /// Waits for an event, then moves up to `max` events to the end of `buffer`; how many, and 0
+    /// only when the link has ended (or `max` is 0). Nothing is lost when the future is dropped.
+    pub async fn recv_many(&mut self, buffer: &mut Vec<LinkEvent>, max: usize) -> usize {
+        if max == 0 {
+            return 0;
+        }
+        let Some(first) = self.recv().await else {
+            return 0;
+        };
+        let (rest, driver) = {
+            let mut inner = self.shared.lock();
+            let count = inner.queue.len().min(max - 1);
+            let rest: Vec<_> = inner.queue.drain(..count).collect();
+            (rest, inner.resumed())
+        };
+        wake(driver);
+        let count = rest.len() + 1;
+        buffer.push(first);
+        buffer.extend(rest);
+        count
+    }
+
+    fn poll_recv(&mut self, cx: &Context<'_>) -> Poll<Option<LinkEvent>> {
+        let mut inner = self.shared.lock();
+        if let Some(event) = inner.queue.pop_front() {
+            let driver = inner.resumed();
+            drop(inner);
+            wake(driver);
+            return Poll::Ready(Some(event));
+        }
+        if inner.ended {
+            return Poll::Ready(None);
+        }
+        inner.consumer = Some(cx.waker().clone());
+        Poll::Pending
+    }
+}
+
+impl Drop for LinkEvents {
+    fn drop(&mut self) {
+        {
+            let mut inner = self.shared.lock();
+            inner.unread = true;
+            inner.queue.clear();
+        }
+        self.shared.close();
+    }
+}

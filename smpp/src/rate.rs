@@ -1,0 +1,107 @@
+//! A token bucket in integer nanoseconds, kept as one instant (the virtual scheduling form, GCRA).
+
+use std::num::NonZeroU32;
+use std::time::{Duration, Instant};
+
+/// How many requests per second may leave, and how many of them at once.
+///
+/// The bucket holds a tenth of a second's worth of requests and never less than one, so that a
+/// peer that counts over whole seconds does not see two seconds' worth in one.
+#[derive(Debug, Clone)]
+pub(crate) struct TokenBucket {
+    interval: Duration,
+    depth: Duration,
+    /// The instant at which the bucket is full again.
+    full_at: Option<Instant>,
+}
+
+impl TokenBucket {
+    /// A full bucket.
+    pub(crate) fn new(per_second: NonZeroU32) -> Self {
+        let interval = Duration::from_secs(1) / per_second.get();
+        let burst = (per_second.get() / 10).max(1);
+        Self {
+            interval,
+            depth: interval * burst,
+            full_at: None,
+        }
+    }
+
+    /// How many requests may leave now.
+    pub(crate) fn available(&self, now: Instant) -> usize {
+        let free = self.depth.saturating_sub(self.debt(now));
+        let whole = free
+            .as_nanos()
+            .checked_div(self.interval.as_nanos())
+            .unwrap_or(u128::MAX);
+        usize::try_from(whole).unwrap_or(usize::MAX)
+    }
+
+    /// Takes one token; the caller has looked at `available` first.
+    pub(crate) fn take(&mut self, now: Instant) {
+        self.full_at = Some(now + self.debt(now) + self.interval);
+    }
+
+    /// When the next token is there; `None` when one is there already.
+    pub(crate) fn refill_at(&self, now: Instant) -> Option<Instant> {
+        let missing = (self.debt(now) + self.interval).saturating_sub(self.depth);
+        (!missing.is_zero()).then(|| now + missing)
+    }
+
+    fn debt(&self, now: Instant) -> Duration {
+        self.full_at
+            .map_or(Duration::ZERO, |full| full.saturating_duration_since(now))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bucket(per_second: u32) -> TokenBucket {
+        TokenBucket::new(NonZeroU32::new(per_second).unwrap())
+    }
+
+    #[test]
+    fn a_slow_bucket_gives_one_at_a_time() {
+        let start = Instant::now();
+        let mut bucket = bucket(2);
+        assert_eq!(bucket.available(start), 1);
+        bucket.take(start);
+        assert_eq!(bucket.available(start), 0);
+        assert_eq!(
+            bucket.refill_at(start),
+            Some(start + Duration::from_millis(500))
+        );
+        assert_eq!(bucket.available(start + Duration::from_millis(499)), 0);
+        assert_eq!(bucket.available(start + Duration::from_millis(500)), 1);
+        assert_eq!(bucket.refill_at(start + Duration::from_millis(500)), None);
+    }
+
+    #[test]
+    fn a_rested_bucket_holds_a_tenth_of_a_second() {
+        let start = Instant::now();
+        let mut bucket = bucket(100);
+        for _ in 0..10 {
+            assert_ne!(bucket.available(start), 0);
+            bucket.take(start);
+        }
+        assert_eq!(bucket.available(start), 0);
+        assert_eq!(bucket.available(start + Duration::from_secs(60)), 10);
+    }
+
+    #[test]
+    fn over_a_long_time_the_rate_is_kept_exactly() {
+        let start = Instant::now();
+        let mut bucket = bucket(30);
+        let mut sent = 0;
+        for milli in 0..10_000 {
+            let now = start + Duration::from_millis(milli);
+            while bucket.available(now) > 0 {
+                bucket.take(now);
+                sent += 1;
+            }
+        }
+        assert_eq!(sent, 3 + 299, "the burst, then one per interval of 1/30 s");
+    }
+}

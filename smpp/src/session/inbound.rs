@@ -1,0 +1,209 @@
+//! What a PDU of the peer does to the session.
+
+use std::time::Instant;
+
+use matrix_smpp_codec::{
+    Bind, BindResp, Body, CommandId, CommandStatus, Header, Inbound, InterfaceVersion, Pdu,
+};
+
+use super::{Event, Session, State};
+use crate::counters::bump;
+use crate::error::CloseReason;
+use crate::operations::{BindMode, Role, Verdict, judge};
+use crate::window::{Pending, Waiter};
+
+impl Session {
+    /// The peer sent a PDU.
+    pub fn handle_inbound(&mut self, now: Instant, inbound: Inbound) {
+        if matches!(self.state, State::Closed(_)) {
+            return;
+        }
+        self.clock.heard(now);
+        match inbound {
+            Inbound::Pdu(pdu) if pdu.command_id().is_response() => self.take_response(now, pdu),
+            Inbound::Pdu(pdu) => self.take_request(now, pdu),
+            Inbound::Unknown { header, .. } => self.take_unknown(&header),
+            Inbound::Malformed { header, error } => {
+                bump(&self.counters.malformed);
+                self.take_malformed(now, &header, error.status());
+            }
+        }
+    }
+
+    /// The peer sent an impossible `command_length`: where the next PDU begins cannot be known.
+    pub fn handle_broken_framing(&mut self) {
+        // SMPP 3.4 §4.3: a generic_nack whose cause has no readable header carries number 0.
+        self.reply(0, CommandStatus::ESME_RINVCMDLEN, Body::GenericNack);
+        self.close_with(CloseReason::BrokenFraming);
+    }
+
+    fn take_unknown(&mut self, header: &Header) {
+        self.counters.count_in(header.command_id);
+        if header.command_id.is_response() {
+            bump(&self.counters.stray_responses);
+        } else if !matches!(self.state, State::Unbinding(_)) {
+            self.reply(
+                header.sequence,
+                CommandStatus::ESME_RINVCMDID,
+                Body::GenericNack,
+            );
+        }
+    }
+
+    /// A request that cannot be read is refused. A response that cannot be read still answers its
+    /// request: the peer did decide, and its status says how.
+    fn take_malformed(&mut self, now: Instant, header: &Header, status: CommandStatus) {
+        let Header {
+            command_id,
+            sequence,
+            ..
+        } = *header;
+        if !command_id.is_response() {
+            self.counters.count_in(command_id);
+            self.refuse(sequence, command_id, status);
+        } else if let Some(body) = Body::empty(command_id) {
+            self.take_response(
+                now,
+                Pdu {
+                    status: header.status,
+                    sequence,
+                    body,
+                },
+            );
+        }
+    }
+
+    fn take_request(&mut self, now: Instant, pdu: Pdu) {
+        let Pdu { sequence, body, .. } = pdu;
+        let command = body.command_id();
+        self.counters.count_in(command);
+        match judge(self.role.peer(), self.state(), command) {
+            Verdict::Take => self.act_on(now, sequence, body),
+            Verdict::Refuse(status) => {
+                bump(&self.counters.wrong_state);
+                self.refuse(sequence, command, status);
+            }
+            Verdict::Ignore => bump(&self.counters.wrong_state),
+        }
+    }
+
+    fn act_on(&mut self, now: Instant, sequence: u32, body: Body) {
+        match body {
+            Body::EnquireLink => {
+                self.reply(sequence, CommandStatus::ESME_ROK, Body::EnquireLinkResp);
+            }
+            Body::Unbind => self.take_unbind(sequence),
+            Body::BindTransmitter(bind) => self.take_bind(sequence, BindMode::Transmitter, bind),
+            Body::BindReceiver(bind) => self.take_bind(sequence, BindMode::Receiver, bind),
+            Body::BindTransceiver(bind) => self.take_bind(sequence, BindMode::Transceiver, bind),
+            Body::Outbind(outbind) => {
+                if matches!(self.state, State::Open) {
+                    self.events.push_back(Event::Outbind(Box::new(outbind)));
+                }
+            }
+            body => {
+                self.owed += usize::from(body.command_id().response().is_some());
+                self.clock.last_transaction = now;
+                self.events.push_back(Event::Request { sequence, body });
+            }
+        }
+    }
+
+    fn take_bind(&mut self, sequence: u32, mode: BindMode, bind: Bind) {
+        if !matches!((self.role, self.state), (Role::Smsc, State::Open)) {
+            return self.refuse(sequence, mode.request(), CommandStatus::ESME_RALYBND);
+        }
+        let (peer, version) = (bind.system_id, bind.interface_version);
+        self.state = State::Binding {
+            mode,
+            sequence,
+            peer,
+            version,
+        };
+        self.events.push_back(Event::BindAsked {
+            mode,
+            bind: Box::new(bind),
+        });
+    }
+
+    /// Unbind may come at any time; ours and the peer's may cross.
+    fn take_unbind(&mut self, sequence: u32) {
+        self.reply(sequence, CommandStatus::ESME_ROK, Body::UnbindResp);
+        self.end_unbinding();
+        self.close_with(CloseReason::PeerUnbound);
+    }
+
+    fn refuse(&mut self, sequence: u32, command: CommandId, status: CommandStatus) {
+        if matches!(self.state, State::Unbinding(_)) {
+            return;
+        }
+        if let Some(body) = command.response().and_then(Body::empty) {
+            self.reply(sequence, status, body);
+        }
+    }
+
+    fn take_response(&mut self, now: Instant, pdu: Pdu) {
+        let command = pdu.command_id();
+        self.counters.count_in(command);
+        let Some(pending) = self.window.answered(pdu.sequence, command) else {
+            bump(&self.counters.stray_responses);
+            return;
+        };
+        self.complete(now, pending, pdu);
+        self.unbind_when_drained(now);
+    }
+
+    fn complete(&mut self, now: Instant, pending: Pending, pdu: Pdu) {
+        let Pdu { status, body, .. } = pdu;
+        match pending.waiter {
+            Waiter::Bind => self.take_bind_response(now, status, &body),
+            Waiter::Caller(ticket) => {
+                self.clock.last_transaction = now;
+                let status = if body == Body::GenericNack {
+                    nack_status(status)
+                } else {
+                    status
+                };
+                self.events.push_back(Event::Answered {
+                    ticket,
+                    status,
+                    body,
+                });
+            }
+            Waiter::Enquire => {}
+            Waiter::Unbind => self.end_unbinding(),
+        }
+    }
+
+    fn take_bind_response(&mut self, now: Instant, status: CommandStatus, body: &Body) {
+        let State::Binding { mode, .. } = self.state else {
+            return;
+        };
+        match body {
+            Body::GenericNack => self.close_with(CloseReason::BindNacked(nack_status(status))),
+            _ if status != CommandStatus::ESME_ROK => {
+                self.close_with(CloseReason::BindRefused(status));
+            }
+            Body::BindTransmitterResp(response)
+            | Body::BindReceiverResp(response)
+            | Body::BindTransceiverResp(response) => {
+                self.enter_bound(now, mode, response.system_id, version_of(response));
+            }
+            // The window lets no other response through.
+            _ => {}
+        }
+    }
+}
+
+/// A `generic_nack` never means yes, whatever status it carries.
+fn nack_status(status: CommandStatus) -> CommandStatus {
+    if status == CommandStatus::ESME_ROK {
+        CommandStatus::ESME_RUNKNOWNERR
+    } else {
+        status
+    }
+}
+
+fn version_of(response: &BindResp) -> Option<InterfaceVersion> {
+    response.tlvs.sc_interface_version()
+}

@@ -1,0 +1,150 @@
+//! The timers of SMPP 3.4 §7.2 and those of a graceful close.
+
+use std::time::Instant;
+
+use matrix_smpp_codec::Body;
+
+use super::{Session, State};
+use crate::counters::bump;
+use crate::error::{CloseReason, UnansweredCause};
+use crate::settings::SessionSettings;
+use crate::window::{Pending, Waiter};
+
+/// The instants that the timers run from or to.
+#[derive(Debug)]
+pub(super) struct Clock {
+    /// The session must be bound by then; `None` once it is.
+    init_by: Option<Instant>,
+    /// The last PDU of the peer, whichever.
+    last_heard: Instant,
+    /// An `enquire_link` went out and nothing has been heard since.
+    enquiring: bool,
+    /// The last PDU of either side other than `enquire_link`.
+    pub(super) last_transaction: Instant,
+    /// A graceful close waits for answers until then.
+    pub(super) drain_until: Option<Instant>,
+    /// The capacity is 0 until then because the owner said so.
+    pub(super) slow_until: Option<Instant>,
+    /// Rate or owner keep the capacity at 0 until then: whoever waits for capacity is woken.
+    blocked_until: Option<Instant>,
+}
+
+impl Clock {
+    pub(super) fn new(now: Instant, settings: &SessionSettings) -> Self {
+        Self {
+            init_by: Some(now + settings.session_init),
+            last_heard: now,
+            enquiring: false,
+            last_transaction: now,
+            drain_until: None,
+            slow_until: None,
+            blocked_until: None,
+        }
+    }
+
+    pub(super) const fn bound(&mut self, now: Instant) {
+        self.init_by = None;
+        self.last_transaction = now;
+    }
+
+    /// Any PDU is a sign of life.
+    pub(super) const fn heard(&mut self, now: Instant) {
+        self.last_heard = now;
+        self.enquiring = false;
+    }
+
+    pub(super) fn block_until(&mut self, until: Option<Instant>) {
+        self.blocked_until = self.blocked_until.max(until);
+    }
+}
+
+impl Session {
+    /// When to call [`handle_timeout`](Self::handle_timeout) at the latest. May be earlier than
+    /// needed, then nothing happens.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        if matches!(self.state, State::Closed(_)) {
+            return None;
+        }
+        let clock = &self.clock;
+        let timers = [
+            self.window.next_deadline(),
+            clock.init_by,
+            self.enquire_at(),
+            self.inactive_at(),
+            clock
+                .drain_until
+                .filter(|_| matches!(self.state, State::Bound(_))),
+            clock.blocked_until,
+        ];
+        timers.into_iter().flatten().min()
+    }
+
+    /// Time has passed.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        let passed = |timer: Option<Instant>| timer.is_some_and(|at| at <= now);
+        if passed(self.clock.blocked_until) {
+            self.clock.blocked_until = None;
+        }
+        self.expire_requests(now);
+        if passed(self.clock.init_by) {
+            self.close_with(CloseReason::NotBoundInTime);
+        }
+        if passed(self.clock.drain_until) && matches!(self.state, State::Bound(_)) {
+            self.unbind(now, CloseReason::WeClosed);
+        }
+        if passed(self.inactive_at()) {
+            self.unbind(now, CloseReason::Inactive);
+        }
+        if passed(self.enquire_at()) {
+            self.clock.enquiring = true;
+            self.request(now, Waiter::Enquire, Body::EnquireLink);
+        }
+    }
+
+    /// We do not read at present (the owner is slow), so the peer's silence says nothing.
+    pub fn handle_not_reading(&mut self, now: Instant) {
+        self.clock.heard(now);
+    }
+
+    fn enquire_at(&self) -> Option<Instant> {
+        let due = matches!(self.state, State::Bound(_)) && !self.clock.enquiring;
+        due.then(|| self.clock.last_heard + self.settings.enquire_link)
+    }
+
+    fn inactive_at(&self) -> Option<Instant> {
+        let bound = matches!(self.state, State::Bound(_));
+        let limit = self.settings.inactivity.filter(|_| bound)?;
+        Some(self.clock.last_transaction + limit)
+    }
+
+    fn expire_requests(&mut self, now: Instant) {
+        while !matches!(self.state, State::Closed(_)) {
+            let Some(pending) = self.window.expired(now) else {
+                break;
+            };
+            self.expire(pending);
+        }
+        self.unbind_when_drained(now);
+    }
+
+    fn expire(&mut self, pending: Pending) {
+        match pending.waiter {
+            Waiter::Bind => self.close_with(CloseReason::NotBoundInTime),
+            Waiter::Caller(_) => {
+                bump(&self.counters.timeouts);
+                self.give_up(pending, UnansweredCause::Timeout);
+            }
+            Waiter::Enquire if self.clock.enquiring => self.close_with(CloseReason::LinkDead),
+            Waiter::Enquire => {}
+            Waiter::Unbind => self.end_unbinding(),
+        }
+    }
+
+    /// The unbind is answered, crossed by the peer's own, or not answered in time.
+    pub(super) fn end_unbinding(&mut self) {
+        if let State::Unbinding(reason) = self.state {
+            self.close_with(reason);
+        }
+    }
+}

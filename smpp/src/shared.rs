@@ -1,0 +1,242 @@
+//! What the handles of a link and its driver share: the session behind a lock, and who is to be
+//! woken.
+//!
+//! The session itself is shared, not a queue in front of it, so that window, rate and outcome of a
+//! submission are exact and no message waits in a channel. The lock is held for a batch of PDUs at
+//! most. Wakers are called after it is released.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use matrix_smpp_codec::Bind;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock;
+use crate::counters::Counters;
+use crate::error::CloseReason;
+use crate::link::{LinkEvent, LinkState};
+use crate::operations::{BindMode, Role};
+use crate::session::{Event, Session};
+use crate::settings::SessionSettings;
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) name: String,
+    pub(crate) counters: Arc<Counters>,
+    /// Somebody asked for a close: no new attempt to connect is made.
+    pub(crate) closing: CancellationToken,
+    /// Those who wait for capacity.
+    pub(crate) ready: Notify,
+    inner: Mutex<Inner>,
+}
+
+/// The part behind the lock.
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) settings: SessionSettings,
+    pub(crate) session: Option<Box<Session>>,
+    /// Counts the sessions of this link, so that a late answer cannot reach the wrong one.
+    pub(crate) epoch: u64,
+    pub(crate) state: LinkState,
+    pub(crate) bound_at: Option<Instant>,
+    pub(crate) bind_asked: Option<(BindMode, Box<Bind>)>,
+    pub(crate) queue: VecDeque<LinkEvent>,
+    /// The driver stopped reading because the queue is full.
+    pub(crate) paused: bool,
+    /// Nothing more will be queued.
+    pub(crate) ended: bool,
+    /// Nobody will ever read the queue.
+    pub(crate) unread: bool,
+    pub(crate) driver: Option<Waker>,
+    pub(crate) consumer: Option<Waker>,
+}
+
+impl Shared {
+    pub(crate) fn new(name: String, settings: SessionSettings) -> Arc<Self> {
+        Arc::new(Self {
+            name,
+            counters: Arc::default(),
+            closing: CancellationToken::new(),
+            ready: Notify::new(),
+            inner: Mutex::new(Inner {
+                settings,
+                session: None,
+                epoch: 0,
+                state: LinkState::Down,
+                bound_at: None,
+                bind_asked: None,
+                queue: VecDeque::new(),
+                paused: false,
+                ended: false,
+                unread: false,
+                driver: None,
+                consumer: None,
+            }),
+        })
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
+        // No code that can panic leaves the session half changed: it is plain data.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives the session a command and wakes the driver to see what came of it.
+    pub(crate) fn command<T>(&self, command: impl FnOnce(&mut Session, Instant) -> T) -> Option<T> {
+        let (outcome, driver) = {
+            let mut inner = self.lock();
+            let outcome = command(inner.session.as_mut()?, clock::now());
+            (outcome, inner.driver.take())
+        };
+        wake(driver);
+        Some(outcome)
+    }
+
+    /// Begins a session on a fresh connection.
+    pub(crate) fn begin(&self, role: Role, start: impl FnOnce(&mut Session, Instant)) {
+        let now = clock::now();
+        let mut inner = self.lock();
+        let counters = Arc::clone(&self.counters);
+        let mut session = Session::new(role, inner.settings, counters, now);
+        start(&mut session, now);
+        inner.session = Some(Box::new(session));
+        inner.epoch += 1;
+        inner.state = LinkState::Binding;
+        inner.bound_at = None;
+    }
+
+    /// Ends the session on a connection that is gone: every request without an answer is handed
+    /// back. Gives the reason and how long the session was bound.
+    pub(crate) fn end(&self, sent: usize, reason: CloseReason) -> (CloseReason, Option<Duration>) {
+        let mut inner = self.lock();
+        inner.driver = None;
+        inner.paused = false;
+        let mut outcome = (reason, None);
+        if let Some(mut session) = inner.session.take() {
+            session.handle_sent(sent);
+            session.handle_disconnected(reason);
+            outcome.0 = session.finished().unwrap_or(reason);
+            inner.pump(&mut session);
+        }
+        inner.state = LinkState::Down;
+        let held = |bound| clock::now().saturating_duration_since(bound);
+        outcome.1 = inner.bound_at.take().map(held);
+        let consumer = inner.consumer.take();
+        drop(inner);
+        wake(consumer);
+        outcome
+    }
+
+    /// Says that the link is down and when it will try again.
+    pub(crate) fn report_down(&self, reason: CloseReason, retry_in: Option<Duration>) {
+        let mut inner = self.lock();
+        inner.state = LinkState::Down;
+        // An attempt after another fails alike: only the last is worth a place in the queue.
+        if matches!(inner.queue.back(), Some(LinkEvent::Down { .. })) {
+            inner.queue.pop_back();
+        }
+        inner.push(LinkEvent::Down { reason, retry_in });
+        let consumer = inner.consumer.take();
+        drop(inner);
+        wake(consumer);
+    }
+
+    /// Nothing will happen on this link any more.
+    pub(crate) fn finish(&self) {
+        let mut inner = self.lock();
+        inner.ended = true;
+        inner.state = LinkState::Down;
+        let consumer = inner.consumer.take();
+        drop(inner);
+        wake(consumer);
+    }
+
+    /// Closes gracefully, whatever the link does at the moment.
+    pub(crate) fn close(&self) {
+        self.closing.cancel();
+        self.command(Session::close);
+    }
+}
+
+impl Inner {
+    fn push(&mut self, event: LinkEvent) {
+        if !self.unread {
+            self.queue.push_back(event);
+        }
+    }
+
+    /// Moves what the session tells into the queue.
+    pub(crate) fn pump(&mut self, session: &mut Session) {
+        while let Some(event) = session.poll_event() {
+            match event {
+                Event::BindAsked { mode, bind } => self.bind_asked = Some((mode, bind)),
+                Event::Bound {
+                    peer,
+                    interface_version,
+                } => {
+                    self.state = LinkState::Bound;
+                    self.bound_at = Some(clock::now());
+                    self.push(LinkEvent::Up {
+                        peer,
+                        interface_version,
+                    });
+                }
+                Event::Request { sequence, body } => {
+                    self.push(LinkEvent::Request {
+                        epoch: self.epoch,
+                        sequence,
+                        body,
+                    });
+                }
+                Event::Answered {
+                    ticket,
+                    status,
+                    body,
+                } => {
+                    self.push(LinkEvent::Answered {
+                        ticket,
+                        status,
+                        body,
+                    });
+                }
+                Event::Unanswered {
+                    ticket,
+                    written,
+                    cause,
+                } => {
+                    self.push(LinkEvent::Unanswered {
+                        ticket,
+                        written,
+                        cause,
+                    });
+                }
+                // Down tells the reason; an outbind on a link that we opened asks for what we do.
+                Event::Closed(_) | Event::Outbind(_) => {}
+            }
+        }
+    }
+
+    /// Whether the queue has room for what the peer may send.
+    pub(crate) fn has_room(&self) -> bool {
+        self.queue.len() < self.settings.event_queue.max(1)
+    }
+
+    /// The driver to wake after the queue was read: only when it stopped reading, and only once
+    /// the queue is half empty, so that it does not stop again at once.
+    pub(crate) fn resumed(&mut self) -> Option<Waker> {
+        let enough = self.queue.len() <= self.settings.event_queue / 2;
+        if self.paused && enough {
+            self.driver.take()
+        } else {
+            None
+        }
+    }
+}
+
+pub(crate) fn wake(waker: Option<Waker>) {
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}

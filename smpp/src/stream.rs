@@ -1,0 +1,152 @@
+//! A TCP connection, with or without TLS, with the octets that are on their way in and out.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::{Buf, BytesMut};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsStream;
+
+use crate::error::CloseReason;
+
+/// Most octets taken by one read. On the stack, so that an idle connection keeps no buffer.
+const CHUNK: usize = 16 * 1024;
+
+/// An idle write buffer of more than this is given back.
+const KEEP: usize = 1024;
+
+#[derive(Debug)]
+pub(crate) enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Stream {
+    fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Plain(stream) => Pin::new(stream).poll_read(cx, into),
+            Self::Tls(stream) => Pin::new(stream).poll_read(cx, into),
+        }
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Plain(stream) => Pin::new(stream).poll_write(cx, octets),
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, octets),
+        }
+    }
+
+    /// A plain socket keeps nothing back; TLS may hold records that the socket did not take.
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Plain(_) => Poll::Ready(Ok(())),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}
+
+/// A stream and its buffers.
+#[derive(Debug)]
+pub(crate) struct Wire {
+    stream: Stream,
+    /// Read and not yet cut into PDUs.
+    pub(crate) inbound: BytesMut,
+    /// Encoded and not yet handed to the socket.
+    pub(crate) outbound: BytesMut,
+    unflushed: bool,
+    /// Why nothing more can be read or written.
+    pub(crate) ended: Option<CloseReason>,
+}
+
+impl Wire {
+    pub(crate) fn new(stream: Stream) -> Self {
+        Self {
+            stream,
+            inbound: BytesMut::new(),
+            outbound: BytesMut::new(),
+            unflushed: false,
+            ended: None,
+        }
+    }
+
+    /// Reads once; how many octets came, 0 when none are there now.
+    pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>) -> usize {
+        if self.ended.is_some() {
+            return 0;
+        }
+        let mut chunk = [MaybeUninit::uninit(); CHUNK];
+        let mut chunk = ReadBuf::uninit(&mut chunk);
+        match self.stream.poll_read(cx, &mut chunk) {
+            Poll::Pending => return 0,
+            Poll::Ready(Ok(())) if chunk.filled().is_empty() => {
+                self.ended = Some(CloseReason::PeerClosed);
+            }
+            Poll::Ready(Ok(())) => self.inbound.extend_from_slice(chunk.filled()),
+            Poll::Ready(Err(error)) => self.ended = Some(CloseReason::Io(error.kind())),
+        }
+        chunk.filled().len()
+    }
+
+    /// Writes as much as the socket takes; how many octets that was.
+    pub(crate) fn poll_drain(&mut self, cx: &mut Context<'_>) -> usize {
+        let mut written = 0;
+        while !self.outbound.is_empty() && self.ended.is_none() {
+            match self.stream.poll_write(cx, &self.outbound) {
+                Poll::Pending => break,
+                Poll::Ready(Ok(0)) => {
+                    self.ended = Some(CloseReason::Io(io::ErrorKind::WriteZero));
+                }
+                Poll::Ready(Ok(octets)) => {
+                    self.outbound.advance(octets);
+                    self.unflushed = true;
+                    written += octets;
+                }
+                Poll::Ready(Err(error)) => self.ended = Some(CloseReason::Io(error.kind())),
+            }
+        }
+        self.poll_flush(cx);
+        written
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) {
+        if !self.unflushed || self.ended.is_some() {
+            return;
+        }
+        match self.stream.poll_flush(cx) {
+            Poll::Pending => {}
+            Poll::Ready(Ok(())) => self.unflushed = false,
+            Poll::Ready(Err(error)) => self.ended = Some(CloseReason::Io(error.kind())),
+        }
+    }
+
+    /// Says that we have no more to say, once everything is out. Ready when it is said.
+    pub(crate) fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.ended.is_some() {
+            return Poll::Ready(());
+        }
+        if !self.outbound.is_empty() || self.unflushed {
+            return Poll::Pending;
+        }
+        self.stream.poll_shutdown(cx).map(|_| ())
+    }
+
+    /// Gives back what an idle connection does not need.
+    pub(crate) fn shrink(&mut self) {
+        if self.inbound.is_empty() {
+            self.inbound = BytesMut::new();
+        }
+        if self.outbound.is_empty() && self.outbound.capacity() > KEEP {
+            self.outbound = BytesMut::new();
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! TLS by rustls with the ring provider.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, InvalidDnsNameError, PrivateKeyDer, ServerName};
+use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use thiserror::Error;
+use tokio_rustls::TlsConnector;
+
+/// TLS towards a peer that we connect to. The files are PEM and are read again for every
+/// connection, so that a renewed certificate is used without a restart.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TlsSettings {
+    /// Whom to trust; `None` for the system's store.
+    pub ca: Option<PathBuf>,
+    /// Our certificate chain, where the peer asks for one. Needs `key`.
+    pub certificate: Option<PathBuf>,
+    /// The key of `certificate`.
+    pub key: Option<PathBuf>,
+    /// The name that the peer's certificate must bear; `None` for the host of the address.
+    pub server_name: Option<String>,
+}
+
+/// TLS towards peers that connect to us. The files are PEM and are read once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerTlsSettings {
+    /// Our certificate chain.
+    pub certificate: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
+    /// Who signs the certificates that clients must show; `None` to ask for none.
+    pub client_ca: Option<PathBuf>,
+}
+
+/// Why TLS settings cannot be used.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum TlsError {
+    /// A file is missing or not PEM.
+    #[error("{path}: {cause}")]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        cause: pem::Error,
+    },
+    /// A certificate without its key or the other way round.
+    #[error("certificate and key belong together: one of them is missing")]
+    HalfIdentity,
+    /// The name of the server is neither a DNS name nor an IP address.
+    #[error("not a server name: {0}")]
+    ServerName(#[from] InvalidDnsNameError),
+    /// There is nobody to trust.
+    #[error("no certificate authority: {0}")]
+    NoAuthority(#[from] VerifierBuilderError),
+    /// Certificate and key do not fit, or cannot be used.
+    #[error(transparent)]
+    Unusable(#[from] rustls::Error),
+}
+
+impl TlsSettings {
+    /// Reads the files. `host` is the host that the connection goes to.
+    pub(crate) fn connector(
+        &self,
+        host: &str,
+    ) -> Result<(TlsConnector, ServerName<'static>), TlsError> {
+        let name = self.server_name.as_deref().unwrap_or(host).to_owned();
+        let name = ServerName::try_from(name)?;
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(self.roots()?);
+        let config = match (&self.certificate, &self.key) {
+            (None, None) => builder.with_no_client_auth(),
+            (Some(chain), Some(key)) => {
+                builder.with_client_auth_cert(certificates(chain)?, self::key(key)?)?
+            }
+            _ => return Err(TlsError::HalfIdentity),
+        };
+        Ok((TlsConnector::from(Arc::new(config)), name))
+    }
+
+    fn roots(&self) -> Result<RootCertStore, TlsError> {
+        if let Some(ca) = &self.ca {
+            return authorities(ca);
+        }
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        Ok(roots)
+    }
+}
+
+impl ServerTlsSettings {
+    /// Reads the files.
+    pub(crate) fn config(&self) -> Result<Arc<ServerConfig>, TlsError> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()?;
+        let builder = match &self.client_ca {
+            None => builder.with_no_client_auth(),
+            Some(ca) => {
+                let roots = Arc::new(authorities(ca)?);
+                let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider);
+                builder.with_client_cert_verifier(verifier.build()?)
+            }
+        };
+        let chain = certificates(&self.certificate)?;
+        let config = builder.with_single_cert(chain, key(&self.key)?)?;
+        Ok(Arc::new(config))
+    }
+}
+
+fn authorities(path: &Path) -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(path)? {
+        roots.add(certificate)?;
+    }
+    Ok(roots)
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let unreadable = |cause| TlsError::File {
+        path: path.to_owned(),
+        cause,
+    };
+    CertificateDer::pem_file_iter(path)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(unreadable)
+}
+
+fn key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+    PrivateKeyDer::from_pem_file(path).map_err(|cause| TlsError::File {
+        path: path.to_owned(),
+        cause,
+    })
+}

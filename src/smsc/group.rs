@@ -1,0 +1,217 @@
+//! All links of one account at one peer, and the dispatcher that feeds them.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::select_all;
+use matrix_smpp_codec::Body;
+use matrix_smpp_config::LinkGroup;
+use matrix_smpp_session::LinkState;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::warn;
+use uuid::Uuid;
+
+use super::connect::{self, Unusable};
+use super::link::{self, Outgoing};
+use super::submit;
+use crate::flow::Gateway;
+use crate::ops::metrics::Metrics;
+use crate::store::{Answer, Claimed, Outcome};
+
+/// The longest that the dispatcher sleeps without looking at the store.
+const LOOK: Duration = Duration::from_secs(30);
+
+/// A link group at work.
+#[derive(Debug)]
+pub(super) struct Group {
+    pub(super) name: String,
+    links: Arc<[Outgoing]>,
+}
+
+/// The binds of a group that are up now.
+#[derive(Debug, Default)]
+pub(super) struct Sessions(Mutex<Vec<Uuid>>);
+
+impl Sessions {
+    /// A bind came up.
+    pub(super) fn begin(&self) -> Uuid {
+        let session = Uuid::new_v4();
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(session);
+        session
+    }
+
+    /// A bind went down.
+    pub(super) fn end(&self, session: Uuid) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|one| *one != session);
+    }
+
+    /// All that are up.
+    pub(super) fn living(&self) -> Vec<Uuid> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+impl Group {
+    /// Starts the links' connections and pumps, and the dispatcher.
+    pub(super) fn start(
+        gateway: &Gateway,
+        settings: &LinkGroup,
+        tracker: &TaskTracker,
+        stop: &CancellationToken,
+    ) -> Result<Self, Unusable> {
+        let sessions = Arc::new(Sessions::default());
+        let mut links = Vec::new();
+        for one in &settings.links {
+            let drain = gateway.settings.gateway.drain_timeout;
+            let link_settings = connect::settings(&settings.name, one, drain)?;
+            let (handle, events, connection) = matrix_smpp_session::client(link_settings);
+            tracker.spawn(connection);
+            let outgoing = Outgoing::new(one.name.clone(), handle);
+            let pump = link::Pump::new(gateway, settings, outgoing.clone(), Arc::clone(&sessions));
+            tracker.spawn(pump.run(events));
+            links.push(outgoing);
+        }
+        let group = Self {
+            name: settings.name.clone(),
+            links: links.into(),
+        };
+        tracker.spawn(group.dispatcher(gateway.clone()).run(stop.clone()));
+        Ok(group)
+    }
+
+    fn dispatcher(&self, gateway: Gateway) -> Dispatcher {
+        Dispatcher {
+            gateway,
+            group: self.name.clone(),
+            links: Arc::clone(&self.links),
+        }
+    }
+
+    pub(super) fn close(&self) {
+        self.links.iter().for_each(|one| one.handle.close());
+    }
+
+    pub(super) fn is_up(&self) -> bool {
+        self.links
+            .iter()
+            .any(|one| one.handle.state() == LinkState::Bound)
+    }
+
+    pub(super) fn export(&self, metrics: &Metrics) {
+        for one in self.links.iter() {
+            one.export(&self.name, metrics);
+        }
+    }
+}
+
+/// Takes due segments from the store as fast as the links have room, and no faster: what is
+/// claimed is as good as on the wire.
+struct Dispatcher {
+    gateway: Gateway,
+    group: String,
+    links: Arc<[Outgoing]>,
+}
+
+impl Dispatcher {
+    async fn run(self, stop: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = any_ready(&self.links) => {}
+            }
+            if self.feed().await {
+                continue;
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = self.more_work() => {}
+            }
+        }
+    }
+
+    /// Claims what fits and hands it to the links. False when there is nothing to do now.
+    async fn feed(&self) -> bool {
+        let room: usize = self.links.iter().map(|one| one.handle.capacity()).sum();
+        if room == 0 {
+            return true;
+        }
+        let limit = room.min(self.gateway.settings.limits.claim_batch);
+        let now = self.gateway.clock.now();
+        match self.gateway.store.claim(&self.group, limit, now).await {
+            Ok(claimed) if claimed.is_empty() => false,
+            Ok(claimed) => {
+                self.send(claimed).await;
+                true
+            }
+            Err(error) => {
+                warn!(%error, group = self.group, "cannot claim segments");
+                tokio::time::sleep(self.gateway.settings.limits.retry_first).await;
+                true
+            }
+        }
+    }
+
+    async fn send(&self, claimed: Vec<Claimed>) {
+        let not_sent: Vec<_> = claimed
+            .iter()
+            .filter_map(|one| self.send_one(one))
+            .collect();
+        if !not_sent.is_empty() {
+            link::record(&self.gateway, &not_sent).await;
+        }
+    }
+
+    /// Gives the answer to record where no link takes the segment.
+    fn send_one(&self, claimed: &Claimed) -> Option<Answer> {
+        let now = self.gateway.clock.now();
+        let routes = &self.gateway.settings.routes;
+        let route = routes.iter().find(|route| route.name == claimed.route);
+        let answer = |outcome| Answer {
+            segment: claimed.segment,
+            attempt: claimed.attempt,
+            outcome,
+        };
+        let Some(pdu) = submit::submit_sm(claimed, route, now) else {
+            return Some(answer(Outcome::Rejected { status: 0x01 }));
+        };
+        let roomiest = self.links.iter().max_by_key(|one| one.handle.capacity())?;
+        match roomiest.submit(claimed, Body::SubmitSm(pdu)) {
+            Ok(()) => None,
+            Err(_) => Some(answer(Outcome::NotWritten)),
+        }
+    }
+
+    /// Until somebody rings, or the next retry falls due.
+    async fn more_work(&self) {
+        let due = self
+            .gateway
+            .store
+            .next_due(&self.group)
+            .await
+            .ok()
+            .flatten();
+        let pause = due.map_or(LOOK, |at| self.gateway.clock.until(at).min(LOOK));
+        let Some(bell) = self.gateway.wakes.groups.get(&self.group) else {
+            return tokio::time::sleep(pause).await;
+        };
+        tokio::select! {
+            () = bell.notified() => {}
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+}
+
+/// Until one of the links has room for a request. A group has at least one link.
+async fn any_ready(links: &[Outgoing]) {
+    select_all(links.iter().map(|one| Box::pin(one.handle.ready()))).await;
+}

@@ -1,0 +1,288 @@
+//! One link: what is on its wire, and the pump that takes in what its peer says.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use matrix_smpp_codec::{Body, CommandId, CommandStatus};
+use matrix_smpp_config::LinkGroup;
+use matrix_smpp_session::{Link, LinkEvent, LinkEvents, LinkState, SubmitError, Ticket};
+use tracing::{info, warn};
+use uuid::Uuid;
+
+use super::group::Sessions;
+use super::inbound::{Inbound, Request};
+use super::verdict::{Verdict, verdict};
+use crate::flow::Gateway;
+use crate::gateway::model::SegmentRef;
+use crate::ops::metrics::Metrics;
+use crate::store::{Answer, Claimed, Outcome};
+
+/// How many events are taken in at once, and so how many changes share a commit.
+const BATCH: usize = 256;
+
+/// How long a throttled link waits at first; doubles with each further refusal, up to
+/// [`SLOWEST`].
+const SLOW: Duration = Duration::from_millis(500);
+
+/// The longest wait of a throttled link.
+const SLOWEST: Duration = Duration::from_secs(30);
+
+/// The sending half of a link, with what is on its wire. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct Outgoing {
+    name: String,
+    pub(super) handle: Link,
+    on_wire: Arc<OnWire>,
+}
+
+/// What each ticket stands for.
+#[derive(Debug, Default)]
+struct OnWire {
+    next: AtomicU64,
+    segments: Mutex<HashMap<Ticket, (SegmentRef, u32)>>,
+}
+
+impl OnWire {
+    fn put(&self, claimed: &Claimed) -> Ticket {
+        let ticket = Ticket(self.next.fetch_add(1, Ordering::Relaxed));
+        let mut segments = self.segments.lock().unwrap_or_else(PoisonError::into_inner);
+        segments.insert(ticket, (claimed.segment, claimed.attempt));
+        ticket
+    }
+
+    fn take(&self, ticket: Ticket) -> Option<(SegmentRef, u32)> {
+        self.segments
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&ticket)
+    }
+}
+
+impl Outgoing {
+    pub(super) fn new(name: String, handle: Link) -> Self {
+        Self {
+            name,
+            handle,
+            on_wire: Arc::default(),
+        }
+    }
+
+    /// Hands a claimed segment to the link.
+    pub(super) fn submit(&self, claimed: &Claimed, pdu: Body) -> Result<(), SubmitError> {
+        let ticket = self.on_wire.put(claimed);
+        self.handle
+            .submit(ticket, pdu)
+            .inspect_err(|_| drop(self.on_wire.take(ticket)))
+    }
+
+    /// Writes the link's state and counters into the metrics.
+    pub(super) fn export(&self, group: &str, metrics: &Metrics) {
+        let up = i64::from(self.handle.state() == LinkState::Bound);
+        metrics
+            .link_up
+            .with_label_values(&[group, &self.name])
+            .set(up);
+        let counters = self.handle.counters();
+        for command in CommandId::KNOWN {
+            for (direction, count) in [
+                ("in", counters.pdus_in(*command)),
+                ("out", counters.pdus_out(*command)),
+            ] {
+                let labels = [
+                    group,
+                    &self.name,
+                    direction,
+                    command.name().unwrap_or("other"),
+                ];
+                let count = i64::try_from(count).unwrap_or(i64::MAX);
+                metrics.pdus.with_label_values(&labels).set(count);
+            }
+        }
+    }
+}
+
+/// Takes in what a link's peer says: answers are recorded, requests are made durable and then
+/// answered.
+pub(super) struct Pump {
+    gateway: Gateway,
+    group: String,
+    outgoing: Outgoing,
+    inbound: Inbound,
+    sessions: Arc<Sessions>,
+    session: Option<Uuid>,
+    refusals: u32,
+}
+
+impl Pump {
+    pub(super) fn new(
+        gateway: &Gateway,
+        group: &LinkGroup,
+        outgoing: Outgoing,
+        sessions: Arc<Sessions>,
+    ) -> Self {
+        Self {
+            gateway: gateway.clone(),
+            group: group.name.clone(),
+            inbound: Inbound::new(gateway.clone(), group, outgoing.handle.clone()),
+            outgoing,
+            sessions,
+            session: None,
+            refusals: 0,
+        }
+    }
+
+    /// Until the link is closed.
+    pub(super) async fn run(mut self, mut events: LinkEvents) {
+        let mut batch = Vec::with_capacity(BATCH);
+        while events.recv_many(&mut batch, BATCH).await > 0 {
+            let mut answers = Vec::new();
+            let mut requests = Vec::new();
+            for event in batch.drain(..) {
+                self.sort(event, &mut answers, &mut requests);
+            }
+            let living = self.sessions.living();
+            let recorded = record(&self.gateway, &answers);
+            let taken = self.inbound.take(requests, &living);
+            tokio::join!(recorded, taken);
+        }
+    }
+
+    fn sort(&mut self, event: LinkEvent, answers: &mut Vec<Answer>, requests: &mut Vec<Request>) {
+        match event {
+            LinkEvent::Up { .. } => {
+                info!(group = self.group, link = self.outgoing.name, "bound");
+                self.session = Some(self.sessions.begin());
+            }
+            LinkEvent::Down { reason, .. } => self.down(&reason),
+            LinkEvent::Request {
+                epoch,
+                sequence,
+                body,
+            } => {
+                let session = self.session.unwrap_or_default();
+                requests.push(Request {
+                    session,
+                    epoch,
+                    sequence,
+                    body,
+                });
+            }
+            LinkEvent::Answered {
+                ticket,
+                status,
+                body,
+            } => {
+                answers.extend(self.answered(ticket, status, body));
+            }
+            LinkEvent::Unanswered {
+                ticket, written, ..
+            } => {
+                answers.extend(self.unanswered(ticket, written));
+            }
+            _ => {}
+        }
+    }
+
+    fn down(&mut self, reason: &dyn std::fmt::Display) {
+        warn!(group = self.group, link = self.outgoing.name, %reason, "down");
+        if let Some(session) = self.session.take() {
+            self.sessions.end(session);
+        }
+    }
+
+    fn answered(&mut self, ticket: Ticket, status: CommandStatus, body: Body) -> Option<Answer> {
+        let (segment, attempt) = self.outgoing.on_wire.take(ticket)?;
+        let name = status.name().unwrap_or("other");
+        self.gateway
+            .metrics
+            .answers
+            .with_label_values(&[&self.group, name])
+            .inc();
+        let outcome = match verdict(status, attempt) {
+            Verdict::Accepted => self.accepted(body),
+            Verdict::Throttled => self.throttled(),
+            Verdict::Retry => Outcome::Retry {
+                retry_at: self.after(self.gateway.retry_wait(attempt)),
+                status: status.0,
+            },
+            Verdict::Rejected => Outcome::Rejected { status: status.0 },
+        };
+        Some(Answer {
+            segment,
+            attempt,
+            outcome,
+        })
+    }
+
+    /// An OK that is no submit_sm_resp tells nothing.
+    fn accepted(&mut self, body: Body) -> Outcome {
+        self.refusals = 0;
+        match body {
+            Body::SubmitSmResp(resp) => Outcome::Submitted {
+                message_id: resp.message_id.to_text(),
+            },
+            _ => Outcome::Uncertain,
+        }
+    }
+
+    /// The whole link waits, longer with each refusal in a row; the message keeps its place.
+    fn throttled(&mut self) -> Outcome {
+        let wait = SLOW.saturating_mul(1 << self.refusals.min(10)).min(SLOWEST);
+        self.refusals = self.refusals.saturating_add(1);
+        self.outgoing.handle.slow_down(wait);
+        Outcome::Throttled {
+            retry_at: self.after(wait),
+        }
+    }
+
+    fn unanswered(&self, ticket: Ticket, written: bool) -> Option<Answer> {
+        let (segment, attempt) = self.outgoing.on_wire.take(ticket)?;
+        let outcome = if written {
+            Outcome::Uncertain
+        } else {
+            Outcome::NotWritten
+        };
+        if written {
+            self.gateway
+                .metrics
+                .uncertain
+                .with_label_values(&[&self.group])
+                .inc();
+        }
+        Some(Answer {
+            segment,
+            attempt,
+            outcome,
+        })
+    }
+
+    fn after(&self, wait: Duration) -> crate::gateway::model::Timestamp {
+        self.gateway.clock.now().after(wait)
+    }
+}
+
+/// Records answers, however long the store takes: without the record the segments would stay
+/// unanswered until the next start.
+pub(super) async fn record(gateway: &Gateway, answers: &[Answer]) {
+    if answers.is_empty() {
+        return;
+    }
+    let mut attempt = 0;
+    while let Err(error) = gateway
+        .store
+        .record_answers(answers.to_vec(), gateway.clock.now())
+        .await
+    {
+        warn!(%error, "cannot record answers");
+        tokio::time::sleep(gateway.retry_wait(attempt)).await;
+        attempt = attempt.saturating_add(1);
+    }
+    gateway.wakes.outbox.notify_one();
+    gateway
+        .wakes
+        .groups
+        .values()
+        .for_each(|bell| bell.notify_one());
+}

@@ -1,0 +1,78 @@
+//! Questions of people and gauges: the history of messages, and how much waits where.
+
+use rusqlite::{Connection, Row, params};
+
+use super::rows::{self, Sql as _, json, money, text};
+use crate::gateway::model::MessageId;
+use crate::store::{History, Result, Sizes, Step};
+
+const SELECT: &str = "SELECT key, id, source, state, route, segments, payer, price FROM message";
+
+pub(super) fn explain(tx: &Connection, id: &str) -> Result<Vec<History>> {
+    let found = match id.parse::<MessageId>() {
+        Ok(message) => tx.all(&format!("{SELECT} WHERE id = ?1"), [message], read)?,
+        Err(_) => tx.all(
+            &format!("{SELECT} WHERE event = ?1 ORDER BY key"),
+            [id],
+            read,
+        )?,
+    };
+    found
+        .into_iter()
+        .map(|(key, history)| {
+            Ok(History {
+                steps: steps(tx, key)?,
+                ..history
+            })
+        })
+        .collect()
+}
+
+fn read(row: &Row<'_>) -> Result<(i64, History)> {
+    let history = History {
+        message: row.get("id")?,
+        source: json(row, "source")?,
+        state: row.get("state")?,
+        route: row.get("route")?,
+        segments: row.get("segments")?,
+        payer: text(row, "payer")?,
+        price: money(row, "price")?,
+        steps: Vec::new(),
+    };
+    Ok((row.get("key")?, history))
+}
+
+fn steps(tx: &Connection, message: i64) -> Result<Vec<Step>> {
+    tx.all(
+        "SELECT at, segment, state, detail FROM step WHERE message = ?1 ORDER BY id",
+        params![message],
+        |row| {
+            Ok(Step {
+                at: row.get("at")?,
+                segment: row.get("segment")?,
+                state: row.get("state")?,
+                detail: row.get("detail")?,
+            })
+        },
+    )
+}
+
+pub(super) fn sizes(tx: &Connection) -> Result<Sizes> {
+    let count = |sql: &str| Ok(rows::count(tx.number(sql, [])?));
+    Ok(Sizes {
+        inbox: count("SELECT count(*) FROM event WHERE progress = 0")?,
+        set_aside: count(
+            "SELECT (SELECT count(*) FROM event WHERE progress = 2)
+                 + (SELECT count(*) FROM sms WHERE progress = 2)
+                 + (SELECT count(*) FROM outbox WHERE progress = 2)",
+        )?,
+        queued: count("SELECT count(*) FROM segment WHERE state < 3 AND state = 0")?,
+        intent: count("SELECT count(*) FROM segment WHERE state < 3 AND state = 1")?,
+        uncertain: count("SELECT count(*) FROM segment WHERE state < 3 AND state = 2")?,
+        outbox: count("SELECT count(*) FROM outbox WHERE progress = 0")?,
+        sms: count("SELECT count(*) FROM sms WHERE progress = 0")?,
+        partial_sms: count("SELECT count(*) FROM partial")?,
+        parked_receipts: count("SELECT count(*) FROM parked")?,
+        leases: count("SELECT count(*) FROM lease")?,
+    })
+}

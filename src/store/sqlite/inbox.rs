@@ -1,0 +1,64 @@
+//! What homeservers say: events, each once.
+
+use rusqlite::{Connection, params};
+
+use super::rows::{self, Sql as _, text};
+use crate::gateway::model::InboxSeq;
+use crate::store::{Ending, InboxEvent, Result, Taken, Transaction};
+
+pub(super) fn take_transaction(tx: &Connection, transaction: &Transaction) -> Result<Taken> {
+    let homeserver = transaction.homeserver.as_str();
+    let mut new = 0;
+    for event in &transaction.events {
+        new += tx.run(
+            "INSERT INTO event (homeserver, event_id, room, json, at) VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT DO NOTHING",
+            params![
+                homeserver,
+                event.event_id.as_str(),
+                event.room.as_str(),
+                event.json,
+                transaction.at
+            ],
+        )?;
+    }
+    if let Some(extras) = &transaction.extras {
+        tx.run(
+            "INSERT INTO extras (homeserver, txn_id, json, at) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT DO NOTHING",
+            params![homeserver, transaction.txn_id, extras, transaction.at],
+        )?;
+    }
+    Ok(Taken {
+        new,
+        repeated: transaction.events.len() - new,
+    })
+}
+
+pub(super) fn pending(tx: &Connection, after: InboxSeq, limit: usize) -> Result<Vec<InboxEvent>> {
+    tx.all(
+        "SELECT seq, homeserver, event_id, room, json, at FROM event
+         WHERE progress = 0 AND seq > ?1 ORDER BY seq LIMIT ?2",
+        params![after, rows::limit(limit)],
+        |row| {
+            Ok(InboxEvent {
+                seq: row.get("seq")?,
+                homeserver: text(row, "homeserver")?,
+                event_id: text(row, "event_id")?,
+                room: text(row, "room")?,
+                json: row.get("json")?,
+                at: row.get("at")?,
+            })
+        },
+    )
+}
+
+pub(super) fn finish(tx: &Connection, seq: InboxSeq, ending: &Ending) -> Result<()> {
+    let (progress, reason) = rows::ending(ending);
+    tx.run(
+        "UPDATE event SET progress = ?2, reason = ?3, json = CASE ?2 WHEN 1 THEN NULL ELSE json END
+         WHERE seq = ?1 AND progress = 0",
+        params![seq, progress, reason],
+    )?;
+    Ok(())
+}

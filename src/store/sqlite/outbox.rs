@@ -1,0 +1,93 @@
+//! Things to do at the homeserver, in lanes.
+
+use rusqlite::{Connection, params};
+
+use super::rows::{self, Sql as _, json, to_json};
+use crate::gateway::model::{OutboxId, Timestamp};
+use crate::store::{Ending, NewOutbox, OutboxEntry, Result};
+
+pub(super) fn enqueue(tx: &Connection, entries: &[NewOutbox], now: Timestamp) -> Result<()> {
+    for entry in entries {
+        tx.run(
+            "INSERT INTO outbox (key, lane, item, head, due_at, queued_at)
+             VALUES (?1, ?2, ?3,
+                 NOT EXISTS (SELECT 1 FROM outbox WHERE lane = ?2 AND progress = 0), ?4, ?4)
+             ON CONFLICT DO NOTHING",
+            params![
+                entry.key,
+                entry.lane.to_string(),
+                to_json(&entry.item)?,
+                now
+            ],
+        )?;
+    }
+    Ok(())
+}
+
+pub(super) fn due(
+    tx: &Connection,
+    now: Timestamp,
+    limit: usize,
+    busy: &[String],
+) -> Result<Vec<OutboxEntry>> {
+    // Each busy lane hides one head at most.
+    let heads = tx.all(
+        "SELECT id, lane, item, attempts, queued_at FROM outbox
+         WHERE head = 1 AND due_at <= ?1 ORDER BY due_at, id LIMIT ?2",
+        params![now, rows::limit(limit.saturating_add(busy.len()))],
+        |row| {
+            Ok(OutboxEntry {
+                id: row.get("id")?,
+                lane: row.get("lane")?,
+                item: json(row, "item")?,
+                attempts: row.get("attempts")?,
+                queued_at: row.get("queued_at")?,
+            })
+        },
+    )?;
+    Ok(heads
+        .into_iter()
+        .filter(|entry| !busy.contains(&entry.lane))
+        .take(limit)
+        .collect())
+}
+
+pub(super) fn finish(tx: &Connection, id: OutboxId, ending: &Ending) -> Result<()> {
+    let (progress, reason) = rows::ending(ending);
+    let lane = tx.one(
+        "SELECT lane FROM outbox WHERE id = ?1 AND progress = 0",
+        [id],
+        |row| Ok(row.get::<_, String>(0)?),
+    )?;
+    let Some(lane) = lane else { return Ok(()) };
+    tx.run(
+        "UPDATE outbox SET progress = ?2, reason = ?3, head = 0,
+             item = CASE ?2 WHEN 1 THEN NULL ELSE item END
+         WHERE id = ?1",
+        params![id, progress, reason],
+    )?;
+    tx.run(
+        "UPDATE outbox SET head = 1 WHERE id =
+         (SELECT id FROM outbox WHERE lane = ?1 AND progress = 0 ORDER BY id LIMIT 1)",
+        [lane],
+    )?;
+    Ok(())
+}
+
+pub(super) fn postpone(tx: &Connection, id: OutboxId, at: Timestamp, error: &str) -> Result<()> {
+    tx.run(
+        "UPDATE outbox SET due_at = ?2, error = ?3, attempts = attempts + 1
+         WHERE id = ?1 AND progress = 0",
+        params![id, at, error],
+    )?;
+    Ok(())
+}
+
+pub(super) fn next_due(tx: &Connection) -> Result<Option<Timestamp>> {
+    let due = tx.one(
+        "SELECT min(due_at) FROM outbox WHERE head = 1 AND attempts > 0",
+        [],
+        |row| Ok(row.get(0)?),
+    )?;
+    Ok(due.flatten())
+}

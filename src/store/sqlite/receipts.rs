@@ -1,0 +1,368 @@
+//! Delivery receipts, and the segments that they are about.
+//!
+//! Peers write the id of one message in different ways in the answer and in the receipt, so ids
+//! are found by their canonical form, the exact one first. A receipt may be there before the
+//! answer that tells whose it is; and where no answer came, it is the only proof.
+
+use matrix_smpp_codec::values::MessageState as WireState;
+use rusqlite::{Connection, Row, params};
+
+use super::life::{self, Message, Segment};
+use super::rows::Sql as _;
+use crate::gateway::model::{MessageState, Timestamp};
+use crate::store::{Failure, ReceiptIn, ReceiptTaken, Result};
+
+pub(super) fn take(tx: &Connection, receipt: &ReceiptIn) -> Result<ReceiptTaken> {
+    if let Some(segment) = find_by_id(tx, receipt)? {
+        apply_and_refresh(tx, segment, &Word::of(receipt), receipt.at)?;
+        return Ok(ReceiptTaken::Matched);
+    }
+    if let Some(handset) = &receipt.handset {
+        let pair = Pair {
+            link_group: &receipt.link_group,
+            destination: handset.as_str(),
+            originator: &receipt.originator,
+        };
+        if let Some(segment) = find_by_evidence(tx, pair)? {
+            apply_and_refresh(tx, segment, &Word::of(receipt), receipt.at)?;
+            return Ok(ReceiptTaken::Evidence);
+        }
+    }
+    park(tx, receipt)?;
+    Ok(ReceiptTaken::Parked)
+}
+
+/// What a receipt says.
+struct Word {
+    smsc_id: String,
+    state: WireState,
+    error: Option<String>,
+}
+
+impl Word {
+    fn of(receipt: &ReceiptIn) -> Self {
+        Self {
+            smsc_id: receipt.message_id.clone(),
+            state: receipt.state,
+            error: receipt.error.clone(),
+        }
+    }
+}
+
+/// Two numbers between which SMS travel.
+#[derive(Clone, Copy)]
+struct Pair<'a> {
+    link_group: &'a str,
+    destination: &'a str,
+    originator: &'a str,
+}
+
+impl<'a> Pair<'a> {
+    fn of(message: &'a Message) -> Self {
+        Self {
+            link_group: &message.link_group,
+            destination: &message.destination,
+            originator: &message.originator,
+        }
+    }
+}
+
+/// A segment by its message's key and its number.
+type Place = (i64, u8);
+
+fn place(row: &Row<'_>) -> Result<Place> {
+    Ok((row.get("message")?, row.get("number")?))
+}
+
+/// Lowercase, without leading zeros: the same for one id however a peer pads and spells it.
+fn canonical(smsc_id: &str) -> String {
+    let lower = smsc_id.trim().to_lowercase();
+    match lower.trim_start_matches('0') {
+        "" => "0".to_owned(),
+        digits => digits.to_owned(),
+    }
+}
+
+/// The newest segment with this id, as it stands before as it means. Where the receipt names a
+/// phone, a segment to another phone is not meant by an id of another form, and only as the last
+/// choice by the very same id.
+fn find_by_id(tx: &Connection, receipt: &ReceiptIn) -> Result<Option<Place>> {
+    tx.one(
+        "SELECT sent.message, sent.number, sent.smsc_id = ?3 AS exact,
+             ?4 IS NULL OR message.destination = ?4 AS same_phone
+         FROM sent JOIN message ON message.key = sent.message
+         WHERE sent.link_group = ?1 AND sent.canonical = ?2 AND (exact OR same_phone)
+         ORDER BY same_phone DESC, exact DESC, sent.message DESC LIMIT 1",
+        params![
+            receipt.link_group,
+            canonical(&receipt.message_id),
+            receipt.message_id,
+            receipt.handset.as_ref().map(|handset| handset.as_str())
+        ],
+        place,
+    )
+}
+
+/// The one segment without an answer between two numbers; one given up counts where there is no
+/// other. Nothing while another one is on the wire, whose answer may still claim the receipt.
+fn find_by_evidence(tx: &Connection, pair: Pair<'_>) -> Result<Option<Place>> {
+    let candidates = tx.all(
+        "SELECT message, number, lost FROM unanswered
+         WHERE link_group = ?1 AND destination = ?2 AND originator = ?3 ORDER BY lost LIMIT 2",
+        params![pair.link_group, pair.destination, pair.originator],
+        |row| Ok((place(row)?, row.get::<_, bool>("lost")?)),
+    )?;
+    let only = match candidates[..] {
+        [(only, _)] => only,
+        [(held, false), (_, true)] => held,
+        _ => return Ok(None),
+    };
+    let on_the_wire = tx.any(
+        "SELECT 1 FROM segment JOIN message ON message.key = segment.message
+         WHERE segment.state = 1 AND message.link_group = ?1 AND message.destination = ?2
+             AND substr(message.originator, 3) = ?3 LIMIT 1",
+        params![pair.link_group, pair.destination, pair.originator],
+    )?;
+    Ok((!on_the_wire).then_some(only))
+}
+
+fn apply_and_refresh(
+    tx: &Connection,
+    (key, number): Place,
+    word: &Word,
+    now: Timestamp,
+) -> Result<()> {
+    let Some(message) = life::message(tx, key)? else {
+        return Ok(());
+    };
+    apply(tx, &message, number, word, now)?;
+    life::refresh(tx, key, now)
+}
+
+/// Does to a segment what a receipt says. A final state stays, but one that was given up for lost
+/// may still arrive.
+fn apply(
+    tx: &Connection,
+    message: &Message,
+    number: u8,
+    word: &Word,
+    now: Timestamp,
+) -> Result<()> {
+    let Some(mut segment) = life::segment(tx, message.key, number)? else {
+        return Ok(());
+    };
+    let unanswered = matches!(segment.state, MessageState::Uncertain | MessageState::Lost);
+    if unanswered {
+        // From now on its id is known, and later receipts find it by that.
+        expect_id(tx, message, number, &word.smsc_id)?;
+    }
+    if segment.state == MessageState::Uncertain {
+        forget_evidence(tx, message.key, number)?;
+        life::settle(tx, message, &segment, now)?;
+        life::leave(
+            tx,
+            message,
+            &segment,
+            MessageState::Submitted,
+            (now, "a receipt proves it"),
+        )?;
+        segment.state = MessageState::Submitted;
+    }
+    let Some(state) = state_of(word.state) else {
+        return Ok(());
+    };
+    let open = segment.state == MessageState::Submitted;
+    let found_again = segment.state == MessageState::Lost && state == MessageState::Delivered;
+    if !open && !found_again {
+        return Ok(());
+    }
+    forget_evidence(tx, message.key, number)?;
+    let detail = match &word.error {
+        Some(error) => format!("receipt, error {error}"),
+        None => "receipt".to_owned(),
+    };
+    life::leave(tx, message, &segment, state, (now, &detail))?;
+    match (&word.error, state.is_failure()) {
+        (Some(error), true) => life::set_failure(tx, message, &Failure::Receipt(error.clone())),
+        _ => Ok(()),
+    }
+}
+
+/// What a final wire state makes of a segment; `None` for one that is not final.
+fn state_of(wire: WireState) -> Option<MessageState> {
+    match wire {
+        WireState::DELIVERED => Some(MessageState::Delivered),
+        WireState::EXPIRED => Some(MessageState::Expired),
+        WireState::DELETED | WireState::UNDELIVERABLE => Some(MessageState::Undeliverable),
+        WireState::REJECTED => Some(MessageState::Rejected),
+        _ => None,
+    }
+}
+
+/// From now on a receipt with this id means this segment.
+pub(super) fn expect_id(
+    tx: &Connection,
+    message: &Message,
+    number: u8,
+    smsc_id: &str,
+) -> Result<()> {
+    forget_evidence(tx, message.key, number)?;
+    tx.run(
+        "INSERT INTO sent (link_group, canonical, message, number, smsc_id)
+         VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT DO UPDATE SET smsc_id = excluded.smsc_id",
+        params![
+            message.link_group,
+            canonical(smsc_id),
+            message.key,
+            number,
+            smsc_id
+        ],
+    )?;
+    Ok(())
+}
+
+/// From now on a receipt between the same two numbers may mean this segment.
+pub(super) fn expect_evidence(
+    tx: &Connection,
+    message: &Message,
+    segment: &Segment,
+    lost: bool,
+    until: Timestamp,
+) -> Result<()> {
+    let pair = Pair::of(message);
+    tx.run(
+        "INSERT OR REPLACE INTO unanswered
+             (message, number, link_group, destination, originator, lost, until)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        params![
+            message.key,
+            segment.number,
+            pair.link_group,
+            pair.destination,
+            pair.originator,
+            lost,
+            until
+        ],
+    )?;
+    Ok(())
+}
+
+/// No receipt between two numbers means this segment any more.
+pub(super) fn forget_evidence(tx: &Connection, message: i64, number: u8) -> Result<()> {
+    tx.run(
+        "DELETE FROM unanswered WHERE message = ?1 AND number = ?2",
+        params![message, number],
+    )?;
+    Ok(())
+}
+
+fn park(tx: &Connection, receipt: &ReceiptIn) -> Result<()> {
+    tx.run(
+        "INSERT INTO parked
+             (link_group, canonical, smsc_id, state, error, destination, originator, at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+         ON CONFLICT DO NOTHING",
+        params![
+            receipt.link_group,
+            canonical(&receipt.message_id),
+            receipt.message_id,
+            receipt.state.0,
+            receipt.error,
+            receipt.handset.as_ref().map(|handset| handset.as_str()),
+            receipt.originator,
+            receipt.at
+        ],
+    )?;
+    Ok(())
+}
+
+/// Gives a segment whose id has just become known the receipts that came before.
+pub(super) fn match_parked_by_id(
+    tx: &Connection,
+    message: &Message,
+    number: u8,
+    smsc_id: &str,
+    now: Timestamp,
+) -> Result<()> {
+    let parked = tx.all(
+        "SELECT id, smsc_id, state, error FROM parked
+         WHERE link_group = ?1 AND canonical = ?2
+             AND (smsc_id = ?3 OR destination IS NULL OR destination = ?4)
+         ORDER BY id",
+        params![
+            message.link_group,
+            canonical(smsc_id),
+            smsc_id,
+            message.destination
+        ],
+        read_parked,
+    )?;
+    unpark(tx, message, number, parked, now)
+}
+
+/// Gives the one unanswered segment between a message's two numbers the one id that receipts
+/// between them came for, if each is the only one.
+pub(super) fn match_parked_by_evidence(
+    tx: &Connection,
+    message: &Message,
+    now: Timestamp,
+) -> Result<()> {
+    let pair = Pair::of(message);
+    let parked = tx.all(
+        "SELECT id, smsc_id, state, error FROM parked
+         WHERE link_group = ?1 AND destination = ?2 AND originator = ?3 ORDER BY id",
+        params![pair.link_group, pair.destination, pair.originator],
+        read_parked,
+    )?;
+    let Some((_, first)) = parked.first() else {
+        return Ok(());
+    };
+    if parked.iter().any(|(_, word)| word.smsc_id != first.smsc_id) {
+        return Ok(());
+    }
+    let Some((key, number)) = find_by_evidence(tx, pair)? else {
+        return Ok(());
+    };
+    let Some(unanswered) = life::message(tx, key)? else {
+        return Ok(());
+    };
+    unpark(tx, &unanswered, number, parked, now)?;
+    life::refresh(tx, key, now)
+}
+
+fn read_parked(row: &Row<'_>) -> Result<(i64, Word)> {
+    let word = Word {
+        smsc_id: row.get("smsc_id")?,
+        state: WireState(row.get("state")?),
+        error: row.get("error")?,
+    };
+    Ok((row.get("id")?, word))
+}
+
+fn unpark(
+    tx: &Connection,
+    message: &Message,
+    number: u8,
+    parked: Vec<(i64, Word)>,
+    now: Timestamp,
+) -> Result<()> {
+    for (id, word) in parked {
+        apply(tx, message, number, &word, now)?;
+        tx.run("DELETE FROM parked WHERE id = ?1", [id])?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_id_has_one_canonical_form() {
+        for spelling in ["00AB12", "ab12", "AB12", " 0ab12 "] {
+            assert_eq!(canonical(spelling), "ab12");
+        }
+        assert_eq!(canonical("000"), "0");
+    }
+}

@@ -1,0 +1,83 @@
+//! Opening the file: its lock, its settings, its tables and how they grow.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use super::rows::Sql as _;
+use crate::store::{Result, StoreError};
+
+/// What brings the tables from version n to n + 1; a released one never changes.
+const MIGRATIONS: [&str; 1] = [include_str!("schema.sql")];
+
+/// Statements kept prepared in each connection: about all there are.
+const STATEMENTS: usize = 256;
+/// How long SQLite waits for a lock. Only a checkpoint or a curious `sqlite3` can hold one.
+const BUSY: Duration = Duration::from_secs(5);
+
+/// Takes the lock that says "this store is in use". It lasts as long as the file is open, so the
+/// death of the process frees it.
+pub(super) fn lock(path: &Path) -> Result<File> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let file = private().open(&name).map_err(|error| io(&error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StoreError::Unavailable(
+            "another matrix-smpp uses this store".to_owned(),
+        )),
+        Err(TryLockError::Error(error)) => Err(io(&error)),
+    }
+}
+
+/// Opens the file for the writer and brings its tables to the newest version.
+pub(super) fn open(path: &Path) -> Result<Connection> {
+    // Created here, so that nobody else may read it; SQLite gives its log the same rights.
+    private().open(path).map_err(|error| io(&error))?;
+    let mut connection = Connection::open(path)?;
+    connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024)?;
+    tune(&connection)?;
+    migrate(&mut connection)?;
+    Ok(connection)
+}
+
+/// Settings of every connection.
+pub(super) fn tune(connection: &Connection) -> Result<()> {
+    connection.busy_timeout(BUSY)?;
+    connection.pragma_update(None, "cache_size", -32_768)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    Ok(())
+}
+
+fn migrate(connection: &mut Connection) -> Result<()> {
+    let transaction = connection.transaction()?;
+    let version = transaction.number("PRAGMA user_version", [])?;
+    let done = usize::try_from(version).unwrap_or(usize::MAX);
+    let Some(missing) = MIGRATIONS.get(done..) else {
+        let reason = format!("the store has version {version}, newer than this program knows");
+        return Err(StoreError::Conflict(reason));
+    };
+    for migration in missing {
+        transaction.execute_batch(migration)?;
+    }
+    transaction.pragma_update(None, "user_version", MIGRATIONS.len())?;
+    Ok(transaction.commit()?)
+}
+
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
+fn io(error: &std::io::Error) -> StoreError {
+    StoreError::Unavailable(error.to_string())
+}

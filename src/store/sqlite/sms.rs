@@ -1,0 +1,354 @@
+//! SMS from phones: told from redeliveries, joined from their parts, then pending.
+
+use bytes::Bytes;
+use matrix_smpp_codec::udh::{Concat, Reference, join};
+use matrix_smpp_codec::values::DataCoding;
+use rusqlite::{Connection, Row, params};
+use uuid::Uuid;
+
+use super::leases;
+use super::rows::{self, Sql as _};
+use crate::gateway::model::{SmsId, Timestamp};
+use crate::store::{
+    Ending, REDELIVERY_WINDOW, Result, Sms, SmsIn, SmsRecipient, SmsTaken, StoreError,
+};
+
+/// What `message_payload` can carry, and so the most that one PDU brings.
+const MAX_PAYLOAD: usize = 65_535;
+/// Long SMS of one handset to one number that may wait for parts; the oldest makes room.
+const MAX_PARTIAL: i64 = 16;
+/// What stands for parts that never came.
+const GAP: &str = "[…]";
+
+const FINGERPRINTS: Uuid = Uuid::from_u128(0x7461_6b65_6e2d_736d_732d_6669_6e67_6572);
+
+pub(super) fn take(tx: &Connection, sms: &SmsIn) -> Result<SmsTaken> {
+    if sms.payload.len() > MAX_PAYLOAD {
+        return Err(StoreError::Conflict(
+            "an SMS has at most 65535 octets".to_owned(),
+        ));
+    }
+    let fingerprint = fingerprint(sms);
+    if is_repeated(tx, sms, fingerprint)? {
+        return Ok(SmsTaken::Repeated);
+    }
+    let taken = match place(sms) {
+        Some(concat) => take_part(tx, sms, concat)?,
+        None => take_whole(tx, sms)?,
+    };
+    if matches!(taken, SmsTaken::Stored { .. }) {
+        remember(tx, sms, fingerprint)?;
+    }
+    Ok(taken)
+}
+
+/// The place of a part among several. What makes no sense is a whole SMS.
+fn place(sms: &SmsIn) -> Option<Concat> {
+    sms.concat
+        .filter(|concat| concat.total > 1 && (1..=concat.total).contains(&concat.index))
+}
+
+/// The same for the same part of the same SMS.
+fn fingerprint(sms: &SmsIn) -> Uuid {
+    let mut name = vec![sms.data_coding.0];
+    if let Some(concat) = place(sms) {
+        name.extend_from_slice(reference(concat).as_bytes());
+        name.extend_from_slice(&[b'/', concat.total, concat.index]);
+    }
+    name.push(0);
+    name.extend_from_slice(&sms.payload);
+    Uuid::new_v5(&FINGERPRINTS, &name)
+}
+
+fn reference(concat: Concat) -> String {
+    match concat.reference {
+        Reference::Eight(value) => format!("8:{value}"),
+        Reference::Sixteen(value) => format!("16:{value}"),
+        Reference::Sar(value) => format!("sar:{value}"),
+    }
+}
+
+/// True for a copy that came again: over a new bind after the old one ended, or as the same part
+/// of the same long SMS.
+fn is_repeated(tx: &Connection, sms: &SmsIn, fingerprint: Uuid) -> Result<bool> {
+    let copies = tx.all(
+        "SELECT id, session FROM taken
+         WHERE link_group = ?1 AND handset = ?2 AND number = ?3 AND fingerprint = ?4 AND at > ?5
+         ORDER BY id",
+        params![
+            sms.link_group,
+            sms.from,
+            sms.to,
+            fingerprint.as_bytes(),
+            before(sms.at)
+        ],
+        |row| Ok((row.get::<_, i64>(0)?, row.get::<_, [u8; 16]>(1)?)),
+    )?;
+    let is_part = place(sms).is_some();
+    let repeated = copies.into_iter().find(|(_, session)| {
+        let session = Uuid::from_bytes(*session);
+        is_part || (session != sms.session && !sms.living_sessions.contains(&session))
+    });
+    let Some((id, _)) = repeated else {
+        return Ok(false);
+    };
+    // One redelivery answers one copy: the next of this bind is a new SMS.
+    tx.run(
+        "UPDATE taken SET session = ?2, at = ?3 WHERE id = ?1",
+        params![id, sms.session.as_bytes(), sms.at],
+    )?;
+    Ok(true)
+}
+
+/// Where the window of redeliveries began.
+pub(super) fn before(now: Timestamp) -> Timestamp {
+    let window = i64::try_from(REDELIVERY_WINDOW.as_millis()).unwrap_or(i64::MAX);
+    Timestamp(now.0.saturating_sub(window))
+}
+
+fn remember(tx: &Connection, sms: &SmsIn, fingerprint: Uuid) -> Result<()> {
+    tx.run(
+        "INSERT INTO taken (link_group, handset, number, fingerprint, session, at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        params![
+            sms.link_group,
+            sms.from,
+            sms.to,
+            fingerprint.as_bytes(),
+            sms.session.as_bytes(),
+            sms.at
+        ],
+    )?;
+    Ok(())
+}
+
+fn take_whole(tx: &Connection, sms: &SmsIn) -> Result<SmsTaken> {
+    let Some(recipient) = recipient(tx, sms)? else {
+        return Ok(SmsTaken::NotLeased);
+    };
+    let text = join(&[(sms.data_coding, sms.payload.clone())]);
+    tx.run(
+        "INSERT INTO sms (link_group, handset, number, text, missing, recipient, at)
+         VALUES (?1, ?2, ?3, ?4, 0, ?5, ?6)",
+        params![sms.link_group, sms.from, sms.to, text, recipient, sms.at],
+    )?;
+    Ok(SmsTaken::Stored { complete: true })
+}
+
+/// Whom an SMS is for, as the leases stand now.
+fn recipient(tx: &Connection, sms: &SmsIn) -> Result<Option<SmsRecipient>> {
+    if let Some(lease) = leases::of_pair(tx, &sms.to, &sms.from, sms.at)? {
+        return Ok(Some(match lease.cooling_until {
+            None => SmsRecipient::Conversation(lease.conversation),
+            Some(_) => SmsRecipient::Former(lease.conversation),
+        }));
+    }
+    let owner = match leases::dedicated_to(tx, &sms.to)? {
+        Some(owner) => Some(owner),
+        None => sms.dedicated_to.clone(),
+    };
+    Ok(owner.map(SmsRecipient::Owner))
+}
+
+fn take_part(tx: &Connection, sms: &SmsIn, concat: Concat) -> Result<SmsTaken> {
+    let waiting = match waiting(tx, sms, concat)? {
+        // The same place with other octets: the sender uses this reference again.
+        Some(id) if !is_free(tx, id, sms, concat)? => {
+            if holds(tx, id, sms, concat)? {
+                return Ok(SmsTaken::Repeated);
+            }
+            give_up(tx, id)?;
+            None
+        }
+        found => found,
+    };
+    let id = match waiting {
+        Some(id) => id,
+        None => match begin(tx, sms, concat)? {
+            Some(id) => id,
+            None => return Ok(SmsTaken::NotLeased),
+        },
+    };
+    tx.run(
+        "INSERT INTO part (partial, number, data_coding, payload) VALUES (?1, ?2, ?3, ?4)",
+        params![id, concat.index, sms.data_coding.0, &sms.payload[..]],
+    )?;
+    let parts = tx.number("SELECT count(*) FROM part WHERE partial = ?1", [id])?;
+    let complete = parts == i64::from(concat.total);
+    if complete {
+        hand_on(tx, id)?;
+    }
+    Ok(SmsTaken::Stored { complete })
+}
+
+/// The long SMS that a part belongs to, if another part of it came before.
+fn waiting(tx: &Connection, sms: &SmsIn, concat: Concat) -> Result<Option<i64>> {
+    tx.one(
+        "SELECT id FROM partial WHERE link_group = ?1 AND handset = ?2 AND number = ?3
+         AND reference = ?4 AND total = ?5",
+        params![
+            sms.link_group,
+            sms.from,
+            sms.to,
+            reference(concat),
+            concat.total
+        ],
+        |row| Ok(row.get(0)?),
+    )
+}
+
+fn is_free(tx: &Connection, id: i64, _sms: &SmsIn, concat: Concat) -> Result<bool> {
+    Ok(!tx.any(
+        "SELECT 1 FROM part WHERE partial = ?1 AND number = ?2",
+        params![id, concat.index],
+    )?)
+}
+
+fn holds(tx: &Connection, id: i64, sms: &SmsIn, concat: Concat) -> Result<bool> {
+    tx.any(
+        "SELECT 1 FROM part WHERE partial = ?1 AND number = ?2 AND data_coding = ?3 AND payload = ?4",
+        params![id, concat.index, sms.data_coding.0, &sms.payload[..]],
+    )
+}
+
+/// Starts a long SMS; `None` where it is for nobody.
+fn begin(tx: &Connection, sms: &SmsIn, concat: Concat) -> Result<Option<i64>> {
+    let Some(recipient) = recipient(tx, sms)? else {
+        return Ok(None);
+    };
+    let others: Vec<i64> = tx.all(
+        "SELECT id FROM partial WHERE link_group = ?1 AND handset = ?2 AND number = ?3
+         ORDER BY id DESC LIMIT -1 OFFSET ?4",
+        params![sms.link_group, sms.from, sms.to, MAX_PARTIAL - 1],
+        |row| Ok(row.get(0)?),
+    )?;
+    others
+        .into_iter()
+        .try_for_each(|oldest| give_up(tx, oldest))?;
+    tx.run(
+        "INSERT INTO partial (link_group, handset, number, reference, total, recipient, at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        params![
+            sms.link_group,
+            sms.from,
+            sms.to,
+            reference(concat),
+            concat.total,
+            recipient,
+            sms.at
+        ],
+    )?;
+    Ok(Some(tx.last_insert_rowid()))
+}
+
+/// Hands on what there is of a long SMS whose other parts never came.
+pub(super) fn give_up(tx: &Connection, partial: i64) -> Result<()> {
+    hand_on(tx, partial)
+}
+
+/// Makes a whole SMS of the parts that are there.
+fn hand_on(tx: &Connection, partial: i64) -> Result<()> {
+    let parts = tx.all(
+        "SELECT number, data_coding, payload FROM part WHERE partial = ?1 ORDER BY number",
+        [partial],
+        |row| {
+            let payload = Bytes::from(row.get::<_, Vec<u8>>("payload")?);
+            Ok((
+                row.get::<_, u8>("number")?,
+                (DataCoding(row.get("data_coding")?), payload),
+            ))
+        },
+    )?;
+    let total = tx.number("SELECT total FROM partial WHERE id = ?1", [partial])?;
+    let total = u8::try_from(total).unwrap_or(u8::MAX);
+    let missing = i64::from(total) - rows::limit(parts.len());
+    tx.run(
+        "INSERT INTO sms (link_group, handset, number, text, missing, recipient, at)
+         SELECT link_group, handset, number, ?2, ?3, recipient, at FROM partial WHERE id = ?1",
+        params![partial, text_with_gaps(&parts, total), missing],
+    )?;
+    tx.run("DELETE FROM part WHERE partial = ?1", [partial])?;
+    tx.run("DELETE FROM partial WHERE id = ?1", [partial])?;
+    Ok(())
+}
+
+/// The text of numbered parts, with a mark where parts are missing.
+fn text_with_gaps(parts: &[(u8, (DataCoding, Bytes))], total: u8) -> String {
+    let mut text = String::new();
+    let mut expected = 1_u16;
+    for run in parts.chunk_by(|(left, _), (right, _)| u16::from(*left) + 1 == u16::from(*right)) {
+        let (Some((first, _)), Some((last, _))) = (run.first(), run.last()) else {
+            continue;
+        };
+        if u16::from(*first) > expected {
+            text.push_str(GAP);
+        }
+        let pieces: Vec<_> = run.iter().map(|(_, piece)| piece.clone()).collect();
+        text.push_str(&join(&pieces));
+        expected = u16::from(*last) + 1;
+    }
+    if expected <= u16::from(total) {
+        text.push_str(GAP);
+    }
+    text
+}
+
+const SELECT: &str =
+    "SELECT id, link_group, handset, number, text, missing, recipient, at FROM sms";
+
+fn read(row: &Row<'_>) -> Result<Sms> {
+    Ok(Sms {
+        id: row.get("id")?,
+        link_group: row.get("link_group")?,
+        from: row.get("handset")?,
+        to: row.get("number")?,
+        text: row.get("text")?,
+        missing_parts: row.get("missing")?,
+        recipient: row.get("recipient")?,
+        at: row.get("at")?,
+    })
+}
+
+pub(super) fn pending(tx: &Connection, after: SmsId, limit: usize) -> Result<Vec<Sms>> {
+    tx.all(
+        &format!("{SELECT} WHERE progress = 0 AND id > ?1 ORDER BY id LIMIT ?2"),
+        params![after, rows::limit(limit)],
+        read,
+    )
+}
+
+pub(super) fn get(tx: &Connection, id: SmsId) -> Result<Option<Sms>> {
+    tx.one(&format!("{SELECT} WHERE id = ?1"), [id], read)
+}
+
+pub(super) fn finish(tx: &Connection, id: SmsId, ending: &Ending) -> Result<()> {
+    let (progress, reason) = rows::ending(ending);
+    tx.run(
+        "UPDATE sms SET progress = ?2, reason = ?3 WHERE id = ?1 AND progress = 0",
+        params![id, progress, reason],
+    )?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn part(number: u8, text: &str) -> (u8, (DataCoding, Bytes)) {
+        (
+            number,
+            (
+                DataCoding::GSM_DEFAULT,
+                Bytes::copy_from_slice(text.as_bytes()),
+            ),
+        )
+    }
+
+    #[test]
+    fn missing_parts_leave_a_mark_wherever_they_are() {
+        assert_eq!(text_with_gaps(&[part(2, "b"), part(3, "c")], 3), "[…]bc");
+        assert_eq!(text_with_gaps(&[part(1, "a"), part(3, "c")], 3), "a[…]c");
+        assert_eq!(text_with_gaps(&[part(1, "a")], 3), "a[…]");
+        assert_eq!(text_with_gaps(&[part(1, "a"), part(2, "b")], 2), "ab");
+    }
+}
