@@ -160,7 +160,7 @@ pub fn balance(account: &Account, currency: &Currency) -> String {
     let mut words = format!("Your credit is {}.", currency.show(account.balance));
     if account.reserved != Money::default() {
         let reserved = currency.show(account.reserved);
-        let _ = write!(words, " {reserved} more is held for texts on their way.");
+        words.push_str(&format!(" {reserved} more is held for texts on their way."));
     }
     words
 }
@@ -253,8 +253,8 @@ mod tests {
     fn a_refusal_for_credit_says_what_it_would_cost_and_what_is_left() {
         let euro = Currency("EUR".to_owned());
         let why = Refusal::NoCredit {
-            balance: Money(10_000),
-            cost: Money(135_000),
+            balance: "0.01".parse().expect("an amount"),
+            cost: "0.135".parse().expect("an amount"),
         };
         let words = refused(&why, "+44 7700 900123", &euro);
         assert!(
