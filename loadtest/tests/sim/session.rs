@@ -101,3 +101,19 @@ async fn the_page_of_phones_is_served_whole() {
     assert_eq!(status, 200);
     assert!(page.starts_with("<!doctype html>") && page.trim_end().ends_with("</html>"));
 }
+
+#[tokio::test]
+async fn message_ids_repeat_with_the_seed_and_not_without_one() {
+    let first_id = async |seed| {
+        let sim = Sim::start(SimSettings {
+            seed,
+            ..SimSettings::default()
+        })
+        .await
+        .unwrap();
+        let mut esme = Esme::bind(&sim, BindMode::Transmitter, "gateway").await;
+        esme.submit(message("hello")).await.1
+    };
+    assert_eq!(first_id(Some(7)).await, first_id(Some(7)).await);
+    assert_ne!(first_id(None).await, first_id(None).await);
+}
