@@ -1,9 +1,14 @@
 //! Who may bind, what is counted, and how it ends.
 
+use std::time::Duration;
+
 use matrix_smpp_codec::CommandStatus;
 use matrix_smpp_loadtest::sim::{Sim, SimSettings};
 use matrix_smpp_session::{BindMode, CloseReason, LinkEvent};
 use serde_json::json;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use crate::client::{Esme, get, http, message, post, simulator, until};
 
@@ -92,6 +97,19 @@ async fn a_stopping_simulator_unbinds_its_peers() {
         LinkEvent::Down { reason, .. } => assert_eq!(reason, CloseReason::PeerUnbound),
         other => panic!("not unbound: {other:?}"),
     }
+}
+
+#[tokio::test]
+async fn a_browser_that_never_finishes_its_request_does_not_keep_the_simulator_up() {
+    let sim = simulator().await;
+    let mut browser = TcpStream::connect(sim.http_addr).await.unwrap();
+    browser
+        .write_all(b"POST /behaviour HTTP/1.1\r\nhost: sim\r\n")
+        .await
+        .unwrap();
+    // Another request is answered: so the half one has been accepted by then.
+    get(&sim, "/binds").await;
+    timeout(Duration::from_secs(20), sim.stop()).await.unwrap();
 }
 
 #[tokio::test]
