@@ -1,7 +1,5 @@
 //! Everything the gateway says to people, in one place.
 
-use std::fmt::Write as _;
-
 use matrix_smpp_config::Money;
 
 use super::model::{Account, MessageState};
@@ -157,12 +155,12 @@ pub fn bad_number(typed: &str, why: NumberError) -> String {
 /// The writer's credit.
 #[must_use]
 pub fn balance(account: &Account, currency: &Currency) -> String {
-    let mut words = format!("Your credit is {}.", currency.show(account.balance));
-    if account.reserved != Money::default() {
-        let reserved = currency.show(account.reserved);
-        words.push_str(&format!(" {reserved} more is held for texts on their way."));
+    let balance = currency.show(account.balance);
+    if account.reserved == Money::ZERO {
+        return format!("Your credit is {balance}.");
     }
-    words
+    let reserved = currency.show(account.reserved);
+    format!("Your credit is {balance}. {reserved} more is held for texts on their way.")
 }
 
 /// What a text to a number costs.
