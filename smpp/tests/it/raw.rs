@@ -618,7 +618,7 @@ async fn a_nack_reaches_a_peer_that_goes_on_sending() {
     let (address, _peers) = listen(listener_settings()).await;
     let mut raw = Raw::connect(&address).await;
     let mut garbage = BytesMut::from(&u32::MAX.to_be_bytes()[..]);
-    garbage.resize(200_000, 0);
+    garbage.resize(8_000_000, 0);
     raw.write(&garbage).await;
     assert_eq!(
         raw.read().await.unwrap().status,
