@@ -455,3 +455,100 @@ fn every_command_id_is_the_standards() {
     ];
     assert_eq!(CommandId::KNOWN, numbers.map(CommandId));
 }
+
+/// By tag, the value 1 in each.
+fn every_typed_parameter() -> Tlvs {
+    let mut tlvs = Tlvs::default();
+    tlvs.set_dest_addr_subunit(1);
+    tlvs.set_dest_network_type(1);
+    tlvs.set_dest_bearer_type(1);
+    tlvs.set_dest_telematics_id(1);
+    tlvs.set_source_addr_subunit(1);
+    tlvs.set_source_network_type(1);
+    tlvs.set_source_bearer_type(1);
+    tlvs.set_source_telematics_id(1);
+    tlvs.set_qos_time_to_live(1);
+    tlvs.set_payload_type(1);
+    tlvs.set_ms_msg_wait_facilities(1);
+    tlvs.set_privacy_indicator(1);
+    tlvs.set_user_message_reference(1);
+    tlvs.set_user_response_code(1);
+    tlvs.set_source_port(1);
+    tlvs.set_destination_port(1);
+    tlvs.set_sar_msg_ref_num(1);
+    tlvs.set_language_indicator(1);
+    tlvs.set_sar_total_segments(1);
+    tlvs.set_sar_segment_seqnum(1);
+    tlvs.set_sc_interface_version(1);
+    tlvs.set_callback_num_pres_ind(1);
+    tlvs.set_number_of_messages(1);
+    tlvs.set_dpf_result(1);
+    tlvs.set_set_dpf(1);
+    tlvs.set_ms_availability_status(1);
+    tlvs.set_network_error_code(NetworkErrorCode {
+        network_type: 0,
+        code: 1,
+    });
+    tlvs.set_delivery_failure_reason(1);
+    tlvs.set_more_messages_to_send(1);
+    tlvs.set_message_state(1);
+    tlvs.set_ussd_service_op(1);
+    tlvs.set_display_time(1);
+    tlvs.set_sms_signal(1);
+    tlvs.set_ms_validity(1);
+    tlvs.set_alert_on_message_delivery();
+    tlvs.set_its_reply_type(1);
+    tlvs.set_its_session_info(1);
+    tlvs
+}
+
+#[test]
+fn every_typed_parameter_has_the_tag_and_the_length_of_the_standard() {
+    let all = every_typed_parameter();
+    let table = "
+        0005:1 0006:1 0007:1 0008:2 000d:1 000e:1 000f:1 0010:1 0017:4 0019:1
+        0030:1 0201:1 0204:2 0205:1 020a:2 020b:2 020c:2 020d:1 020e:1 020f:1
+        0210:1 0302:1 0304:1 0420:1 0421:1 0422:1 0423:3 0425:1 0426:1 0427:1
+        0501:1 1201:1 1203:2 1204:1 130c:0 1380:1 1383:2";
+    let written: Vec<_> = all
+        .iter()
+        .map(|tlv| format!("{:04x}:{}", tlv.tag.0, tlv.value.len()))
+        .collect();
+    assert_eq!(written, table.split_whitespace().collect::<Vec<_>>());
+    assert!(
+        all.iter()
+            .all(|tlv| tlv.value.last().is_none_or(|last| *last == 1))
+    );
+}
+
+#[test]
+fn what_a_typed_setter_wrote_its_getter_reads() {
+    let read = tlvs(|tlvs| {
+        tlvs.set_qos_time_to_live(86_400);
+        tlvs.set_user_message_reference(0xfffe);
+        tlvs.set_message_state(MessageState::EXPIRED);
+        tlvs.set_sc_interface_version(InterfaceVersion::V3_4);
+        tlvs.set_congestion_state(80);
+        tlvs.set_network_error_code(NetworkErrorCode {
+            network_type: 3,
+            code: 0x1234,
+        });
+        tlvs.set_receipted_message_id(&"abc".parse().unwrap());
+        tlvs.set_message_payload(b"text").unwrap();
+        tlvs.push(crate::TlvTag::ADDITIONAL_STATUS_INFO_TEXT, b"why\0")
+            .unwrap();
+    });
+    assert_eq!(read.qos_time_to_live(), Some(86_400));
+    assert_eq!(read.user_message_reference(), Some(0xfffe));
+    assert_eq!(read.message_state(), Some(MessageState::EXPIRED));
+    assert_eq!(read.sc_interface_version(), Some(InterfaceVersion::V3_4));
+    assert_eq!(read.congestion_state(), Some(80));
+    let error = NetworkErrorCode {
+        network_type: 3,
+        code: 0x1234,
+    };
+    assert_eq!(read.network_error_code(), Some(error));
+    assert_eq!(read.receipted_message_id().unwrap().as_str(), Some("abc"));
+    assert_eq!(read.message_payload().as_deref(), Some(&b"text"[..]));
+    assert_eq!(read.additional_status_info_text().as_deref(), Some("why"));
+}

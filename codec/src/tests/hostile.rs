@@ -127,6 +127,21 @@ fn a_system_id_without_its_nul_is_malformed_and_takes_no_more_than_its_frame() {
 }
 
 #[test]
+fn a_bind_taken_by_an_smsc_with_too_long_a_name_is_taken() {
+    let name = "61".repeat(16);
+    let taken = decoded(&hex(&format!(
+        "00000000 80000009 00000000 00000007 {name} 00"
+    )));
+    assert!(taken.status.is_ok());
+    assert_eq!(
+        taken.body,
+        Body::BindTransceiverResp(crate::BindResp::default())
+    );
+    let (field, ..) = malformed("00000000 80000009 00000000 00000007 6100 0210 0002 34");
+    assert_eq!(field, "tlvs");
+}
+
+#[test]
 fn a_message_id_that_the_frame_ends_needs_no_nul() {
     let frame = hex("00000013 80000004 00000000 00000001 414243");
     let Body::SubmitSmResp(resp) = decoded(&frame).body else {
