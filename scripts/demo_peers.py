@@ -108,6 +108,7 @@ class Fleet:
             say(f"{name:<10} {address}, ready after {time.monotonic() - begun:.1f} s")
 
     def write_configs(self):
+        (self.home / "gateway").mkdir(mode=0o700)
         tokens = {"as_token": secrets.token_hex(32), "hs_token": secrets.token_hex(32)}
         self.config.write_text(GATEWAY_CONFIG.format(
             server=SERVER, home=self.home, synapse=self.synapse_url, smpp=self.smpp_port,

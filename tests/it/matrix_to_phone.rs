@@ -2,6 +2,8 @@
 
 use serde_json::json;
 
+use crate::support::sim::{PASSWORD, SYSTEM_ID};
+use crate::support::wait::until;
 use crate::support::world::{OTHER_PHONE, PHONE, PHONE_NAME, World, ghost};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -180,4 +182,50 @@ async fn a_transmitter_and_a_receiver_do_what_a_transceiver_does() {
         .await;
     world.answer(PHONE, "over the receiver").await;
     alice.hears(&room, &ghost(PHONE), "over the receiver").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_links_of_a_group_carry_one_conversation_in_order() {
+    let world = World::with(|plan| {
+        plan.link = format!(
+            "[[link_group.link]]\nname = \"b\"\naddress = \"127.0.0.1:{}\"\n\
+             system_id = \"{SYSTEM_ID}\"\npassword = \"{PASSWORD}\"",
+            plan.smsc
+        );
+    })
+    .await;
+    let alice = world.person("alice", "10").await;
+    let room = world.chat(&alice, PHONE).await;
+    until("both links are bound", async || {
+        let bound = world.sim.pdus("out").await.get("bind_transceiver_resp") == Some(&2);
+        bound.then_some(())
+    })
+    .await;
+    let texts: Vec<String> = (1..=20).map(|number| format!("text {number}")).collect();
+    for text in &texts {
+        alice.write(&room, text).await;
+    }
+    world.sim.gets(PHONE, "text 20").await;
+    assert_eq!(world.sim.texts(PHONE).await, texts);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_newer_direct_room_takes_the_conversation_over_with_its_number() {
+    let world = World::start().await;
+    let alice = world.person("alice", "1").await;
+    let old = world.chat(&alice, PHONE).await;
+    alice.write(&old, "in the old room").await;
+    let first = world.sim.gets(PHONE, "in the old room").await;
+
+    let new = world.chat(&alice, PHONE).await;
+    alice
+        .sees(&old, "where it goes on", |timeline| {
+            timeline.notices(&["continues"]).count() == 1
+        })
+        .await;
+    alice.write(&new, "in the new room").await;
+    let second = world.sim.gets(PHONE, "in the new room").await;
+    assert_eq!(first["from"], second["from"]);
+    world.answer(PHONE, "got both").await;
+    alice.hears(&new, &ghost(PHONE), "got both").await;
 }

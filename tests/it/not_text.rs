@@ -59,6 +59,20 @@ async fn a_text_over_the_limit_is_refused_with_its_count() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_notice_is_not_for_phones() {
+    let (world, alice, room) = chat().await;
+    alice
+        .send(
+            &room,
+            &json!({ "msgtype": "m.notice", "body": "I am a bot" }),
+        )
+        .await;
+    alice.write(&room, "I am not").await;
+    world.sim.gets(PHONE, "I am not").await;
+    assert_eq!(world.sim.texts(PHONE).await, ["I am not"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_emote_names_its_actor() {
     let (world, alice, room) = chat().await;
     alice

@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use crate::support::world::{PHONE, World, ghost};
+use crate::support::wait::until;
+use crate::support::world::{PHONE, PHONE_NAME, World, bot, ghost};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_lands_in_the_room_as_the_phones_user() {
@@ -24,8 +25,8 @@ async fn a_long_answer_is_one_message_however_its_segments_come() {
     alice.write(&room, "Tell me more").await;
     world.sim.gets(PHONE, "Tell me more").await;
     for (order, text) in [
-        ("forward", "abc ".repeat(150)),
-        ("reverse", "Ж🙂 ".repeat(60)),
+        ("natural", "abc ".repeat(150)),
+        ("reversed", "Ж🙂 ".repeat(60)),
     ] {
         let text = text.trim_end();
         let sms = json!({ "to": "447700900900", "text": text, "order": order });
@@ -122,4 +123,37 @@ async fn a_person_who_left_is_invited_again_by_the_next_text() {
     let back = alice.is_invited(&ghost(PHONE)).await;
     alice.join(&back).await;
     alice.hears(&back, &ghost(PHONE), "One more thing").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_answer_goes_to_the_old_owner_and_to_nobody_else() {
+    let world = World::start().await;
+    let alice = world.person("alice", "1").await;
+    let room = world.chat(&alice, PHONE).await;
+    alice.write(&room, "Goodbye").await;
+    world.sim.gets(PHONE, "Goodbye").await;
+    alice.kick(&room, &ghost(PHONE)).await;
+    until("the number cools off", async || {
+        world
+            .gateway
+            .cli(&["lease", "list"])
+            .contains("cooling off")
+            .then_some(())
+    })
+    .await;
+
+    let bob = world.person("bob", "1").await;
+    let of_bob = world.chat(&bob, PHONE).await;
+    bob.write(&of_bob, "Hello").await;
+    assert_ne!(world.sim.gets(PHONE, "Hello").await["from"], "447700900900");
+
+    world.sim.writes(PHONE, "447700900900", "Too late").await;
+    let told = alice.is_invited(&bot()).await;
+    alice.join(&told).await;
+    alice
+        .sees(&told, "the late text", |timeline| {
+            timeline.notices(&[PHONE_NAME, "Too late"]).count() == 1
+        })
+        .await;
+    assert_eq!(bob.read(&of_bob).await.texts(&ghost(PHONE), "Too late"), 0);
 }

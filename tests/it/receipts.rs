@@ -142,3 +142,24 @@ async fn programs_can_read_the_state_of_a_message_and_of_the_room() {
     let bridge = timeline.0.iter().find(|event| event["type"] == "m.bridge");
     assert_eq!(bridge.unwrap()["content"]["channel"]["id"], PHONE);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_history_of_a_message_can_be_explained() {
+    let world = World::start().await;
+    let alice = world.person("alice", "1").await;
+    let room = world.chat(&alice, PHONE).await;
+    let event = alice.write(&room, "Explain this").await;
+    alice
+        .sees(&room, "✓", |timeline| {
+            timeline.has_check(&ghost(PHONE), &event)
+        })
+        .await;
+    let history = world.gateway.cli(&["explain", &event]);
+    for step in ["queued", "intent", "submitted", "delivered"] {
+        assert!(history.contains(step), "no {step}:\n{history}");
+    }
+    assert!(
+        !history.contains("Explain this"),
+        "it tells what became of a text, not the text"
+    );
+}

@@ -160,7 +160,7 @@ async fn a_gateway_that_is_asked_to_stop_unbinds_and_succeeds() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_log_holds_no_text_and_no_full_number() {
-    let mut world = World::with(|plan| plan.more = "[log]\nlevel = \"trace\"".to_owned()).await;
+    let mut world = World::with(|plan| plan.more = "[log]\nlevel = \"debug\"".to_owned()).await;
     let alice = world.person("alice", "1").await;
     let room = world.chat(&alice, PHONE).await;
     alice.write(&room, "a-secret-of-alice").await;

@@ -1,5 +1,8 @@
 //! What went over the wire, as Wireshark sees it.
 
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+
 use serde_json::json;
 
 use crate::support::capture::Capture;
@@ -10,6 +13,34 @@ use crate::support::world::{OTHER_PHONE, PHONE, World, ghost};
 
 /// After the traffic a link is silent for so long; then come two PDUs, and silence again.
 const ENQUIRE: &str = "enquire_link = \"5s\"";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_pdu_would_be_noticed() {
+    let home = tempfile::tempdir().unwrap();
+    let smsc = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = smsc.local_addr().unwrap();
+    let capture = Capture::start(home.path(), address.port()).await;
+    // command_length, command_id, command_status, sequence_number (SMPP 3.4 §3.2).
+    let enquire_link: [u32; 4] = [16, 0x0000_0015, 0, 1];
+    let unknown_command: [u32; 4] = [16, 0x0000_0666, 0, 1];
+    let submit_sm_without_a_body: [u32; 4] = [16, 0x0000_0004, 0, 1];
+    for pdu in [enquire_link, unknown_command, submit_sm_without_a_body] {
+        let mut link = TcpStream::connect(address).unwrap();
+        link.write_all(&pdu.map(u32::to_be_bytes).concat()).unwrap();
+        link.shutdown(Shutdown::Write).unwrap();
+        let (mut peer, _) = smsc.accept().unwrap();
+        assert_eq!(peer.read_to_end(&mut Vec::new()).unwrap(), 16);
+    }
+    let captured = capture.stop().await;
+    assert_eq!(captured.sent_to_smsc().get("enquire_link"), Some(&1));
+    assert_eq!(
+        captured.undissected().len(),
+        1,
+        "{:?}",
+        captured.undissected()
+    );
+    assert_eq!(captured.malformed().len(), 1, "{:?}", captured.malformed());
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_pdu_of_a_transceiver_dissects_clean_and_is_counted_by_both_ends() {

@@ -70,7 +70,7 @@ impl Gateway {
     /// Writes the configuration into `home`. The program starts with [`Self::start`].
     pub(crate) fn prepare(home: &Path, plan: &Plan) -> Self {
         let home = home.join("gateway");
-        std::fs::create_dir_all(&home).expect("a folder for the gateway");
+        std::fs::create_dir_all(home.join("data")).expect("a folder for the gateway");
         let config = home.join("gateway.toml");
         let ops = free_port();
         std::fs::write(&config, toml(plan, &home, free_port(), ops)).expect("its configuration");
