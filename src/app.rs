@@ -27,7 +27,7 @@ use crate::matrix::http::{self, HttpLimits};
 use crate::ops::metrics::Metrics;
 use crate::ops::{admin, http as ops};
 use crate::smsc::Links;
-use crate::store::sqlite::{self, SqliteStore};
+use crate::store::sqlite::SqliteStore;
 use crate::store::{Store, StoreError};
 
 /// How many ghosts that homeservers asked for may wait to be made.
@@ -133,10 +133,8 @@ struct Running {
 impl Running {
     async fn start(settings: Settings) -> Result<Self, AppError> {
         let settings = Arc::new(settings);
-        let engine = sqlite::Settings {
-            mo_part_ttl: settings.limits.mo_part_ttl,
-        };
-        let store: Arc<dyn Store> = SqliteStore::open_with(&settings.store.path, engine)?;
+        let store: Arc<dyn Store> =
+            SqliteStore::open(&settings.store.path, settings.limits.mo_part_ttl)?;
         let clock = Clock::system();
         let uncertain = store.recover(clock.now()).await?;
         if uncertain > 0 {

@@ -3,6 +3,7 @@
 //! The modules stand in the order in which an SMS from a phone passes them on its way to a room;
 //! read from the last to the first, they are the way of a Matrix message to a phone.
 
+// The blank lines keep the order.
 pub mod smsc;
 
 pub mod flow;

@@ -14,6 +14,27 @@
 //! - [`e164`]: telephone numbers;
 //! - [`udh`] and [`text`]: what the octets of a message say; [`segment`]: the way back;
 //! - [`receipt`] and [`mod@time`]: what became of a message, and when.
+//!
+//! ```
+//! use bytes::BytesMut;
+//! use matrix_smpp_codec::{Body, Inbound, Pdu, SubmitSm, cut, decode};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let submit_sm = SubmitSm {
+//!     destination_addr: "447700900123".parse()?,
+//!     short_message: b"hello".as_slice().try_into()?,
+//!     ..SubmitSm::default()
+//! };
+//! let sent = Pdu::new(1, Body::SubmitSm(submit_sm));
+//!
+//! let mut wire = BytesMut::new();
+//! sent.encode(&mut wire);
+//!
+//! let frame = cut(&mut wire, 64 * 1024)?.ok_or("not a whole PDU yet")?;
+//! assert_eq!(decode(frame), Inbound::Pdu(sent));
+//! # Ok(())
+//! # }
+//! ```
 #![deny(
     clippy::indexing_slicing,
     clippy::unwrap_used,
@@ -49,6 +70,9 @@ pub mod time;
 pub mod tlv;
 pub mod udh;
 pub mod values;
+
+#[cfg(test)]
+mod tests;
 
 pub use dests::{DestAddress, DestAddresses, UnsuccessSme, UnsuccessSmes};
 pub use e164::{E164, E164Error};

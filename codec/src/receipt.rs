@@ -166,7 +166,8 @@ impl Receipt {
     }
 
     /// The `deliver_sm` that carries this receipt both ways, by text and by TLVs, its addresses
-    /// left empty. An id of more than 64 octets is in neither.
+    /// left empty; the text is ASCII and says so. An id of more than 64 octets is in the text
+    /// only, and a text of more than 254 is cut.
     #[must_use]
     pub fn deliver_sm(&self) -> DeliverSm {
         let mut tlvs = Tlvs::default();
@@ -179,9 +180,15 @@ impl Receipt {
         } else {
             EsmClass::RECEIPT
         };
-        let short_message = ShortMessage::try_from(self.write().as_bytes()).unwrap_or_default();
+        let text = self.write();
+        let fitting = text
+            .as_bytes()
+            .get(..ShortMessage::MAX_LEN)
+            .unwrap_or(text.as_bytes());
+        let short_message = ShortMessage::try_from(fitting).unwrap_or_default();
         DeliverSm {
             esm_class,
+            data_coding: DataCoding::IA5,
             short_message,
             tlvs,
             ..DeliverSm::default()
@@ -558,6 +565,17 @@ mod tests {
     fn a_receipt_survives_its_own_deliver_sm() {
         let original = receipt(PLAIN);
         assert_eq!(Receipt::of(&original.deliver_sm()), Some(original));
+    }
+
+    #[test]
+    fn an_id_that_is_too_long_is_cut_in_its_deliver_sm() {
+        let receipt = Receipt {
+            message_id: "7".repeat(300),
+            ..Receipt::default()
+        };
+        let pdu = receipt.deliver_sm();
+        assert_eq!(pdu.short_message.len(), ShortMessage::MAX_LEN);
+        assert_eq!(pdu.tlvs.receipted_message_id(), None);
     }
 
     #[test]

@@ -80,7 +80,7 @@ mod tests {
 
     const BOUNDS: Backoff = Backoff {
         first: Duration::from_secs(1),
-        cap: Duration::from_secs(60),
+        cap: Duration::from_mins(1),
     };
 
     #[test]

@@ -130,9 +130,12 @@ impl Link {
     /// Answers a request of the peer. An answer for a session that is gone is dropped and counted:
     /// the peer sends the request again.
     pub fn respond(&self, sequence: u32, session_epoch: u64, status: CommandStatus, body: Body) {
-        let current = self.shared.lock().epoch == session_epoch;
         let answer = |session: &mut Session, now| session.respond(now, sequence, status, body);
-        if !current || self.shared.command(answer).is_none() {
+        if self
+            .shared
+            .command_in(Some(session_epoch), answer)
+            .is_none()
+        {
             bump(&self.shared.counters.orphaned_answers);
         }
     }

@@ -32,7 +32,7 @@ pub enum Handset {
     Number(E164Text),
     /// A short code that texted us; inbound only.
     Shortcode(String),
-    /// An alphanumeric sender ("MyBank"); inbound only, unverified.
+    /// An alphanumeric sender, such as a bank's name; inbound only, unverified.
     Alphanumeric(String),
 }
 
@@ -76,10 +76,9 @@ impl Handset {
         match self {
             Self::Number(number) => number.0.to_string(),
             Self::Shortcode(code) => format!("=s{code}"),
-            Self::Alphanumeric(name) => {
-                let hex: String = name.bytes().map(|octet| format!("{octet:02x}")).collect();
-                format!("=a{hex}")
-            }
+            Self::Alphanumeric(name) => name
+                .bytes()
+                .fold("=a".to_owned(), |key, octet| format!("{key}{octet:02x}")),
         }
     }
 
@@ -101,7 +100,7 @@ impl Handset {
 
 fn decode_hex(hex: &str) -> Option<String> {
     let lower = |octet: &u8| matches!(octet, b'0'..=b'9' | b'a'..=b'f');
-    if hex.is_empty() || hex.len() % 2 != 0 || !hex.as_bytes().iter().all(|octet| lower(octet)) {
+    if hex.is_empty() || !hex.len().is_multiple_of(2) || !hex.as_bytes().iter().all(lower) {
         return None;
     }
     let octets: Option<Vec<u8>> = (0..hex.len())

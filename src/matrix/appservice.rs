@@ -261,12 +261,11 @@ impl Appservice {
                     .ct_eq(token.as_bytes()),
             )
         };
-        self.callers
-            .iter()
-            .fold(None, |found, caller| match bears(caller) {
-                true => Some(caller),
-                false => found,
-            })
+        let callers = self.callers.iter();
+        callers.fold(
+            None,
+            |found, caller| if bears(caller) { Some(caller) } else { found },
+        )
     }
 }
 

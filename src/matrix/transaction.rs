@@ -194,9 +194,12 @@ mod tests {
             let events: Vec<Value> = events
                 .into_iter()
                 .zip(whole)
-                .map(|(text, whole)| match whole {
-                    true => json!({ "event_id": "$e", "room_id": "!r", "body": text }),
-                    false => json!({ "event_id": text }),
+                .map(|(text, whole)| {
+                    if whole {
+                        json!({ "event_id": "$e", "room_id": "!r", "body": text })
+                    } else {
+                        json!({ "event_id": text })
+                    }
                 })
                 .collect();
             let content = content(&json!({ "events": events }));

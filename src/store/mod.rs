@@ -6,6 +6,8 @@
 //! What the rest of the world must hear of a change (the room, the phone) is queued in the same
 //! commit as the change itself.
 
+#[cfg(test)]
+mod conformance;
 mod contract;
 pub mod sqlite;
 

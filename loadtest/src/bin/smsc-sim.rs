@@ -1,7 +1,7 @@
 //! `smsc-sim`: an SMSC to bind to, with virtual handsets on a web page. Started without arguments, it
 //! accepts any bind on 127.0.0.1:2775 and serves the phones on <http://127.0.0.1:2780>.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -15,7 +15,7 @@ use tracing_subscriber::EnvFilter;
 /// An SMSC to bind to, with virtual handsets on a web page.
 ///
 /// When it is ready it prints one line, `ready smpp=ADDRESS http=ADDRESS`. SIGTERM and Ctrl-C unbind
-/// its peers and end it with status 0. The environment variable RUST_LOG sets what it logs.
+/// its peers and end it with status 0. The environment variable `RUST_LOG` sets what it logs.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {
@@ -27,7 +27,7 @@ struct Args {
     #[arg(long, default_value = "127.0.0.1:2780", value_name = "ADDRESS")]
     http: SocketAddr,
 
-    /// Who may bind, as system_id:password; may be repeated. Without it, anybody.
+    /// Who may bind, as `system_id:password`; may be repeated. Without it, anybody.
     #[arg(long = "account", value_name = "ID:PASSWORD")]
     accounts: Vec<Account>,
 
@@ -35,9 +35,10 @@ struct Args {
     #[arg(long, default_value = "500ms", value_name = "TIME", value_parser = duration)]
     receipt_delay: Duration,
 
-    /// Decides message ids, references and shuffles: the same seed, the same numbers.
-    #[arg(long, default_value_t = 1, value_name = "N")]
-    seed: u64,
+    /// Decides message ids, references and shuffles: the same seed, the same numbers. Without it,
+    /// each start takes a new one and logs it.
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
 
     /// The certificate chain (PEM) of the SMPP port, which then speaks TLS only.
     #[arg(long, value_name = "FILE", requires = "tls_key")]
@@ -76,6 +77,7 @@ async fn main() -> ExitCode {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(io::stderr().is_terminal())
         .with_writer(io::stderr)
         .init();
     match run(Args::parse().into()).await {
@@ -113,7 +115,7 @@ fn duration(text: &str) -> Result<Duration, String> {
     match unit {
         "ms" => Ok(Duration::from_millis(number.into())),
         "s" => Ok(Duration::from_secs(number.into())),
-        "m" => Ok(Duration::from_secs(60) * number),
+        "m" => Ok(Duration::from_mins(number.into())),
         _ => Err("the unit is ms, s or m".to_owned()),
     }
 }
@@ -126,7 +128,7 @@ mod tests {
     fn a_time_is_a_whole_number_and_a_unit() {
         assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(duration("2s"), Ok(Duration::from_secs(2)));
-        assert_eq!(duration("1m"), Ok(Duration::from_secs(60)));
+        assert_eq!(duration("1m"), Ok(Duration::from_mins(1)));
         for wrong in ["", "5", "s", "1.5s", "-1s", "5h"] {
             assert!(duration(wrong).is_err(), "{wrong}");
         }

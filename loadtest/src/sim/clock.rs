@@ -1,5 +1,6 @@
-//! The one place of the simulator that reads the time.
+//! The one place of the simulator that reads the time, and takes a seed where none is given.
 
+use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// One reading: the monotonic instant for deadlines and the wall time for people.
@@ -12,6 +13,11 @@ pub(crate) struct Now {
 }
 
 impl Now {
+    /// A number that no other start is likely to get.
+    pub(crate) fn fresh_seed() -> u64 {
+        RandomState::new().hash_one(Self::read().unix_ms)
+    }
+
     /// Reads both clocks.
     #[expect(
         clippy::disallowed_methods,

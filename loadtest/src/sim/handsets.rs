@@ -1,5 +1,6 @@
 //! The virtual phones: what each has received and written, with segments put together.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
 
@@ -8,10 +9,11 @@ use matrix_smpp_codec::udh::join;
 use matrix_smpp_codec::{Concat, DataCoding, InboundText, Reference};
 use serde::{Deserialize, Serialize};
 
-/// How many phones there may be; with one more, the one that was first seen is forgotten.
-pub(crate) const MAX_HANDSETS: usize = 100_000;
+/// How many messages all phones keep together; with one more, the phone that was first seen is
+/// forgotten.
+pub(crate) const MAX_KEPT: usize = 200_000;
 
-/// How many messages a phone keeps; with one more, it forgets the oldest.
+/// How many messages one phone keeps; with one more, it forgets the oldest.
 pub(crate) const MAX_MESSAGES: usize = 1_000;
 
 /// What stands in an incomplete text for each run of segments that are missing.
@@ -108,6 +110,8 @@ pub(crate) struct Written {
 pub(crate) struct Handsets {
     phones: HashMap<String, Handset>,
     first_seen: VecDeque<String>,
+    /// How many messages there are on all phones.
+    kept: usize,
     last_id: u64,
     version: u64,
 }
@@ -135,25 +139,26 @@ impl Handsets {
     /// A segment reaches a phone: it completes, continues or begins a message. The payload is kept:
     /// it should not be a slice of something larger.
     pub(crate) fn deliver(&mut self, delivery: &Delivery<'_>, segment: InboundText) {
-        let id = self.last_id + 1;
-        let handset = self.touch(delivery.to);
         let concat = segment.concat.filter(|concat| concat.total > 1);
         let part = (segment.data_coding, segment.payload);
-        let open = concat.and_then(|concat| handset.open(delivery.from, concat));
-        if let (Some(message), Some(concat)) = (open, concat) {
+        if let Some(concat) = concat
+            && let Some(handset) = self.touch(delivery.to)
+            && let Some(message) = handset.open(delivery.from, concat)
+        {
             message.add(concat.index, part);
             message.fail(delivery.status);
             return;
         }
-        handset.keep(Message::begun(id, delivery, concat, part));
-        self.last_id = id;
+        self.last_id += 1;
+        let message = Message::begun(self.last_id, delivery, concat, part);
+        self.keep(delivery.to, message);
     }
 
     /// A phone writes. Returns the message's id, to [`Handsets::settle`] it with.
     pub(crate) fn write(&mut self, from: &str, to: &str, text: &Words, written: Written) -> u64 {
         self.last_id += 1;
         let id = self.last_id;
-        self.touch(from).keep(Message {
+        let message = Message {
             id,
             from: digits(from).to_owned(),
             to: digits(to).to_owned(),
@@ -166,35 +171,47 @@ impl Handsets {
             complete: true,
             status: "sending".to_owned(),
             parts: Parts::default(),
-        });
+        };
+        self.keep(from, message);
         id
     }
 
     /// Says what became of a message that a phone wrote.
     pub(crate) fn settle(&mut self, from: &str, id: u64, status: &str) {
-        let handset = self.touch(from);
-        if let Some(message) = handset.messages.iter_mut().find(|message| message.id == id) {
-            message.status = status.to_owned();
+        let messages = self.touch(from).map(|handset| handset.messages.iter_mut());
+        if let Some(message) = messages
+            .into_iter()
+            .flatten()
+            .find(|message| message.id == id)
+        {
+            status.clone_into(&mut message.status);
         }
     }
 
-    /// Every phone, by number.
-    pub(crate) fn list(&self) -> Vec<Summary> {
-        let mut all: Vec<_> = self
-            .phones
-            .iter()
+    /// The phones with the latest traffic, at most so many, latest first.
+    pub(crate) fn list(&self, most: usize) -> Vec<Summary> {
+        let phones = self.phones.iter();
+        let mut all: Vec<_> = phones
             .map(|(number, handset)| handset.summary(number))
             .collect();
-        all.sort_unstable_by(|left, right| left.number.cmp(&right.number));
+        all.sort_unstable_by_key(|summary| Reverse((summary.last_at, summary.version)));
+        all.truncate(most);
         all
     }
 
-    /// What this phone keeps, oldest first; nothing for a number never seen.
-    pub(crate) fn messages(&self, number: &str) -> Vec<Message> {
-        let handset = self.phones.get(digits(number));
-        handset
-            .map(|handset| handset.messages.iter().cloned().collect())
-            .unwrap_or_default()
+    /// The last messages of a phone, at most so many, oldest first; none for a number never seen.
+    pub(crate) fn messages(&self, number: &str, most: usize) -> Vec<Message> {
+        let messages = self
+            .phones
+            .get(digits(number))
+            .map(|handset| &handset.messages);
+        let skipped = messages.map_or(0, |messages| messages.len().saturating_sub(most));
+        messages
+            .into_iter()
+            .flatten()
+            .skip(skipped)
+            .cloned()
+            .collect()
     }
 
     /// How many complete messages this phone keeps.
@@ -205,25 +222,44 @@ impl Handsets {
         })
     }
 
-    /// The phone of this number, switched on if need be, with a new version.
-    fn touch(&mut self, number: &str) -> &mut Handset {
+    /// Puts a message on a phone, switched on if need be.
+    fn keep(&mut self, number: &str, message: Message) {
+        if self.kept >= MAX_KEPT {
+            self.forget_first();
+        }
         let number = digits(number);
         if !self.phones.contains_key(number) {
-            self.switch_on(number);
+            self.first_seen.push_back(number.to_owned());
         }
-        self.version += 1;
+        let version = self.next_version();
         let handset = self.phones.entry(number.to_owned()).or_default();
-        handset.version = self.version;
-        handset
+        handset.version = version;
+        if handset.messages.len() >= MAX_MESSAGES {
+            handset.messages.pop_front();
+        } else {
+            self.kept += 1;
+        }
+        handset.messages.push_back(message);
     }
 
-    fn switch_on(&mut self, number: &str) {
-        if self.phones.len() >= MAX_HANDSETS
-            && let Some(oldest) = self.first_seen.pop_front()
-        {
-            self.phones.remove(&oldest);
+    fn forget_first(&mut self) {
+        let first = self.first_seen.pop_front();
+        if let Some(handset) = first.and_then(|number| self.phones.remove(&number)) {
+            self.kept -= handset.messages.len();
         }
-        self.first_seen.push_back(number.to_owned());
+    }
+
+    fn next_version(&mut self) -> u64 {
+        self.version += 1;
+        self.version
+    }
+
+    /// A phone that is about to change, where there is one.
+    fn touch(&mut self, number: &str) -> Option<&mut Handset> {
+        let version = self.next_version();
+        let handset = self.phones.get_mut(digits(number))?;
+        handset.version = version;
+        Some(handset)
     }
 }
 
@@ -236,13 +272,6 @@ impl Handset {
                 && message.total == concat.total
                 && message.parts.reference == Some(concat.reference)
         })
-    }
-
-    fn keep(&mut self, message: Message) {
-        if self.messages.len() >= MAX_MESSAGES {
-            self.messages.pop_front();
-        }
-        self.messages.push_back(message);
     }
 
     fn summary(&self, number: &str) -> Summary {
@@ -364,7 +393,7 @@ mod tests {
     }
 
     fn texts(handsets: &Handsets) -> Vec<(String, bool)> {
-        let messages = handsets.messages(PHONE);
+        let messages = handsets.messages(PHONE, MAX_MESSAGES);
         messages
             .into_iter()
             .map(|message| (message.text.0, message.complete))
@@ -376,7 +405,7 @@ mod tests {
         let mut handsets = Handsets::default();
         handsets.deliver(&from(VMN), whole("hello"));
         assert_eq!(texts(&handsets), [("hello".to_owned(), true)]);
-        let message = handsets.messages("+447700900123").remove(0);
+        let message = handsets.messages("+447700900123", MAX_MESSAGES).remove(0);
         assert_eq!((message.from.as_str(), message.to.as_str()), (VMN, PHONE));
         assert_eq!((message.segments, message.direction), (1, Direction::Mt));
     }
@@ -410,7 +439,10 @@ mod tests {
         handsets.deliver(&from(VMN), segment(7, 2, 1, "a"));
         handsets.deliver(&from(VMN), segment(7, 2, 2, "b"));
         assert_eq!(texts(&handsets), [("ab".to_owned(), true)]);
-        assert_eq!(handsets.messages(PHONE).remove(0).duplicates, 1);
+        assert_eq!(
+            handsets.messages(PHONE, MAX_MESSAGES).remove(0).duplicates,
+            1
+        );
     }
 
     #[test]
@@ -436,7 +468,10 @@ mod tests {
             ..from(VMN)
         };
         handsets.deliver(&lost, segment(7, 2, 2, "b"));
-        assert_eq!(handsets.messages(PHONE).remove(0).status, "undeliverable");
+        assert_eq!(
+            handsets.messages(PHONE, MAX_MESSAGES).remove(0).status,
+            "undeliverable"
+        );
     }
 
     #[test]
@@ -448,15 +483,18 @@ mod tests {
             &Words("hi".to_owned()),
             Written { segments: 1, at: 5 },
         );
-        assert_eq!(handsets.messages(PHONE).remove(0).status, "sending");
-        let before = handsets.list().remove(0).version;
+        assert_eq!(
+            handsets.messages(PHONE, MAX_MESSAGES).remove(0).status,
+            "sending"
+        );
+        let before = handsets.list(10).remove(0).version;
         handsets.settle(PHONE, id, "ESME_ROK");
-        let message = handsets.messages(PHONE).remove(0);
+        let message = handsets.messages(PHONE, MAX_MESSAGES).remove(0);
         assert_eq!(
             (message.status.as_str(), message.direction),
             ("ESME_ROK", Direction::Mo)
         );
-        assert_ne!(handsets.list().remove(0).version, before);
+        assert_ne!(handsets.list(10).remove(0).version, before);
     }
 
     #[test]
@@ -471,10 +509,67 @@ mod tests {
     }
 
     #[test]
+    fn the_phone_first_seen_is_forgotten_when_all_are_full() {
+        let mut handsets = Handsets::default();
+        for number in 0..MAX_KEPT {
+            let to = (number / MAX_MESSAGES).to_string();
+            handsets.deliver(
+                &Delivery {
+                    to: &to,
+                    ..from(VMN)
+                },
+                whole("x"),
+            );
+        }
+        assert_eq!(handsets.complete("0"), MAX_MESSAGES);
+        handsets.deliver(&from(VMN), whole("x"));
+        assert_eq!(
+            (handsets.complete("0"), handsets.complete("1")),
+            (0, MAX_MESSAGES)
+        );
+        assert_eq!(handsets.kept, MAX_KEPT - MAX_MESSAGES + 1);
+    }
+
+    #[test]
+    fn the_latest_phones_and_messages_come_when_not_all_are_wanted() {
+        let mut handsets = Handsets::default();
+        for (at, number) in [(1, "1"), (3, "3"), (2, "2")] {
+            handsets.deliver(
+                &Delivery {
+                    to: number,
+                    at,
+                    ..from(VMN)
+                },
+                whole("a"),
+            );
+            handsets.deliver(
+                &Delivery {
+                    to: number,
+                    at,
+                    ..from(VMN)
+                },
+                whole("b"),
+            );
+        }
+        let latest: Vec<_> = handsets
+            .list(2)
+            .into_iter()
+            .map(|phone| phone.number)
+            .collect();
+        assert_eq!(latest, ["3", "2"]);
+        let last: Vec<_> = handsets
+            .messages("1", 1)
+            .into_iter()
+            .map(|one| one.text.0)
+            .collect();
+        assert_eq!(last, ["b"]);
+    }
+
+    #[test]
     fn words_are_never_printed() {
         let mut handsets = Handsets::default();
         handsets.deliver(&from(VMN), segment(7, 2, 1, "a secret"));
-        let message = handsets.messages(PHONE).remove(0);
+        let message = handsets.messages(PHONE, MAX_MESSAGES).remove(0);
         assert!(message.text.0.contains("secret"));
         assert!(!format!("{:?}", message.text).contains("secret"));
     }

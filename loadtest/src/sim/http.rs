@@ -39,16 +39,34 @@ pub(crate) fn router(smsc: Arc<Smsc>) -> Router {
         .with_state(smsc)
 }
 
-async fn handsets(State(smsc): Shared) -> Response {
-    Json(smsc.model().handsets.list()).into_response()
+/// How many phones are wanted: those with the latest traffic.
+#[derive(Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Latest {
+    latest: usize,
 }
 
-/// Waits until the phone keeps so many complete messages, or the time is over.
+impl Default for Latest {
+    fn default() -> Self {
+        Self { latest: usize::MAX }
+    }
+}
+
+async fn handsets(
+    State(smsc): Shared,
+    latest: Result<Query<Latest>, QueryRejection>,
+) -> Result<Response, Fault> {
+    let Query(Latest { latest }) = latest?;
+    Ok(Json(smsc.model().handsets.list(latest)).into_response())
+}
+
+/// Waits until the phone keeps so many complete messages, or the time is over; then gives the last.
 #[derive(Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Until {
     count: usize,
     wait_ms: u64,
+    last: usize,
 }
 
 impl Default for Until {
@@ -56,6 +74,7 @@ impl Default for Until {
         Self {
             count: 0,
             wait_ms: 0,
+            last: usize::MAX,
         }
     }
 }
@@ -71,7 +90,7 @@ async fn messages(
         model.handsets.complete(&number) >= until.count
     })
     .await;
-    Ok(Json(smsc.model().handsets.messages(&number)).into_response())
+    Ok(Json(smsc.model().handsets.messages(&number, until.last)).into_response())
 }
 
 #[derive(Serialize)]

@@ -6,8 +6,48 @@
 //!  ESME ◀─deliver_sm─ lines ◀─ outbox ◀─ smsc ◀─ mo, receipts ◀─ http, model
 //! ```
 //!
-//! [`model`], [`handsets`], [`behaviour`], [`submits`], [`receipts`], [`mo`] and [`outbox`] are pure:
-//! they get the time and the seed. [`lines`] and [`peers`] speak SMPP, [`http`] serves.
+//! Every number that a message was sent to, or that wrote one through the API, is a handset. What the
+//! simulator knows is in memory and bounded; nothing survives its end.
+//!
+//! # HTTP
+//!
+//! Answers are JSON; one that is no success is `{"error": "…"}`. Times are milliseconds since 1970
+//! (UTC). A number may be written with or without its plus.
+//!
+//! | request | what it does |
+//! |---|---|
+//! | `GET /` | the page of phones |
+//! | `GET /handsets?latest=n` | the phones, latest traffic first: `number`, `messages`, `last_at`, `version` |
+//! | `GET /handsets/{number}/messages` | what a phone keeps, oldest first: `id`, `from`, `to`, `text`, `segments`, `total`, `duplicates`, `direction` (`mt`, `mo`), `at`, `complete`, `status`. With `?count=n&wait_ms=t` it waits up to t ms (60,000 at most) until there are n complete messages; `?last=n` gives the last n |
+//! | `POST /handsets/{number}/send` | a phone writes: `{"to", "text", "order": "natural" \| "reversed" \| "shuffled", "account"}`, the latter two optional. Waits for the answers and gives `{"statuses": ["ESME_ROK", …]}` in the order of the segments, `unanswered` where none came within a minute; 503 where nobody is bound to receive |
+//! | `GET /submits?after=n&limit=m` | each `submit_sm` as it was received, in order of `arrival`, with its answer and what became of its receipt |
+//! | `GET /counters` | PDUs `in` and `out` by command name; `deliver_sm` that are `waiting` or were `dropped` for want of room |
+//! | `GET /binds` | the binds that are up |
+//! | `POST /binds/drop` | cuts every bind without a word |
+//! | `GET /behaviour` | how it answers at present |
+//! | `POST /behaviour` | changes that, see below |
+//!
+//! A change of behaviour names what is to change, and is refused as a whole when anything in it is
+//! wrong:
+//!
+//! - `{"submit_status": "ESME_RTHROTTLED", "next": 3}`: the status of the next 3 `submit_sm_resp`, or
+//!   without `next` of all; numbers as `"0x400"` are statuses too;
+//! - `{"submit_status_for": {"447700900999": "ESME_RINVDSTADR"}}`: the status for a destination, which
+//!   wins over the above; `ESME_ROK` takes it back;
+//! - `{"silent": true}`: each `submit_sm` is noted and swallowed;
+//! - `{"receipts": "delivered" | "undeliverable" | "expired" | "none"}`: what becomes of accepted
+//!   messages;
+//! - `{"receipt_delay_ms": 500}` and `{"response_delay_ms": 0}`, both counted from the `submit_sm`: a
+//!   receipt may so come before the answer;
+//! - `{"reset": true}`: as after a fresh start, before the rest of the change.
+//!
+//! Receipts go to any bind of the account that can receive, wait until there is one, and come again
+//! after a temporary refusal or a lost link. What a phone wrote is sent once.
+//!
+//! # The code
+//!
+//! `model`, `handsets`, `behaviour`, `submits`, `receipts`, `mo` and `outbox` are pure: they get the
+//! time and the seed. `lines` and `peers` speak SMPP, `http` serves.
 
 mod behaviour;
 mod clock;
@@ -41,12 +81,13 @@ pub use matrix_smpp_session::{ListenError, TlsError};
 
 pub use settings::{Account, AccountError, Certificate, SimSettings};
 
+use self::clock::Now;
 use self::model::Model;
 use self::peers::Peers;
 use self::smsc::Smsc;
 
 /// How long [`Sim::stop`] waits for peers to answer its unbind.
-const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+const STOP_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// A running simulator. Dropped, it cuts its links; [`Sim::stop`] unbinds them first.
 pub struct Sim {
@@ -107,7 +148,9 @@ impl Sim {
         })?;
         let cut = CancellationToken::new();
         let stop = cut.child_token();
-        let model = Model::new(settings.seed, settings.receipt_delay);
+        let seed = settings.seed.unwrap_or_else(Now::fresh_seed);
+        tracing::info!(seed, "starting");
+        let model = Model::new(seed, settings.receipt_delay);
         let peers = Peers {
             smsc: Arc::new(Smsc::new(model, stop.clone())),
             accounts: settings.accounts.into(),
@@ -127,15 +170,20 @@ impl Sim {
 
     fn serve(&self, listener: Listener, pages: TcpListener) {
         let Peers {
-            smsc, tasks, stop, ..
+            smsc,
+            tasks,
+            stop,
+            cut,
+            ..
         } = self.peers.clone();
         tasks.spawn(self.peers.clone().accept(listener));
         let router = http::router(Arc::clone(&smsc));
         tasks.spawn(async move { smsc.pump().await });
         let pages = axum::serve(pages, router).with_graceful_shutdown(stop.cancelled_owned());
         tasks.spawn(async move {
-            if let Err(error) = pages.await {
-                tracing::error!(%error, "the HTTP side has ended");
+            tokio::select! {
+                ended = pages => tracing::debug!(?ended, "the HTTP side has ended"),
+                () = cut.cancelled() => {}
             }
         });
     }

@@ -212,7 +212,7 @@ mod tests {
         assert_eq!((note.arrival, note.bind, note.sequence), (1, 1, 9));
         assert_eq!(note.message_id, answer.message_id);
         assert_eq!(note.receipt, "owed");
-        assert_eq!(model.handsets.messages(PHONE).remove(0).text.0, "hello");
+        assert_eq!(model.handsets.messages(PHONE, 10).remove(0).text.0, "hello");
         assert_eq!(model.sender("+447700900001"), Some("gateway"));
     }
 
@@ -225,7 +225,7 @@ mod tests {
         assert_eq!(answer.status, CommandStatus::ESME_RTHROTTLED);
         assert_eq!(answer.message_id, None);
         assert!(outcome.receipt.is_none());
-        assert!(model.handsets.messages(PHONE).is_empty());
+        assert!(model.handsets.messages(PHONE, 10).is_empty());
         assert_eq!(model.submits.after(0, 10).len(), 1);
     }
 
@@ -235,7 +235,7 @@ mod tests {
         change(&mut model, r#"{"silent": true}"#);
         let outcome = take(&mut model, &submit(PHONE));
         assert!(outcome.answer.is_none() && outcome.receipt.is_none());
-        assert!(model.handsets.messages(PHONE).is_empty());
+        assert!(model.handsets.messages(PHONE, 10).is_empty());
         assert_eq!(model.submits.after(0, 10).remove(0).status, None);
     }
 
@@ -253,7 +253,7 @@ mod tests {
         change(&mut model, r#"{"receipts": "undeliverable"}"#);
         assert!(take(&mut model, &submit(PHONE)).receipt.is_some());
         assert_eq!(
-            model.handsets.messages(PHONE).remove(0).status,
+            model.handsets.messages(PHONE, 10).remove(0).status,
             "undeliverable"
         );
     }

@@ -17,8 +17,9 @@ pub struct SimSettings {
     pub accounts: Vec<Account>,
     /// From the acceptance of a message to its receipt, until `POST /behaviour` says otherwise.
     pub receipt_delay: Duration,
-    /// Decides message ids, references and shuffles.
-    pub seed: u64,
+    /// Decides message ids, references and shuffles. `None` takes a new one, so that a simulator that
+    /// was restarted does not give its old message ids to new messages.
+    pub seed: Option<u64>,
     /// With a certificate, the SMPP port speaks TLS only.
     pub tls: Option<Certificate>,
 }
@@ -31,7 +32,7 @@ impl Default for SimSettings {
             http: any_port,
             accounts: Vec::new(),
             receipt_delay: Duration::from_millis(500),
-            seed: 1,
+            seed: None,
             tls: None,
         }
     }

@@ -19,7 +19,7 @@ use crate::sim::mo::{self, MoError, Writing};
 use crate::sim::model::{Model, Origin, Outcome, Owed};
 
 /// How long a phone waits for the answers to what it wrote.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+const WRITE_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// What the HTTP side and every bind share.
 pub(crate) struct Smsc {

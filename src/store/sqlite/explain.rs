@@ -58,7 +58,7 @@ fn steps(tx: &Connection, message: i64) -> Result<Vec<Step>> {
 }
 
 pub(super) fn sizes(tx: &Connection) -> Result<Sizes> {
-    let count = |sql: &str| Ok(rows::count(tx.number(sql, [])?));
+    let count = |sql: &str| -> Result<u64> { Ok(rows::count(tx.number(sql, [])?)) };
     Ok(Sizes {
         inbox: count("SELECT count(*) FROM event WHERE progress = 0")?,
         set_aside: count(

@@ -19,6 +19,8 @@ mod rows;
 mod schema;
 mod sms;
 mod sweep;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::fs::File;
@@ -45,21 +47,6 @@ use crate::gateway::model::{
     Account, Conversation, ConversationId, Handset, InboxSeq, MessageId, OutboxId, SmsId, Timestamp,
 };
 
-/// What the engine lets an operator choose.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Settings {
-    /// How long a long SMS waits for its parts, from the first one; then it is handed on with gaps.
-    pub mo_part_ttl: Duration,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            mo_part_ttl: Duration::from_secs(24 * 3600),
-        }
-    }
-}
-
 /// The embedded store: one file, used by one process at a time.
 ///
 /// Dropping it ends the writing thread after the changes that wait; that blocks until they are on
@@ -67,7 +54,7 @@ impl Default for Settings {
 #[derive(Debug)]
 pub struct SqliteStore {
     instance: String,
-    settings: Settings,
+    mo_part_ttl: Duration,
     writer: Writer,
     readers: Readers,
     /// Held until everything above is closed.
@@ -75,16 +62,12 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// Opens the file, or makes it, with the default [`Settings`]. Blocks.
+    /// Opens the file, or makes it. A long SMS waits for its parts for `mo_part_ttl` from the first
+    /// one, then it is handed on with gaps. Blocks.
     ///
     /// Fails with [`StoreError::Unavailable`] while another process uses it, and with
     /// [`StoreError::Conflict`] where a newer program has written it.
-    pub fn open(path: impl AsRef<Path>) -> Result<Arc<Self>> {
-        Self::open_with(path, Settings::default())
-    }
-
-    /// Like [`SqliteStore::open`], with settings.
-    pub fn open_with(path: impl AsRef<Path>, settings: Settings) -> Result<Arc<Self>> {
+    pub fn open(path: impl AsRef<Path>, mo_part_ttl: Duration) -> Result<Arc<Self>> {
         let path = path.as_ref();
         let lock = schema::lock(path)?;
         let connection = schema::open(path)?;
@@ -97,7 +80,7 @@ impl SqliteStore {
         let writer = Writer::start(connection)?;
         Ok(Arc::new(Self {
             instance,
-            settings,
+            mo_part_ttl,
             writer,
             readers,
             _lock: lock,
@@ -259,8 +242,8 @@ impl Store for SqliteStore {
     }
 
     async fn sweep(&self, now: Timestamp, limit: usize) -> Result<bool> {
-        let settings = self.settings;
-        self.write(move |tx| sweep::sweep(tx, settings, now, limit))
+        let mo_part_ttl = self.mo_part_ttl;
+        self.write(move |tx| sweep::sweep(tx, mo_part_ttl, now, limit))
             .await
     }
 

@@ -149,7 +149,7 @@ impl ToSql for MessageState {
             .iter()
             .position(|state| state == self)
             .and_then(|at| i64::try_from(at).ok());
-        Ok(Value::from(number).into())
+        Ok(ToSqlOutput::Owned(Value::from(number)))
     }
 }
 

@@ -66,7 +66,7 @@ fn migrate(connection: &mut Connection) -> Result<()> {
     for migration in missing {
         transaction.execute_batch(migration)?;
     }
-    transaction.pragma_update(None, "user_version", MIGRATIONS.len())?;
+    transaction.pragma_update(None, "user_version", super::rows::limit(MIGRATIONS.len()))?;
     Ok(transaction.commit()?)
 }
 

@@ -6,7 +6,7 @@ use rusqlite::{Connection, params};
 
 use super::life;
 use super::rows::{self, Sql as _};
-use super::{Settings, dispatch, leases, receipts, sms};
+use super::{dispatch, leases, receipts, sms};
 use crate::gateway::model::{MessageState, Timestamp};
 use crate::store::Result;
 
@@ -21,7 +21,7 @@ const MESSAGE_MEMORY: Duration = Duration::from_secs(90 * 24 * 3600);
 
 pub(super) fn sweep(
     tx: &Connection,
-    settings: Settings,
+    mo_part_ttl: Duration,
     now: Timestamp,
     limit: usize,
 ) -> Result<bool> {
@@ -29,7 +29,7 @@ pub(super) fn sweep(
         expire_messages(tx, now, limit)?,
         end_holds(tx, now, limit)?,
         leases::forget_cooled(tx, now, limit)?,
-        give_up_partial_sms(tx, ago(now, settings.mo_part_ttl), limit)?,
+        give_up_partial_sms(tx, ago(now, mo_part_ttl), limit)?,
         forget(
             tx,
             "parked",

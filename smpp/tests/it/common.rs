@@ -1,33 +1,37 @@
 //! A listener and a client that are bound to each other.
-#![allow(dead_code, reason = "each test binary uses its own part")]
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use matrix_smpp_codec::{Body, COctets, CommandStatus};
+use matrix_smpp_codec::{Body, COctets, CommandStatus, SubmitSm};
 use matrix_smpp_session::{
     Backoff, BindRequest, BindSettings, Link, LinkEvent, LinkEvents, LinkSettings, Listener,
-    ListenerSettings, Peer, SessionSettings, client,
+    ListenerSettings, Peer, SessionSettings, Ticket, client,
 };
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
 /// Longer than anything here takes, so that a lost wake-up fails the test.
-pub const LONG: Duration = Duration::from_secs(20);
+pub(crate) const LONG: Duration = Duration::from_secs(20);
+
+#[expect(clippy::disallowed_methods, reason = "the tests' clock")]
+pub(crate) fn now() -> Instant {
+    Instant::now()
+}
 
 /// The ESME's end of a test.
-pub struct Esme {
-    pub link: Link,
-    pub events: LinkEvents,
+pub(crate) struct Esme {
+    pub(crate) link: Link,
+    pub(crate) events: LinkEvents,
 }
 
 impl Esme {
-    pub async fn next(&mut self) -> LinkEvent {
+    pub(crate) async fn next(&mut self) -> LinkEvent {
         next(&mut self.events).await
     }
 }
 
 /// The SMSC's end reads its events alike.
-pub trait Next {
+pub(crate) trait Next {
     async fn next(&mut self) -> LinkEvent;
 }
 
@@ -44,11 +48,11 @@ async fn next(events: &mut LinkEvents) -> LinkEvent {
         .expect("an event")
 }
 
-pub fn octets<const MAX: usize>(text: &str) -> COctets<MAX> {
+pub(crate) fn octets<const MAX: usize>(text: &str) -> COctets<MAX> {
     text.parse().unwrap()
 }
 
-pub fn link_settings(address: String) -> LinkSettings {
+pub(crate) fn link_settings(address: String) -> LinkSettings {
     LinkSettings {
         name: "test".to_owned(),
         address,
@@ -66,19 +70,19 @@ pub fn link_settings(address: String) -> LinkSettings {
     }
 }
 
-pub fn connect(settings: LinkSettings) -> Esme {
+pub(crate) fn connect(settings: LinkSettings) -> Esme {
     let (link, events, running) = client(settings);
     spawn(running);
     Esme { link, events }
 }
 
 #[expect(clippy::disallowed_methods, reason = "tests have no tracker")]
-pub fn spawn(future: impl Future<Output = ()> + Send + 'static) {
+pub(crate) fn spawn(future: impl Future<Output = ()> + Send + 'static) {
     tokio::spawn(future);
 }
 
 /// Accepts whoever knows the password.
-pub async fn listen(settings: ListenerSettings) -> (String, mpsc::Receiver<Peer>) {
+pub(crate) async fn listen(settings: ListenerSettings) -> (String, mpsc::Receiver<Peer>) {
     let listener = Listener::bind("127.0.0.1:0", settings).await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let (sender, peers) = mpsc::channel(16);
@@ -95,7 +99,7 @@ async fn authenticate(request: BindRequest) -> Result<(), CommandStatus> {
     }
 }
 
-pub fn listener_settings() -> ListenerSettings {
+pub(crate) fn listener_settings() -> ListenerSettings {
     ListenerSettings {
         system_id: octets("smsc"),
         ..ListenerSettings::default()
@@ -103,13 +107,13 @@ pub fn listener_settings() -> ListenerSettings {
 }
 
 /// A client and a listener, bound to each other.
-pub async fn bound_pair() -> (Esme, Peer) {
+pub(crate) async fn bound_pair() -> (Esme, Peer) {
     let (address, peers) = listen(listener_settings()).await;
     bind(link_settings(address), peers).await
 }
 
 /// Waits until both ends say that they are bound.
-pub async fn bind(settings: LinkSettings, mut peers: mpsc::Receiver<Peer>) -> (Esme, Peer) {
+pub(crate) async fn bind(settings: LinkSettings, mut peers: mpsc::Receiver<Peer>) -> (Esme, Peer) {
     let mut esme = connect(settings);
     let mut smsc = tokio::time::timeout(LONG, peers.recv())
         .await
@@ -121,7 +125,7 @@ pub async fn bind(settings: LinkSettings, mut peers: mpsc::Receiver<Peer>) -> (E
 }
 
 /// Answers every request with OK, in the order of arrival.
-pub fn answer_everything(mut smsc: Peer) {
+pub(crate) fn answer_everything(mut smsc: Peer) {
     spawn(async move {
         let mut events = Vec::new();
         while smsc.events.recv_many(&mut events, 100).await > 0 {
@@ -138,4 +142,23 @@ pub fn answer_everything(mut smsc: Peer) {
             }
         }
     });
+}
+
+/// Submits as fast as the window lets it; every answer must come, in order.
+pub(crate) async fn exchange_in_order(mut esme: Esme, messages: u64) {
+    let mut submitted = 0;
+    for expected in 0..messages {
+        while submitted < messages
+            && esme
+                .link
+                .submit(Ticket(submitted), Body::SubmitSm(SubmitSm::default()))
+                .is_ok()
+        {
+            submitted += 1;
+        }
+        let LinkEvent::Answered { ticket, .. } = esme.next().await else {
+            panic!()
+        };
+        assert_eq!(ticket, Ticket(expected));
+    }
 }

@@ -1,0 +1,381 @@
+//! What every engine must promise, as one suite of tests that knows only the contract.
+//!
+//! An engine runs it by `suite!(TheEngine)` in its own tests, where `TheEngine: Engine + Default`.
+
+use std::sync::Arc;
+
+use matrix_smpp_codec::e164::E164;
+use matrix_smpp_codec::segment::{ReferenceWidth, split};
+use matrix_smpp_config::{Money, NumberRange, Numbers};
+use ruma::{OwnedEventId, OwnedRoomId, OwnedServerName, OwnedUserId};
+
+use super::*;
+use crate::gateway::model::{
+    Conversation, E164Text, Handset, MessageId, MessageState, OutboxId, Source, Timestamp,
+    UncertainPolicy,
+};
+
+pub(crate) mod conversations;
+pub(crate) mod events;
+pub(crate) mod lanes;
+pub(crate) mod ledger;
+pub(crate) mod messages;
+pub(crate) mod model;
+pub(crate) mod outbox;
+pub(crate) mod receipts;
+pub(crate) mod rooms;
+pub(crate) mod sms;
+
+/// Makes stores of one engine.
+pub(crate) trait Engine: Sync {
+    /// Opens the one store of this value, again after the last one was dropped.
+    fn open(&self) -> Arc<dyn Store>;
+
+    /// An engine with a store of its own.
+    fn another(&self) -> Box<dyn Engine>;
+}
+
+macro_rules! suite {
+    ($engine:ty) => {
+        $crate::store::conformance::run! { $engine =>
+            events:
+                an_event_is_taken_once_though_its_transaction_id_repeats,
+                one_event_id_of_two_homeservers_is_two_events,
+                a_finished_event_stays_known,
+                what_was_acknowledged_survives_a_restart,
+                an_event_set_aside_is_counted_and_out_of_the_way;
+            rooms:
+                a_room_never_put_is_unknown,
+                a_member_who_left_is_forgotten,
+                encryption_has_no_way_back,
+                the_room_with_the_bot_is_the_newest_that_only_the_two_share,
+                a_ghost_is_ready_once_that_was_said;
+            conversations:
+                one_room_and_handset_have_one_conversation,
+                a_new_direct_room_takes_the_number_over_and_ends_the_old_one,
+                a_conversation_that_waits_for_its_room_takes_the_first,
+                a_resumed_conversation_gets_its_cooling_number_back,
+                a_resumed_conversation_whose_number_is_taken_gets_another,
+                a_new_direct_conversation_gets_the_number_its_owner_had,
+                ending_refunds_what_is_queued_and_leaves_what_is_on_the_wire,
+                ending_twice_cools_once,
+                two_conversations_of_a_handset_never_share_a_room,
+                a_conversation_uses_the_number_that_the_phone_texted,
+                a_number_that_serves_somebody_else_cannot_be_insisted_on,
+                what_is_on_the_wire_when_a_conversation_ends_is_not_queued_again;
+            messages:
+                accepting_twice_queues_and_charges_once,
+                a_number_and_a_handset_never_serve_two_conversations,
+                a_conversation_keeps_its_number,
+                an_exhausted_pool_refuses_and_changes_nothing,
+                credit_is_reserved_whole_or_refused_whole,
+                an_ended_conversation_takes_no_message,
+                messages_that_follow_each_other_have_different_references,
+                a_redacted_event_is_taken_back_while_it_waits,
+                a_redacted_event_on_the_wire_stays_whole,
+                taking_back_a_waiting_message_does_not_let_others_overtake,
+                a_dedicated_number_is_never_leased_to_another,
+                the_history_tells_each_change,
+                a_shortcode_is_shared_and_leases_nothing;
+            lanes:
+                only_the_first_message_of_a_conversation_is_claimed,
+                the_next_message_waits_for_every_segment_of_the_first,
+                an_uncertain_segment_frees_the_lane_at_once,
+                a_throttled_segment_keeps_its_place,
+                conversations_never_wait_for_each_other,
+                a_conversation_with_many_messages_takes_turns,
+                a_repeated_or_stale_answer_changes_nothing,
+                a_rejected_segment_fails_and_refunds_the_rest,
+                a_segment_sent_again_is_flagged_and_bounded,
+                a_policy_to_fail_loses_at_once,
+                an_intent_without_an_answer_is_uncertain_after_a_restart,
+                a_late_answer_ends_the_uncertainty,
+                a_message_past_its_validity_is_refunded_and_never_claimed,
+                submitted_is_told_once_and_only_when_all_segments_are,
+                a_relayed_sms_is_told_only_when_it_fails,
+                only_temporary_errors_count_as_retries;
+            receipts:
+                a_receipt_finds_its_segment_by_id,
+                an_id_is_found_however_it_is_padded_but_never_for_another_phone,
+                an_id_means_nothing_in_another_link_group,
+                a_receipt_that_came_first_waits_for_its_answer,
+                a_final_state_never_goes_back,
+                a_receipt_that_is_not_final_changes_nothing,
+                delivered_is_told_when_every_segment_is,
+                a_failed_receipt_keeps_the_charge_and_tells_why,
+                a_receipt_proves_the_only_uncertain_segment_sent,
+                two_uncertain_segments_make_a_receipt_wait,
+                a_segment_on_the_wire_may_still_claim_the_receipt,
+                a_receipt_before_the_uncertainty_proves_it_too,
+                an_uncertain_segment_is_lost_after_its_hold,
+                a_lost_segment_may_still_arrive_without_a_charge;
+            sms:
+                an_sms_goes_to_the_conversation_that_leases_the_number,
+                an_sms_to_nobody_is_not_kept,
+                a_late_sms_goes_to_the_former_conversation_only,
+                a_dedicated_number_takes_any_sms_for_its_owner,
+                parts_are_joined_in_any_order_over_any_link,
+                parts_of_two_people_are_never_mixed,
+                a_part_that_comes_twice_counts_once,
+                a_reference_used_again_hands_the_old_parts_on,
+                parts_that_never_complete_are_handed_on_with_gaps,
+                a_copy_over_a_new_bind_is_a_redelivery,
+                the_same_text_on_a_living_bind_is_new,
+                the_parts_of_one_phone_are_bounded,
+                sms_are_pending_in_the_order_in_which_they_became_whole,
+                a_part_follows_the_first_part_though_the_lease_ended,
+                an_sms_too_long_for_a_pdu_is_refused;
+            outbox:
+                a_lane_is_done_in_order,
+                a_postponed_entry_holds_up_its_own_lane_only,
+                an_entry_is_queued_once_by_its_key,
+                busy_lanes_are_left_out,
+                an_entry_set_aside_lets_its_lane_go_on,
+                an_item_survives_the_store;
+            ledger:
+                a_top_up_is_paid_in_once_by_its_key,
+                what_is_not_there_cannot_be_taken_out,
+                a_limit_is_how_far_below_zero_a_balance_goes,
+                a_segment_is_settled_once_and_the_audit_agrees,
+                concurrent_messages_never_overdraw,
+                amounts_stay_within_their_bounds,
+                a_dedicated_number_has_one_owner,
+                a_lease_can_be_released_by_hand;
+            model:
+                money_and_leases_hold_under_any_order_of_operations;
+        }
+    };
+}
+
+macro_rules! run {
+    ($engine:ty => $($area:ident: $($name:ident),+;)+) => {$(
+        mod $area {
+            use super::*;
+            $(
+                #[tokio::test]
+                async fn $name() {
+                    let engine = <$engine>::default();
+                    $crate::store::conformance::$area::$name(&engine).await;
+                }
+            )+
+        }
+    )+};
+}
+
+pub(crate) use {run, suite};
+
+/// The link group of all messages here.
+const LINKS: &str = "operator";
+/// Price of a segment.
+const PRICE: i64 = 10;
+/// When a message is too old.
+const VALID_UNTIL: Timestamp = Timestamp(1_000_000);
+/// The first VMN of the pool and the one after it.
+const VMN_1: &str = "447700900901";
+const VMN_2: &str = "447700900902";
+/// Phones.
+const ANNA: &str = "447700900123";
+const BERT: &str = "447700900124";
+
+fn at(millis: i64) -> Timestamp {
+    Timestamp(millis)
+}
+
+fn money(micros: i64) -> Money {
+    Money::from_micros(micros).unwrap()
+}
+
+fn home() -> OwnedServerName {
+    "example.org".try_into().unwrap()
+}
+
+fn user(name: &str) -> OwnedUserId {
+    format!("@{name}:example.org").try_into().unwrap()
+}
+
+fn room(name: &str) -> OwnedRoomId {
+    format!("!{name}:example.org").try_into().unwrap()
+}
+
+fn event(name: &str) -> OwnedEventId {
+    format!("${name}").try_into().unwrap()
+}
+
+fn number(digits: &str) -> E164 {
+    digits.parse().unwrap()
+}
+
+fn phone(digits: &str) -> Handset {
+    Handset::Number(E164Text(number(digits)))
+}
+
+/// Asks for `owner`'s direct conversation with a phone in a room.
+fn direct(name: &str, digits: &str, owner: &str) -> OpenConversation {
+    OpenConversation {
+        homeserver: home(),
+        room: Some(room(name)),
+        handset: phone(digits),
+        ghost: user(&format!(".tel.{digits}")),
+        owner: user(owner),
+        direct: true,
+        originator: None,
+        now: at(1),
+    }
+}
+
+/// Asks for a conversation of a room with several people.
+fn group(name: &str, digits: &str, owner: &str) -> OpenConversation {
+    OpenConversation {
+        direct: false,
+        ..direct(name, digits, owner)
+    }
+}
+
+async fn open(store: &Arc<dyn Store>, request: OpenConversation) -> Conversation {
+    store.open_conversation(request).await.unwrap().conversation
+}
+
+/// The pool of `count` numbers, from [`VMN_1`] on.
+fn pool(count: u64) -> OriginatorPlan {
+    let first: u64 = VMN_1.parse().unwrap();
+    let range = NumberRange {
+        first: number(VMN_1),
+        last: number(&(first + count - 1).to_string()),
+    };
+    let numbers = Numbers {
+        ranges: vec![range],
+    };
+    OriginatorPlan::Vmns {
+        pool: "uk".to_owned(),
+        dedicated: Vec::new(),
+        numbers,
+    }
+}
+
+/// What an event named `name` says to a conversation's phone, in one segment.
+fn message(conversation: &Conversation, name: &str) -> NewMessage {
+    let source = Source::Event {
+        homeserver: home(),
+        event: event(name),
+        sender: user("alice"),
+    };
+    NewMessage {
+        id: MessageId::of(&source, conversation.id),
+        source,
+        conversation: conversation.id,
+        destination: conversation.handset.number().unwrap(),
+        payer: user("alice"),
+        route: "uk".to_owned(),
+        link_group: LINKS.to_owned(),
+        originators: pool(2),
+        price: money(PRICE),
+        segments: split("Hello", ReferenceWidth::Sixteen).unwrap(),
+        receipts: true,
+        uncertain: UncertainPolicy::Hold(60_000),
+        valid_until: VALID_UNTIL,
+        now: at(10),
+    }
+}
+
+/// The same in two segments.
+fn long_message(conversation: &Conversation, name: &str) -> NewMessage {
+    let segments = split(&"x".repeat(200), ReferenceWidth::Sixteen).unwrap();
+    assert_eq!(segments.parts.len(), 2);
+    NewMessage {
+        segments,
+        ..message(conversation, name)
+    }
+}
+
+/// Accepts a message that must be accepted.
+async fn queue(store: &Arc<dyn Store>, message: NewMessage) -> MessageId {
+    let id = message.id;
+    let acceptance = store.accept_message(message).await.unwrap();
+    assert!(
+        matches!(acceptance, Acceptance::Queued { .. }),
+        "{acceptance:?}"
+    );
+    id
+}
+
+/// A store in which `alice` has credit for many messages.
+async fn with_credit(engine: &dyn Engine) -> Arc<dyn Store> {
+    let store = engine.open();
+    store
+        .top_up(&user("alice"), money(10_000), "first", at(1))
+        .await
+        .unwrap();
+    store
+}
+
+async fn claim(store: &Arc<dyn Store>, now: i64) -> Vec<Claimed> {
+    store.claim(LINKS, 100, at(now)).await.unwrap()
+}
+
+/// The messages of claimed segments.
+fn ids(claimed: &[Claimed]) -> Vec<MessageId> {
+    claimed
+        .iter()
+        .map(|segment| segment.segment.message)
+        .collect()
+}
+
+async fn answer(store: &Arc<dyn Store>, claimed: &Claimed, outcome: Outcome, now: i64) {
+    let answer = Answer {
+        segment: claimed.segment,
+        attempt: claimed.attempt,
+        outcome,
+    };
+    store.record_answers(vec![answer], at(now)).await.unwrap();
+}
+
+fn submitted(id: &str) -> Outcome {
+    Outcome::Submitted {
+        message_id: id.to_owned(),
+    }
+}
+
+async fn state(store: &Arc<dyn Store>, id: MessageId) -> MessageState {
+    store.message(id).await.unwrap().unwrap().state
+}
+
+/// Balance, reserved and settled of `alice`, after a look at the sums.
+async fn account(store: &Arc<dyn Store>) -> (i64, i64, i64) {
+    assert_eq!(store.audit().await.unwrap(), Vec::new());
+    let account = store.account(&user("alice")).await.unwrap();
+    let sum = account.balance.micros() + account.reserved.micros() + account.settled.micros();
+    assert_eq!(sum, account.top_ups.micros());
+    (
+        account.balance.micros(),
+        account.reserved.micros(),
+        account.settled.micros(),
+    )
+}
+
+/// All that waits in the outbox, in order, taken out of it.
+async fn drain(store: &Arc<dyn Store>) -> Vec<OutboxItem> {
+    let mut items: Vec<(OutboxId, OutboxItem)> = Vec::new();
+    loop {
+        let due = store.due_outbox(at(i64::MAX), 100, &[]).await.unwrap();
+        if due.is_empty() {
+            break;
+        }
+        for entry in due {
+            store.finish_outbox(entry.id, Ending::Done).await.unwrap();
+            items.push((entry.id, entry.item));
+        }
+    }
+    items.sort_by_key(|(id, _)| *id);
+    items.into_iter().map(|(_, item)| item).collect()
+}
+
+/// The news of messages that wait in the outbox, in order, taken out of it.
+async fn news(store: &Arc<dyn Store>) -> Vec<(MessageId, MessageState)> {
+    let items = drain(store).await.into_iter();
+    items
+        .map(|item| match item {
+            OutboxItem::MessageNews { message, state } => (message, state),
+            other => panic!("no news: {other:?}"),
+        })
+        .collect()
+}

@@ -1,0 +1,147 @@
+//! What homeservers say.
+
+use super::*;
+use crate::gateway::model::InboxSeq;
+
+fn transaction(txn_id: &str, events: &[&str]) -> Transaction {
+    let events = events.iter().map(|name| NewEvent {
+        event_id: event(name),
+        room: room("portal"),
+        json: format!("{{\"name\":\"{name}\"}}"),
+    });
+    Transaction {
+        homeserver: home(),
+        txn_id: txn_id.to_owned(),
+        events: events.collect(),
+        extras: None,
+        at: at(5),
+    }
+}
+
+async fn pending(store: &Arc<dyn Store>) -> Vec<String> {
+    let events = store.pending_events(InboxSeq(0), 100).await.unwrap();
+    events
+        .into_iter()
+        .map(|event| event.event_id.to_string())
+        .collect()
+}
+
+pub(crate) async fn an_event_is_taken_once_though_its_transaction_id_repeats(engine: &dyn Engine) {
+    let store = engine.open();
+    let first = store
+        .take_transaction(transaction("1", &["a", "b"]))
+        .await
+        .unwrap();
+    assert_eq!(
+        first,
+        Taken {
+            new: 2,
+            repeated: 0
+        }
+    );
+    let again = store
+        .take_transaction(transaction("2", &["b", "c"]))
+        .await
+        .unwrap();
+    assert_eq!(
+        again,
+        Taken {
+            new: 1,
+            repeated: 1
+        }
+    );
+    let other = store
+        .take_transaction(transaction("1", &["d"]))
+        .await
+        .unwrap();
+    assert_eq!(
+        other,
+        Taken {
+            new: 1,
+            repeated: 0
+        }
+    );
+    assert_eq!(pending(&store).await, ["$a", "$b", "$c", "$d"]);
+}
+
+pub(crate) async fn one_event_id_of_two_homeservers_is_two_events(engine: &dyn Engine) {
+    let store = engine.open();
+    store
+        .take_transaction(transaction("1", &["a"]))
+        .await
+        .unwrap();
+    let elsewhere = "other.example".try_into().unwrap();
+    let other = Transaction {
+        homeserver: elsewhere,
+        ..transaction("1", &["a"])
+    };
+    assert_eq!(
+        store.take_transaction(other).await.unwrap(),
+        Taken {
+            new: 1,
+            repeated: 0
+        }
+    );
+}
+
+pub(crate) async fn a_finished_event_stays_known(engine: &dyn Engine) {
+    let store = engine.open();
+    store
+        .take_transaction(transaction("1", &["a", "b"]))
+        .await
+        .unwrap();
+    let first = &store.pending_events(InboxSeq(0), 1).await.unwrap()[0];
+    assert_eq!(first.json, "{\"name\":\"a\"}");
+    store.finish_event(first.seq, Ending::Done).await.unwrap();
+    store.finish_event(first.seq, Ending::Done).await.unwrap();
+    assert_eq!(pending(&store).await, ["$b"]);
+    let again = store
+        .take_transaction(transaction("9", &["a"]))
+        .await
+        .unwrap();
+    assert_eq!(
+        again,
+        Taken {
+            new: 0,
+            repeated: 1
+        }
+    );
+    assert_eq!(store.sizes().await.unwrap().inbox, 1);
+}
+
+pub(crate) async fn what_was_acknowledged_survives_a_restart(engine: &dyn Engine) {
+    let store = engine.open();
+    let instance = store.instance().to_owned();
+    let extras = Some("{\"to_device\":[]}".to_owned());
+    store
+        .take_transaction(Transaction {
+            extras,
+            ..transaction("1", &["a"])
+        })
+        .await
+        .unwrap();
+    store
+        .top_up(&user("alice"), money(7), "first", at(1))
+        .await
+        .unwrap();
+    drop(store);
+    let store = engine.open();
+    assert_eq!(pending(&store).await, ["$a"]);
+    assert_eq!(account(&store).await, (7, 0, 0));
+    assert_eq!(store.instance(), instance);
+}
+
+pub(crate) async fn an_event_set_aside_is_counted_and_out_of_the_way(engine: &dyn Engine) {
+    let store = engine.open();
+    store
+        .take_transaction(transaction("1", &["a", "b"]))
+        .await
+        .unwrap();
+    let first = &store.pending_events(InboxSeq(0), 1).await.unwrap()[0];
+    let ending = Ending::SetAside {
+        reason: "cannot be handled".to_owned(),
+    };
+    store.finish_event(first.seq, ending).await.unwrap();
+    assert_eq!(pending(&store).await, ["$b"]);
+    assert_eq!(store.sizes().await.unwrap().set_aside, 1);
+}

@@ -1,0 +1,113 @@
+//! Ghosts and the state of rooms.
+
+use super::*;
+
+fn joined(name: &str) -> Member {
+    Member {
+        user: user(name),
+        membership: Membership::Joined,
+        display_name: Some(name.to_uppercase()),
+    }
+}
+
+fn facts(name: &str, members: &[&str]) -> RoomFacts {
+    RoomFacts {
+        homeserver: home(),
+        room: room(name),
+        encrypted: false,
+        members: members.iter().map(|name| joined(name)).collect(),
+    }
+}
+
+async fn view(store: &Arc<dyn Store>, name: &str) -> RoomView {
+    store.room(&home(), &room(name)).await.unwrap().unwrap()
+}
+
+pub(crate) async fn a_room_never_put_is_unknown(engine: &dyn Engine) {
+    let store = engine.open();
+    store
+        .put_member(&home(), &room("a"), joined("alice"))
+        .await
+        .unwrap();
+    store.set_encrypted(&home(), &room("a")).await.unwrap();
+    assert_eq!(store.room(&home(), &room("a")).await.unwrap(), None);
+}
+
+pub(crate) async fn a_member_who_left_is_forgotten(engine: &dyn Engine) {
+    let store = engine.open();
+    store.put_room(facts("a", &["alice", "bob"])).await.unwrap();
+    let gone = Member {
+        membership: Membership::Gone,
+        ..joined("bob")
+    };
+    store.put_member(&home(), &room("a"), gone).await.unwrap();
+    let invited = Member {
+        membership: Membership::Invited,
+        ..joined("carol")
+    };
+    store
+        .put_member(&home(), &room("a"), invited.clone())
+        .await
+        .unwrap();
+    assert_eq!(
+        view(&store, "a").await.facts.members,
+        [joined("alice"), invited]
+    );
+    let conversation = open(&store, group("a", ANNA, "alice")).await;
+    assert_eq!(view(&store, "a").await.conversations, [conversation]);
+    store.put_room(facts("a", &["dora"])).await.unwrap();
+    assert_eq!(view(&store, "a").await.facts.members, [joined("dora")]);
+}
+
+pub(crate) async fn encryption_has_no_way_back(engine: &dyn Engine) {
+    let store = engine.open();
+    store.put_room(facts("a", &[])).await.unwrap();
+    assert!(!view(&store, "a").await.facts.encrypted);
+    store.set_encrypted(&home(), &room("a")).await.unwrap();
+    store.put_room(facts("a", &[])).await.unwrap();
+    assert!(view(&store, "a").await.facts.encrypted);
+}
+
+pub(crate) async fn the_room_with_the_bot_is_the_newest_that_only_the_two_share(
+    engine: &dyn Engine,
+) {
+    let store = engine.open();
+    let found = async |name: &str| {
+        store
+            .bot_room(&home(), &user("bot"), &user(name))
+            .await
+            .unwrap()
+    };
+    store
+        .put_room(facts("old", &["bot", "alice"]))
+        .await
+        .unwrap();
+    store
+        .put_room(facts("new", &["bot", "alice"]))
+        .await
+        .unwrap();
+    store
+        .put_room(facts("group", &["bot", "alice", "bob"]))
+        .await
+        .unwrap();
+    store
+        .put_room(facts("other", &["alice", "carol"]))
+        .await
+        .unwrap();
+    assert_eq!(found("alice").await, Some(room("new")));
+    assert_eq!(found("bob").await, None);
+    let gone = Member {
+        membership: Membership::Gone,
+        ..joined("alice")
+    };
+    store.put_member(&home(), &room("new"), gone).await.unwrap();
+    assert_eq!(found("alice").await, Some(room("old")));
+}
+
+pub(crate) async fn a_ghost_is_ready_once_that_was_said(engine: &dyn Engine) {
+    let store = engine.open();
+    assert!(!store.ghost_is_ready(&user("ghost")).await.unwrap());
+    store.set_ghost_ready(&user("ghost")).await.unwrap();
+    store.set_ghost_ready(&user("ghost")).await.unwrap();
+    assert!(store.ghost_is_ready(&user("ghost")).await.unwrap());
+}
