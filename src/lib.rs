@@ -3,7 +3,21 @@
 //! The modules stand in the order in which an SMS from a phone passes them on its way to a room;
 //! read from the last to the first, they are the way of a Matrix message to a phone.
 
-pub mod clock;
+// The blank lines keep the order.
+pub mod smsc;
+
+pub mod flow;
+
 pub mod gateway;
+
 pub mod matrix;
+
 pub mod store;
+
+pub mod ops;
+
+pub mod app;
+
+pub mod cli;
+
+pub mod clock;

@@ -1,3 +1,10 @@
 //! The `matrix-smpp` program.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use matrix_smpp::cli::Cli;
+
+fn main() -> ExitCode {
+    Cli::parse().execute()
+}

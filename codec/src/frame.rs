@@ -32,7 +32,9 @@ pub enum FrameError {
     },
 }
 
-/// Splits one whole PDU off the front of `buffer`, or nothing while it has not all come.
+/// Splits one whole PDU off the front of `buffer`, or nothing while it has not all come. Nothing is
+/// copied: the frame, and every text and TLV decoded from it, keeps the memory that was read into
+/// alive, so what is to be kept long is to be copied.
 ///
 /// # Errors
 ///
@@ -185,9 +187,9 @@ pub enum Inbound {
 /// Reads one frame. Total: whatever the octets, there is a value for them.
 ///
 /// What peers do wrong without doubt about the meaning is taken: any response without a body, a
-/// response with an error status and a broken body, octets behind a body that has no optional
-/// parameters, and a missing NUL at the very end. The frame's own length counts, whatever its
-/// `command_length` says.
+/// response with an error status and a broken body, a bind response with too long a `system_id`
+/// (read as empty), octets behind a body that has no optional parameters, and a missing NUL at the
+/// very end. The frame's own length counts, whatever its `command_length` says.
 #[must_use]
 #[expect(
     clippy::needless_pass_by_value,
@@ -207,7 +209,7 @@ pub fn decode(frame: Bytes) -> Inbound {
     };
     match Body::read(header.command_id, &frame, input) {
         Some(Ok(body)) => Inbound::Pdu(pdu(header, body)),
-        Some(Err(error)) => match empty_response(header, input) {
+        Some(Err(error)) => match empty_response(header, input, error) {
             Some(body) => Inbound::Pdu(pdu(header, body)),
             None => Inbound::Malformed { header, error },
         },
@@ -239,10 +241,11 @@ fn take_header(frame: &[u8]) -> nom::IResult<&[u8], Header, FieldError> {
     Ok((rest, header))
 }
 
-/// The body of a response whose octets say nothing that matters: there are none, or the status
-/// is an error.
-fn empty_response(header: Header, input: &[u8]) -> Option<Body> {
-    let says_nothing = input.is_empty() || !header.status.is_ok();
+/// The body of a response whose octets say nothing that matters: there are none, the status is an
+/// error, or it is a bind that was taken by an SMSC with too long a name.
+fn empty_response(header: Header, input: &[u8], error: DecodeError) -> Option<Body> {
+    let long_name = (error.pdu, error.field) == ("BindResp", "system_id");
+    let says_nothing = input.is_empty() || !header.status.is_ok() || long_name;
     if header.command_id.is_response() && says_nothing {
         Body::empty(header.command_id)
     } else {

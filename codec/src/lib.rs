@@ -12,7 +12,29 @@
 //! - [`tlv`]: optional parameters;
 //! - [`values`]: the numbers of the standard, open for those it does not know;
 //! - [`e164`]: telephone numbers;
-//! - [`udh`] and [`text`]: what the octets of a message say; [`segment`]: the way back.
+//! - [`udh`] and [`text`]: what the octets of a message say; [`segment`]: the way back;
+//! - [`receipt`] and [`mod@time`]: what became of a message, and when.
+//!
+//! ```
+//! use bytes::BytesMut;
+//! use matrix_smpp_codec::{Body, Inbound, Pdu, SubmitSm, cut, decode};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let submit_sm = SubmitSm {
+//!     destination_addr: "447700900123".parse()?,
+//!     short_message: b"hello".as_slice().try_into()?,
+//!     ..SubmitSm::default()
+//! };
+//! let sent = Pdu::new(1, Body::SubmitSm(submit_sm));
+//!
+//! let mut wire = BytesMut::new();
+//! sent.encode(&mut wire);
+//!
+//! let frame = cut(&mut wire, 64 * 1024)?.ok_or("not a whole PDU yet")?;
+//! assert_eq!(decode(frame), Inbound::Pdu(sent));
+//! # Ok(())
+//! # }
+//! ```
 #![deny(
     clippy::indexing_slicing,
     clippy::unwrap_used,
@@ -41,11 +63,16 @@ pub mod field;
 pub mod frame;
 pub mod octets;
 pub mod pdu;
+pub mod receipt;
 pub mod segment;
 pub mod text;
+pub mod time;
 pub mod tlv;
 pub mod udh;
 pub mod values;
+
+#[cfg(test)]
+mod tests;
 
 pub use dests::{DestAddress, DestAddresses, UnsuccessSme, UnsuccessSmes};
 pub use e164::{E164, E164Error};
@@ -57,8 +84,10 @@ pub use pdu::{
     DeliverSmResp, Outbind, QuerySm, QuerySmResp, ReplaceSm, SubmitMulti, SubmitMultiResp,
     SubmitSm, SubmitSmResp,
 };
+pub use receipt::Receipt;
 pub use segment::{Count, Part, ReferenceWidth, Segments, TooManySegments};
 pub use text::{Alphabet, Charset};
+pub use time::{AbsoluteTime, RelativeTime, Time, TimeError};
 pub use tlv::{NetworkErrorCode, Tlv, Tlvs};
 pub use udh::{Concat, InboundText, Reference};
 pub use values::{

@@ -37,6 +37,19 @@ impl<const MAX: usize> COctets<MAX> {
         len: 0,
     };
 
+    /// These octets, none of which is a NUL; `None` where they are too many.
+    fn copied(octets: &[u8]) -> Option<Self> {
+        let mut value = Self::EMPTY;
+        value.len = u8::try_from(octets.len())
+            .ok()
+            .filter(|len| usize::from(*len) < MAX)?;
+        value
+            .octets
+            .get_mut(..octets.len())?
+            .copy_from_slice(octets);
+        Some(value)
+    }
+
     /// The octets, without the NUL.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
@@ -75,18 +88,7 @@ impl<const MAX: usize> TryFrom<&[u8]> for COctets<MAX> {
         if octets.contains(&0) {
             return Err(OctetsError::Nul);
         }
-        let too_long = OctetsError::TooLong { max: Self::MAX_LEN };
-        if octets.len() > Self::MAX_LEN {
-            return Err(too_long);
-        }
-        let mut value = Self::EMPTY;
-        value
-            .octets
-            .get_mut(..octets.len())
-            .ok_or(too_long)?
-            .copy_from_slice(octets);
-        value.len = u8::try_from(octets.len()).map_err(|_| too_long)?;
-        Ok(value)
+        Self::copied(octets).ok_or(OctetsError::TooLong { max: Self::MAX_LEN })
     }
 }
 
@@ -131,9 +133,9 @@ impl<const MAX: usize> Field for COctets<MAX> {
             return fail(FieldError::Truncated);
         }
         let (rest, octets) = take_till(|octet| octet == 0)(input)?;
-        match Self::try_from(octets) {
-            Ok(value) => Ok((rest.get(1..).unwrap_or_default(), value)),
-            Err(_) => fail(FieldError::TooLong { max: MAX }),
+        match Self::copied(octets) {
+            Some(value) => Ok((rest.get(1..).unwrap_or_default(), value)),
+            None => fail(FieldError::TooLong { max: MAX }),
         }
     }
 

@@ -40,6 +40,21 @@ macro_rules! pdu {
                 $(self.$field.put(out);)+
             }
         }
+
+        #[cfg(test)]
+        impl proptest::arbitrary::Arbitrary for $name {
+            type Parameters = ();
+            type Strategy = proptest::strategy::BoxedStrategy<Self>;
+
+            fn arbitrary_with((): ()) -> Self::Strategy {
+                use proptest::strategy::{Just, Strategy};
+                let pdu = Just(Self::default()).boxed();
+                $(let pdu = (pdu, proptest::arbitrary::any::<$ty>())
+                    .prop_map(|(pdu, $field)| Self { $field, ..pdu })
+                    .boxed();)+
+                pdu
+            }
+        }
     };
 }
 
@@ -413,10 +428,7 @@ macro_rules! bodies {
             ) -> Option<Result<Self, DecodeError>> {
                 match command_id {
                     $(CommandId::$id => Some(bodies!(@read frame input $variant $(($body))?)),)+
-                    _ => {
-                        let _unread = (frame, input);
-                        None
-                    }
+                    _ => None,
                 }
             }
 
@@ -428,7 +440,22 @@ macro_rules! bodies {
                 }
             }
         }
+
+        #[cfg(test)]
+        impl proptest::arbitrary::Arbitrary for Body {
+            type Parameters = ();
+            type Strategy = proptest::strategy::BoxedStrategy<Self>;
+
+            fn arbitrary_with((): ()) -> Self::Strategy {
+                use proptest::strategy::{Strategy, Union};
+                Union::new([$(bodies!(@any $variant $(($body))?)),+]).boxed()
+            }
+        }
     };
+    (@any $variant:ident ($body:ty)) => {
+        proptest::arbitrary::any::<$body>().prop_map(Self::$variant).boxed()
+    };
+    (@any $variant:ident) => { proptest::strategy::Just(Self::$variant).boxed() };
     (@read $frame:ident $input:ident $variant:ident ($body:ty)) => {
         <$body as Layout>::read($frame, $input).map(Self::$variant)
     };

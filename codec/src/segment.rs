@@ -187,39 +187,45 @@ pub fn count(text: &str, width: ReferenceWidth) -> Count {
 /// The pieces of a text, each as long as its segment allows; one empty piece for the empty text.
 struct Pieces<'a> {
     rest: Option<&'a str>,
+    /// The units of `rest`.
+    units: usize,
     alphabet: Alphabet,
     limit: usize,
 }
 
 impl<'a> Pieces<'a> {
     fn new(text: &'a str, alphabet: Alphabet, width: ReferenceWidth) -> Self {
+        let units = alphabet.units(text);
         let whole = whole_units(alphabet);
-        let fits = alphabet.units(text) <= whole;
-        let limit = if fits {
+        let limit = if units <= whole {
             whole
         } else {
             segment_units(alphabet, width)
         };
         Self {
             rest: Some(text),
+            units,
             alphabet,
             limit,
         }
     }
 
-    /// The octets of `text` that make up the next piece; more than none where there are any.
-    fn next_len(&self, text: &str) -> usize {
-        let mut room = self.limit;
-        let mut len: usize = 0;
+    /// The length of the next piece in octets and in units; more than none where there are any.
+    fn next_len(&self, text: &str) -> (usize, usize) {
+        if self.units <= self.limit {
+            return (text.len(), self.units);
+        }
+        let (mut len, mut used): (usize, usize) = (0, 0);
         for grapheme in text.graphemes(true) {
+            let room = self.limit.saturating_sub(used);
             let (taken, units) = self.fitting(grapheme, room, len == 0);
             len = len.saturating_add(taken);
-            room = room.saturating_sub(units);
+            used = used.saturating_add(units);
             if taken < grapheme.len() {
                 break;
             }
         }
-        len
+        (len, used)
     }
 
     /// How much of the grapheme goes into the room that is left, in octets and in units: all, none,
@@ -250,9 +256,9 @@ impl<'a> Iterator for Pieces<'a> {
 
     fn next(&mut self) -> Option<&'a str> {
         let text = self.rest?;
-        let (piece, rest) = text
-            .split_at_checked(self.next_len(text))
-            .unwrap_or((text, ""));
+        let (len, units) = self.next_len(text);
+        let (piece, rest) = text.split_at_checked(len).unwrap_or((text, ""));
+        self.units = self.units.saturating_sub(units);
         self.rest = (!rest.is_empty()).then_some(rest);
         Some(piece)
     }

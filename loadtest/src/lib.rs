@@ -1,1 +1,4 @@
-//! The SMSC simulator and load tools.
+//! The SMSC simulator with its virtual handsets, and load tools. They stand on the codec and session
+//! crates and meet the gateway only over TCP and HTTP.
+
+pub mod sim;

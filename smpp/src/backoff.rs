@@ -20,7 +20,7 @@ impl Default for Backoff {
     fn default() -> Self {
         Self {
             first: Duration::from_secs(5),
-            cap: Duration::from_secs(120),
+            cap: Duration::from_mins(2),
         }
     }
 }
@@ -80,7 +80,7 @@ mod tests {
 
     const BOUNDS: Backoff = Backoff {
         first: Duration::from_secs(1),
-        cap: Duration::from_secs(60),
+        cap: Duration::from_mins(1),
     };
 
     #[test]

@@ -25,8 +25,8 @@ const WRITE_BATCH: usize = 64 * 1024;
 /// Nothing is read while this many PDUs wait to be encoded: a peer that asks and does not read.
 const OUTBOX: usize = 1_000;
 
-/// How long the last octets of a finished session may take.
-const LINGER: Duration = Duration::from_secs(2);
+/// How long the last octets of a finished session and the peer's end of it may take.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// One connection. The future ends when the session does; dropped before, it hands back every
 /// request without an answer as well.
@@ -39,6 +39,8 @@ pub(crate) struct Driver {
     /// `wire.inbound` may hold whole PDUs.
     undecoded: bool,
     broken_framing: bool,
+    /// Nothing was there to be read: only then it is known who has not answered in time.
+    quiet: bool,
     /// Octets written that the session does not know of yet.
     written: usize,
     timer: Option<Pin<Box<Sleep>>>,
@@ -54,12 +56,20 @@ struct Step {
     deadline: Option<Instant>,
     max_pdu: usize,
     batch: usize,
-    may_read: bool,
-    /// The reader of the events is slow.
-    paused: bool,
+    reading: Reading,
     /// PDUs wait that did not fit into the write buffer.
     more: bool,
     idle: bool,
+}
+
+/// Whether to take in more, or what has to happen before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    On,
+    /// The event queue is full.
+    AfterTelling,
+    /// The outbox is full, or the session over.
+    AfterWriting,
 }
 
 impl Driver {
@@ -71,6 +81,7 @@ impl Driver {
             batch: Vec::new(),
             undecoded: false,
             broken_framing: false,
+            quiet: false,
             written: 0,
             timer: None,
             linger_until: None,
@@ -79,8 +90,7 @@ impl Driver {
                 deadline: None,
                 max_pdu: 0,
                 batch: 1,
-                may_read: false,
-                paused: false,
+                reading: Reading::AfterWriting,
                 more: false,
                 idle: true,
             },
@@ -90,8 +100,12 @@ impl Driver {
 
     fn drive(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
         loop {
+            let tried = self.reads();
             let mut progress = self.take_in(cx);
+            self.quiet = !progress;
             self.exchange_all(cx);
+            // Reading has become possible: nothing would wake us for it before it was tried.
+            progress |= !tried && self.reads();
             progress |= self.put_out(cx) && self.step.more;
             if let Some(reason) = self.ended(cx) {
                 return Poll::Ready(reason);
@@ -104,9 +118,14 @@ impl Driver {
         }
     }
 
-    /// Reads a chunk, unless there is enough to do already.
+    /// Whether to read: not while there is enough to do already.
+    fn reads(&self) -> bool {
+        self.step.reading == Reading::On && !self.undecoded
+    }
+
+    /// Reads a chunk.
     fn take_in(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.undecoded || !self.step.may_read {
+        if !self.reads() {
             return false;
         }
         let octets = self.wire.poll_fill(cx);
@@ -119,7 +138,7 @@ impl Driver {
         loop {
             self.decode_batch();
             self.exchange(cx.waker());
-            if !self.undecoded || !self.step.may_read {
+            if !self.undecoded || self.step.reading != Reading::On {
                 return;
             }
         }
@@ -128,7 +147,7 @@ impl Driver {
     /// Cuts and decodes outside of the lock. Before the bind PDUs go to the session one by one,
     /// since a bind changes the longest that is taken next.
     fn decode_batch(&mut self) {
-        if !self.undecoded || !self.step.may_read {
+        if !self.undecoded || self.step.reading != Reading::On {
             return;
         }
         while self.batch.len() < self.step.batch {
@@ -163,7 +182,7 @@ impl Driver {
         {}
         inner.pump(&mut session);
         self.step = next_step(&session, &inner);
-        inner.paused = self.step.paused;
+        inner.paused = self.step.reading == Reading::AfterTelling;
         let capacity = session.capacity(now) > 0;
         inner.session = Some(session);
         if !inner
@@ -196,9 +215,10 @@ impl Driver {
         if inner.paused {
             session.handle_not_reading(now);
         }
-        if session
-            .poll_timeout()
-            .is_some_and(|deadline| deadline <= now)
+        if self.quiet
+            && session
+                .poll_timeout()
+                .is_some_and(|deadline| deadline <= now)
         {
             session.handle_timeout(now);
         }
@@ -212,20 +232,22 @@ impl Driver {
         self.wire.outbound.is_empty()
     }
 
-    /// The reason, once the connection has ended or everything of a finished session is out.
+    /// The reason, once the connection has ended. A finished session waits a little for that.
     fn ended(&mut self, cx: &mut Context<'_>) -> Option<CloseReason> {
         if let Some(reason) = self.step.finished {
             let linger = *self
                 .linger_until
                 .get_or_insert_with(|| clock::now() + LINGER);
             self.step.deadline = Some(linger);
-            let out = !self.step.more && self.wire.poll_finish(cx).is_ready();
-            return (out || clock::now() >= linger).then_some(reason);
+            if !self.step.more {
+                self.wire.poll_finish(cx);
+            }
+            return (self.wire.ended.is_some() || clock::now() >= linger).then_some(reason);
         }
         // What was read before the end is still worth telling, once there is room for it.
         self.wire
             .ended
-            .filter(|_| !(self.undecoded && self.step.paused))
+            .filter(|_| !(self.undecoded && self.step.reading == Reading::AfterTelling))
     }
 
     /// Arms the timer and whether it has run out. It may run out early, never late: moving it
@@ -258,16 +280,23 @@ impl Driver {
 }
 
 fn next_step(session: &Session, inner: &Inner) -> Step {
-    let bound = session.state() != SessionState::Open;
+    let reading = if !inner.has_room() {
+        Reading::AfterTelling
+    } else if session.pdus_waiting() >= OUTBOX || session.finished().is_some() {
+        Reading::AfterWriting
+    } else {
+        Reading::On
+    };
     Step {
         finished: session.finished(),
         deadline: session.poll_timeout(),
         max_pdu: session.max_pdu(),
-        batch: if bound { BATCH } else { 1 },
-        may_read: inner.has_room()
-            && session.pdus_waiting() < OUTBOX
-            && session.finished().is_none(),
-        paused: !inner.has_room(),
+        batch: if session.state() == SessionState::Open {
+            1
+        } else {
+            BATCH
+        },
+        reading,
         more: session.pdus_waiting() > 0,
         idle: session.is_idle(),
     }

@@ -21,11 +21,11 @@ pub enum CloseReason {
     /// The bind was answered with this status.
     #[error("the bind was refused: {0}")]
     BindRefused(CommandStatus),
-    /// The bind was answered by generic_nack: a 3.3 SMSC does so where it does not know
-    /// bind_transceiver, and wants a transmitter and a receiver.
+    /// The bind was answered by `generic_nack`: a 3.3 SMSC does so where it does not know
+    /// `bind_transceiver`, and wants a transmitter and a receiver.
     #[error("the bind was not understood: {0}")]
     BindNacked(CommandStatus),
-    /// The session was not bound before the session_init timer ran out.
+    /// The session was not bound before the `session_init` timer ran out.
     #[error("not bound in time")]
     NotBoundInTime,
     /// The peer sent unbind.
@@ -34,13 +34,13 @@ pub enum CloseReason {
     /// We were asked to close.
     #[error("closed by us")]
     WeClosed,
-    /// Nothing but enquire_link for as long as the inactivity timer runs.
+    /// Nothing but `enquire_link` for as long as the inactivity timer runs.
     #[error("inactive")]
     Inactive,
-    /// The peer is silent and enquire_link was not answered.
+    /// The peer is silent and `enquire_link` was not answered.
     #[error("the peer is silent")]
     LinkDead,
-    /// The peer sent an impossible command_length; nothing after it can be read.
+    /// The peer sent an impossible `command_length`; nothing after it can be read.
     #[error("the peer sent an impossible length")]
     BrokenFraming,
     /// The peer closed the connection without unbind.

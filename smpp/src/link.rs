@@ -48,8 +48,8 @@ pub enum LinkEvent {
         /// The pause before the next attempt; `None` when there is none: then the events end.
         retry_in: Option<Duration>,
     },
-    /// The peer wants something (deliver_sm, data_sm, …). Answer with [`Link::respond`], once what
-    /// it says is safe; alert_notification has no answer.
+    /// The peer wants something (`deliver_sm`, `data_sm`, …). Answer with [`Link::respond`], once what
+    /// it says is safe; `alert_notification` has no answer.
     Request {
         /// The session that it came on.
         epoch: u64,
@@ -113,7 +113,7 @@ impl Link {
 
     /// Puts a request in line for the wire; never waits. Its outcome comes as an event with the
     /// same ticket, exactly once: [`Answered`](LinkEvent::Answered) or
-    /// [`Unanswered`](LinkEvent::Unanswered). (alert_notification has no outcome.)
+    /// [`Unanswered`](LinkEvent::Unanswered). (`alert_notification` has no outcome.)
     pub fn submit(&self, ticket: Ticket, body: Body) -> Result<(), SubmitError> {
         let mut body = Some(body);
         let outcome = self.shared.command(|session, now| {
@@ -130,9 +130,12 @@ impl Link {
     /// Answers a request of the peer. An answer for a session that is gone is dropped and counted:
     /// the peer sends the request again.
     pub fn respond(&self, sequence: u32, session_epoch: u64, status: CommandStatus, body: Body) {
-        let current = self.shared.lock().epoch == session_epoch;
         let answer = |session: &mut Session, now| session.respond(now, sequence, status, body);
-        if !current || self.shared.command(answer).is_none() {
+        if self
+            .shared
+            .command_in(Some(session_epoch), answer)
+            .is_none()
+        {
             bump(&self.shared.counters.orphaned_answers);
         }
     }

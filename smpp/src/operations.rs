@@ -63,7 +63,7 @@ impl BindMode {
 pub enum SessionState {
     /// Connected and not yet bound; SMPP 3.4's OPEN.
     Open,
-    /// BOUND_TX, BOUND_RX or BOUND_TRX.
+    /// `BOUND_TX`, `BOUND_RX` or `BOUND_TRX`.
     Bound(BindMode),
     /// We sent unbind and wait for its answer.
     Unbinding,
@@ -107,8 +107,8 @@ const fn op(command: CommandId, by_esme: u8, by_smsc: u8) -> Operation {
     }
 }
 
-/// SMPP 3.4 Table 2-1, with two rows as SMPP 5.0 has them: enquire_link is answered before the
-/// bind too (peers do send it), and replace_sm is allowed on a transceiver (3.4's own text says so).
+/// SMPP 3.4 Table 2-1, with two rows as SMPP 5.0 has them: `enquire_link` is answered before the
+/// bind too (peers do send it), and `replace_sm` is allowed on a transceiver (3.4's own text says so).
 const OPERATIONS: [Operation; 14] = [
     op(CommandId::BIND_TRANSMITTER, OPEN, NEVER),
     op(CommandId::BIND_RECEIVER, OPEN, NEVER),

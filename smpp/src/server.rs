@@ -190,8 +190,7 @@ async fn run(
     match incoming.establish(&*authenticator).await {
         Ok((peer, running)) => {
             // Nobody left to take it: the peer's events are dropped, and that closes the session.
-            let _ = peers.send(peer).await;
-            running.await;
+            let (_, _reason) = tokio::join!(peers.send(peer), running);
         }
         Err(reason) => tracing::debug!(%address, %reason, "not bound"),
     }

@@ -1,6 +1,8 @@
 //! One SMPP session as a value: no socket, no clock, no task.
 
+mod commands;
 mod inbound;
+mod output;
 mod timers;
 
 #[cfg(test)]
@@ -8,20 +10,17 @@ mod tests;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use bytes::BytesMut;
-use matrix_smpp_codec::{
-    Bind, BindResp, Body, COctets, CommandStatus, InterfaceVersion, Outbind, Pdu, TlvTag, Tlvs,
-};
+use matrix_smpp_codec::{Bind, Body, COctets, CommandStatus, InterfaceVersion, Outbind, Pdu};
 
-use crate::counters::{Counters, bump};
-use crate::error::{CloseReason, SubmitError, UnansweredCause};
-use crate::operations::{BindMode, Role, SessionState, may_send};
+use crate::counters::Counters;
+use crate::error::{CloseReason, UnansweredCause};
+use crate::operations::{BindMode, Role, SessionState};
 use crate::rate::TokenBucket;
 use crate::sequence::Sequence;
-use crate::settings::{BindSettings, SessionSettings};
-use crate::window::{Pending, Ticket, Waiter, Window};
+use crate::settings::SessionSettings;
+use crate::window::{Ticket, Window};
 
 /// What a session tells its owner.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,7 +55,7 @@ pub enum Event {
         ticket: Ticket,
         /// The outcome.
         status: CommandStatus,
-        /// The response; a generic_nack where the peer did not understand the request, and the
+        /// The response; a `generic_nack` where the peer did not understand the request, and the
         /// response without content where its body could not be read.
         body: Body,
     },
@@ -128,8 +127,6 @@ pub struct Session {
     sent: u64,
     reported_closed: bool,
 }
-
-// === getters ===
 
 impl Session {
     /// A session on a fresh connection.
@@ -231,304 +228,5 @@ impl Session {
     fn is_sending(&self) -> bool {
         let bound = matches!(self.state, State::Bound(mode) if mode.sends(self.role));
         bound && self.clock.drain_until.is_none()
-    }
-}
-
-// === commands ===
-
-impl Session {
-    /// ESME only: asks to be bound. Does nothing on a session that has begun to bind.
-    pub fn bind(&mut self, now: Instant, settings: &BindSettings) {
-        if !matches!((self.role, self.state), (Role::Esme, State::Open)) {
-            return;
-        }
-        let sequence = self.request(now, Waiter::Bind, bind_request(settings));
-        self.state = State::Binding {
-            mode: settings.mode,
-            sequence,
-            peer: COctets::default(),
-            version: settings.interface_version,
-        };
-    }
-
-    /// SMSC only: answers the bind that [`Event::BindAsked`] told of; a refusal ends the session.
-    /// `system_id` is our own.
-    pub fn answer_bind(&mut self, now: Instant, status: CommandStatus, system_id: COctets<16>) {
-        let State::Binding {
-            mode,
-            sequence,
-            peer,
-            version,
-        } = self.state
-        else {
-            return;
-        };
-        if self.role != Role::Smsc {
-            return;
-        }
-        self.reply(
-            sequence,
-            status,
-            bind_response(mode, status, system_id, version),
-        );
-        if status == CommandStatus::ESME_ROK {
-            self.enter_bound(now, mode, peer, Some(version));
-        } else {
-            self.close_with(CloseReason::BindRefused(status));
-        }
-    }
-
-    /// Sends a request if window and rate have room.
-    ///
-    /// A request without a response (alert_notification) is only sent: its ticket never comes back.
-    pub fn submit(&mut self, now: Instant, ticket: Ticket, body: Body) -> Result<(), SubmitError> {
-        if !self.is_sending() {
-            return Err(SubmitError::NotBound(Box::new(body)));
-        }
-        let command = body.command_id();
-        if is_housekeeping(&body) || !may_send(self.role, self.state(), command) {
-            return Err(SubmitError::NotAllowed(Box::new(body)));
-        }
-        if self.capacity(now) == 0 {
-            return Err(SubmitError::WindowFull(Box::new(body)));
-        }
-        if let Some(rate) = &mut self.rate {
-            rate.take(now);
-            self.clock.block_until(rate.refill_at(now));
-        }
-        self.clock.last_transaction = now;
-        self.request(now, Waiter::Caller(ticket), body);
-        Ok(())
-    }
-
-    /// Answers a request of the peer. On a session that is over the answer is counted and dropped:
-    /// the peer has to send the request again.
-    pub fn respond(&mut self, now: Instant, sequence: u32, status: CommandStatus, body: Body) {
-        if !matches!(self.state, State::Bound(_) | State::Unbinding(_)) {
-            bump(&self.counters.orphaned_answers);
-            return;
-        }
-        self.owed = self.owed.saturating_sub(1);
-        self.clock.last_transaction = now;
-        self.reply(sequence, status, body);
-        self.unbind_when_drained(now);
-    }
-
-    /// Keeps the capacity at 0 for this long, as a throttled link wants it. Answers and
-    /// enquire_link go on.
-    pub fn slow_down(&mut self, now: Instant, pause: Duration) {
-        let until = now + pause;
-        self.clock.slow_until = self.clock.slow_until.max(Some(until));
-        self.clock.block_until(Some(until));
-    }
-
-    /// Sets the window and the rate for the requests to come.
-    pub fn set_limits(&mut self, window: usize, rate: Option<std::num::NonZeroU32>) {
-        self.settings.window = window;
-        if self.settings.rate != rate {
-            self.settings.rate = rate;
-            self.rate = rate.map(TokenBucket::new);
-        }
-    }
-
-    /// Takes nothing more, waits for the answers that are due on both sides, then unbinds.
-    pub fn close(&mut self, now: Instant) {
-        match self.state {
-            State::Open | State::Binding { .. } => self.close_with(CloseReason::WeClosed),
-            State::Bound(_) if self.clock.drain_until.is_none() => {
-                self.clock.drain_until = Some(now + self.settings.drain);
-                self.unbind_when_drained(now);
-            }
-            State::Bound(_) | State::Unbinding(_) | State::Closed(_) => {}
-        }
-    }
-
-    fn unbind_when_drained(&mut self, now: Instant) {
-        let drained = self.window.in_flight() == 0 && self.owed == 0;
-        if drained && self.clock.drain_until.is_some() && matches!(self.state, State::Bound(_)) {
-            self.unbind(now, CloseReason::WeClosed);
-        }
-    }
-
-    fn unbind(&mut self, now: Instant, reason: CloseReason) {
-        self.request(now, Waiter::Unbind, Body::Unbind);
-        self.state = State::Unbinding(reason);
-    }
-
-    fn request(&mut self, now: Instant, waiter: Waiter, body: Body) -> u32 {
-        let sequence = self.sequence.take();
-        if let Some(expects) = body.command_id().response() {
-            let deadline = now + self.settings.response_timeout;
-            self.window.insert(
-                sequence,
-                deadline,
-                Pending {
-                    waiter,
-                    expects,
-                    offset: None,
-                },
-            );
-        }
-        self.outbox.push_back(Pdu {
-            status: CommandStatus::ESME_ROK,
-            sequence,
-            body,
-        });
-        sequence
-    }
-
-    fn reply(&mut self, sequence: u32, status: CommandStatus, body: Body) {
-        self.outbox.push_back(Pdu {
-            status,
-            sequence,
-            body,
-        });
-    }
-
-    fn enter_bound(
-        &mut self,
-        now: Instant,
-        mode: BindMode,
-        peer: COctets<16>,
-        interface_version: Option<InterfaceVersion>,
-    ) {
-        self.state = State::Bound(mode);
-        self.clock.bound(now);
-        bump(&self.counters.binds);
-        self.events.push_back(Event::Bound {
-            peer,
-            interface_version,
-        });
-    }
-
-    fn close_with(&mut self, reason: CloseReason) {
-        if !matches!(self.state, State::Closed(_)) {
-            self.state = State::Closed(reason);
-        }
-    }
-}
-
-// === output ===
-
-impl Session {
-    /// Appends the next PDU to `out`, octet for octet as it goes on the wire; false when there is
-    /// none. All that is appended must go out, in order: see [`handle_sent`](Self::handle_sent).
-    pub fn poll_transmit(&mut self, out: &mut BytesMut) -> bool {
-        while let Some(pdu) = self.outbox.pop_front() {
-            if !self.stamp(&pdu) {
-                continue;
-            }
-            let before = out.len();
-            pdu.encode(out);
-            self.encoded += (out.len() - before) as u64;
-            self.counters.count_out(pdu.command_id());
-            return true;
-        }
-        false
-    }
-
-    /// Notes where in the stream a request begins; false when it must not go out any more: its
-    /// caller has been told that it did not, or is about to be.
-    fn stamp(&mut self, pdu: &Pdu) -> bool {
-        if pdu.command_id().response().is_none() {
-            return true;
-        }
-        if matches!(self.state, State::Closed(_)) {
-            return false;
-        }
-        let encoded = self.encoded;
-        self.window
-            .get_mut(pdu.sequence)
-            .map(|pending| pending.offset = Some(encoded))
-            .is_some()
-    }
-
-    /// The next thing to tell the owner.
-    pub fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
-    }
-
-    /// The next `octets` of what `poll_transmit` gave were handed to the socket.
-    pub const fn handle_sent(&mut self, octets: usize) {
-        self.sent += octets as u64;
-    }
-
-    /// The connection is gone, for the reason that the session itself gave or else for this one.
-    /// Hands back every request without an answer.
-    pub fn handle_disconnected(&mut self, reason: CloseReason) {
-        if std::mem::replace(&mut self.reported_closed, true) {
-            return;
-        }
-        self.close_with(reason);
-        let reason = self.finished().unwrap_or(reason);
-        let cause = match reason {
-            CloseReason::WeClosed | CloseReason::Inactive => UnansweredCause::Closed,
-            _ => UnansweredCause::LinkDied,
-        };
-        self.outbox.clear();
-        for pending in self.window.drain() {
-            self.give_up(pending, cause);
-        }
-        self.events.push_back(Event::Closed(reason));
-    }
-
-    fn give_up(&mut self, pending: Pending, cause: UnansweredCause) {
-        if let Waiter::Caller(ticket) = pending.waiter {
-            let written = match cause {
-                // What is encoded goes out sooner or later while the session lives.
-                UnansweredCause::Timeout => pending.offset.is_some(),
-                _ => pending.offset.is_some_and(|offset| offset < self.sent),
-            };
-            self.events.push_back(Event::Unanswered {
-                ticket,
-                written,
-                cause,
-            });
-        }
-    }
-}
-
-/// The requests that the session makes by itself.
-fn is_housekeeping(body: &Body) -> bool {
-    matches!(body, Body::EnquireLink | Body::Unbind)
-}
-
-fn bind_request(settings: &BindSettings) -> Body {
-    let bind = Bind {
-        system_id: settings.system_id,
-        password: settings.password,
-        system_type: settings.system_type,
-        interface_version: settings.interface_version,
-        addr_ton: settings.addr_ton,
-        addr_npi: settings.addr_npi,
-        address_range: settings.address_range,
-    };
-    match settings.mode {
-        BindMode::Transmitter => Body::BindTransmitter(bind),
-        BindMode::Receiver => Body::BindReceiver(bind),
-        BindMode::Transceiver => Body::BindTransceiver(bind),
-    }
-}
-
-/// The answer to a bind; to a peer that knows TLVs it says that we speak 3.4. SMPP 3.4 §4.1.2.
-fn bind_response(
-    mode: BindMode,
-    status: CommandStatus,
-    system_id: COctets<16>,
-    version: InterfaceVersion,
-) -> Body {
-    let mut response = BindResp {
-        system_id,
-        tlvs: Tlvs::default(),
-    };
-    if status == CommandStatus::ESME_ROK && version >= InterfaceVersion::V3_4 {
-        let ours = [InterfaceVersion::V3_4.0];
-        // One octet always fits.
-        let _ = response.tlvs.set(TlvTag::SC_INTERFACE_VERSION, &ours);
-    }
-    match mode {
-        BindMode::Transmitter => Body::BindTransmitterResp(response),
-        BindMode::Receiver => Body::BindReceiverResp(response),
-        BindMode::Transceiver => Body::BindTransceiverResp(response),
     }
 }

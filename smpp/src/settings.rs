@@ -24,15 +24,15 @@ pub struct SessionSettings {
     pub enquire_link: Duration,
     /// The longest time from the connection to the bound state. SMPP 3.4 §7.2, `session_init_timer`.
     pub session_init: Duration,
-    /// After this long without anything but enquire_link the session is unbound; `None` for never.
+    /// After this long without anything but `enquire_link` the session is unbound; `None` for never.
     /// SMPP 3.4 §7.2, `inactivity_timer`.
     pub inactivity: Option<Duration>,
     /// How long a graceful close waits for the answers that are still due, before it unbinds.
     pub drain: Duration,
     /// The longest PDU taken, in octets. A longer one ends the session: the stream is lost then.
     pub max_pdu: usize,
-    /// Events that may wait for their reader. From there on nothing more is read from the peer, but
-    /// the answers to our own requests always find room.
+    /// Events that may wait for their reader. From there on nothing more is read from the peer
+    /// (what one read brought, 16 KiB at most, still finds room).
     pub event_queue: usize,
 }
 
@@ -41,7 +41,7 @@ impl Default for SessionSettings {
         Self {
             window: 10,
             rate: None,
-            response_timeout: Duration::from_secs(60),
+            response_timeout: Duration::from_mins(1),
             enquire_link: Duration::from_secs(30),
             session_init: Duration::from_secs(30),
             inactivity: None,

@@ -85,8 +85,20 @@ impl Shared {
 
     /// Gives the session a command and wakes the driver to see what came of it.
     pub(crate) fn command<T>(&self, command: impl FnOnce(&mut Session, Instant) -> T) -> Option<T> {
+        self.command_in(None, command)
+    }
+
+    /// The same, but only where the session is the one of this epoch.
+    pub(crate) fn command_in<T>(
+        &self,
+        epoch: Option<u64>,
+        command: impl FnOnce(&mut Session, Instant) -> T,
+    ) -> Option<T> {
         let (outcome, driver) = {
             let mut inner = self.lock();
+            if epoch.is_some_and(|epoch| epoch != inner.epoch) {
+                return None;
+            }
             let outcome = command(inner.session.as_mut()?, clock::now());
             (outcome, inner.driver.take())
         };

@@ -129,15 +129,17 @@ impl Wire {
         }
     }
 
-    /// Says that we have no more to say, once everything is out. Ready when it is said.
-    pub(crate) fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.ended.is_some() {
-            return Poll::Ready(());
-        }
+    /// Says that we have no more to say, once everything is out, then reads to the peer's end.
+    /// Closing with something unread would reset the connection, and our last octets with it.
+    pub(crate) fn poll_finish(&mut self, cx: &mut Context<'_>) {
         if !self.outbound.is_empty() || self.unflushed {
-            return Poll::Pending;
+            return;
         }
-        self.stream.poll_shutdown(cx).map(|_| ())
+        if self.ended.is_none() && self.stream.poll_shutdown(cx).is_ready() {
+            while self.poll_fill(cx) > 0 {
+                self.inbound.clear();
+            }
+        }
     }
 
     /// Gives back what an idle connection does not need.

@@ -67,7 +67,7 @@ impl Window {
     }
 
     /// Takes the request that a response answers: the number and the kind must both fit, since the
-    /// peer's own requests use the same numbers. A generic_nack answers any kind. SMPP 3.4 §4.3.
+    /// peer's own requests use the same numbers. A `generic_nack` answers any kind. SMPP 3.4 §4.3.
     pub(crate) fn answered(&mut self, sequence: u32, response: CommandId) -> Option<Pending> {
         let pending = self.pending.get(&sequence)?;
         let fits = response == pending.expects || response == CommandId::GENERIC_NACK;
@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn answers_come_in_any_order() {
-        let start = Instant::now();
+        let start = crate::clock::now();
         let mut window = Window::default();
         for sequence in 1..=3 {
             window.insert(sequence, start, submit(u64::from(sequence)));
@@ -188,14 +188,14 @@ mod tests {
     #[test]
     fn a_response_of_another_kind_answers_nothing() {
         let mut window = Window::default();
-        window.insert(1, Instant::now(), submit(1));
+        window.insert(1, crate::clock::now(), submit(1));
         assert!(window.answered(1, CommandId::DELIVER_SM_RESP).is_none());
         assert!(window.answered(1, CommandId::GENERIC_NACK).is_some());
     }
 
     #[test]
     fn requests_expire_in_order_and_answered_ones_do_not() {
-        let start = Instant::now();
+        let start = crate::clock::now();
         let mut window = Window::default();
         for sequence in 1..=4_u32 {
             window.insert(
@@ -224,14 +224,14 @@ mod tests {
             expects: CommandId::ENQUIRE_LINK_RESP,
             offset: None,
         };
-        window.insert(1, Instant::now(), enquiry);
+        window.insert(1, crate::clock::now(), enquiry);
         assert_eq!(window.in_flight(), 0);
         assert!(!window.is_empty());
     }
 
     #[test]
     fn one_lost_answer_does_not_make_the_deadlines_grow() {
-        let start = Instant::now();
+        let start = crate::clock::now();
         let mut window = Window::default();
         window.insert(1, start, submit(1));
         for sequence in 2..100_000 {

@@ -79,10 +79,17 @@ pub(super) fn credit(config: &Path, credit: Credit) -> Result<(), Failure> {
     let request = match credit {
         Credit::TopUp { owner, amount, key } => {
             let key = key.unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
-            Request::TopUp { owner, micros: amount.micros(), key }
+            Request::TopUp {
+                owner,
+                micros: amount.micros(),
+                key,
+            }
         }
         Credit::Balance { owner } => Request::Account { owner },
-        Credit::Limit { owner, limit } => Request::SetLimit { owner, micros: limit.micros() },
+        Credit::Limit { owner, limit } => Request::SetLimit {
+            owner,
+            micros: limit.micros(),
+        },
         Credit::List => Request::Accounts,
         Credit::Audit => Request::Audit,
     };
@@ -92,9 +99,10 @@ pub(super) fn credit(config: &Path, credit: Credit) -> Result<(), Failure> {
 pub(super) fn lease(config: &Path, lease: Lease) -> Result<(), Failure> {
     let request = match lease {
         Lease::List => Request::Leases,
-        Lease::Release { number, handset } => {
-            Request::ReleaseLease { number: number.to_string(), handset }
-        }
+        Lease::Release { number, handset } => Request::ReleaseLease {
+            number: number.to_string(),
+            handset,
+        },
         Lease::Dedicate { number, owner } => Request::Dedicate { number, owner },
         Lease::Undedicate { number } => Request::Undedicate { number },
         Lease::Dedicated => Request::Dedicated,
@@ -108,12 +116,14 @@ pub(super) fn explain(config: &Path, id: String) -> Result<(), Failure> {
 
 fn tell(config: &Path, request: Request) -> Result<(), Failure> {
     let settings = settings(config)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let answer = runtime.block_on(async {
         if let Some(answer) = admin::ask(&settings.gateway.admin_socket, &request).await? {
             return Ok::<_, Failure>(answer);
         }
-        let store = SqliteStore::open(&settings.store.path)?;
+        let store = SqliteStore::open(&settings.store.path, settings.limits.mo_part_ttl)?;
         Ok(admin::answer(&*store, &settings, &Clock::system(), request).await)
     })?;
     print(answer, &settings.gateway.currency)
@@ -140,11 +150,14 @@ fn print(answer: Answer, currency: &str) -> Result<(), Failure> {
         Answer::Leases(leases) if leases.is_empty() => "no leases".to_owned(),
         Answer::Leases(leases) => leases.iter().map(lease_line).collect(),
         Answer::Dedicated(numbers) if numbers.is_empty() => "no numbers".to_owned(),
-        Answer::Dedicated(numbers) => {
-            numbers.iter().map(|(number, owner)| format!("{number}  {owner}\n")).collect()
-        }
+        Answer::Dedicated(numbers) => numbers
+            .iter()
+            .map(|(number, owner)| format!("{number}  {owner}\n"))
+            .collect(),
         Answer::Histories(histories) if histories.is_empty() => {
-            return Err(Failure("no message has this id, and no message came from it".to_owned()));
+            return Err(Failure(
+                "no message has this id, and no message came from it".to_owned(),
+            ));
         }
         Answer::Histories(histories) => histories.iter().map(history).collect(),
     };
@@ -157,7 +170,10 @@ fn lease_line(lease: &LeaseLine) -> String {
         Some(until) => format!("  cooling off until {}", admin::utc(until)),
         None => String::new(),
     };
-    format!("{}  for {}  conversation {}{until}\n", lease.number, lease.handset, lease.conversation)
+    format!(
+        "{}  for {}  conversation {}{until}\n",
+        lease.number, lease.handset, lease.conversation
+    )
 }
 
 fn history(history: &History) -> String {
@@ -171,7 +187,9 @@ fn history(history: &History) -> String {
         history.payer
     );
     for step in &history.steps {
-        let segment = step.segment.map_or_else(String::new, |index| format!(" segment {index}"));
+        let segment = step
+            .segment
+            .map_or_else(String::new, |index| format!(" segment {index}"));
         let (at, state) = (admin::utc(step.at), admin::word(step.state));
         // Writing to a String cannot fail.
         let _ = writeln!(text, "  {at}{segment} {state} {}", step.detail);

@@ -16,7 +16,12 @@ use matrix_smpp_config::{ProcessEnv, Settings};
 #[command(version, about)]
 pub struct Cli {
     /// The configuration file.
-    #[arg(long, short, global = true, default_value = "/etc/matrix-smpp/config.toml")]
+    #[arg(
+        long,
+        short,
+        global = true,
+        default_value = "/etc/matrix-smpp/config.toml"
+    )]
     config: PathBuf,
     #[command(subcommand)]
     command: Command,

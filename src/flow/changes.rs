@@ -66,7 +66,10 @@ async fn take_back(
     original: &EventId,
 ) -> Result<(Vec<Conversation>, Vec<Conversation>), Trouble> {
     let now = gateway.clock.now();
-    let messages = gateway.store.cancel_event(&item.homeserver, &original.to_owned(), now).await?;
+    let messages = gateway
+        .store
+        .cancel_event(&item.homeserver, &original.to_owned(), now)
+        .await?;
     let (mut cancelled, mut sent) = (Vec::new(), Vec::new());
     for message in &messages {
         let Some(conversation) = gateway.store.conversation(message.conversation).await? else {

@@ -24,7 +24,15 @@ impl Gateway {
     /// How failed work is tried again.
     pub(crate) fn retry(&self) -> Retry {
         let limits = &self.settings.limits;
-        Retry { first: limits.retry_first.max(Duration::from_millis(10)), cap: limits.retry_cap }
+        Retry {
+            first: limits.retry_first,
+            cap: limits.retry_cap,
+        }
+    }
+
+    /// The wait after failed attempt number `attempt`, 0 for the first.
+    pub(crate) fn retry_wait(&self, attempt: u32) -> Duration {
+        self.retry().wait(attempt, None)
     }
 }
 
@@ -58,7 +66,11 @@ impl LaneWork for Events {
 
     async fn set_aside(&self, seq: InboxSeq, reason: String) -> Result<(), Trouble> {
         self.0.metrics.set_aside.inc();
-        Ok(self.0.store.finish_event(seq, Ending::SetAside { reason }).await?)
+        Ok(self
+            .0
+            .store
+            .finish_event(seq, Ending::SetAside { reason })
+            .await?)
     }
 }
 
@@ -66,7 +78,9 @@ impl LaneWork for Events {
 async fn handle(gateway: &Gateway, item: &InboxEvent) -> Result<(), Trouble> {
     let parsed = event::parse(&item.json);
     match parsed.event {
-        RoomEvent::Member(member) => membership::handle(gateway, item, &parsed.sender, member).await,
+        RoomEvent::Member(member) => {
+            membership::handle(gateway, item, &parsed.sender, member).await
+        }
         _ if gateway.is_ours(&parsed.sender) => Ok(()),
         RoomEvent::Message(message) => {
             to_phone::handle(gateway, item, &parsed.sender, &message).await

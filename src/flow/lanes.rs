@@ -64,7 +64,10 @@ pub(crate) struct Retry {
 impl Retry {
     /// The wait before attempt `attempt` + 1; the peer's own wish counts where it is longer.
     pub(crate) fn wait(self, attempt: u32, wish: Option<Duration>) -> Duration {
-        let grown = self.first.saturating_mul(1 << attempt.min(20)).min(self.cap);
+        let grown = self
+            .first
+            .saturating_mul(1 << attempt.min(20))
+            .min(self.cap);
         grown.max(wish.unwrap_or_default())
     }
 }
@@ -80,7 +83,12 @@ struct Lanes<L, T> {
 
 impl<L: Clone + Eq + Hash, T> Lanes<L, T> {
     fn new() -> Self {
-        Self { waiting: HashMap::new(), free: VecDeque::new(), busy: HashSet::new(), len: 0 }
+        Self {
+            waiting: HashMap::new(),
+            free: VecDeque::new(),
+            busy: HashSet::new(),
+            len: 0,
+        }
     }
 
     fn push(&mut self, lane: L, item: T) {
@@ -125,7 +133,11 @@ pub(crate) async fn run<W: LaneWork>(
     loop {
         let refilled = worker.refill().await;
         worker.start(concurrency);
-        let pause = if refilled { Duration::from_secs(60) } else { retry.first };
+        let pause = if refilled {
+            Duration::from_secs(60)
+        } else {
+            retry.first
+        };
         tokio::select! {
             () = stop.cancelled() => return,
             () = wake.notified() => {}
@@ -180,9 +192,13 @@ impl<W: LaneWork> Worker<W> {
 
     fn start(&mut self, concurrency: usize) {
         while self.tasks.len() < concurrency {
-            let Some((lane, item)) = self.lanes.take() else { return };
+            let Some((lane, item)) = self.lanes.take() else {
+                return;
+            };
             let place = W::place(&item);
-            let task = self.tasks.spawn(attend(self.work.clone(), item, self.retry));
+            let task = self
+                .tasks
+                .spawn(attend(self.work.clone(), item, self.retry));
             self.running.insert(task.id(), (lane, place));
         }
     }
@@ -193,7 +209,9 @@ impl<W: LaneWork> Worker<W> {
             Ok((id, ())) => (*id, false),
             Err(error) => (error.id(), error.is_panic()),
         };
-        let Some((lane, place)) = self.running.remove(&id) else { return };
+        let Some((lane, place)) = self.running.remove(&id) else {
+            return;
+        };
         if panicked {
             error!("a piece of work panicked and is set aside");
             put_aside(&self.work, place, "it made the gateway panic", self.retry).await;
@@ -236,7 +254,10 @@ mod tests {
 
     use super::*;
 
-    const RETRY: Retry = Retry { first: Duration::from_millis(1), cap: Duration::from_millis(2) };
+    const RETRY: Retry = Retry {
+        first: Duration::from_millis(1),
+        cap: Duration::from_millis(2),
+    };
 
     /// Items are (place, lane, what happens); what was done is written down.
     #[derive(Clone, Default)]
@@ -258,8 +279,14 @@ mod tests {
 
     impl Script {
         fn new(items: &[(char, Act)]) -> Self {
-            let numbered = items.iter().enumerate().map(|(at, (lane, act))| (at + 1, *lane, *act));
-            Self { items: Arc::new(numbered.collect()), ..Self::default() }
+            let numbered = items
+                .iter()
+                .enumerate()
+                .map(|(at, (lane, act))| (at + 1, *lane, *act));
+            Self {
+                items: Arc::new(numbered.collect()),
+                ..Self::default()
+            }
         }
 
         fn record(&self, list: &Mutex<Vec<usize>>, place: usize) {
@@ -284,7 +311,10 @@ mod tests {
         fn order_of(&self, lane: char) -> Vec<usize> {
             let lane_of = |place: usize| self.items[place - 1].1;
             let done = self.done.lock().expect("lock");
-            done.iter().copied().filter(|place| lane_of(*place) == lane).collect()
+            done.iter()
+                .copied()
+                .filter(|place| lane_of(*place) == lane)
+                .collect()
         }
     }
 
@@ -316,7 +346,10 @@ mod tests {
             };
             match item.2 {
                 Act::FailTwice if tries < 3 => {
-                    return Err(Trouble::Later { wish: None, why: "not yet".into() });
+                    return Err(Trouble::Later {
+                        wish: None,
+                        why: "not yet".into(),
+                    });
                 }
                 Act::Never => return Err(Trouble::Never("poison".into())),
                 Act::Panic => panic!("poison"),
@@ -335,8 +368,13 @@ mod tests {
     #[tokio::test]
     async fn a_lane_keeps_its_order_through_failures() {
         use Act::{FailTwice, Work};
-        let script =
-            Script::new(&[('a', FailTwice), ('b', Work), ('a', Work), ('b', FailTwice), ('a', Work)]);
+        let script = Script::new(&[
+            ('a', FailTwice),
+            ('b', Work),
+            ('a', Work),
+            ('b', FailTwice),
+            ('a', Work),
+        ]);
         script.play(4).await;
         assert_eq!(script.order_of('a'), [1, 3, 5]);
         assert_eq!(script.order_of('b'), [2, 4]);
@@ -353,10 +391,16 @@ mod tests {
 
     #[test]
     fn waits_grow_to_the_cap_and_heed_the_peers_wish() {
-        let retry = Retry { first: Duration::from_secs(1), cap: Duration::from_secs(10) };
+        let retry = Retry {
+            first: Duration::from_secs(1),
+            cap: Duration::from_secs(10),
+        };
         assert_eq!(retry.wait(0, None), Duration::from_secs(1));
         assert_eq!(retry.wait(2, None), Duration::from_secs(4));
         assert_eq!(retry.wait(60, None), Duration::from_secs(10));
-        assert_eq!(retry.wait(0, Some(Duration::from_secs(30))), Duration::from_secs(30));
+        assert_eq!(
+            retry.wait(0, Some(Duration::from_secs(30))),
+            Duration::from_secs(30)
+        );
     }
 }

@@ -29,19 +29,34 @@ pub(super) async fn handle(
         membership: change.membership,
         display_name: change.display_name.clone(),
     };
-    gateway.store.put_member(&item.homeserver, &item.room, member).await?;
+    gateway
+        .store
+        .put_member(&item.homeserver, &item.room, member)
+        .await?;
     let who = home.names.who(&change.user);
     match (who, change.membership) {
         (Who::Foreign, _) | (_, Membership::Joined) => Ok(()),
         (Who::Bot, Membership::Invited) => welcome_bot(gateway, home, item, sender).await,
         (Who::Ghost(handset), Membership::Invited) => {
-            let guest = Guest { home, item, inviter: sender, ghost: &change.user };
+            let guest = Guest {
+                home,
+                item,
+                inviter: sender,
+                ghost: &change.user,
+            };
             guest.invited(gateway, handset, change.is_direct).await
         }
         (Who::Misnamed { why, meant }, Membership::Invited) => {
-            let guest = Guest { home, item, inviter: sender, ghost: &change.user };
+            let guest = Guest {
+                home,
+                item,
+                inviter: sender,
+                ghost: &change.user,
+            };
             let meant = meant.as_deref().map(UserId::as_str);
-            guest.decline(gateway, "Not a phone", &notice::misnamed(why, meant)).await
+            guest
+                .decline(gateway, "Not a phone", &notice::misnamed(why, meant))
+                .await
         }
         (Who::Ghost(handset), Membership::Gone) => gone(gateway, item, &handset).await,
         (Who::Bot | Who::Misnamed { .. }, Membership::Gone) => Ok(()),
@@ -50,7 +65,10 @@ pub(super) async fn handle(
 
 /// A message or a switch says that the room is encrypted: every phone in it says so and leaves.
 pub(super) async fn leave_encrypted(gateway: &Gateway, item: &InboxEvent) -> Result<(), Trouble> {
-    gateway.store.set_encrypted(&item.homeserver, &item.room).await?;
+    gateway
+        .store
+        .set_encrypted(&item.homeserver, &item.room)
+        .await?;
     let Some(room) = gateway.store.room(&item.homeserver, &item.room).await? else {
         return Ok(());
     };
@@ -71,12 +89,19 @@ async fn welcome_bot(
     inviter: &UserId,
 ) -> Result<(), Trouble> {
     let bot = home.names.bot();
-    gateway.ghosts.ensure(&*home.api, bot, &gateway.settings.gateway.public_name).await?;
+    gateway
+        .ghosts
+        .ensure(&*home.api, bot, &gateway.settings.gateway.public_name)
+        .await?;
     if !join(home, bot, &item.room).await? {
         return Ok(());
     }
     let facts = learn_room(gateway, home, item, bot).await?;
-    debug!(members = facts.members.len(), "the bot joined a room of {}", inviter.server_name());
+    debug!(
+        members = facts.members.len(),
+        "the bot joined a room of {}",
+        inviter.server_name()
+    );
     let text = if facts.encrypted {
         notice::encrypted_bot()
     } else {
@@ -91,9 +116,13 @@ async fn welcome_bot(
     };
     let key = format!("greeting:{}:{}", item.homeserver, item.event_id);
     let lane = Lane::Room(item.homeserver.clone(), item.room.clone());
-    gateway.store.enqueue(vec![NewOutbox { key, lane, item: notice }]).await?;
-    gateway.wakes.outbox.notify_one();
-    Ok(())
+    gateway
+        .enqueue(NewOutbox {
+            key,
+            lane,
+            item: notice,
+        })
+        .await
 }
 
 /// Ghosts that are in a room without a conversation (it ended while they could not leave) say so
@@ -105,8 +134,13 @@ pub(super) async fn dismiss_stragglers(
 ) -> Result<(), Trouble> {
     let home = gateway.connected(&item.homeserver)?;
     for member in &room.facts.members {
-        let Who::Ghost(handset) = home.names.who(&member.user) else { continue };
-        let served = room.conversations.iter().any(|one| one.ghost == member.user);
+        let Who::Ghost(handset) = home.names.who(&member.user) else {
+            continue;
+        };
+        let served = room
+            .conversations
+            .iter()
+            .any(|one| one.ghost == member.user);
         if member.membership == Membership::Joined && !served {
             let words = notice::ended(&number::display(&handset));
             say_and_leave(gateway, home, &item.room, &member.user, &words, item).await?;
@@ -132,9 +166,14 @@ impl Guest<'_> {
     ) -> Result<(), Trouble> {
         let phone = number::display(&handset);
         if let Err(why) = reachable(gateway, &handset) {
-            return self.decline(gateway, &phone, &notice::unreachable(&why, &phone)).await;
+            return self
+                .decline(gateway, &phone, &notice::unreachable(&why, &phone))
+                .await;
         }
-        gateway.ghosts.ensure(&*self.home.api, self.ghost, &phone).await?;
+        gateway
+            .ghosts
+            .ensure(&*self.home.api, self.ghost, &phone)
+            .await?;
         if !join(self.home, self.ghost, &self.item.room).await? {
             return Ok(());
         }
@@ -143,7 +182,10 @@ impl Guest<'_> {
             let words = notice::encrypted(&phone);
             return self.say_and_leave(gateway, &words).await;
         }
-        let opened = gateway.store.open_conversation(self.request(gateway, handset, direct)).await?;
+        let opened = gateway
+            .store
+            .open_conversation(self.request(gateway, handset, direct))
+            .await?;
         info!(conversation = %opened.conversation.id, direct, "a phone joined a room");
         if let Some(old) = opened.replaced {
             leave_old_room(gateway, self.home, &old, self.item).await?;
@@ -167,7 +209,10 @@ impl Guest<'_> {
     /// Says in the room why not, and leaves with the same reason. The ghost has to exist for that.
     async fn decline(&self, gateway: &Gateway, name: &str, words: &str) -> Result<(), Trouble> {
         gateway.metrics.declined.inc();
-        gateway.ghosts.ensure(&*self.home.api, self.ghost, name).await?;
+        gateway
+            .ghosts
+            .ensure(&*self.home.api, self.ghost, name)
+            .await?;
         if join(self.home, self.ghost, &self.item.room).await? {
             return self.say_and_leave(gateway, words).await;
         }
@@ -175,7 +220,15 @@ impl Guest<'_> {
     }
 
     async fn say_and_leave(&self, gateway: &Gateway, words: &str) -> Result<(), Trouble> {
-        say_and_leave(gateway, self.home, &self.item.room, self.ghost, words, self.item).await
+        say_and_leave(
+            gateway,
+            self.home,
+            &self.item.room,
+            self.ghost,
+            words,
+            self.item,
+        )
+        .await
     }
 
     /// Shows clients which bridge the room is part of, where the room's rules let the ghost.
@@ -183,8 +236,11 @@ impl Guest<'_> {
         let state_key = content::network(conversation);
         let body = content::bridge(conversation, self.home.names.bot(), phone);
         let room = &self.item.room;
-        let sent =
-            self.home.api.send_state(self.ghost, room, content::BRIDGE, &state_key, &body).await;
+        let sent = self
+            .home
+            .api
+            .send_state(self.ghost, room, content::BRIDGE, &state_key, &body)
+            .await;
         match sent {
             Err(error) if matches!(error.kind(), ErrorKind::Retry { .. }) => Err(error.into()),
             Ok(_) | Err(_) => Ok(()),
@@ -203,7 +259,10 @@ async fn gone(gateway: &Gateway, item: &InboxEvent, handset: &Handset) -> Result
     let Some(room) = gateway.store.room(&item.homeserver, &item.room).await? else {
         return Ok(());
     };
-    let ended = room.conversations.iter().find(|one| one.handset == *handset);
+    let ended = room
+        .conversations
+        .iter()
+        .find(|one| one.handset == *handset);
     match ended {
         Some(conversation) => end(gateway, conversation).await,
         None => Ok(()),
@@ -212,7 +271,10 @@ async fn gone(gateway: &Gateway, item: &InboxEvent, handset: &Handset) -> Result
 
 async fn end(gateway: &Gateway, conversation: &Conversation) -> Result<(), Trouble> {
     let cooling_off = gateway.cooling_off(conversation);
-    gateway.store.end_conversation(conversation.id, cooling_off, gateway.clock.now()).await?;
+    gateway
+        .store
+        .end_conversation(conversation.id, cooling_off, gateway.clock.now())
+        .await?;
     info!(conversation = %conversation.id, "a conversation ended");
     Ok(())
 }
@@ -239,9 +301,17 @@ async fn say_and_leave(
     words: &str,
     item: &InboxEvent,
 ) -> Result<(), Trouble> {
-    let txn = format!("{}-leave-{}-{}", gateway.store.instance(), item.seq, ghost.localpart());
+    let txn = format!(
+        "{}-leave-{}-{}",
+        gateway.store.instance(),
+        item.seq,
+        ghost.localpart()
+    );
     let body: Value = content::notice(words, None);
-    let said = home.api.send(ghost, room, "m.room.message", &txn, &body).await;
+    let said = home
+        .api
+        .send(ghost, room, "m.room.message", &txn, &body)
+        .await;
     if let Err(error) = said
         && matches!(error.kind(), ErrorKind::Retry { .. })
     {

@@ -5,6 +5,7 @@
 //! that has been done.
 
 mod changes;
+pub mod front;
 mod inbox;
 mod lanes;
 mod membership;
@@ -28,14 +29,18 @@ use ruma::{OwnedServerName, ServerName, UserId};
 use tokio::sync::Notify;
 
 use crate::clock::Clock;
+use crate::gateway::model::{Conversation, Originator};
 use crate::gateway::names::Names;
 use crate::gateway::notice::Currency;
-use crate::matrix::ghost::Ghosts;
+use crate::matrix::ghost::{GhostError, Ghosts};
 use crate::matrix::homeserver::{ErrorKind, Homeserver, MatrixError};
 use crate::ops::metrics::Metrics;
-use crate::store::{Store, StoreError};
+use crate::store::{NewOutbox, Store, StoreError};
 
 pub use inbox::run as run_inbox;
+
+/// How long a number rests that is in no pool: a dedicated one, or one that left the config.
+const COOLING_OFF: Duration = Duration::from_hours(30 * 24);
 
 /// Everything that the workers share. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -85,8 +90,13 @@ pub struct Wakes {
 impl Wakes {
     /// Bells for these link groups.
     pub fn for_groups<'a>(groups: impl Iterator<Item = &'a str>) -> Self {
-        let groups = groups.map(|name| (name.to_owned(), Arc::new(Notify::new()))).collect();
-        Self { groups: Arc::new(groups), ..Self::default() }
+        let groups = groups
+            .map(|name| (name.to_owned(), Arc::new(Notify::new())))
+            .collect();
+        Self {
+            groups: Arc::new(groups),
+            ..Self::default()
+        }
     }
 
     /// Rings for a link group.
@@ -130,17 +140,41 @@ impl Gateway {
 
     /// True for our ghosts and bots, on any homeserver of the config.
     pub(crate) fn is_ours(&self, user: &UserId) -> bool {
-        self.homeservers.get(user.server_name()).is_some_and(|home| home.names.is_ours(user))
+        self.homeservers
+            .get(user.server_name())
+            .is_some_and(|home| home.names.is_ours(user))
+    }
+
+    /// Queues something to do at a homeserver.
+    pub(crate) async fn enqueue(&self, entry: NewOutbox) -> Result<(), Trouble> {
+        self.store.enqueue(vec![entry], self.clock.now()).await?;
+        self.wakes.outbox.notify_one();
+        Ok(())
     }
 
     /// The numbers that belong to `owner`, by config or by CLI.
     pub(crate) async fn dedicated_numbers(&self, owner: &UserId) -> Result<Vec<E164>, Trouble> {
         let stored = self.store.dedicated().await?;
-        let stored = stored.iter().filter(|(_, who)| who == owner).map(|(number, _)| number.as_str());
+        let stored = stored
+            .iter()
+            .filter(|(_, who)| who == owner)
+            .map(|(number, _)| number.as_str());
         let configured = &self.settings.dedicated;
-        let configured =
-            configured.iter().filter(|own| own.owner == owner).map(|own| own.number.as_str());
-        Ok(configured.chain(stored).filter_map(|number| number.parse().ok()).collect())
+        let configured = configured
+            .iter()
+            .filter(|own| own.owner == owner)
+            .map(|own| own.number.as_str());
+        Ok(configured
+            .chain(stored)
+            .filter_map(|number| number.parse().ok())
+            .collect())
+    }
+
+    /// How long a conversation's number rests after its end.
+    pub(crate) fn cooling_off(&self, conversation: &Conversation) -> Duration {
+        let number = conversation.originator.as_ref().map(Originator::digits);
+        let pool = number.and_then(|number| self.settings.pool_of(&number));
+        pool.map_or(COOLING_OFF, |pool| pool.cooling_off)
     }
 
     /// How amounts are shown.
@@ -174,7 +208,10 @@ impl fmt::Display for Trouble {
 impl From<StoreError> for Trouble {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Unavailable(_) => Self::Later { wish: None, why: error.to_string() },
+            StoreError::Unavailable(_) => Self::Later {
+                wish: None,
+                why: error.to_string(),
+            },
             StoreError::Conflict(_) | StoreError::Corrupt(_) => Self::Never(error.to_string()),
         }
     }
@@ -183,8 +220,20 @@ impl From<StoreError> for Trouble {
 impl From<MatrixError> for Trouble {
     fn from(error: MatrixError) -> Self {
         match error.kind() {
-            ErrorKind::Retry { after } => Self::Later { wish: after, why: error.to_string() },
+            ErrorKind::Retry { after } => Self::Later {
+                wish: after,
+                why: error.to_string(),
+            },
             _ => Self::Never(error.to_string()),
+        }
+    }
+}
+
+impl From<GhostError> for Trouble {
+    fn from(error: GhostError) -> Self {
+        match error {
+            GhostError::Homeserver(error) => error.into(),
+            GhostError::Store(error) => error.into(),
         }
     }
 }

@@ -2,6 +2,7 @@
 //! transaction id made of its outbox entry, so that a repeat is the same event.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -19,7 +20,11 @@ use crate::store::{Ending, OutboxEntry, OutboxItem};
 
 /// Tells homeservers what they must hear, until `stop`.
 pub async fn run(gateway: Gateway, stop: CancellationToken) {
-    let mut worker = Worker { gateway, tasks: JoinSet::new(), running: HashMap::new() };
+    let mut worker = Worker {
+        gateway,
+        tasks: JoinSet::new(),
+        running: HashMap::new(),
+    };
     loop {
         let pause = worker.start().await;
         let wake = worker.gateway.wakes.outbox.clone();
@@ -44,13 +49,25 @@ struct Worker {
 impl Worker {
     /// Starts what is due and fits; tells how long nothing more will be.
     async fn start(&mut self) -> Duration {
-        let room = self.gateway.settings.limits.outbox_concurrency.saturating_sub(self.tasks.len());
+        let room = self
+            .gateway
+            .settings
+            .limits
+            .outbox_concurrency
+            .saturating_sub(self.tasks.len());
         if room == 0 {
             return LOOK;
         }
-        let busy: Vec<_> = self.running.values().map(|(lane, _)| lane.clone()).collect();
-        let store = &self.gateway.store;
-        match store.due_outbox(self.gateway.clock.now(), room, &busy).await {
+        let busy: Vec<_> = self
+            .running
+            .values()
+            .map(|(lane, _)| lane.clone())
+            .collect();
+        let store = Arc::clone(&self.gateway.store);
+        match store
+            .due_outbox(self.gateway.clock.now(), room, &busy)
+            .await
+        {
             Ok(entries) => entries.into_iter().for_each(|entry| self.spawn(entry)),
             Err(error) => {
                 warn!(%error, "cannot read the outbox");
@@ -58,7 +75,11 @@ impl Worker {
             }
         }
         match store.next_outbox_due().await {
-            Ok(Some(at)) => self.gateway.clock.until(at).clamp(Duration::from_millis(10), LOOK),
+            Ok(Some(at)) => self
+                .gateway
+                .clock
+                .until(at)
+                .clamp(Duration::from_millis(10), LOOK),
             Ok(None) | Err(_) => LOOK,
         }
     }
@@ -74,7 +95,9 @@ impl Worker {
             Ok((task, ())) => (*task, false),
             Err(error) => (error.id(), error.is_panic()),
         };
-        let Some((_, id)) = self.running.remove(&task) else { return };
+        let Some((_, id)) = self.running.remove(&task) else {
+            return;
+        };
         if panicked {
             error!("an outbox entry panicked and is set aside");
             set_aside(&self.gateway, id, "it made the gateway panic").await;
@@ -86,8 +109,15 @@ async fn attend(gateway: Gateway, entry: OutboxEntry) {
     let done = match tell(&gateway, &entry).await {
         Ok(()) => gateway.store.finish_outbox(entry.id, Ending::Done).await,
         Err(Trouble::Later { wish, why }) => {
-            warn!(why, attempts = entry.attempts, "the homeserver will hear it later");
-            let at = gateway.clock.now().after(gateway.retry().wait(entry.attempts, wish));
+            warn!(
+                why,
+                attempts = entry.attempts,
+                "the homeserver will hear it later"
+            );
+            let at = gateway
+                .clock
+                .now()
+                .after(gateway.retry().wait(entry.attempts, wish));
             gateway.store.postpone_outbox(entry.id, at, &why).await
         }
         Err(Trouble::Never(why)) => {
@@ -102,7 +132,9 @@ async fn attend(gateway: Gateway, entry: OutboxEntry) {
 
 async fn set_aside(gateway: &Gateway, id: OutboxId, why: &str) {
     gateway.metrics.set_aside.inc();
-    let ending = Ending::SetAside { reason: why.to_owned() };
+    let ending = Ending::SetAside {
+        reason: why.to_owned(),
+    };
     if let Err(error) = gateway.store.finish_outbox(id, ending).await {
         warn!(%error, "cannot set an outbox entry aside; it will be repeated");
     }
@@ -110,13 +142,23 @@ async fn set_aside(gateway: &Gateway, id: OutboxId, why: &str) {
 
 /// Does what an entry asks for.
 async fn tell(gateway: &Gateway, entry: &OutboxEntry) -> Result<(), Trouble> {
-    let voice = Voice { gateway, entry: entry.id, said: AtomicU32::new(0) };
+    let voice = Voice {
+        gateway,
+        entry: entry.id,
+        said: AtomicU32::new(0),
+    };
     match &entry.item {
-        OutboxItem::SmsText { sms, conversation } => text(gateway, &voice, *sms, *conversation).await,
+        OutboxItem::SmsText { sms, conversation } => {
+            text(gateway, &voice, *sms, *conversation).await
+        }
         OutboxItem::MessageNews { message, state } => {
             receipt::show(gateway, &voice, *message, *state).await
         }
-        OutboxItem::Refused { conversation, event, text } => {
+        OutboxItem::Refused {
+            conversation,
+            event,
+            text,
+        } => {
             let Some(conversation) = gateway.store.conversation(*conversation).await? else {
                 return Ok(());
             };
@@ -126,13 +168,23 @@ async fn tell(gateway: &Gateway, entry: &OutboxEntry) -> Result<(), Trouble> {
             let status = content::refused_status(event, &network, text);
             voice.say(&conversation, content::STATUS, &status).await
         }
-        OutboxItem::Notice { homeserver, room, sender, text, reply_to } => {
+        OutboxItem::Notice {
+            homeserver,
+            room,
+            sender,
+            text,
+            reply_to,
+        } => {
             let notice = content::notice(text, reply_to.as_deref());
-            voice.send(homeserver, sender, room, "m.room.message", &notice).await
+            voice
+                .send(homeserver, sender, room, "m.room.message", &notice)
+                .await
         }
-        OutboxItem::TellOwner { homeserver, owner, text } => {
-            tell_owner(gateway, &voice, homeserver, owner, text).await
-        }
+        OutboxItem::TellOwner {
+            homeserver,
+            owner,
+            text,
+        } => tell_owner(gateway, &voice, homeserver, owner, text).await,
     }
 }
 
@@ -144,9 +196,10 @@ async fn text(
     sms: SmsId,
     conversation: ConversationId,
 ) -> Result<(), Trouble> {
-    let (Some(sms), Some(conversation)) =
-        (gateway.store.sms(sms).await?, gateway.store.conversation(conversation).await?)
-    else {
+    let (Some(sms), Some(conversation)) = (
+        gateway.store.sms(sms).await?,
+        gateway.store.conversation(conversation).await?,
+    ) else {
         return Ok(());
     };
     let body = content::text(&to_room::body(&sms));
@@ -157,7 +210,9 @@ async fn text(
     let room = portal::replace(gateway, &conversation).await?;
     match voice.try_say(&conversation, &room, &body).await? {
         true => Ok(()),
-        false => Err(Trouble::Never("the ghost may not speak in its own room".to_owned())),
+        false => Err(Trouble::Never(
+            "the ghost may not speak in its own room".to_owned(),
+        )),
     }
 }
 
@@ -171,12 +226,23 @@ async fn tell_owner(
 ) -> Result<(), Trouble> {
     let home = gateway.connected(homeserver)?;
     let bot = home.names.bot();
-    gateway.ghosts.ensure(&*home.api, bot, &gateway.settings.gateway.public_name).await?;
+    gateway
+        .ghosts
+        .ensure(&*home.api, bot, &gateway.settings.gateway.public_name)
+        .await?;
     let room = match gateway.store.bot_room(homeserver, bot, owner).await? {
         Some(room) => room,
         None => make_bot_room(gateway, homeserver, owner).await?,
     };
-    voice.send(homeserver, bot, &room, "m.room.message", &content::notice(text, None)).await
+    voice
+        .send(
+            homeserver,
+            bot,
+            &room,
+            "m.room.message",
+            &content::notice(text, None),
+        )
+        .await
 }
 
 async fn make_bot_room(
@@ -186,7 +252,11 @@ async fn make_bot_room(
 ) -> Result<OwnedRoomId, Trouble> {
     let home = gateway.connected(homeserver)?;
     let bot = home.names.bot();
-    let new = NewRoom { invite: vec![owner.to_owned()], is_direct: true, ..NewRoom::default() };
+    let new = NewRoom {
+        invite: vec![owner.to_owned()],
+        is_direct: true,
+        ..NewRoom::default()
+    };
     let room = home.api.create_room(bot, new).await?;
     let state = home.api.room_state(bot, &room).await?;
     let facts = crate::store::RoomFacts {
@@ -215,8 +285,17 @@ impl Voice<'_> {
         kind: &str,
         body: &Value,
     ) -> Result<(), Trouble> {
-        let Some(room) = &conversation.room else { return Ok(()) };
-        self.send(&conversation.homeserver, &conversation.ghost, room, kind, body).await
+        let Some(room) = &conversation.room else {
+            return Ok(());
+        };
+        self.send(
+            &conversation.homeserver,
+            &conversation.ghost,
+            room,
+            kind,
+            body,
+        )
+        .await
     }
 
     async fn send(
@@ -248,7 +327,16 @@ impl Voice<'_> {
         body: &Value,
     ) -> Result<bool, Trouble> {
         let api = &self.gateway.connected(&conversation.homeserver)?.api;
-        match api.send(&conversation.ghost, room, "m.room.message", &self.txn(0), body).await {
+        match api
+            .send(
+                &conversation.ghost,
+                room,
+                "m.room.message",
+                &self.txn(0),
+                body,
+            )
+            .await
+        {
             Ok(_) => Ok(true),
             Err(error) if matches!(error.kind(), ErrorKind::Forbidden | ErrorKind::NotFound) => {
                 Ok(false)

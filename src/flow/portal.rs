@@ -7,7 +7,7 @@ use tracing::info;
 use super::{Connected, Gateway, Trouble, to_phone};
 use crate::gateway::model::{Conversation, E164Text, Handset, Source};
 use crate::gateway::{content, notice, number, plan};
-use crate::matrix::homeserver::{ErrorKind, NewRoom};
+use crate::matrix::homeserver::{ErrorKind, MARKER_TYPE, NewRoom};
 use crate::store::{InboxEvent, Membership, OpenConversation};
 
 /// The room of a conversation, with its ghost in it and somebody to read: made where there is
@@ -18,14 +18,25 @@ pub(super) async fn ready(
 ) -> Result<OwnedRoomId, Trouble> {
     let home = gateway.connected(&conversation.homeserver)?;
     let phone = number::display(&conversation.handset);
-    gateway.ghosts.ensure(&*home.api, &conversation.ghost, &phone).await?;
+    gateway
+        .ghosts
+        .ensure(&*home.api, &conversation.ghost, &phone)
+        .await?;
     let Some(room) = &conversation.room else {
         return make(gateway, home, conversation).await;
     };
     if somebody_reads(gateway, conversation, room).await? {
         return Ok(room.clone());
     }
-    match home.api.invite(&conversation.ghost, room, &conversation.owner, conversation.direct).await
+    match home
+        .api
+        .invite(
+            &conversation.ghost,
+            room,
+            &conversation.owner,
+            conversation.direct,
+        )
+        .await
     {
         Ok(()) => Ok(room.clone()),
         Err(error) if matches!(error.kind(), ErrorKind::Retry { .. }) => Err(error.into()),
@@ -38,7 +49,12 @@ pub(super) async fn replace(
     gateway: &Gateway,
     conversation: &Conversation,
 ) -> Result<OwnedRoomId, Trouble> {
-    make(gateway, gateway.connected(&conversation.homeserver)?, conversation).await
+    make(
+        gateway,
+        gateway.connected(&conversation.homeserver)?,
+        conversation,
+    )
+    .await
 }
 
 /// The `text` command: a direct conversation, its room, and the first text if one is given.
@@ -56,7 +72,9 @@ pub(super) async fn open_by_command(
     let home = gateway.connected(&item.homeserver)?;
     let conversation = open_direct(gateway, home, owner, Handset::Number(E164Text(number))).await?;
     ready(gateway, &conversation).await?;
-    let Some(text) = text else { return Ok(notice::room_opened(&phone)) };
+    let Some(text) = text else {
+        return Ok(notice::room_opened(&phone));
+    };
     let source = Source::Event {
         homeserver: item.homeserver.clone(),
         event: item.event_id.clone(),
@@ -113,12 +131,19 @@ async fn make(
 ) -> Result<OwnedRoomId, Trouble> {
     let marker = content::marker(conversation, gateway.store.instance());
     let room = if let Some(room) = find_made(home, conversation, &marker).await? {
-        home.api.invite(&conversation.ghost, &room, &conversation.owner, true).await?;
+        home.api
+            .invite(&conversation.ghost, &room, &conversation.owner, true)
+            .await?;
         room
     } else {
-        home.api.create_room(&conversation.ghost, new_room(home, conversation, marker)).await?
+        home.api
+            .create_room(&conversation.ghost, new_room(home, conversation, marker))
+            .await?
     };
-    gateway.store.place_conversation(conversation.id, &room).await?;
+    gateway
+        .store
+        .place_conversation(conversation.id, &room)
+        .await?;
     info!(conversation = %conversation.id, "a room was made for a phone");
     Ok(room)
 }
@@ -133,7 +158,7 @@ fn new_room(home: &Connected, conversation: &Conversation, marker: serde_json::V
         name: None,
         topic: None,
         initial_state: vec![
-            (content::MARKER.to_owned(), String::new(), marker),
+            (MARKER_TYPE.to_owned(), String::new(), marker),
             (content::BRIDGE.to_owned(), network, bridge),
         ],
     }

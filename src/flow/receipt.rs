@@ -17,7 +17,9 @@ pub(super) async fn show(
     id: MessageId,
     state: MessageState,
 ) -> Result<(), Trouble> {
-    let Some(message) = gateway.store.message(id).await? else { return Ok(()) };
+    let Some(message) = gateway.store.message(id).await? else {
+        return Ok(());
+    };
     let Some(conversation) = gateway.store.conversation(message.conversation).await? else {
         return Ok(());
     };
@@ -31,7 +33,13 @@ pub(super) async fn show(
         Source::Sms { .. } if state.is_failure() => {
             let phone = number::display(&conversation.handset);
             let words = notice::relay_failed(&message, state, &phone);
-            voice.say(&conversation, "m.room.message", &content::notice(&words, None)).await
+            voice
+                .say(
+                    &conversation,
+                    "m.room.message",
+                    &content::notice(&words, None),
+                )
+                .await
         }
         Source::Sms { .. } => Ok(()),
     }
@@ -53,10 +61,12 @@ fn echoes(
         let notice = content::notice(&words, Some(event));
         return vec![("m.room.message", notice), (content::STATUS, status)];
     }
-    let arrived = state == MessageState::Delivered
-        || (state == MessageState::Submitted && !message.receipts);
+    let arrived =
+        state == MessageState::Delivered || (state == MessageState::Submitted && !message.receipts);
     let mark = arrived.then(|| ("m.reaction", content::check_mark(event)));
-    mark.into_iter().chain([(content::STATUS, status)]).collect()
+    mark.into_iter()
+        .chain([(content::STATUS, status)])
+        .collect()
 }
 
 #[cfg(test)]
@@ -113,8 +123,14 @@ mod tests {
     #[test]
     fn the_mark_waits_for_the_receipt_where_one_is_to_be_expected() {
         assert_eq!(kinds(true, MessageState::Submitted), [content::STATUS]);
-        assert_eq!(kinds(true, MessageState::Delivered), ["m.reaction", content::STATUS]);
-        assert_eq!(kinds(false, MessageState::Submitted), ["m.reaction", content::STATUS]);
+        assert_eq!(
+            kinds(true, MessageState::Delivered),
+            ["m.reaction", content::STATUS]
+        );
+        assert_eq!(
+            kinds(false, MessageState::Submitted),
+            ["m.reaction", content::STATUS]
+        );
     }
 
     #[test]
@@ -123,8 +139,14 @@ mod tests {
         let shown = echoes(&failed, &conversation(), &event(), MessageState::Rejected);
         let (kind, notice) = &shown[0];
         assert_eq!(*kind, "m.room.message");
-        assert_eq!(notice["m.relates_to"]["m.in_reply_to"]["event_id"], "$event");
+        assert_eq!(
+            notice["m.relates_to"]["m.in_reply_to"]["event_id"],
+            "$event"
+        );
         let body = notice["body"].as_str().expect("a body");
-        assert!(body.contains("+44 7700 900123") && body.contains("number"), "{body}");
+        assert!(
+            body.contains("+44 7700 900123") && body.contains("number"),
+            "{body}"
+        );
     }
 }

@@ -17,7 +17,9 @@ pub(super) async fn answer(
     room: &RoomView,
     command: Command,
 ) -> Result<(), Trouble> {
-    let Some(speaker) = speaker(gateway, room)? else { return Ok(()) };
+    let Some(speaker) = speaker(gateway, room)? else {
+        return Ok(());
+    };
     let text = words(gateway, item, sender, room, command).await?;
     let entry = NewOutbox {
         key: format!("answer:{}:{}", item.homeserver, item.event_id),
@@ -30,9 +32,7 @@ pub(super) async fn answer(
             reply_to: Some(item.event_id.clone()),
         },
     };
-    gateway.store.enqueue(vec![entry]).await?;
-    gateway.wakes.outbox.notify_one();
-    Ok(())
+    gateway.enqueue(entry).await
 }
 
 /// Who answers: the bot where it is in the room, else the room's first phone.
@@ -45,7 +45,10 @@ fn speaker(gateway: &Gateway, room: &RoomView) -> Result<Option<OwnedUserId>, Tr
     if joined(bot) {
         return Ok(Some(bot.to_owned()));
     }
-    Ok(room.conversations.first().map(|conversation| conversation.ghost.clone()))
+    Ok(room
+        .conversations
+        .first()
+        .map(|conversation| conversation.ghost.clone()))
 }
 
 async fn words(
@@ -72,9 +75,10 @@ async fn words(
 
 fn help(gateway: &Gateway, room: &RoomView) -> Result<String, Trouble> {
     let names = &gateway.connected(&room.facts.homeserver)?.names;
-    let example = "447700900123".parse().ok().and_then(|number: E164| {
-        names.ghost(&Handset::Number(E164Text(number)))
-    });
+    let example = "447700900123"
+        .parse()
+        .ok()
+        .and_then(|number: E164| names.ghost(&Handset::Number(E164Text(number))));
     let example = example.map(|ghost| ghost.to_string()).unwrap_or_default();
     Ok(notice::help(command::PREFIX, &example))
 }

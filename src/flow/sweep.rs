@@ -32,5 +32,9 @@ pub async fn run(gateway: Gateway, stop: CancellationToken) {
 fn ring(gateway: &Gateway) {
     gateway.wakes.outbox.notify_one();
     gateway.wakes.sms.notify_one();
-    gateway.wakes.groups.values().for_each(|bell| bell.notify_one());
+    gateway
+        .wakes
+        .groups
+        .values()
+        .for_each(|bell| bell.notify_one());
 }

@@ -57,7 +57,10 @@ pub(super) async fn say(
     conversations: &[Conversation],
 ) -> Result<(), Trouble> {
     let name = speaker_name(&room.facts.members, sender);
-    let speaker = Speaker { name: &name, ambiguous: is_ambiguous(gateway, room) };
+    let speaker = Speaker {
+        name: &name,
+        ambiguous: is_ambiguous(gateway, room),
+    };
     let text = match outgoing::outgoing(message, speaker) {
         Outgoing::Silent => return Ok(()),
         Outgoing::Unsendable(words) => {
@@ -90,7 +93,14 @@ pub(super) async fn send(
     let phone = number::display(&conversation.handset);
     let dedicated = gateway.dedicated_numbers(&conversation.owner).await?;
     let now = gateway.clock.now();
-    let draft = Draft { source, conversation, payer, text, dedicated, now };
+    let draft = Draft {
+        source,
+        conversation,
+        payer,
+        text,
+        dedicated,
+        now,
+    };
     let planned = match plan::plan(&gateway.settings, draft) {
         Ok(planned) => planned,
         Err(why) => {
@@ -118,35 +128,46 @@ pub(super) async fn tell_refused(
     conversations: &[Conversation],
     text: String,
 ) -> Result<(), Trouble> {
-    let Some(first) = conversations.first() else { return Ok(()) };
+    let Some(first) = conversations.first() else {
+        return Ok(());
+    };
     let entry = NewOutbox {
         key: format!("refused:{}:{}", item.homeserver, item.event_id),
         lane: Lane::Conversation(first.id),
-        item: OutboxItem::Refused { conversation: first.id, event: item.event_id.clone(), text },
+        item: OutboxItem::Refused {
+            conversation: first.id,
+            event: item.event_id.clone(),
+            text,
+        },
     };
-    gateway.store.enqueue(vec![entry]).await?;
-    gateway.wakes.outbox.notify_one();
-    Ok(())
+    gateway.enqueue(entry).await
 }
 
 /// More than two parties: a phone could not tell who speaks.
 pub(super) fn is_ambiguous(gateway: &Gateway, room: &RoomView) -> bool {
-    let people = room.facts.members.iter().filter(|member| {
-        member.membership == Membership::Joined && !gateway.is_ours(&member.user)
-    });
+    let people =
+        room.facts.members.iter().filter(|member| {
+            member.membership == Membership::Joined && !gateway.is_ours(&member.user)
+        });
     people.count() + room.conversations.len() > 2
 }
 
 /// The name by which phones know a Matrix user: the room's, else the localpart.
 fn speaker_name(members: &[Member], user: &UserId) -> String {
     let member = members.iter().find(|member| member.user == user);
-    let name = member.and_then(|member| member.display_name.as_deref()).map(str::trim);
-    name.filter(|name| !name.is_empty()).unwrap_or_else(|| user.localpart()).to_owned()
+    let name = member
+        .and_then(|member| member.display_name.as_deref())
+        .map(str::trim);
+    name.filter(|name| !name.is_empty())
+        .unwrap_or_else(|| user.localpart())
+        .to_owned()
 }
 
 /// The phones of these conversations as people read them.
 pub(super) fn phones<'a>(conversations: impl Iterator<Item = &'a Conversation>) -> String {
-    let names: Vec<_> = conversations.map(|one| number::display(&one.handset)).collect();
+    let names: Vec<_> = conversations
+        .map(|one| number::display(&one.handset))
+        .collect();
     names.join(" and ")
 }
 

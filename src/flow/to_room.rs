@@ -54,7 +54,11 @@ impl LaneWork for Texts {
 
     async fn set_aside(&self, id: SmsId, reason: String) -> Result<(), Trouble> {
         self.0.metrics.set_aside.inc();
-        Ok(self.0.store.finish_sms(id, Ending::SetAside { reason }).await?)
+        Ok(self
+            .0
+            .store
+            .finish_sms(id, Ending::SetAside { reason })
+            .await?)
     }
 }
 
@@ -122,11 +126,15 @@ async fn into_room(
     let entry = NewOutbox {
         key: format!("sms:{}", sms.id),
         lane: Lane::Conversation(conversation.id),
-        item: OutboxItem::SmsText { sms: sms.id, conversation: conversation.id },
+        item: OutboxItem::SmsText {
+            sms: sms.id,
+            conversation: conversation.id,
+        },
     };
-    gateway.store.enqueue(vec![entry]).await?;
-    gateway.wakes.outbox.notify_one();
-    let Some(room) = &conversation.room else { return Ok(()) };
+    gateway.enqueue(entry).await?;
+    let Some(room) = &conversation.room else {
+        return Ok(());
+    };
     match gateway.store.room(&conversation.homeserver, room).await? {
         Some(room) => relay(gateway, sms, conversation, &room).await,
         None => Ok(()),
@@ -141,9 +149,16 @@ async fn relay(
     room: &RoomView,
 ) -> Result<(), Trouble> {
     let name = number::display(&from.handset);
-    let speaker = Speaker { name: &name, ambiguous: to_phone::is_ambiguous(gateway, room) };
+    let speaker = Speaker {
+        name: &name,
+        ambiguous: to_phone::is_ambiguous(gateway, room),
+    };
     let text = outgoing::spoken(&body(sms), speaker);
-    for other in room.conversations.iter().filter(|other| other.handset != from.handset) {
+    for other in room
+        .conversations
+        .iter()
+        .filter(|other| other.handset != from.handset)
+    {
         let source = Source::Sms { sms: sms.id };
         let id = MessageId::of(&source, other.id);
         let refused = to_phone::send(gateway, source, other, other.owner.clone(), &text).await?;
@@ -160,7 +175,9 @@ async fn tell_relay_refused(
     id: MessageId,
     text: String,
 ) -> Result<(), Trouble> {
-    let Some(room) = other.room.clone() else { return Ok(()) };
+    let Some(room) = other.room.clone() else {
+        return Ok(());
+    };
     let entry = NewOutbox {
         key: format!("relay-refused:{id}"),
         lane: Lane::Conversation(other.id),
@@ -172,9 +189,7 @@ async fn tell_relay_refused(
             reply_to: None,
         },
     };
-    gateway.store.enqueue(vec![entry]).await?;
-    gateway.wakes.outbox.notify_one();
-    Ok(())
+    gateway.enqueue(entry).await
 }
 
 /// A text on a lease that is cooling off goes to the old owner, from the bot, and to nobody else.
@@ -190,10 +205,12 @@ async fn tell_former_owner(
         text,
     };
     let key = format!("sms:{}", sms.id);
-    let entry = NewOutbox { key, lane: Lane::Conversation(former.id), item };
-    gateway.store.enqueue(vec![entry]).await?;
-    gateway.wakes.outbox.notify_one();
-    Ok(())
+    let entry = NewOutbox {
+        key,
+        lane: Lane::Conversation(former.id),
+        item,
+    };
+    gateway.enqueue(entry).await
 }
 
 /// The text as rooms and other phones see it.

@@ -5,9 +5,6 @@ use serde_json::{Value, json};
 
 use super::model::{Conversation, MessageState};
 
-/// The type of the state event by which a room that the gateway made is found again.
-pub const MARKER: &str = "dev.matrix-smpp.conversation";
-
 /// The type of the machine-readable status event.
 pub const STATUS: &str = "com.beeper.message_send_status";
 

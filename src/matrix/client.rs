@@ -21,7 +21,7 @@ use ruma::api::client::{
 };
 use ruma::api::path_builder::PathBuilder;
 use ruma::api::{
-    AppserviceUserIdentity, IncomingResponse, MatrixVersion, OutgoingRequest,
+    AppserviceUserIdentity as Identity, IncomingResponse, MatrixVersion, OutgoingRequest,
     OutgoingRequestAppserviceExt, SupportedVersions,
 };
 use ruma::serde::Raw;
@@ -76,33 +76,8 @@ impl HttpHomeserver {
         }
     }
 
-    /// Makes one request as the bot, without asserting an identity.
-    async fn call<R>(&self, request: R) -> Result<R::IncomingResponse>
-    where
-        R: OutgoingRequest + Send,
-        for<'a> R::Authentication: AuthScheme<Input<'a> = SendAccessToken<'a>>,
-        for<'a> R::PathBuilder: PathBuilder<Input<'a> = Cow<'a, SupportedVersions>>,
-    {
-        self.call_with(request, AppserviceUserIdentity::default())
-            .await
-    }
-
-    /// Makes one request as `user` on its device.
-    async fn call_as<R>(&self, user: &UserId, request: R) -> Result<R::IncomingResponse>
-    where
-        R: OutgoingRequest + Send,
-        for<'a> R::Authentication: AuthScheme<Input<'a> = SendAccessToken<'a>>,
-        for<'a> R::PathBuilder: PathBuilder<Input<'a> = Cow<'a, SupportedVersions>>,
-    {
-        self.call_with(request, AppserviceUserIdentity::new(user))
-            .await
-    }
-
-    async fn call_with<R>(
-        &self,
-        request: R,
-        identity: AppserviceUserIdentity<'_>,
-    ) -> Result<R::IncomingResponse>
+    /// Makes one request. Without an identity it is the bot's.
+    async fn call<R>(&self, identity: Identity<'_>, request: R) -> Result<R::IncomingResponse>
     where
         R: OutgoingRequest + Send,
         for<'a> R::Authentication: AuthScheme<Input<'a> = SendAccessToken<'a>>,
@@ -145,7 +120,7 @@ impl HttpHomeserver {
             "m.room.member".into(),
             member.to_string(),
         );
-        let response = self.call_as(user, request).await?;
+        let response = self.call(Identity::new(user), request).await?;
         let content: MemberContent = serde_json::from_str(response.event_or_content.get())
             .map_err(|_| MatrixError::unreadable(200))?;
         Ok(matches!(content.membership.as_str(), "invite" | "join"))
@@ -169,16 +144,19 @@ impl Homeserver for HttpHomeserver {
         request.username = Some(user.localpart().to_owned());
         request.login_type = Some(register::LoginType::ApplicationService);
         request.inhibit_login = true;
-        match self.call(request).await {
+        match self.call(Identity::default(), request).await {
             Err(error) if error.kind() == ErrorKind::UserInUse => Ok(()),
             answer => answer.map(drop),
         }
     }
 
     async fn create_device(&self, user: &UserId) -> Result<()> {
-        self.call_as(user, update_device::v3::Request::new(DEVICE_ID.into()))
-            .await
-            .map(drop)
+        self.call(
+            Identity::new(user),
+            update_device::v3::Request::new(DEVICE_ID.into()),
+        )
+        .await
+        .map(drop)
     }
 
     async fn set_display_name(&self, user: &UserId, name: &str) -> Result<()> {
@@ -187,19 +165,22 @@ impl Homeserver for HttpHomeserver {
             reason = "its replacement is of Matrix 1.16; homeservers in use stop at 1.15"
         )]
         let request = set_display_name::v3::Request::new(user.to_owned(), Some(name.to_owned()));
-        self.call_as(user, request).await.map(drop)
+        self.call(Identity::new(user), request).await.map(drop)
     }
 
     async fn join(&self, user: &UserId, room: &RoomId) -> Result<()> {
-        self.call_as(user, join_room_by_id::v3::Request::new(room.to_owned()))
-            .await
-            .map(drop)
+        self.call(
+            Identity::new(user),
+            join_room_by_id::v3::Request::new(room.to_owned()),
+        )
+        .await
+        .map(drop)
     }
 
     async fn leave(&self, user: &UserId, room: &RoomId, reason: Option<&str>) -> Result<()> {
         let mut request = leave_room::v3::Request::new(room.to_owned());
         request.reason = reason.map(str::to_owned);
-        self.call_as(user, request).await.map(drop)
+        self.call(Identity::new(user), request).await.map(drop)
     }
 
     async fn invite(
@@ -232,19 +213,21 @@ impl Homeserver for HttpHomeserver {
             let event = json!({ "type": event_type, "state_key": state_key, "content": content });
             request.initial_state.push(raw(&event)?);
         }
-        self.call_as(user, request)
+        self.call(Identity::new(user), request)
             .await
             .map(|response| response.room_id)
     }
 
     async fn joined_rooms(&self, user: &UserId) -> Result<Vec<OwnedRoomId>> {
-        let response = self.call_as(user, joined_rooms::v3::Request::new()).await?;
+        let response = self
+            .call(Identity::new(user), joined_rooms::v3::Request::new())
+            .await?;
         Ok(response.joined_rooms)
     }
 
     async fn room_state(&self, user: &UserId, room: &RoomId) -> Result<RoomState> {
         let request = get_state_events::v3::Request::new(room.to_owned());
-        let response = self.call_as(user, request).await?;
+        let response = self.call(Identity::new(user), request).await?;
         let mut state = RoomState::default();
         for event in &response.room_state {
             if let Ok(event) = serde_json::from_str(event.json().get()) {
@@ -268,12 +251,14 @@ impl Homeserver for HttpHomeserver {
             event_type.into(),
             raw(content)?,
         );
-        let device: &DeviceId = DEVICE_ID.into();
-        let mut identity = AppserviceUserIdentity::new(user);
-        identity.device_id = Some(device);
-        self.call_with(request, identity)
-            .await
-            .map(|response| response.event_id)
+        // An administrator may have deleted the device since the ghost was made.
+        match self.send_by_device(user, request.clone()).await {
+            Err(error) if error.kind() == ErrorKind::UnknownDevice => {
+                self.create_device(user).await?;
+                self.send_by_device(user, request).await
+            }
+            answer => answer,
+        }
     }
 
     async fn send_state(
@@ -290,7 +275,7 @@ impl Homeserver for HttpHomeserver {
             state_key.to_owned(),
             raw(content)?,
         );
-        self.call_as(user, request)
+        self.call(Identity::new(user), request)
             .await
             .map(|response| response.event_id)
     }
@@ -298,17 +283,31 @@ impl Homeserver for HttpHomeserver {
     async fn ping(&self, txn_id: &str) -> Result<Duration> {
         let mut request = request_ping::v1::Request::new(self.access.appservice_id.clone());
         request.transaction_id = Some(txn_id.into());
-        self.call(request).await.map(|response| response.duration)
+        self.call(Identity::default(), request)
+            .await
+            .map(|response| response.duration)
     }
 
     async fn whoami(&self) -> Result<OwnedUserId> {
-        self.call(whoami::v3::Request::new())
+        self.call(Identity::default(), whoami::v3::Request::new())
             .await
             .map(|response| response.user_id)
     }
 }
 
 impl HttpHomeserver {
+    async fn send_by_device(
+        &self,
+        user: &UserId,
+        request: send_message_event::v3::Request,
+    ) -> Result<OwnedEventId> {
+        let device: &DeviceId = DEVICE_ID.into();
+        let mut identity = Identity::new(user);
+        identity.device_id = Some(device);
+        let response = self.call(identity, request).await?;
+        Ok(response.event_id)
+    }
+
     /// `POST /invite` cannot say that the chat is direct; setting the membership can.
     async fn try_invite(
         &self,
@@ -327,7 +326,7 @@ impl HttpHomeserver {
         }
         let recipient = invite_user::v3::InviteUserId::new(invitee.to_owned()).into();
         let request = invite_user::v3::Request::new(room.to_owned(), recipient);
-        self.call_as(user, request).await.map(drop)
+        self.call(Identity::new(user), request).await.map(drop)
     }
 }
 
@@ -542,6 +541,36 @@ mod tests {
         assert_eq!(sent.expect("sent"), "$e");
         let line = format!("PUT {ROOM}/send/m.room.message/t%2F1?{GHOST}&device_id=SMSGW");
         assert_eq!(server.seen(), [(line, content)]);
+    }
+
+    #[tokio::test]
+    async fn a_device_that_was_deleted_is_made_again() {
+        let unknown = (400, json!({ "errcode": "M_UNKNOWN_DEVICE", "error": "x" }));
+        let accepted = (200, json!({ "event_id": "$e" }));
+        let server = server(&[
+            unknown.clone(),
+            (201, json!({})),
+            accepted,
+            unknown.clone(),
+            (201, json!({})),
+            unknown,
+        ])
+        .await;
+        let content = json!({ "body": "hello" });
+        let send = || {
+            server
+                .homeserver
+                .send(ghost(), room(), "m.room.message", "t1", &content)
+        };
+        assert_eq!(send().await.expect("sent"), "$e");
+        let send_line = format!("PUT {ROOM}/send/m.room.message/t1?{GHOST}&device_id=SMSGW");
+        let device_line = format!("PUT /_matrix/client/v3/devices/SMSGW?{GHOST}");
+        let lines: Vec<_> = server.seen().into_iter().map(|(line, _)| line).collect();
+        assert_eq!(lines, [send_line.clone(), device_line, send_line]);
+        assert_eq!(
+            send().await.expect_err("twice").kind(),
+            ErrorKind::UnknownDevice
+        );
     }
 
     #[tokio::test]

@@ -403,6 +403,10 @@ mod tests {
     use ruma::{owned_event_id, owned_user_id};
     use serde_json::json;
 
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "so that the tests can write it in place"
+    )]
     fn event(event_type: &str, content: Value) -> Value {
         json!({
             "type": event_type, "sender": "@alice:example.org", "event_id": "$e",
@@ -819,12 +823,13 @@ mod tests {
     proptest! {
         #[test]
         fn any_text_can_be_parsed(json in "\\PC*") {
-            parse(&json);
+            let ignored = matches!(parse(&json).event, RoomEvent::Other { .. });
+            prop_assert!(ignored);
         }
 
         #[test]
         fn any_json_can_be_parsed(json in any_json()) {
-            parse(&json.to_string());
+            drop(parse(&json.to_string()));
         }
 
         #[test]

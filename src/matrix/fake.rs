@@ -148,11 +148,6 @@ impl FakeHomeserver {
         self.lock().recent.clear();
     }
 
-    /// Deletes the device of `user`, as an administrator could.
-    pub fn forget_device(&self, user: &UserId) {
-        self.lock().devices.remove(user);
-    }
-
     /// Every request so far.
     #[must_use]
     pub fn calls(&self) -> Vec<Call> {

@@ -62,8 +62,9 @@ pub trait Homeserver: fmt::Debug + Send + Sync {
     /// What a room's state says, as far as the gateway cares.
     async fn room_state(&self, user: &UserId, room: &RoomId) -> Result<RoomState>;
 
-    /// Sends an event as `user`'s device. Idempotent by `txn_id`, which must be unique among all
-    /// users of the application service and for ever; the homeserver remembers it for a day.
+    /// Sends an event as `user`'s device, which is made again where somebody deleted it.
+    /// Idempotent by `txn_id`, which must be unique among all users of the application service and
+    /// for ever; the homeserver remembers it for a day.
     async fn send(
         &self,
         user: &UserId,
@@ -143,7 +144,7 @@ pub enum ErrorKind {
     },
     /// This user may not do it (not in the room, not registered, not enough power).
     Forbidden,
-    /// There is no such user, room or event.
+    /// There is no such user, room, event or endpoint.
     NotFound,
     /// The user has no device [`DEVICE_ID`] (`M_UNKNOWN_DEVICE`).
     UnknownDevice,
@@ -232,18 +233,17 @@ fn is_errcode(code: &str) -> bool {
 
 fn kind_of(status: u16, errcode: Option<&str>, after: Option<Duration>) -> ErrorKind {
     match (status, errcode) {
-        (429, _) | (_, Some("M_LIMIT_EXCEEDED")) => ErrorKind::Retry { after },
-        // The registration is not loaded, or the homeserver is closed for now: an operator's
-        // matter, and nothing may be lost until it is settled.
-        (_, Some("M_UNKNOWN_TOKEN" | "M_MISSING_TOKEN" | "M_RESOURCE_LIMIT_EXCEEDED")) => {
+        // Too many requests; or, for the operator to mend before anything is lost: our token is not
+        // known yet, or the homeserver is closed.
+        (401 | 429, _) | (_, Some("M_LIMIT_EXCEEDED" | "M_RESOURCE_LIMIT_EXCEEDED")) => {
             ErrorKind::Retry { after }
         }
         (_, Some("M_UNKNOWN_DEVICE")) => ErrorKind::UnknownDevice,
         (_, Some("M_USER_IN_USE")) => ErrorKind::UserInUse,
         (403, Some(_)) => ErrorKind::Forbidden,
-        (404, Some(code)) if code != "M_UNRECOGNIZED" => ErrorKind::NotFound,
+        (404, Some(_)) => ErrorKind::NotFound,
         // A reverse proxy speaks, not a homeserver.
-        (300..=399 | 401 | 403 | 404 | 405 | 408, None) | (500.., _) => ErrorKind::Retry { after },
+        (300..=399 | 403 | 404 | 405 | 408, None) | (500.., _) => ErrorKind::Retry { after },
         _ => ErrorKind::Permanent,
     }
 }
@@ -281,11 +281,13 @@ mod tests {
             (400, Some("M_EXCLUSIVE"), ErrorKind::Permanent),
             (400, None, ErrorKind::Permanent),
             (401, Some("M_UNKNOWN_TOKEN"), retry),
+            (401, None, retry),
+            (302, None, retry),
             (403, Some("M_FORBIDDEN"), ErrorKind::Forbidden),
             (403, Some("M_RESOURCE_LIMIT_EXCEEDED"), retry),
             (403, None, retry),
             (404, Some("M_NOT_FOUND"), ErrorKind::NotFound),
-            (404, Some("M_UNRECOGNIZED"), ErrorKind::Permanent),
+            (404, Some("M_UNRECOGNIZED"), ErrorKind::NotFound),
             (404, None, retry),
             (413, None, ErrorKind::Permanent),
             (500, Some("M_UNKNOWN"), retry),

@@ -7,23 +7,25 @@ pub(super) fn to_text(html: &str) -> String {
     let mut rest = html;
     while let Some((before, from)) = rest.split_once('<') {
         text.push(before);
-        rest = match from.split_once('>') {
-            Some((tag, after)) if is_tag(tag) => {
-                text.tag(&name(tag));
-                after
-            }
-            _ => {
-                text.push("<");
-                from
-            }
+        rest = if let Some((tag, after)) = tag(from) {
+            text.tag(&name(tag));
+            after
+        } else {
+            text.push("<");
+            from
         };
     }
     text.push(rest);
     text.finish()
 }
 
-fn is_tag(tag: &str) -> bool {
-    tag.starts_with(|first: char| first.is_ascii_alphabetic() || matches!(first, '/' | '!'))
+/// What stands between a `<` and its `>`, and what comes after; `None` where this is no tag.
+fn tag(from: &str) -> Option<(&str, &str)> {
+    let end = from.find(['<', '>'])?;
+    let (tag, after) = from.split_at_checked(end)?;
+    let starts = |first: char| first.is_ascii_alphabetic() || matches!(first, '/' | '!');
+    let after = after.strip_prefix('>')?;
+    tag.starts_with(starts).then_some((tag, after))
 }
 
 /// The tag's name in lower case, with the slash of an end tag.
@@ -125,15 +127,14 @@ fn unescape(text: &str) -> String {
         // No reference is longer, so that a text of many ampersands stays linear.
         let end = from.bytes().take(10).position(|octet| octet == b';');
         let reference = end.and_then(|end| from.split_at_checked(end));
-        match reference.and_then(|(name, after)| Some((character(name)?, after))) {
-            Some((letter, after)) => {
-                out.push(letter);
-                rest = after.strip_prefix(';').unwrap_or(after);
-            }
-            None => {
-                out.push('&');
-                rest = from;
-            }
+        if let Some((letter, after)) =
+            reference.and_then(|(name, after)| Some((character(name)?, after)))
+        {
+            out.push(letter);
+            rest = after.strip_prefix(';').unwrap_or(after);
+        } else {
+            out.push('&');
+            rest = from;
         }
     }
     out + rest

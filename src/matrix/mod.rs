@@ -5,9 +5,13 @@
 //! does it over HTTP, and [`ghost`] brings the Matrix user of a phone into being.
 //! [`registration`] writes the file that ties the two sides together.
 
+pub mod appservice;
 pub mod client;
 pub mod event;
 pub mod fake;
+pub mod ghost;
 pub mod homeserver;
 mod html;
 pub mod http;
+pub mod registration;
+mod transaction;

@@ -121,8 +121,20 @@ pub struct AccountLine {
 
 impl AccountLine {
     fn new(owner: OwnedUserId, account: Account) -> Self {
-        let Account { balance, reserved, settled, top_ups, limit: _ } = account;
-        Self { owner, balance, reserved, settled, top_ups }
+        let Account {
+            balance,
+            reserved,
+            settled,
+            top_ups,
+            limit: _,
+        } = account;
+        Self {
+            owner,
+            balance,
+            reserved,
+            settled,
+            top_ups,
+        }
     }
 }
 
@@ -160,25 +172,37 @@ async fn try_answer(
 ) -> Result<Answer, StoreError> {
     Ok(match request {
         Request::TopUp { owner, micros, key } => {
-            let Some(amount) = Money::from_micros(micros) else { return Ok(too_much()) };
-            one(store.top_up(&owner, amount, &key, clock.now()).await?, owner)
+            let Some(amount) = Money::from_micros(micros) else {
+                return Ok(too_much());
+            };
+            one(
+                store.top_up(&owner, amount, &key, clock.now()).await?,
+                owner,
+            )
         }
         Request::Account { owner } => one(store.account(&owner).await?, owner),
         Request::SetLimit { owner, micros } => {
-            let Some(limit) = Money::from_micros(micros) else { return Ok(too_much()) };
+            let Some(limit) = Money::from_micros(micros) else {
+                return Ok(too_much());
+            };
             one(store.set_limit(&owner, limit).await?, owner)
         }
         Request::Accounts => {
             let accounts = store.accounts().await?.into_iter();
-            Answer::Accounts(accounts.map(|(who, what)| AccountLine::new(who, what)).collect())
+            Answer::Accounts(
+                accounts
+                    .map(|(who, what)| AccountLine::new(who, what))
+                    .collect(),
+            )
         }
         Request::Audit => audit(store).await?,
         Request::Leases => leases(store).await?,
         Request::ReleaseLease { number, handset } => release(store, &number, &handset).await?,
         Request::Dedicate { number, owner } => dedicate(store, settings, &number, &owner).await?,
-        Request::Undedicate { number } => {
-            done_if(store.undedicate(&number).await?, "this number is not dedicated by command")
-        }
+        Request::Undedicate { number } => done_if(
+            store.undedicate(&number).await?,
+            "this number is not dedicated by command",
+        ),
         Request::Dedicated => Answer::Dedicated(store.dedicated().await?),
         Request::Explain { id } => Answer::Histories(store.explain(&id).await?),
     })
@@ -189,17 +213,28 @@ fn one(account: Account, owner: OwnedUserId) -> Answer {
 }
 
 fn too_much() -> Answer {
-    Answer::Failed(format!("the amount is outside of {} to {}", Money::MIN, Money::MAX))
+    Answer::Failed(format!(
+        "the amount is outside of {} to {}",
+        Money::MIN,
+        Money::MAX
+    ))
 }
 
 fn done_if(done: bool, otherwise: &str) -> Answer {
-    if done { Answer::Done } else { Answer::Failed(otherwise.to_owned()) }
+    if done {
+        Answer::Done
+    } else {
+        Answer::Failed(otherwise.to_owned())
+    }
 }
 
 async fn audit(store: &dyn Store) -> Result<Answer, StoreError> {
     let differences = store.audit().await?;
     let line = |one: &crate::store::AuditDifference| {
-        format!("{}: stored {:?}, the ledger says {:?}", one.owner, one.stored, one.ledger)
+        format!(
+            "{}: stored {:?}, the ledger says {:?}",
+            one.owner, one.stored, one.ledger
+        )
     };
     Ok(Answer::Audit(differences.iter().map(line).collect()))
 }
@@ -217,9 +252,14 @@ async fn leases(store: &dyn Store) -> Result<Answer, StoreError> {
 
 async fn release(store: &dyn Store, number: &str, handset: &str) -> Result<Answer, StoreError> {
     let (Ok(vmn), Some(handset)) = (number.parse::<E164>(), Handset::from_key(handset)) else {
-        return Ok(Answer::Failed("these are not a number and a handset".to_owned()));
+        return Ok(Answer::Failed(
+            "these are not a number and a handset".to_owned(),
+        ));
     };
-    Ok(done_if(store.release_lease(vmn, &handset).await?, "there is no such lease"))
+    Ok(done_if(
+        store.release_lease(vmn, &handset).await?,
+        "there is no such lease",
+    ))
 }
 
 async fn dedicate(
@@ -232,11 +272,16 @@ async fn dedicate(
         return Ok(Answer::Failed("write the number as digits only".to_owned()));
     }
     if let Some(pool) = settings.pool_of(number) {
-        let why = format!("this number is in the pool {}; take it out of there first", pool.name);
+        let why = format!(
+            "this number is in the pool {}; take it out of there first",
+            pool.name
+        );
         return Ok(Answer::Failed(why));
     }
     if settings.dedicated_owner(number).is_some() {
-        return Ok(Answer::Failed("this number is dedicated in the configuration".to_owned()));
+        return Ok(Answer::Failed(
+            "this number is dedicated in the configuration".to_owned(),
+        ));
     }
     store.dedicate(number, owner).await?;
     Ok(Answer::Done)
@@ -259,7 +304,10 @@ pub async fn ask(socket: &Path, request: &Request) -> io::Result<Option<Answer>>
 
 /// No socket, or one that a dead gateway left behind.
 fn is_absent(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
+    )
 }
 
 /// Listens on the socket, in place of what a dead gateway left there.
@@ -305,7 +353,9 @@ async fn call(gateway: Gateway, stream: UnixStream) {
 async fn try_call(gateway: &Gateway, stream: UnixStream) -> io::Result<()> {
     let (read, mut write) = stream.into_split();
     let mut line = String::new();
-    BufReader::new(read.take(MAX_REQUEST)).read_line(&mut line).await?;
+    BufReader::new(read.take(MAX_REQUEST))
+        .read_line(&mut line)
+        .await?;
     let answer = match serde_json::from_str(&line) {
         Ok(request) => {
             info!("an admin command came");

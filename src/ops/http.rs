@@ -46,7 +46,10 @@ async fn metrics(State(ops): State<Ops>) -> String {
 async fn health(State(ops): State<Ops>) -> (StatusCode, &'static str) {
     match ops.store.sizes().await {
         Ok(_) => (StatusCode::OK, "ok\n"),
-        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the store does not answer\n"),
+        Err(_) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the store does not answer\n",
+        ),
     }
 }
 

@@ -3,13 +3,15 @@
 
 use std::io;
 
-use matrix_smpp_config::{LogFormat, LogSettings};
+use matrix_smpp_config::{Log, LogFormat};
 use tracing_subscriber::EnvFilter;
 
 /// Starts logging. A second call in one process has no effect.
-pub fn start(settings: &LogSettings) {
+pub fn start(settings: &Log) {
     let filter = EnvFilter::try_new(&settings.level).unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr);
     let started = match settings.format {
         LogFormat::Text => builder.with_ansi(false).try_init(),
         LogFormat::Json => builder.json().try_init(),

@@ -1,10 +1,14 @@
 //! Prometheus metrics. Labels are bounded: link groups, links, commands, statuses, reasons; never
 //! a number, a user or a room.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
 use prometheus::core::Collector;
 use prometheus::{Encoder, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
 
 use crate::gateway::plan::Unplannable;
+use crate::matrix::appservice::Counts;
 use crate::store::{Refusal, Sizes};
 
 /// Every metric of the gateway. Cheap to clone.
@@ -35,6 +39,9 @@ pub struct Metrics {
     pub link_up: IntGaugeVec,
     /// What waits in the store, by kind.
     pub waiting: IntGaugeVec,
+    /// What homeservers called.
+    pub calls: Arc<Counts>,
+    called: IntGaugeVec,
 }
 
 impl Metrics {
@@ -47,13 +54,22 @@ impl Metrics {
     pub fn new() -> Self {
         let registry = Registry::new();
         let counter = |name: &str, help: &str| {
-            register(&registry, IntCounter::with_opts(Opts::new(full(name), help)))
+            register(
+                &registry,
+                IntCounter::with_opts(Opts::new(full(name), help)),
+            )
         };
         let counters = |name: &str, help: &str, labels: &[&str]| {
-            register(&registry, IntCounterVec::new(Opts::new(full(name), help), labels))
+            register(
+                &registry,
+                IntCounterVec::new(Opts::new(full(name), help), labels),
+            )
         };
         let gauges = |name: &str, help: &str, labels: &[&str]| {
-            register(&registry, IntGaugeVec::new(Opts::new(full(name), help), labels))
+            register(
+                &registry,
+                IntGaugeVec::new(Opts::new(full(name), help), labels),
+            )
         };
         let answered = ["link_group", "status"];
         let pdu = ["link_group", "link", "direction", "command"];
@@ -65,11 +81,25 @@ impl Metrics {
             declined: counter("invites_declined_total", "Invitations declined"),
             refused: counters("refused_messages_total", "Messages refused", &["reason"]),
             answers: counters("submit_resp_total", "Answers to submit_sm", &answered),
-            uncertain: counters("uncertain_segments_total", "Segments unanswered", &["link_group"]),
+            uncertain: counters(
+                "uncertain_segments_total",
+                "Segments unanswered",
+                &["link_group"],
+            ),
             receipts: counters("receipts_total", "Receipts", &["link_group", "match"]),
             pdus: gauges("pdus_total", "PDUs on the wire", &pdu),
-            link_up: gauges("link_up", "1 while the link is bound", &["link_group", "link"]),
+            link_up: gauges(
+                "link_up",
+                "1 while the link is bound",
+                &["link_group", "link"],
+            ),
             waiting: gauges("waiting", "Items that wait in the store", &["kind"]),
+            calls: Arc::default(),
+            called: gauges(
+                "homeserver_calls_total",
+                "What homeservers brought",
+                &["kind"],
+            ),
             registry,
         }
     }
@@ -114,9 +144,24 @@ impl Metrics {
         }
     }
 
+    fn set_calls(&self) {
+        for (kind, count) in [
+            ("transactions", &self.calls.transactions),
+            ("new_events", &self.calls.new_events),
+            ("repeated_events", &self.calls.repeated_events),
+            ("skipped_events", &self.calls.skipped_events),
+            ("failed_transactions", &self.calls.failed_transactions),
+            ("refused_calls", &self.calls.refused_calls),
+        ] {
+            let count = i64::try_from(count.load(Ordering::Relaxed)).unwrap_or(i64::MAX);
+            self.called.with_label_values(&[kind]).set(count);
+        }
+    }
+
     /// The text exposition format, version 0.0.4.
     #[must_use]
     pub fn render(&self) -> String {
+        self.set_calls();
         let mut out = Vec::new();
         match TextEncoder::new().encode(&self.registry.gather(), &mut out) {
             Ok(()) => String::from_utf8_lossy(&out).into_owned(),
@@ -135,13 +180,15 @@ fn full(name: &str) -> String {
     format!("matrix_smpp_{name}")
 }
 
-#[expect(clippy::expect_used, reason = "names are constants, each used once: shown by a test")]
-fn register<C: Collector + Clone + 'static>(
-    registry: &Registry,
-    made: prometheus::Result<C>,
-) -> C {
+#[expect(
+    clippy::expect_used,
+    reason = "names are constants, each used once: shown by a test"
+)]
+fn register<C: Collector + Clone + 'static>(registry: &Registry, made: prometheus::Result<C>) -> C {
     let collector = made.expect("invariant: metric names and labels are valid");
-    registry.register(Box::new(collector.clone())).expect("invariant: metric names are unique");
+    registry
+        .register(Box::new(collector.clone()))
+        .expect("invariant: metric names are unique");
     collector
 }
 
@@ -153,7 +200,10 @@ mod tests {
     fn every_metric_bears_the_projects_name() {
         let metrics = Metrics::new();
         metrics.refused(&Unplannable::NoRoute);
-        metrics.set_sizes(&Sizes { queued: 7, ..Sizes::default() });
+        metrics.set_sizes(&Sizes {
+            queued: 7,
+            ..Sizes::default()
+        });
         let text = metrics.render();
         assert!(text.contains("matrix_smpp_refused_messages_total{reason=\"no_route\"} 1"));
         assert!(text.contains("matrix_smpp_waiting{kind=\"queued_segments\"} 7"));

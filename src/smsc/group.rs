@@ -1,11 +1,9 @@
 //! All links of one account at one peer, and the dispatcher that feeds them.
 
-use std::future::{Future, poll_fn};
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::Poll;
 use std::time::Duration;
 
+use futures_util::future::select_all;
 use matrix_smpp_codec::Body;
 use matrix_smpp_config::LinkGroup;
 use matrix_smpp_session::LinkState;
@@ -39,18 +37,27 @@ impl Sessions {
     /// A bind came up.
     pub(super) fn begin(&self) -> Uuid {
         let session = Uuid::new_v4();
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(session);
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(session);
         session
     }
 
     /// A bind went down.
     pub(super) fn end(&self, session: Uuid) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|one| *one != session);
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|one| *one != session);
     }
 
     /// All that are up.
     pub(super) fn living(&self) -> Vec<Uuid> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 
@@ -65,22 +72,29 @@ impl Group {
         let sessions = Arc::new(Sessions::default());
         let mut links = Vec::new();
         for one in &settings.links {
-            let link_settings = connect::settings(&settings.name, one)?;
+            let drain = gateway.settings.gateway.drain_timeout;
+            let link_settings = connect::settings(&settings.name, one, drain)?;
             let (handle, events, connection) = matrix_smpp_session::client(link_settings);
             tracker.spawn(connection);
             let outgoing = Outgoing::new(one.name.clone(), handle);
-            let pump =
-                link::Pump::new(gateway, settings, outgoing.clone(), Arc::clone(&sessions));
+            let pump = link::Pump::new(gateway, settings, outgoing.clone(), Arc::clone(&sessions));
             tracker.spawn(pump.run(events));
             links.push(outgoing);
         }
-        let group = Self { name: settings.name.clone(), links: links.into() };
+        let group = Self {
+            name: settings.name.clone(),
+            links: links.into(),
+        };
         tracker.spawn(group.dispatcher(gateway.clone()).run(stop.clone()));
         Ok(group)
     }
 
     fn dispatcher(&self, gateway: Gateway) -> Dispatcher {
-        Dispatcher { gateway, group: self.name.clone(), links: Arc::clone(&self.links) }
+        Dispatcher {
+            gateway,
+            group: self.name.clone(),
+            links: Arc::clone(&self.links),
+        }
     }
 
     pub(super) fn close(&self) {
@@ -88,7 +102,9 @@ impl Group {
     }
 
     pub(super) fn is_up(&self) -> bool {
-        self.links.iter().any(|one| one.handle.state() == LinkState::Bound)
+        self.links
+            .iter()
+            .any(|one| one.handle.state() == LinkState::Bound)
     }
 
     pub(super) fn export(&self, metrics: &Metrics) {
@@ -146,7 +162,10 @@ impl Dispatcher {
     }
 
     async fn send(&self, claimed: Vec<Claimed>) {
-        let not_sent: Vec<_> = claimed.iter().filter_map(|one| self.send_one(one)).collect();
+        let not_sent: Vec<_> = claimed
+            .iter()
+            .filter_map(|one| self.send_one(one))
+            .collect();
         if !not_sent.is_empty() {
             link::record(&self.gateway, &not_sent).await;
         }
@@ -174,7 +193,13 @@ impl Dispatcher {
 
     /// Until somebody rings, or the next retry falls due.
     async fn more_work(&self) {
-        let due = self.gateway.store.next_due(&self.group).await.ok().flatten();
+        let due = self
+            .gateway
+            .store
+            .next_due(&self.group)
+            .await
+            .ok()
+            .flatten();
         let pause = due.map_or(LOOK, |at| self.gateway.clock.until(at).min(LOOK));
         let Some(bell) = self.gateway.wakes.groups.get(&self.group) else {
             return tokio::time::sleep(pause).await;
@@ -186,14 +211,7 @@ impl Dispatcher {
     }
 }
 
-/// Until one of the links has room for a request.
+/// Until one of the links has room for a request. A group has at least one link.
 async fn any_ready(links: &[Outgoing]) {
-    type Waiting<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
-    let mut waiting: Vec<Waiting<'_>> =
-        links.iter().map(|one| Box::pin(one.handle.ready()) as Waiting<'_>).collect();
-    poll_fn(|cx| {
-        let ready = waiting.iter_mut().any(|one| one.as_mut().poll(cx).is_ready());
-        if ready { Poll::Ready(()) } else { Poll::Pending }
-    })
-    .await;
+    select_all(links.iter().map(|one| Box::pin(one.handle.ready()))).await;
 }

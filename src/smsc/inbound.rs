@@ -1,12 +1,13 @@
 //! What a peer asks of us: SMS and receipts. Durable first, answered after.
 
+use bytes::Bytes;
+use futures_util::future::join_all;
 use matrix_smpp_codec::receipt::Receipt;
 use matrix_smpp_codec::udh::InboundText;
-use matrix_smpp_codec::values::{CommandId, CommandStatus, DataCoding, Ton};
-use matrix_smpp_codec::{Body, DataSmResp, DeliverSm, DeliverSmResp, E164};
+use matrix_smpp_codec::values::{CommandStatus, DataCoding, Ton};
+use matrix_smpp_codec::{Body, DataSm, DataSmResp, DeliverSm, DeliverSmResp, E164};
 use matrix_smpp_config::{DefaultCoding, LinkGroup, MoUnleased};
 use matrix_smpp_session::Link;
-use tokio::task::JoinSet;
 use tracing::{debug, warn};
 use uuid::Uuid;
 
@@ -31,4 +32,216 @@ pub(super) struct Inbound {
     unleased: MoUnleased,
     default_coding: DefaultCoding,
     link: Link,
+}
+
+/// What became of a request, and so how it is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Durable,
+    NobodysNumber,
+    CannotStore,
+    NotForUs,
+}
+
+impl Inbound {
+    pub(super) fn new(gateway: Gateway, group: &LinkGroup, link: Link) -> Self {
+        Self {
+            gateway,
+            group: group.name.clone(),
+            unleased: group.mo_unleased,
+            default_coding: group.quirks.deliver_data_coding_default,
+            link,
+        }
+    }
+
+    /// Stores and answers requests. They reach the store in the order in which they came, and share
+    /// its commits.
+    pub(super) async fn take(&self, requests: Vec<Request>, living: &[Uuid]) {
+        join_all(
+            requests
+                .into_iter()
+                .map(|request| self.take_one(request, living.to_vec())),
+        )
+        .await;
+    }
+
+    async fn take_one(&self, request: Request, living: Vec<Uuid>) {
+        let fate = match &request.body {
+            Body::DeliverSm(sm) => self.deliver_sm(sm, &request, living).await,
+            Body::DataSm(sm) => self.deliver_sm(&as_deliver_sm(sm), &request, living).await,
+            Body::AlertNotification(_) => return,
+            _ => Fate::NotForUs,
+        };
+        let status = self.status(fate);
+        let answer = match &request.body {
+            Body::DataSm(_) => Body::DataSmResp(DataSmResp::default()),
+            Body::DeliverSm(_) => Body::DeliverSmResp(DeliverSmResp::default()),
+            _ => Body::GenericNack,
+        };
+        self.link
+            .respond(request.sequence, request.epoch, status, answer);
+    }
+
+    fn status(&self, fate: Fate) -> CommandStatus {
+        match (fate, self.unleased) {
+            (Fate::Durable, _) | (Fate::NobodysNumber, MoUnleased::Drop) => CommandStatus::ESME_ROK,
+            (Fate::NobodysNumber, MoUnleased::Reject) => CommandStatus::ESME_RINVDSTADR,
+            (Fate::CannotStore, _) => CommandStatus::ESME_RMSGQFUL,
+            (Fate::NotForUs, _) => CommandStatus::ESME_RINVCMDID,
+        }
+    }
+
+    async fn deliver_sm(&self, sm: &DeliverSm, request: &Request, living: Vec<Uuid>) -> Fate {
+        let stored = match Receipt::of(sm) {
+            Some(receipt) => self.receipt(sm, receipt).await,
+            None if sm.esm_class.is_receipt() => self.unreadable_receipt(),
+            None => self.sms(sm, request.session, living).await,
+        };
+        stored.unwrap_or_else(|error| {
+            warn!(%error, group = self.group, "cannot store what the peer sent");
+            Fate::CannotStore
+        })
+    }
+
+    async fn receipt(&self, sm: &DeliverSm, receipt: Receipt) -> Result<Fate, StoreError> {
+        let taken = self.gateway.store.take_receipt(ReceiptIn {
+            link_group: self.group.clone(),
+            message_id: receipt.message_id,
+            state: receipt.state,
+            error: receipt.error,
+            handset: bare(&sm.source_addr.to_text()).parse().ok(),
+            originator: bare(&sm.destination_addr.to_text()).to_owned(),
+            at: self.gateway.clock.now(),
+        });
+        let matched = match taken.await? {
+            ReceiptTaken::Matched => "id",
+            ReceiptTaken::Evidence => "evidence",
+            ReceiptTaken::Parked => "parked",
+        };
+        self.gateway
+            .metrics
+            .receipts
+            .with_label_values(&[&self.group, matched])
+            .inc();
+        self.gateway.wakes.outbox.notify_one();
+        Ok(Fate::Durable)
+    }
+
+    /// A receipt that names no message helps nobody, and is no text for a person either.
+    fn unreadable_receipt(&self) -> Result<Fate, StoreError> {
+        self.gateway
+            .metrics
+            .receipts
+            .with_label_values(&[self.group.as_str(), "unreadable"])
+            .inc();
+        Ok(Fate::Durable)
+    }
+
+    async fn sms(
+        &self,
+        sm: &DeliverSm,
+        session: Uuid,
+        living_sessions: Vec<Uuid>,
+    ) -> Result<Fate, StoreError> {
+        let text = InboundText::from(sm);
+        let (data_coding, payload) = self.read_default(text.data_coding, text.payload);
+        let to = bare(&sm.destination_addr.to_text()).to_owned();
+        let taken = self.gateway.store.take_sms(SmsIn {
+            link_group: self.group.clone(),
+            session,
+            living_sessions,
+            from: sender(sm),
+            dedicated_to: self
+                .gateway
+                .settings
+                .dedicated_owner(&to)
+                .map(ToOwned::to_owned),
+            to,
+            concat: text.concat,
+            data_coding,
+            payload,
+            at: self.gateway.clock.now(),
+        });
+        match taken.await? {
+            SmsTaken::NotLeased => {
+                debug!(group = self.group, "an SMS that nobody waits for");
+                self.gateway
+                    .metrics
+                    .unleased
+                    .with_label_values(&[&self.group])
+                    .inc();
+                Ok(Fate::NobodysNumber)
+            }
+            SmsTaken::Stored { complete } => {
+                if complete {
+                    self.gateway.wakes.sms.notify_one();
+                }
+                Ok(Fate::Durable)
+            }
+            SmsTaken::Repeated => Ok(Fate::Durable),
+        }
+    }
+
+    /// What the peer means by `data_coding` 0.
+    fn read_default(&self, coding: DataCoding, payload: Bytes) -> (DataCoding, Bytes) {
+        if coding != DataCoding::GSM_DEFAULT {
+            return (coding, payload);
+        }
+        match self.default_coding {
+            DefaultCoding::Gsm7 => (coding, payload),
+            DefaultCoding::Latin1 => (DataCoding::LATIN1, payload),
+            DefaultCoding::Ascii => (DataCoding::IA5, payload),
+            DefaultCoding::Utf8 => {
+                let text = String::from_utf8_lossy(&payload);
+                let units: Vec<u8> = text.encode_utf16().flat_map(u16::to_be_bytes).collect();
+                (DataCoding::UCS2, units.into())
+            }
+        }
+    }
+}
+
+/// Who texts. A sender that is no international number has a ghost class of its own.
+fn sender(sm: &DeliverSm) -> Handset {
+    let text = sm.source_addr.to_text();
+    let digits = bare(&text);
+    let numeric = !digits.is_empty() && digits.bytes().all(|octet| octet.is_ascii_digit());
+    if sm.source_addr_ton == Ton::ALPHANUMERIC || !numeric {
+        return Handset::Alphanumeric(text);
+    }
+    let short = matches!(sm.source_addr_ton, Ton::NETWORK_SPECIFIC | Ton::ABBREVIATED);
+    match digits.parse::<E164>() {
+        Ok(number) if !short && digits.len() >= 7 => Handset::Number(E164Text(number)),
+        _ => Handset::Shortcode(digits.to_owned()),
+    }
+}
+
+/// An address without the plus that some peers put before it.
+fn bare(address: &str) -> &str {
+    address.trim().trim_start_matches('+')
+}
+
+/// data_sm carries the same things in other places. SMPP 3.4 §4.7.1.
+fn as_deliver_sm(sm: &DataSm) -> DeliverSm {
+    DeliverSm {
+        source_addr_ton: sm.source_addr_ton,
+        source_addr_npi: sm.source_addr_npi,
+        source_addr: sm
+            .source_addr
+            .to_text()
+            .as_str()
+            .try_into()
+            .unwrap_or_default(),
+        dest_addr_ton: sm.dest_addr_ton,
+        dest_addr_npi: sm.dest_addr_npi,
+        destination_addr: sm
+            .destination_addr
+            .to_text()
+            .as_str()
+            .try_into()
+            .unwrap_or_default(),
+        esm_class: sm.esm_class,
+        data_coding: sm.data_coding,
+        tlvs: sm.tlvs.clone(),
+        ..DeliverSm::default()
+    }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use matrix_smpp_codec::{Body, CommandStatus};
+use matrix_smpp_codec::{Body, CommandId, CommandStatus};
 use matrix_smpp_config::LinkGroup;
 use matrix_smpp_session::{Link, LinkEvent, LinkEvents, LinkState, SubmitError, Ticket};
 use tracing::{info, warn};
@@ -53,28 +53,52 @@ impl OnWire {
     }
 
     fn take(&self, ticket: Ticket) -> Option<(SegmentRef, u32)> {
-        self.segments.lock().unwrap_or_else(PoisonError::into_inner).remove(&ticket)
+        self.segments
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&ticket)
     }
 }
 
 impl Outgoing {
     pub(super) fn new(name: String, handle: Link) -> Self {
-        Self { name, handle, on_wire: Arc::default() }
+        Self {
+            name,
+            handle,
+            on_wire: Arc::default(),
+        }
     }
 
     /// Hands a claimed segment to the link.
     pub(super) fn submit(&self, claimed: &Claimed, pdu: Body) -> Result<(), SubmitError> {
         let ticket = self.on_wire.put(claimed);
-        self.handle.submit(ticket, pdu).inspect_err(|_| drop(self.on_wire.take(ticket)))
+        self.handle
+            .submit(ticket, pdu)
+            .inspect_err(|_| drop(self.on_wire.take(ticket)))
     }
 
     /// Writes the link's state and counters into the metrics.
     pub(super) fn export(&self, group: &str, metrics: &Metrics) {
         let up = i64::from(self.handle.state() == LinkState::Bound);
-        metrics.link_up.with_label_values(&[group, &self.name]).set(up);
-        for (direction, command, count) in self.handle.counters().pdus() {
-            let labels = [group, self.name.as_str(), direction.name(), command];
-            metrics.pdus.with_label_values(&labels).set(i64::try_from(count).unwrap_or(i64::MAX));
+        metrics
+            .link_up
+            .with_label_values(&[group, &self.name])
+            .set(up);
+        let counters = self.handle.counters();
+        for command in CommandId::KNOWN {
+            for (direction, count) in [
+                ("in", counters.pdus_in(*command)),
+                ("out", counters.pdus_out(*command)),
+            ] {
+                let labels = [
+                    group,
+                    &self.name,
+                    direction,
+                    command.name().unwrap_or("other"),
+                ];
+                let count = i64::try_from(count).unwrap_or(i64::MAX);
+                metrics.pdus.with_label_values(&labels).set(count);
+            }
         }
     }
 }
@@ -132,16 +156,32 @@ impl Pump {
                 self.session = Some(self.sessions.begin());
             }
             LinkEvent::Down { reason, .. } => self.down(&reason),
-            LinkEvent::Request { epoch, sequence, body } => {
+            LinkEvent::Request {
+                epoch,
+                sequence,
+                body,
+            } => {
                 let session = self.session.unwrap_or_default();
-                requests.push(Request { session, epoch, sequence, body });
+                requests.push(Request {
+                    session,
+                    epoch,
+                    sequence,
+                    body,
+                });
             }
-            LinkEvent::Answered { ticket, status, body } => {
+            LinkEvent::Answered {
+                ticket,
+                status,
+                body,
+            } => {
                 answers.extend(self.answered(ticket, status, body));
             }
-            LinkEvent::Unanswered { ticket, written, .. } => {
+            LinkEvent::Unanswered {
+                ticket, written, ..
+            } => {
                 answers.extend(self.unanswered(ticket, written));
             }
+            _ => {}
         }
     }
 
@@ -155,7 +195,11 @@ impl Pump {
     fn answered(&mut self, ticket: Ticket, status: CommandStatus, body: Body) -> Option<Answer> {
         let (segment, attempt) = self.outgoing.on_wire.take(ticket)?;
         let name = status.name().unwrap_or("other");
-        self.gateway.metrics.answers.with_label_values(&[&self.group, name]).inc();
+        self.gateway
+            .metrics
+            .answers
+            .with_label_values(&[&self.group, name])
+            .inc();
         let outcome = match verdict(status, attempt) {
             Verdict::Accepted => self.accepted(body),
             Verdict::Throttled => self.throttled(),
@@ -165,16 +209,20 @@ impl Pump {
             },
             Verdict::Rejected => Outcome::Rejected { status: status.0 },
         };
-        Some(Answer { segment, attempt, outcome })
+        Some(Answer {
+            segment,
+            attempt,
+            outcome,
+        })
     }
 
     /// An OK that is no submit_sm_resp tells nothing.
     fn accepted(&mut self, body: Body) -> Outcome {
         self.refusals = 0;
         match body {
-            Body::SubmitSmResp(resp) => {
-                Outcome::Submitted { message_id: resp.message_id.to_text() }
-            }
+            Body::SubmitSmResp(resp) => Outcome::Submitted {
+                message_id: resp.message_id.to_text(),
+            },
             _ => Outcome::Uncertain,
         }
     }
@@ -184,16 +232,30 @@ impl Pump {
         let wait = SLOW.saturating_mul(1 << self.refusals.min(10)).min(SLOWEST);
         self.refusals = self.refusals.saturating_add(1);
         self.outgoing.handle.slow_down(wait);
-        Outcome::Throttled { retry_at: self.after(wait) }
+        Outcome::Throttled {
+            retry_at: self.after(wait),
+        }
     }
 
     fn unanswered(&self, ticket: Ticket, written: bool) -> Option<Answer> {
         let (segment, attempt) = self.outgoing.on_wire.take(ticket)?;
-        let outcome = if written { Outcome::Uncertain } else { Outcome::NotWritten };
+        let outcome = if written {
+            Outcome::Uncertain
+        } else {
+            Outcome::NotWritten
+        };
         if written {
-            self.gateway.metrics.uncertain.with_label_values(&[&self.group]).inc();
+            self.gateway
+                .metrics
+                .uncertain
+                .with_label_values(&[&self.group])
+                .inc();
         }
-        Some(Answer { segment, attempt, outcome })
+        Some(Answer {
+            segment,
+            attempt,
+            outcome,
+        })
     }
 
     fn after(&self, wait: Duration) -> crate::gateway::model::Timestamp {
@@ -208,12 +270,19 @@ pub(super) async fn record(gateway: &Gateway, answers: &[Answer]) {
         return;
     }
     let mut attempt = 0;
-    while let Err(error) = gateway.store.record_answers(answers.to_vec(), gateway.clock.now()).await
+    while let Err(error) = gateway
+        .store
+        .record_answers(answers.to_vec(), gateway.clock.now())
+        .await
     {
         warn!(%error, "cannot record answers");
         tokio::time::sleep(gateway.retry_wait(attempt)).await;
         attempt = attempt.saturating_add(1);
     }
     gateway.wakes.outbox.notify_one();
-    gateway.wakes.groups.values().for_each(|bell| bell.notify_one());
+    gateway
+        .wakes
+        .groups
+        .values()
+        .for_each(|bell| bell.notify_one());
 }

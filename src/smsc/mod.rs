@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::flow::Gateway;
 use crate::ops::metrics::Metrics;
-use connect::Unusable;
+pub use connect::Unusable;
 use group::Group;
 
 /// Every link of every group. Cheap to clone.
@@ -45,7 +45,11 @@ impl Links {
     /// The groups that have no bound link.
     #[must_use]
     pub fn groups_down(&self) -> Vec<String> {
-        self.0.iter().filter(|group| !group.is_up()).map(|group| group.name.clone()).collect()
+        self.0
+            .iter()
+            .filter(|group| !group.is_up())
+            .map(|group| group.name.clone())
+            .collect()
     }
 
     /// Writes the links' states and counters into the metrics.

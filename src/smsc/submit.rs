@@ -1,7 +1,10 @@
 //! A claimed segment as the PDU that carries it.
 
+use std::time::Duration;
+
+use matrix_smpp_codec::time::RelativeTime;
 use matrix_smpp_codec::values::{EsmClass, Npi, RegisteredDelivery, Ton};
-use matrix_smpp_codec::{Address, COctets, ShortMessage, SubmitSm, time};
+use matrix_smpp_codec::{Address, COctets, ShortMessage, SubmitSm};
 use matrix_smpp_config::Route;
 
 use crate::gateway::model::{Originator, Timestamp};
@@ -12,9 +15,16 @@ use crate::store::Claimed;
 #[must_use]
 pub fn submit_sm(claimed: &Claimed, route: Option<&Route>, now: Timestamp) -> Option<SubmitSm> {
     let (source_ton, source_npi) = source_kind(claimed, route);
-    let udhi = if claimed.udhi { EsmClass::UDHI } else { EsmClass::DEFAULT };
-    let receipt =
-        if claimed.receipts { RegisteredDelivery::RECEIPT } else { RegisteredDelivery::NONE };
+    let udhi = if claimed.udhi {
+        EsmClass::UDHI
+    } else {
+        EsmClass::DEFAULT
+    };
+    let receipt = if claimed.receipts {
+        RegisteredDelivery::RECEIPT
+    } else {
+        RegisteredDelivery::NONE
+    };
     Some(SubmitSm {
         source_addr_ton: source_ton,
         source_addr_npi: source_npi,
@@ -46,5 +56,5 @@ fn source_kind(claimed: &Claimed, route: Option<&Route>) -> (Ton, Npi) {
 /// What is left of the validity, relative to the SMSC's own clock. SMPP 3.4 §7.1.1.
 fn validity(until: Timestamp, now: Timestamp) -> COctets<17> {
     let left = u64::try_from(until.0.saturating_sub(now.0)).unwrap_or(0) / 1_000;
-    time::relative(std::time::Duration::from_secs(left.max(1)))
+    RelativeTime::from_duration(Duration::from_secs(left.max(1))).field()
 }

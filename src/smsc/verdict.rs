@@ -53,12 +53,18 @@ mod tests {
     #[test]
     fn a_temporary_error_is_tried_again_but_not_for_ever() {
         assert_eq!(verdict(CommandStatus::ESME_RSYSERR, 1), Verdict::Retry);
-        assert_eq!(verdict(CommandStatus::ESME_RSYSERR, MAX_ATTEMPTS), Verdict::Rejected);
+        assert_eq!(
+            verdict(CommandStatus::ESME_RSYSERR, MAX_ATTEMPTS),
+            Verdict::Rejected
+        );
     }
 
     #[test]
     fn what_the_standard_does_not_know_is_a_refusal() {
-        assert_eq!(verdict(CommandStatus::ESME_RINVDSTADR, 1), Verdict::Rejected);
+        assert_eq!(
+            verdict(CommandStatus::ESME_RINVDSTADR, 1),
+            Verdict::Rejected
+        );
         assert_eq!(verdict(CommandStatus(0x0000_0400), 1), Verdict::Rejected);
     }
 }

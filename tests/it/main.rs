@@ -1,4 +1,35 @@
-//! Integration tests against real peers, in the order a message travels.
+//! Integration tests against real peers: Synapse, the SMSC simulator over real SMPP, and tshark.
+//! The modules stand in the order in which a message travels.
 
-mod homeserver;
+// How the peers are started, and how tests talk to them.
 mod support;
+
+// The homeserver by itself.
+mod homeserver;
+
+// An invitation: who is a phone and who is none.
+mod numbers;
+
+mod encrypted;
+
+// A text on its way to a phone: what it becomes, who pays, what became of it.
+mod matrix_to_phone;
+
+mod not_text;
+
+mod credit;
+
+mod receipts;
+
+// The way back.
+mod phone_to_matrix;
+
+mod groups;
+
+mod bot;
+
+// Everything again, while somebody dies.
+mod restart;
+
+// What really went over the wire.
+mod tshark;

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use matrix_smpp_codec::{
-    Bind, BindResp, Body, CommandId, CommandStatus, Header, Inbound, InterfaceVersion, Pdu, TlvTag,
+    Bind, BindResp, Body, CommandId, CommandStatus, Header, Inbound, InterfaceVersion, Pdu,
 };
 
 use super::{Event, Session, State};
@@ -30,7 +30,7 @@ impl Session {
         }
     }
 
-    /// The peer sent an impossible command_length: where the next PDU begins cannot be known.
+    /// The peer sent an impossible `command_length`: where the next PDU begins cannot be known.
     pub fn handle_broken_framing(&mut self) {
         // SMPP 3.4 §4.3: a generic_nack whose cause has no readable header carries number 0.
         self.reply(0, CommandStatus::ESME_RINVCMDLEN, Body::GenericNack);
@@ -195,7 +195,7 @@ impl Session {
     }
 }
 
-/// A generic_nack never means yes, whatever status it carries.
+/// A `generic_nack` never means yes, whatever status it carries.
 fn nack_status(status: CommandStatus) -> CommandStatus {
     if status == CommandStatus::ESME_ROK {
         CommandStatus::ESME_RUNKNOWNERR
@@ -205,6 +205,5 @@ fn nack_status(status: CommandStatus) -> CommandStatus {
 }
 
 fn version_of(response: &BindResp) -> Option<InterfaceVersion> {
-    let value = response.tlvs.get(TlvTag::SC_INTERFACE_VERSION)?;
-    value.first().copied().map(InterfaceVersion)
+    response.tlvs.sc_interface_version()
 }

@@ -17,9 +17,9 @@ pub(super) struct Clock {
     init_by: Option<Instant>,
     /// The last PDU of the peer, whichever.
     last_heard: Instant,
-    /// An enquire_link went out and nothing has been heard since.
+    /// An `enquire_link` went out and nothing has been heard since.
     enquiring: bool,
-    /// The last PDU of either side other than enquire_link.
+    /// The last PDU of either side other than `enquire_link`.
     pub(super) last_transaction: Instant,
     /// A graceful close waits for answers until then.
     pub(super) drain_until: Option<Instant>,

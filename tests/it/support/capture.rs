@@ -99,11 +99,20 @@ pub(crate) struct Captured {
 }
 
 impl Captured {
-    /// How many PDUs of each command there are, over both directions. A command that is not in
-    /// [`COMMANDS`] goes by its number.
-    pub(crate) fn pdus(&self) -> BTreeMap<String, u64> {
+    /// How many PDUs of each command went to the SMSC.
+    pub(crate) fn sent_to_smsc(&self) -> BTreeMap<String, u64> {
+        self.pdus(&format!("smpp && tcp.dstport=={}", self.port))
+    }
+
+    /// How many PDUs of each command came from the SMSC.
+    pub(crate) fn sent_by_smsc(&self) -> BTreeMap<String, u64> {
+        self.pdus(&format!("smpp && tcp.srcport=={}", self.port))
+    }
+
+    /// By command; one that is not in [`COMMANDS`] goes by its number.
+    fn pdus(&self, filter: &str) -> BTreeMap<String, u64> {
         let mut counts = BTreeMap::new();
-        for line in self.fields("smpp", &["smpp.command_id"]) {
+        for line in self.fields(filter, &["smpp.command_id"]) {
             for command in line.split(',') {
                 *counts.entry(name(command)).or_default() += 1;
             }
@@ -140,9 +149,9 @@ impl Captured {
         tshark.arg("-r").arg(&self.file).args(["-2", "-Y", filter]);
         tshark.args(["-d", &format!("tcp.port=={},smpp", self.port)]);
         tshark.args(["-T", "fields", "-E", "occurrence=a", "-E", "aggregator=,"]);
-        fields.iter().for_each(|field| {
+        for field in fields {
             tshark.args(["-e", field]);
-        });
+        }
         let output = tshark
             .output()
             .expect("tshark is not installed: run `make setup`");

@@ -1,11 +1,13 @@
 //! The gateway: the real program with a configuration, a data folder and its command line.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use rustix::process::Signal;
 
+use super::capture::COMMANDS;
 use super::http::Api;
 use super::peer::{Peer, free_port};
 use super::sim::{PASSWORD, SYSTEM_ID};
@@ -23,6 +25,8 @@ pub(crate) struct Plan {
     pub(crate) smsc: u16,
     /// How the link binds: `transceiver` or `pair`.
     pub(crate) bind: &'static str,
+    /// More keys of the link, as TOML.
+    pub(crate) link: String,
     /// The numbers of the pool.
     pub(crate) numbers: Vec<&'static str>,
     /// The destination prefix of the route.
@@ -42,6 +46,7 @@ impl Plan {
             homeserver: homeserver.to_owned(),
             smsc,
             bind: "transceiver",
+            link: String::new(),
             numbers: vec!["447700900900-447700900902"],
             prefix: "44",
             dedicated: Vec::new(),
@@ -63,12 +68,12 @@ pub(crate) struct Gateway {
 
 impl Gateway {
     /// Writes the configuration into `home`. The program starts with [`Self::start`].
-    pub(crate) fn prepare(home: &Path, plan: Plan) -> Self {
+    pub(crate) fn prepare(home: &Path, plan: &Plan) -> Self {
         let home = home.join("gateway");
-        std::fs::create_dir_all(&home).expect("a folder for the gateway");
+        std::fs::create_dir_all(home.join("data")).expect("a folder for the gateway");
         let config = home.join("gateway.toml");
         let ops = free_port();
-        std::fs::write(&config, toml(&plan, &home, free_port(), ops)).expect("its configuration");
+        std::fs::write(&config, toml(plan, &home, free_port(), ops)).expect("its configuration");
         Self {
             home,
             config,
@@ -179,10 +184,16 @@ impl Gateway {
         series.map(value).sum()
     }
 
-    /// How many PDUs of a command went one way (`in` or `out`), over all links.
-    pub(crate) async fn pdus(&self, direction: &str, command: &str) -> u64 {
-        let labels = [("direction", direction), ("command", command)];
-        self.metric("matrix_smpp_pdus_total", &labels).await
+    /// How many PDUs of each of [`COMMANDS`] went one way (`in` or `out`), over all links.
+    pub(crate) async fn pdus(&self, direction: &str) -> BTreeMap<String, u64> {
+        let mut counts = BTreeMap::new();
+        for (_, command) in COMMANDS {
+            let labels = [("direction", direction), ("command", command)];
+            let count = self.metric("matrix_smpp_pdus_total", &labels).await;
+            counts.insert((*command).to_owned(), count);
+        }
+        counts.retain(|_, count| *count > 0);
+        counts
     }
 }
 
@@ -199,11 +210,12 @@ fn toml(plan: &Plan, home: &Path, appservice: u16, ops: u16) -> String {
         homeserver,
         smsc,
         bind,
+        link,
         numbers,
         prefix,
+        dedicated,
         route,
         more,
-        ..
     } = plan;
     let mut toml = format!(
         r#"
@@ -234,6 +246,7 @@ system_id = "{SYSTEM_ID}"
 password = "{PASSWORD}"
 reconnect_first = "100ms"
 reconnect_cap = "1s"
+{link}
 
 [[pool]]
 name = "uk"
@@ -250,7 +263,7 @@ price = "{PRICE}"
 "#,
         home = home.display(),
     );
-    for (number, owner) in &plan.dedicated {
+    for (number, owner) in dedicated {
         writeln!(
             toml,
             "[[dedicated]]\nnumber = \"{number}\"\nowner = \"{owner}\""

@@ -1,5 +1,6 @@
 //! The SMSC: the bundled simulator as a process of its own, and its phones.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -118,7 +119,7 @@ impl Sim {
                 if let Some(found) = latest.iter().find(|message| is_it(message)) {
                     return found.clone();
                 }
-                self.news(number, latest.len() + 1).await;
+                self.news(number).await;
             }
         };
         let found = tokio::time::timeout(PATIENCE, looking).await;
@@ -126,9 +127,9 @@ impl Sim {
     }
 
     /// Returns when a phone keeps more messages than it had, or after a short while.
-    async fn news(&self, number: &str, _at_least: usize) {
-        let all = self.messages(number).await.len() + 1;
-        let query = [("count", &*all.to_string()), ("wait_ms", "500")];
+    async fn news(&self, number: &str) {
+        let more = self.messages(number).await.len() + 1;
+        let query = [("count", &*more.to_string()), ("wait_ms", "200")];
         self.api
             .get(&["/handsets", number, "messages"], &query)
             .await;
@@ -136,13 +137,17 @@ impl Sim {
 
     /// Somebody types on a phone. Returns the answers of the gateway, one per segment.
     pub(crate) async fn writes(&self, number: &str, to: &str, text: &str) -> Vec<Value> {
-        let body = json!({ "to": to, "text": text });
-        list(
-            self.api
-                .send(Method::POST, &["/handsets", number, "send"], &body)
-                .await["statuses"]
-                .take(),
-        )
+        self.writes_as(number, &json!({ "to": to, "text": text }))
+            .await
+    }
+
+    /// Somebody types on a phone, with all that the simulator can be told about it.
+    pub(crate) async fn writes_as(&self, number: &str, sms: &Value) -> Vec<Value> {
+        let mut answer = self
+            .api
+            .send(Method::POST, &["/handsets", number, "send"], sms)
+            .await;
+        list(answer["statuses"].take())
     }
 
     // --- the operator's side ---------------------------------------------------------------------
@@ -164,11 +169,17 @@ impl Sim {
         list(self.api.get(&["/submits"], &[]).await)
     }
 
-    /// How many PDUs of a command went one way (`in` or `out`).
-    pub(crate) async fn pdus(&self, direction: &str, command: &str) -> u64 {
-        self.api.get(&["/counters"], &[]).await[direction][command]
-            .as_u64()
-            .unwrap_or(0)
+    /// How many PDUs of each command went one way (`in` or `out`).
+    pub(crate) async fn pdus(&self, direction: &str) -> BTreeMap<String, u64> {
+        let counters = self.api.get(&["/counters"], &[]).await;
+        let counts = counters[direction]
+            .as_object()
+            .expect("counters by direction and command");
+        let count = |count: &Value| count.as_u64().expect("a whole number");
+        let counts = counts
+            .iter()
+            .map(|(command, value)| (command.clone(), count(value)));
+        counts.filter(|(_, count)| *count > 0).collect()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use reqwest::{Method, StatusCode};
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::http::Api;
@@ -158,16 +158,6 @@ impl User {
     pub(crate) async fn send_as(&self, room: &str, kind: &str, content: &Value) -> String {
         let path = [ROOMS, room, "send", kind, &self.transaction()];
         id(&self.api.send(Method::PUT, &path, content).await).to_owned()
-    }
-
-    /// Tries to send a message where the homeserver may refuse it.
-    pub(crate) async fn may_send(&self, room: &str, body: &str) -> StatusCode {
-        let path = [ROOMS, room, "send", "m.room.message", &self.transaction()];
-        let content = json!({ "msgtype": "m.text", "body": body });
-        self.api
-            .call(Method::PUT, &path, &[], Some(&content))
-            .await
-            .status
     }
 
     fn transaction(&self) -> String {

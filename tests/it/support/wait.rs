@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// How long anything may take that the gateway or a peer does by itself.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Between two questions to a peer that cannot tell by itself.
 const PAUSE: Duration = Duration::from_millis(20);

@@ -5,9 +5,19 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use super::gateway::{Gateway, Plan};
+use super::room::text as as_text;
 use super::sim::Sim;
 use super::synapse::{SERVER, Synapse};
 use super::user::User;
+
+/// A phone.
+pub(crate) const PHONE: &str = "447700900123";
+/// How people read it.
+pub(crate) const PHONE_NAME: &str = "+44 7700 900123";
+/// Another phone.
+pub(crate) const OTHER_PHONE: &str = "447700900124";
+/// How people read it.
+pub(crate) const OTHER_PHONE_NAME: &str = "+44 7700 900124";
 
 /// A homeserver, an SMSC with phones, and the gateway between them.
 #[derive(Debug)]
@@ -47,13 +57,13 @@ impl World {
         let sim = Sim::start(home.path()).await;
         let mut plan = Plan::new(&synapse.url(), sim.smpp_port());
         change(&mut plan);
-        let gateway = Gateway::prepare(home.path(), plan);
+        let gateway = Gateway::prepare(home.path(), &plan);
         (home, synapse, sim, gateway)
     }
 
     /// Everything but the gateway runs; it starts with `world.gateway.start()`.
-    pub(crate) async fn before_the_gateway() -> Self {
-        let (home, mut synapse, sim, gateway) = Self::prepare(|_| ()).await;
+    pub(crate) async fn before_the_gateway(change: impl FnOnce(&mut Plan)) -> Self {
+        let (home, mut synapse, sim, gateway) = Self::prepare(change).await;
         synapse.start(Some(&gateway.registration())).await;
         Self {
             gateway,
@@ -75,6 +85,23 @@ impl World {
         let room = user.direct_room(&ghost(number)).await;
         user.sees_join(&room, &ghost(number)).await;
         room
+    }
+
+    /// A phone answers into a room: it writes to the number that texted it last.
+    pub(crate) async fn answer(&self, phone: &str, text: &str) {
+        let received = self.sim.received(phone).await;
+        let latest = received.last().expect("a phone that was texted");
+        let statuses = self.sim.writes(phone, as_text(&latest["from"]), text).await;
+        assert!(
+            statuses.iter().all(|status| status == "ESME_ROK"),
+            "{statuses:?}"
+        );
+    }
+
+    /// Stops the homeserver and starts it again with the same data.
+    pub(crate) async fn restart_synapse(&mut self) {
+        self.synapse.stop().await;
+        self.synapse.start(Some(&self.gateway.registration())).await;
     }
 
     /// The folder of this test.

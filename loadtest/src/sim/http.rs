@@ -1,0 +1,214 @@
+//! The page of phones and the API: all that tests and people see of the simulator.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::sim::behaviour::Change;
+use crate::sim::mo::Writing;
+use crate::sim::smsc::{SendError, Smsc};
+
+/// The longest that a request may ask to wait.
+const MAX_WAIT_MS: u64 = 60_000;
+
+/// How many submissions one answer holds unless it is told.
+const SUBMITS_PER_ANSWER: usize = 10_000;
+
+type Shared = State<Arc<Smsc>>;
+
+/// Every address of the simulator.
+pub(crate) fn router(smsc: Arc<Smsc>) -> Router {
+    Router::new()
+        .route("/", get(async || Html(include_str!("page.html"))))
+        .route("/handsets", get(handsets))
+        .route("/handsets/{number}/messages", get(messages))
+        .route("/handsets/{number}/send", post(send))
+        .route("/counters", get(counters))
+        .route("/binds", get(binds))
+        .route("/binds/drop", post(drop_binds))
+        .route("/behaviour", get(behaviour).post(change_behaviour))
+        .route("/submits", get(submits))
+        .with_state(smsc)
+}
+
+/// How many phones are wanted: those with the latest traffic.
+#[derive(Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Latest {
+    latest: usize,
+}
+
+impl Default for Latest {
+    fn default() -> Self {
+        Self { latest: usize::MAX }
+    }
+}
+
+async fn handsets(
+    State(smsc): Shared,
+    latest: Result<Query<Latest>, QueryRejection>,
+) -> Result<Response, Fault> {
+    let Query(Latest { latest }) = latest?;
+    Ok(Json(smsc.model().handsets.list(latest)).into_response())
+}
+
+/// Waits until the phone keeps so many complete messages, or the time is over; then gives the last.
+#[derive(Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Until {
+    count: usize,
+    wait_ms: u64,
+    last: usize,
+}
+
+impl Default for Until {
+    fn default() -> Self {
+        Self {
+            count: 0,
+            wait_ms: 0,
+            last: usize::MAX,
+        }
+    }
+}
+
+async fn messages(
+    State(smsc): Shared,
+    Path(number): Path<String>,
+    until: Result<Query<Until>, QueryRejection>,
+) -> Result<Response, Fault> {
+    let Query(until) = until?;
+    let wait = Duration::from_millis(until.wait_ms.min(MAX_WAIT_MS));
+    smsc.wait_for(wait, |model| {
+        model.handsets.complete(&number) >= until.count
+    })
+    .await;
+    Ok(Json(smsc.model().handsets.messages(&number, until.last)).into_response())
+}
+
+#[derive(Serialize)]
+struct Sent {
+    statuses: Vec<String>,
+}
+
+async fn send(
+    State(smsc): Shared,
+    Path(number): Path<String>,
+    writing: Result<Json<Writing>, JsonRejection>,
+) -> Result<Json<Sent>, Fault> {
+    let Json(writing) = writing?;
+    let statuses = smsc.write(&number, &writing).await?;
+    Ok(Json(Sent { statuses }))
+}
+
+async fn counters(State(smsc): Shared) -> Response {
+    Json(smsc.counters()).into_response()
+}
+
+async fn binds(State(smsc): Shared) -> Response {
+    Json(smsc.binds()).into_response()
+}
+
+async fn drop_binds(State(smsc): Shared) -> Response {
+    Json(json!({ "dropped": smsc.drop_binds() })).into_response()
+}
+
+async fn behaviour(State(smsc): Shared) -> Response {
+    Json(&smsc.model().behaviour).into_response()
+}
+
+async fn change_behaviour(
+    State(smsc): Shared,
+    change: Result<Json<Change>, JsonRejection>,
+) -> Result<Response, Fault> {
+    let Json(change) = change?;
+    let mut model = smsc.model();
+    model
+        .change_behaviour(change)
+        .map_err(|wrong| Fault::bad_request(&wrong))?;
+    Ok(Json(&model.behaviour).into_response())
+}
+
+/// Which submissions are asked for.
+#[derive(Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Which {
+    after: u64,
+    limit: usize,
+}
+
+impl Default for Which {
+    fn default() -> Self {
+        Self {
+            after: 0,
+            limit: SUBMITS_PER_ANSWER,
+        }
+    }
+}
+
+async fn submits(
+    State(smsc): Shared,
+    which: Result<Query<Which>, QueryRejection>,
+) -> Result<Response, Fault> {
+    let Query(which) = which?;
+    Ok(Json(smsc.model().submits.after(which.after, which.limit)).into_response())
+}
+
+/// An answer that says what is wrong: `{"error": "…"}`.
+struct Fault {
+    status: StatusCode,
+    reason: String,
+}
+
+impl Fault {
+    fn bad_request(reason: &impl ToString) -> Self {
+        Self {
+            status: StatusCode::BAD_REQUEST,
+            reason: reason.to_string(),
+        }
+    }
+}
+
+impl IntoResponse for Fault {
+    fn into_response(self) -> Response {
+        (self.status, Json(json!({ "error": self.reason }))).into_response()
+    }
+}
+
+impl From<JsonRejection> for Fault {
+    fn from(wrong: JsonRejection) -> Self {
+        Self {
+            status: wrong.status(),
+            reason: wrong.body_text(),
+        }
+    }
+}
+
+impl From<QueryRejection> for Fault {
+    fn from(wrong: QueryRejection) -> Self {
+        Self {
+            status: wrong.status(),
+            reason: wrong.body_text(),
+        }
+    }
+}
+
+impl From<SendError> for Fault {
+    fn from(wrong: SendError) -> Self {
+        let status = match wrong {
+            SendError::Text(_) => StatusCode::BAD_REQUEST,
+            SendError::NoReceiver | SendError::Busy => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        Self {
+            status,
+            reason: wrong.to_string(),
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! A `command_status` as people write it.
+
+use std::fmt;
+
+use matrix_smpp_codec::CommandStatus;
+use serde::{Deserialize, Serialize};
+
+/// A status that reads and writes by name: `ESME_RTHROTTLED` (SMPP 3.4 §5.1.3), or `0x400`
+/// where the standard has no name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub(crate) struct StatusName(pub(crate) CommandStatus);
+
+/// Not a name of the standard's, and no hexadecimal number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("no such command_status: name one of SMPP 3.4 §5.1.3 or write a number as 0x400")]
+pub(crate) struct UnknownStatus;
+
+impl StatusName {
+    /// Everything is well.
+    pub(crate) const OK: Self = Self(CommandStatus::ESME_ROK);
+}
+
+impl TryFrom<String> for StatusName {
+    type Error = UnknownStatus;
+
+    fn try_from(text: String) -> Result<Self, UnknownStatus> {
+        if let Some(hex) = text.strip_prefix("0x") {
+            let number = u32::from_str_radix(hex, 16).map_err(|_| UnknownStatus)?;
+            return Ok(Self(CommandStatus(number)));
+        }
+        let mut known = CommandStatus::KNOWN.iter();
+        let found = known.find(|status| status.name() == Some(&*text));
+        found.copied().map(Self).ok_or(UnknownStatus)
+    }
+}
+
+impl From<StatusName> for String {
+    fn from(status: StatusName) -> Self {
+        status.to_string()
+    }
+}
+
+impl fmt::Display for StatusName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_status_reads_back_as_it_was_written() {
+        for number in (0..=0xff).chain([0x400, 0xdead_beef]) {
+            let status = StatusName(CommandStatus(number));
+            assert_eq!(StatusName::try_from(String::from(status)), Ok(status));
+        }
+    }
+
+    #[test]
+    fn a_word_that_is_no_status_is_refused() {
+        for word in ["", "THROTTLED", "0x", "0x123456789", "ESME_NONSENSE"] {
+            assert_eq!(StatusName::try_from(word.to_owned()), Err(UnknownStatus));
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! What the owner asks of the session.
+
+use std::num::NonZeroU32;
+use std::time::{Duration, Instant};
+
+use matrix_smpp_codec::{
+    Bind, BindResp, Body, COctets, CommandStatus, InterfaceVersion, Pdu, Tlvs,
+};
+
+use super::{Event, Session, State};
+use crate::counters::bump;
+use crate::error::{CloseReason, SubmitError};
+use crate::operations::{BindMode, Role, may_send};
+use crate::rate::TokenBucket;
+use crate::settings::BindSettings;
+use crate::window::{Pending, Ticket, Waiter};
+
+impl Session {
+    /// ESME only: asks to be bound. Does nothing on a session that has begun to bind.
+    pub fn bind(&mut self, now: Instant, settings: &BindSettings) {
+        if !matches!((self.role, self.state), (Role::Esme, State::Open)) {
+            return;
+        }
+        let sequence = self.request(now, Waiter::Bind, bind_request(settings));
+        self.state = State::Binding {
+            mode: settings.mode,
+            sequence,
+            peer: COctets::default(),
+            version: settings.interface_version,
+        };
+    }
+
+    /// SMSC only: answers the bind that [`Event::BindAsked`] told of; a refusal ends the session.
+    /// `system_id` is our own.
+    pub fn answer_bind(&mut self, now: Instant, status: CommandStatus, system_id: COctets<16>) {
+        let State::Binding {
+            mode,
+            sequence,
+            peer,
+            version,
+        } = self.state
+        else {
+            return;
+        };
+        if self.role != Role::Smsc {
+            return;
+        }
+        self.reply(
+            sequence,
+            status,
+            bind_response(mode, status, system_id, version),
+        );
+        if status == CommandStatus::ESME_ROK {
+            self.enter_bound(now, mode, peer, Some(version));
+        } else {
+            self.close_with(CloseReason::BindRefused(status));
+        }
+    }
+
+    /// Sends a request if window and rate have room.
+    ///
+    /// A request without a response (`alert_notification`) is only sent: its ticket never comes back.
+    pub fn submit(&mut self, now: Instant, ticket: Ticket, body: Body) -> Result<(), SubmitError> {
+        if !self.is_sending() {
+            return Err(SubmitError::NotBound(Box::new(body)));
+        }
+        let command = body.command_id();
+        if is_housekeeping(&body) || !may_send(self.role, self.state(), command) {
+            return Err(SubmitError::NotAllowed(Box::new(body)));
+        }
+        if self.capacity(now) == 0 {
+            return Err(SubmitError::WindowFull(Box::new(body)));
+        }
+        if let Some(rate) = &mut self.rate {
+            rate.take(now);
+            self.clock.block_until(rate.refill_at(now));
+        }
+        self.clock.last_transaction = now;
+        self.request(now, Waiter::Caller(ticket), body);
+        Ok(())
+    }
+
+    /// Answers a request of the peer. On a session that is over the answer is counted and dropped:
+    /// the peer has to send the request again.
+    pub fn respond(&mut self, now: Instant, sequence: u32, status: CommandStatus, body: Body) {
+        if !matches!(self.state, State::Bound(_) | State::Unbinding(_)) {
+            bump(&self.counters.orphaned_answers);
+            return;
+        }
+        self.owed = self.owed.saturating_sub(1);
+        self.clock.last_transaction = now;
+        self.reply(sequence, status, body);
+        self.unbind_when_drained(now);
+    }
+
+    /// Keeps the capacity at 0 for this long, as a throttled link wants it. Answers and
+    /// `enquire_link` go on.
+    pub fn slow_down(&mut self, now: Instant, pause: Duration) {
+        let until = now + pause;
+        self.clock.slow_until = self.clock.slow_until.max(Some(until));
+        self.clock.block_until(Some(until));
+    }
+
+    /// Sets the window and the rate for the requests to come.
+    pub fn set_limits(&mut self, window: usize, rate: Option<NonZeroU32>) {
+        self.settings.window = window;
+        if self.settings.rate != rate {
+            self.settings.rate = rate;
+            self.rate = rate.map(TokenBucket::new);
+        }
+    }
+
+    /// Takes nothing more, waits for the answers that are due on both sides, then unbinds.
+    pub fn close(&mut self, now: Instant) {
+        match self.state {
+            State::Open | State::Binding { .. } => self.close_with(CloseReason::WeClosed),
+            State::Bound(_) if self.clock.drain_until.is_none() => {
+                self.clock.drain_until = Some(now + self.settings.drain);
+                self.unbind_when_drained(now);
+            }
+            State::Bound(_) | State::Unbinding(_) | State::Closed(_) => {}
+        }
+    }
+
+    pub(super) fn unbind_when_drained(&mut self, now: Instant) {
+        let drained = self.window.in_flight() == 0 && self.owed == 0;
+        if drained && self.clock.drain_until.is_some() && matches!(self.state, State::Bound(_)) {
+            self.unbind(now, CloseReason::WeClosed);
+        }
+    }
+
+    pub(super) fn unbind(&mut self, now: Instant, reason: CloseReason) {
+        self.request(now, Waiter::Unbind, Body::Unbind);
+        self.state = State::Unbinding(reason);
+    }
+
+    pub(super) fn request(&mut self, now: Instant, waiter: Waiter, body: Body) -> u32 {
+        let sequence = self.sequence.take();
+        if let Some(expects) = body.command_id().response() {
+            let deadline = now + self.settings.response_timeout;
+            self.window.insert(
+                sequence,
+                deadline,
+                Pending {
+                    waiter,
+                    expects,
+                    offset: None,
+                },
+            );
+        }
+        self.outbox.push_back(Pdu {
+            status: CommandStatus::ESME_ROK,
+            sequence,
+            body,
+        });
+        sequence
+    }
+
+    pub(super) fn reply(&mut self, sequence: u32, status: CommandStatus, body: Body) {
+        self.outbox.push_back(Pdu {
+            status,
+            sequence,
+            body,
+        });
+    }
+
+    pub(super) fn enter_bound(
+        &mut self,
+        now: Instant,
+        mode: BindMode,
+        peer: COctets<16>,
+        interface_version: Option<InterfaceVersion>,
+    ) {
+        self.state = State::Bound(mode);
+        self.clock.bound(now);
+        bump(&self.counters.binds);
+        self.events.push_back(Event::Bound {
+            peer,
+            interface_version,
+        });
+    }
+
+    pub(super) fn close_with(&mut self, reason: CloseReason) {
+        if !matches!(self.state, State::Closed(_)) {
+            self.state = State::Closed(reason);
+        }
+    }
+}
+
+/// The requests that the session makes by itself.
+fn is_housekeeping(body: &Body) -> bool {
+    matches!(body, Body::EnquireLink | Body::Unbind)
+}
+
+pub(super) fn bind_request(settings: &BindSettings) -> Body {
+    let bind = Bind {
+        system_id: settings.system_id,
+        password: settings.password,
+        system_type: settings.system_type,
+        interface_version: settings.interface_version,
+        addr_ton: settings.addr_ton,
+        addr_npi: settings.addr_npi,
+        address_range: settings.address_range,
+    };
+    match settings.mode {
+        BindMode::Transmitter => Body::BindTransmitter(bind),
+        BindMode::Receiver => Body::BindReceiver(bind),
+        BindMode::Transceiver => Body::BindTransceiver(bind),
+    }
+}
+
+/// The answer to a bind; to a peer that knows TLVs it says that we speak 3.4. SMPP 3.4 §4.1.2.
+fn bind_response(
+    mode: BindMode,
+    status: CommandStatus,
+    system_id: COctets<16>,
+    version: InterfaceVersion,
+) -> Body {
+    let mut response = BindResp {
+        system_id,
+        tlvs: Tlvs::default(),
+    };
+    if status == CommandStatus::ESME_ROK && version >= InterfaceVersion::V3_4 {
+        response
+            .tlvs
+            .set_sc_interface_version(InterfaceVersion::V3_4);
+    }
+    match mode {
+        BindMode::Transmitter => Body::BindTransmitterResp(response),
+        BindMode::Receiver => Body::BindReceiverResp(response),
+        BindMode::Transceiver => Body::BindTransceiverResp(response),
+    }
+}

@@ -1,0 +1,86 @@
+//! What the session has to say, and what became of it.
+
+use bytes::BytesMut;
+use matrix_smpp_codec::Pdu;
+
+use super::{Event, Session, State};
+use crate::error::{CloseReason, UnansweredCause};
+use crate::window::{Pending, Waiter};
+
+impl Session {
+    /// Appends the next PDU to `out`, octet for octet as it goes on the wire; false when there is
+    /// none. All that is appended must go out, in order: see [`handle_sent`](Self::handle_sent).
+    pub fn poll_transmit(&mut self, out: &mut BytesMut) -> bool {
+        while let Some(pdu) = self.outbox.pop_front() {
+            if !self.stamp(&pdu) {
+                continue;
+            }
+            let before = out.len();
+            pdu.encode(out);
+            self.encoded += (out.len() - before) as u64;
+            self.counters.count_out(pdu.command_id());
+            return true;
+        }
+        false
+    }
+
+    /// Notes where in the stream a request begins; false when it must not go out any more: its
+    /// caller has been told that it did not, or is about to be.
+    fn stamp(&mut self, pdu: &Pdu) -> bool {
+        if pdu.command_id().response().is_none() {
+            return true;
+        }
+        if matches!(self.state, State::Closed(_)) {
+            return false;
+        }
+        let encoded = self.encoded;
+        self.window
+            .get_mut(pdu.sequence)
+            .map(|pending| pending.offset = Some(encoded))
+            .is_some()
+    }
+
+    /// The next thing to tell the owner.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// The next `octets` of what `poll_transmit` gave were handed to the socket.
+    pub const fn handle_sent(&mut self, octets: usize) {
+        self.sent += octets as u64;
+    }
+
+    /// The connection is gone, for the reason that the session itself gave or else for this one.
+    /// Hands back every request without an answer.
+    pub fn handle_disconnected(&mut self, reason: CloseReason) {
+        if std::mem::replace(&mut self.reported_closed, true) {
+            return;
+        }
+        self.close_with(reason);
+        let reason = self.finished().unwrap_or(reason);
+        let cause = match reason {
+            CloseReason::WeClosed | CloseReason::Inactive => UnansweredCause::Closed,
+            _ => UnansweredCause::LinkDied,
+        };
+        self.outbox.clear();
+        for pending in self.window.drain() {
+            self.give_up(pending, cause);
+        }
+        self.events.push_back(Event::Closed(reason));
+    }
+
+    pub(super) fn give_up(&mut self, pending: Pending, cause: UnansweredCause) {
+        if let Waiter::Caller(ticket) = pending.waiter {
+            let written = match cause {
+                // What is encoded goes out sooner or later while the session lives.
+                UnansweredCause::Timeout => pending.offset.is_some(),
+                _ => pending.offset.is_some_and(|offset| offset < self.sent),
+            };
+            self.events.push_back(Event::Unanswered {
+                ticket,
+                written,
+                cause,
+            });
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! The driver over real sockets, and sessions over a simulated wire.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that panics has failed, as it should"
+)]
+
+mod common;
+mod loopback;
+mod raw;
+mod simulation;
+mod tls;

@@ -1,0 +1,472 @@
+//! Two sessions over a faulty wire in virtual time. All chance comes from one seed, so that a
+//! failing run can be repeated: its seed is in the message.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use matrix_smpp_codec::{
+    Body, COctets, CommandStatus, DeliverSm, ShortMessage, SubmitSm, cut, decode,
+};
+use matrix_smpp_session::session::{Event, Session};
+use matrix_smpp_session::{
+    BindSettings, CloseReason, Counters, Role, SessionSettings, SubmitError, Ticket,
+    UnansweredCause,
+};
+
+/// Splitmix64: enough chance for a test, the same on every machine.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, bound: u64) -> u64 {
+        self.roll() % bound
+    }
+
+    fn one_in(&mut self, n: u64) -> bool {
+        self.below(n) == 0
+    }
+
+    fn millis(&mut self, bound: u64) -> Duration {
+        Duration::from_millis(self.below(bound))
+    }
+}
+
+/// Octets on their way, each piece with the time of its arrival. Like TCP: never reordered, cut
+/// anywhere.
+#[derive(Default)]
+struct Pipe {
+    pieces: VecDeque<(Instant, Bytes)>,
+    last: Option<Instant>,
+    /// From here on everything vanishes: a peer behind a firewall that forgot the connection.
+    silent: bool,
+}
+
+impl Pipe {
+    fn put(&mut self, mut octets: BytesMut, now: Instant, dice: &mut Dice) {
+        while !octets.is_empty() {
+            let length = 1 + dice.below(octets.len() as u64);
+            let piece = octets.split_to(usize::try_from(length).unwrap()).freeze();
+            let at = (now + dice.millis(30)).max(self.last.unwrap_or(now));
+            self.last = Some(at);
+            if !self.silent {
+                self.pieces.push_back((at, piece));
+            }
+        }
+    }
+
+    fn next_at(&self) -> Option<Instant> {
+        self.pieces.front().map(|(at, _)| *at)
+    }
+
+    /// All that has arrived by now, as one piece: reads coalesce.
+    fn take(&mut self, now: Instant) -> BytesMut {
+        let mut arrived = BytesMut::new();
+        while self.next_at().is_some_and(|at| at <= now) {
+            let (_, piece) = self.pieces.pop_front().unwrap();
+            arrived.extend_from_slice(&piece);
+        }
+        arrived
+    }
+}
+
+/// A session, what it has read but not cut, and what the socket has not taken yet.
+struct End {
+    session: Session,
+    inbound: BytesMut,
+    outbound: BytesMut,
+    /// Each ticket's outcome; a second one is a failure.
+    outcomes: BTreeMap<u64, Outcome>,
+    submitted: u64,
+    /// The tickets of the other end's requests, as often as they came.
+    received: Vec<u64>,
+    /// Answers that the owner has not given yet: sequence, status and when.
+    owed: Vec<(Instant, u32, CommandStatus, Body)>,
+    closed: Option<CloseReason>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Answered(CommandStatus),
+    Lost {
+        written: bool,
+        cause: UnansweredCause,
+    },
+}
+
+impl End {
+    fn new(role: Role, settings: SessionSettings, now: Instant) -> Self {
+        Self {
+            session: Session::new(role, settings, Arc::<Counters>::default(), now),
+            inbound: BytesMut::new(),
+            outbound: BytesMut::new(),
+            outcomes: BTreeMap::new(),
+            submitted: 0,
+            received: Vec::new(),
+            owed: Vec::new(),
+            closed: None,
+        }
+    }
+
+    fn hear(&mut self, octets: &[u8], now: Instant) {
+        self.inbound.extend_from_slice(octets);
+        while self.session.finished().is_none() {
+            match cut(&mut self.inbound, self.session.max_pdu()) {
+                Ok(Some(frame)) => self.session.handle_inbound(now, decode(frame)),
+                Ok(None) => return,
+                Err(_) => return self.session.handle_broken_framing(),
+            }
+        }
+    }
+
+    /// The socket takes some of what waits, perhaps in the middle of a PDU.
+    fn speak(&mut self, pipe: &mut Pipe, now: Instant, dice: &mut Dice) {
+        while self.outbound.len() < 500 && self.session.poll_transmit(&mut self.outbound) {}
+        let taken = match dice.below(4) {
+            0 => dice.below(self.outbound.len() as u64 + 1),
+            _ => self.outbound.len() as u64,
+        };
+        let taken = self.outbound.split_to(usize::try_from(taken).unwrap());
+        self.session.handle_sent(taken.len());
+        pipe.put(taken, now, dice);
+    }
+
+    fn submit(&mut self, role: Role, now: Instant) {
+        let text = self.submitted.to_be_bytes();
+        let short_message = ShortMessage::try_from(text.as_slice()).unwrap();
+        let body = match role {
+            Role::Esme => Body::SubmitSm(SubmitSm {
+                short_message,
+                ..SubmitSm::default()
+            }),
+            Role::Smsc => Body::DeliverSm(DeliverSm {
+                short_message,
+                ..DeliverSm::default()
+            }),
+        };
+        let room = self.session.capacity(now) > 0;
+        match self.session.submit(now, Ticket(self.submitted), body) {
+            Ok(()) => {
+                assert!(room, "taken without capacity");
+                self.submitted += 1;
+            }
+            Err(SubmitError::WindowFull(_) | SubmitError::NotBound(_)) => assert!(!room),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    fn settle(&mut self, ticket: Ticket, outcome: Outcome) {
+        let before = self.outcomes.insert(ticket.0, outcome);
+        assert_eq!(before, None, "a second outcome for {ticket:?}: {outcome:?}");
+    }
+
+    fn take_events(&mut self, now: Instant, dice: &mut Dice) {
+        while let Some(event) = self.session.poll_event() {
+            assert!(self.closed.is_none(), "after the end: {event:?}");
+            match event {
+                Event::BindAsked { .. } => {
+                    self.session
+                        .answer_bind(now, CommandStatus::ESME_ROK, COctets::default());
+                }
+                Event::Request { sequence, body } => self.take_request(sequence, &body, now, dice),
+                Event::Answered { ticket, status, .. } => {
+                    self.settle(ticket, Outcome::Answered(status));
+                }
+                Event::Unanswered {
+                    ticket,
+                    written,
+                    cause,
+                } => {
+                    self.settle(ticket, Outcome::Lost { written, cause });
+                }
+                Event::Closed(reason) => self.closed = Some(reason),
+                _ => {}
+            }
+        }
+    }
+
+    /// Answers after a while: soon, late, never, twice, or something that nobody asked.
+    fn take_request(&mut self, sequence: u32, body: &Body, now: Instant, dice: &mut Dice) {
+        let (Body::SubmitSm(SubmitSm {
+            short_message: text,
+            ..
+        })
+        | Body::DeliverSm(DeliverSm {
+            short_message: text,
+            ..
+        })) = body
+        else {
+            panic!("{body:?}")
+        };
+        self.received
+            .push(u64::from_be_bytes(text.as_ref().try_into().unwrap()));
+        let response = body.command_id().response().and_then(Body::empty).unwrap();
+        let status = match dice.below(4) {
+            0 => CommandStatus::ESME_RTHROTTLED,
+            _ => CommandStatus::ESME_ROK,
+        };
+        let (copies, delay) = match dice.below(20) {
+            0 => (0, Duration::ZERO),
+            1 => (2, dice.millis(200)),
+            2 => (1, Duration::from_secs(3)),
+            _ => (1, dice.millis(200)),
+        };
+        for _ in 0..copies {
+            self.owed
+                .push((now + delay, sequence, status, response.clone()));
+        }
+        if dice.one_in(20) {
+            let stray = u32::try_from(dice.below(1 << 32)).unwrap();
+            self.owed
+                .push((now + delay, stray, status, Body::GenericNack));
+        }
+    }
+
+    fn answer_what_is_due(&mut self, now: Instant) {
+        let due: Vec<_> = self.owed.extract_if(.., |(at, ..)| *at <= now).collect();
+        for (_, sequence, status, body) in due {
+            self.session.respond(now, sequence, status, body);
+        }
+    }
+
+    fn next_at(&self) -> Option<Instant> {
+        let owed = self.owed.iter().map(|(at, ..)| *at).min();
+        self.session.poll_timeout().into_iter().chain(owed).min()
+    }
+
+    fn tick(&mut self, now: Instant) {
+        self.answer_what_is_due(now);
+        if self.session.poll_timeout().is_some_and(|at| at <= now) {
+            self.session.handle_timeout(now);
+        }
+        assert!(
+            self.session.poll_timeout().is_none_or(|at| at > now),
+            "the driver would spin"
+        );
+    }
+}
+
+struct World {
+    dice: Dice,
+    now: Instant,
+    esme: End,
+    smsc: End,
+    to_smsc: Pipe,
+    to_esme: Pipe,
+    /// When the connection falls, and when one direction goes silent, if they do.
+    dies_at: Option<Instant>,
+    silent_at: Option<Instant>,
+    closes_at: Instant,
+    /// 0: the SMSC closes, 1: both do, more: the ESME does.
+    closers: u64,
+}
+
+const WINDOW: usize = 5;
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let mut dice = Dice(seed);
+        let start = crate::common::now();
+        let settings = SessionSettings {
+            window: WINDOW,
+            rate: std::num::NonZeroU32::new(200).filter(|_| dice.one_in(2)),
+            response_timeout: Duration::from_secs(1),
+            enquire_link: Duration::from_millis(500),
+            session_init: Duration::from_secs(2),
+            drain: Duration::from_millis(600),
+            ..SessionSettings::default()
+        };
+        let silent_after = if dice.one_in(4) {
+            dice.millis(30)
+        } else {
+            dice.millis(4_000)
+        };
+        let mut esme = End::new(Role::Esme, settings, start);
+        esme.session.bind(start, &BindSettings::default());
+        Self {
+            now: start,
+            esme,
+            smsc: End::new(Role::Smsc, settings, start),
+            to_smsc: Pipe::default(),
+            to_esme: Pipe::default(),
+            dies_at: dice.one_in(3).then(|| start + dice.millis(4_000)),
+            silent_at: dice.one_in(4).then(|| start + silent_after),
+            closes_at: start + Duration::from_secs(3) + dice.millis(2_000),
+            closers: dice.below(6),
+            dice,
+        }
+    }
+
+    fn run(mut self) -> Self {
+        for _ in 0..200_000 {
+            self.step();
+            if self.esme.closed.is_some() && self.smsc.closed.is_some() {
+                return self;
+            }
+        }
+        panic!("no end");
+    }
+
+    fn step(&mut self) {
+        let now = self.now;
+        if self.silent_at.take_if(|at| *at <= now).is_some() {
+            if self.dice.one_in(2) {
+                &mut self.to_esme
+            } else {
+                &mut self.to_smsc
+            }
+            .silent = true;
+        }
+        self.move_octets(now);
+        for (role, end) in [(Role::Esme, &mut self.esme), (Role::Smsc, &mut self.smsc)] {
+            if now < self.closes_at && self.dice.one_in(2) {
+                end.submit(role, now);
+            }
+            assert!(end.session.in_flight() <= WINDOW);
+        }
+        if now >= self.closes_at {
+            match self.closers {
+                0 => self.smsc.session.close(now),
+                1 => {
+                    self.esme.session.close(now);
+                    self.smsc.session.close(now);
+                }
+                _ => self.esme.session.close(now),
+            }
+        }
+        self.disconnect_what_is_over(now);
+        self.now = self.next_at();
+    }
+
+    fn move_octets(&mut self, now: Instant) {
+        let (arrived_at_smsc, arrived_at_esme) = (self.to_smsc.take(now), self.to_esme.take(now));
+        let ends = [
+            (&mut self.esme, arrived_at_esme, &mut self.to_smsc),
+            (&mut self.smsc, arrived_at_smsc, &mut self.to_esme),
+        ];
+        for (end, arrived, pipe) in ends {
+            end.hear(&arrived, now);
+            end.tick(now);
+            end.take_events(now, &mut self.dice);
+            end.speak(pipe, now, &mut self.dice);
+        }
+    }
+
+    /// Either the connection falls, octets on their way included, or an end that is finished and
+    /// has flushed drops it.
+    fn disconnect_what_is_over(&mut self, now: Instant) {
+        let dead = self.dies_at.is_some_and(|at| at <= now);
+        let flushed = |end: &End, pipe: &Pipe| {
+            let over = end.session.finished().is_some() && end.outbound.is_empty();
+            over && end.session.pdus_waiting() == 0 && pipe.pieces.is_empty()
+        };
+        let over = dead || flushed(&self.esme, &self.to_smsc) || flushed(&self.smsc, &self.to_esme);
+        if over {
+            for end in [&mut self.esme, &mut self.smsc] {
+                end.session.handle_disconnected(CloseReason::PeerClosed);
+                end.take_events(now, &mut self.dice);
+            }
+        }
+    }
+
+    /// The next thing that happens; owners act every few milliseconds in any case.
+    fn next_at(&mut self) -> Instant {
+        let owners = self.now + Duration::from_millis(1) + self.dice.millis(20);
+        let timers = [self.esme.next_at(), self.smsc.next_at()];
+        let pipes = [self.to_esme.next_at(), self.to_smsc.next_at()];
+        let soonest = timers.into_iter().chain(pipes).flatten().min();
+        soonest.map_or(owners, |at| at.min(owners)).max(self.now)
+    }
+
+    fn check(&self) {
+        check_direction(&self.esme, &self.smsc);
+        check_direction(&self.smsc, &self.esme);
+    }
+}
+
+fn check_direction(sender: &End, receiver: &End) {
+    let tickets: BTreeSet<_> = sender.outcomes.keys().copied().collect();
+    assert!(
+        tickets.iter().copied().eq(0..sender.submitted),
+        "each ticket has one outcome"
+    );
+    let arrived: BTreeSet<_> = receiver.received.iter().copied().collect();
+    assert_eq!(
+        arrived.len(),
+        receiver.received.len(),
+        "a request arrived twice"
+    );
+    assert!(
+        receiver.received.is_sorted(),
+        "requests arrived out of order"
+    );
+    for (ticket, outcome) in &sender.outcomes {
+        match outcome {
+            Outcome::Answered(_) => assert!(arrived.contains(ticket), "{ticket} {outcome:?}"),
+            Outcome::Lost { written: false, .. } => {
+                assert!(
+                    !arrived.contains(ticket),
+                    "{ticket} was told not to have left"
+                );
+            }
+            Outcome::Lost { written: true, .. } => {}
+        }
+    }
+}
+
+fn simulate(seed: u64) -> World {
+    let outcome = std::panic::catch_unwind(|| {
+        let world = World::new(seed).run();
+        world.check();
+        world
+    });
+    outcome.unwrap_or_else(|_| panic!("seed {seed} fails"))
+}
+
+#[test]
+fn over_many_seeds_every_request_has_one_true_outcome() {
+    let mut seen = BTreeSet::new();
+    for seed in 0..600 {
+        let world = simulate(seed);
+        for end in [&world.esme, &world.smsc] {
+            for outcome in end.outcomes.values() {
+                seen.insert(format!("{outcome:?}"));
+            }
+            seen.extend(end.closed.map(|reason| format!("{reason:?}")));
+        }
+    }
+    // A simulation in which nothing goes wrong would prove nothing.
+    for expected in [
+        "Answered(ESME_ROK)",
+        "Answered(ESME_RTHROTTLED)",
+        "Lost { written: true, cause: Timeout }",
+        "Lost { written: true, cause: LinkDied }",
+        "Lost { written: false, cause: LinkDied }",
+        "Lost { written: true, cause: Closed }",
+        "WeClosed",
+        "PeerUnbound",
+        "PeerClosed",
+        "LinkDead",
+        "NotBoundInTime",
+    ] {
+        assert!(
+            seen.contains(expected),
+            "{expected} never happened; {seen:?} did"
+        );
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_life() {
+    let (one, other) = (simulate(42), simulate(42));
+    assert_eq!(one.esme.outcomes, other.esme.outcomes);
+    assert_eq!(one.smsc.received, other.smsc.received);
+}

@@ -1,0 +1,369 @@
+//! The whole gateway put together: started, watched, stopped.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use matrix_smpp_config::{Homeserver as HomeserverSettings, Settings};
+use ruma::{OwnedServerName, OwnedUserId, UserId};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{error, info, warn};
+
+use crate::clock::Clock;
+use crate::flow::{self, Connected, Gateway, Parts, Wakes, front};
+use crate::gateway::names::Names;
+use crate::matrix::client::{HomeserverAccess, HttpHomeserver};
+use crate::matrix::ghost::Ghosts;
+use crate::matrix::homeserver::ErrorKind;
+use crate::matrix::http::{self, HttpLimits};
+use crate::ops::metrics::Metrics;
+use crate::ops::{admin, http as ops};
+use crate::smsc::Links;
+use crate::store::sqlite::SqliteStore;
+use crate::store::{Store, StoreError};
+
+/// How many ghosts that homeservers asked for may wait to be made.
+const WISHES: usize = 1_024;
+
+/// Why the gateway could not start, or stopped by itself.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AppError {
+    /// The store cannot be opened.
+    #[error("the store: {0}")]
+    Store(#[from] StoreError),
+    /// A listener cannot be opened.
+    #[error("cannot listen on {at}: {cause}")]
+    Listen {
+        /// Its address or path.
+        at: String,
+        /// Why not.
+        cause: io::Error,
+    },
+    /// The HTTP client cannot be made.
+    #[error("the HTTP client: {0}")]
+    Client(#[from] reqwest::Error),
+    /// TLS cannot be set up.
+    #[error("TLS: {0}")]
+    Tls(#[from] rustls::Error),
+    /// A Matrix ID cannot be made of the settings.
+    #[error("a Matrix ID cannot be made of the settings: {0}")]
+    Name(#[from] ruma::IdParseError),
+    /// A link's settings do not fit.
+    #[error(transparent)]
+    Link(#[from] crate::smsc::Unusable),
+    /// Signals cannot be received.
+    #[error("signals: {0}")]
+    Signals(#[source] io::Error),
+    /// A part of the gateway ended that never should.
+    #[error("{0} ended by itself")]
+    Died(&'static str),
+}
+
+/// Runs the gateway until a signal asks it to stop. SIGTERM or SIGINT: takes nothing more, waits
+/// for outstanding answers, unbinds, returns. A second one: returns at once.
+pub async fn run(settings: Settings) -> Result<(), AppError> {
+    let mut signals = Signals::new().map_err(AppError::Signals)?;
+    let running = Running::start(settings).await?;
+    notify(&[sd_notify::NotifyState::Ready]);
+    info!("running");
+    let ended = tokio::select! {
+        name = signals.next() => {
+            info!(signal = name, "stopping");
+            Ok(())
+        }
+        died = running.died.cancelled() => {
+            let () = died;
+            Err(AppError::Died("a part of the gateway"))
+        }
+    };
+    notify(&[sd_notify::NotifyState::Stopping]);
+    tokio::select! {
+        () = running.stop() => info!("stopped"),
+        name = signals.next() => warn!(signal = name, "stopped at once"),
+    }
+    ended
+}
+
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
+/// Tells systemd, where it listens.
+fn notify(states: &[sd_notify::NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        warn!(%error, "cannot tell systemd");
+    }
+}
+
+/// The running gateway.
+struct Running {
+    links: Links,
+    tracker: TaskTracker,
+    stop: CancellationToken,
+    died: CancellationToken,
+    drain: Duration,
+}
+
+impl Running {
+    async fn start(settings: Settings) -> Result<Self, AppError> {
+        let settings = Arc::new(settings);
+        let store: Arc<dyn Store> =
+            SqliteStore::open(&settings.store.path, settings.limits.mo_part_ttl)?;
+        let clock = Clock::system();
+        let uncertain = store.recover(clock.now()).await?;
+        if uncertain > 0 {
+            warn!(
+                uncertain,
+                "segments were on the wire when the gateway last ended"
+            );
+        }
+        let gateway = gateway(&settings, store, clock)?;
+        let (stop, died, tracker) = (
+            CancellationToken::new(),
+            CancellationToken::new(),
+            TaskTracker::new(),
+        );
+        let appservice = listen(settings.appservice.listen.to_string()).await?;
+        let operations = listen(settings.ops.listen.to_string()).await?;
+        let links = Links::start(&gateway, &tracker, &stop)?;
+        let answered = Arc::new(AtomicBool::new(false));
+        let running = Self {
+            links,
+            tracker,
+            stop,
+            died,
+            drain: settings.gateway.drain_timeout,
+        };
+        let (wanted, wishes) = mpsc::channel(WISHES);
+        let router = front::router(&gateway, wanted);
+        running.serve("the appservice listener", appservice, router);
+        running.spawn(
+            "the ghost maker",
+            front::make_ghosts(gateway.clone(), wishes, running.stop.clone()),
+        );
+        let ops = ops::Ops {
+            metrics: gateway.metrics.clone(),
+            store: Arc::clone(&gateway.store),
+            links: running.links.clone(),
+            homeservers_answer: Arc::clone(&answered),
+        };
+        running.serve("the operations listener", operations, ops::router(ops));
+        running.start_admin(&gateway)?;
+        running.start_workers(&gateway, answered);
+        Ok(running)
+    }
+
+    /// Starts something that runs until `stop`; its earlier end is the gateway's.
+    fn spawn(&self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
+        let (stop, died) = (self.stop.clone(), self.died.clone());
+        // Panics end the inner task only, so the outer one can see them.
+        let inner = self.tracker.spawn(work);
+        self.tracker.spawn(async move {
+            let ended = inner.await;
+            if !stop.is_cancelled() {
+                error!(name, panicked = ended.is_err(), "ended by itself");
+                died.cancel();
+            }
+        });
+    }
+
+    fn serve(&self, name: &'static str, listener: TcpListener, router: Router) {
+        let stop = self.stop.clone().cancelled_owned();
+        self.spawn(name, async move {
+            if let Err(error) = axum::serve(listener, router)
+                .with_graceful_shutdown(stop)
+                .await
+            {
+                error!(%error, name, "cannot serve");
+            }
+        });
+    }
+
+    fn start_admin(&self, gateway: &Gateway) -> Result<(), AppError> {
+        let path: &Path = &gateway.settings.gateway.admin_socket;
+        let listener = admin::listen(path).map_err(|cause| AppError::Listen {
+            at: path.display().to_string(),
+            cause,
+        })?;
+        self.spawn(
+            "the admin socket",
+            admin::serve(gateway.clone(), listener, self.stop.clone()),
+        );
+        Ok(())
+    }
+
+    fn start_workers(&self, gateway: &Gateway, answered: Arc<AtomicBool>) {
+        let (gateway, stop) = (|| gateway.clone(), || self.stop.clone());
+        self.spawn("the inbox worker", flow::run_inbox(gateway(), stop()));
+        self.spawn("the SMS worker", flow::to_room::run(gateway(), stop()));
+        self.spawn("the outbox worker", flow::outbox::run(gateway(), stop()));
+        self.spawn("the sweeper", flow::sweep::run(gateway(), stop()));
+        self.spawn("the watchdog", watchdog(gateway(), stop()));
+        self.tracker.spawn(greet(gateway(), answered, stop()));
+    }
+
+    /// Takes nothing more, unbinds, and waits as long as the settings allow.
+    async fn stop(self) {
+        self.stop.cancel();
+        self.links.close();
+        self.tracker.close();
+        // The links end by themselves after the drain time; the rest is quick.
+        let limit = self.drain + Duration::from_secs(5);
+        if tokio::time::timeout(limit, self.tracker.wait())
+            .await
+            .is_err()
+        {
+            warn!("something did not stop in time");
+        }
+    }
+}
+
+async fn listen(at: String) -> Result<TcpListener, AppError> {
+    TcpListener::bind(&at)
+        .await
+        .map_err(|cause| AppError::Listen { at, cause })
+}
+
+/// Everything that the workers share.
+fn gateway(
+    settings: &Arc<Settings>,
+    store: Arc<dyn Store>,
+    clock: Clock,
+) -> Result<Gateway, AppError> {
+    let client = http::http_client(trust_the_systems_roots()?, HttpLimits::default())?;
+    let mut homeservers = BTreeMap::new();
+    for one in &settings.homeservers {
+        homeservers.insert(one.name.clone(), connect(settings, one, client.clone())?);
+    }
+    Ok(Gateway::new(Parts {
+        ghosts: Ghosts::new(Arc::clone(&store)),
+        wakes: Wakes::for_groups(settings.link_groups.iter().map(|group| group.name.as_str())),
+        metrics: Metrics::new(),
+        settings: Arc::clone(settings),
+        store,
+        homeservers,
+        clock,
+    }))
+}
+
+/// TLS towards homeservers: whom the system trusts, and nobody else.
+fn trust_the_systems_roots() -> Result<rustls::ClientConfig, AppError> {
+    let mut roots = rustls::RootCertStore::empty();
+    let found = rustls_native_certs::load_native_certs();
+    for error in &found.errors {
+        warn!(%error, "a trusted root cannot be read");
+    }
+    roots.add_parsable_certificates(found.certs);
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(config)
+}
+
+fn connect(
+    settings: &Settings,
+    one: &HomeserverSettings,
+    client: reqwest::Client,
+) -> Result<Connected, AppError> {
+    let bot: OwnedUserId = UserId::parse(format!("@{}:{}", one.bot_localpart, one.name))?;
+    let access = HomeserverAccess {
+        name: one.name.clone(),
+        url: one.url.clone(),
+        appservice_id: settings.gateway.name.clone(),
+        bot: bot.clone(),
+        as_token: one.as_token.clone(),
+        max_in_flight: settings.limits.outbox_concurrency + settings.limits.inbox_concurrency,
+    };
+    Ok(Connected {
+        api: Arc::new(HttpHomeserver::new(access, client)),
+        names: Names::new(settings.gateway.ghost_prefix.clone(), bot),
+    })
+}
+
+/// Makes each homeserver's bot and asks the homeserver to call us, which also ends the back-off in
+/// which it may be since we were last away.
+async fn greet(gateway: Gateway, answered: Arc<AtomicBool>, stop: CancellationToken) {
+    for (name, home) in &gateway.homeservers {
+        let mut attempt = 0;
+        while let Err(why) = greet_one(&gateway, name, home).await {
+            warn!(homeserver = %name, why, "the homeserver does not answer as it should");
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(gateway.retry_wait(attempt).min(MAX_GREETING_WAIT)) => {}
+            }
+            attempt += 1;
+        }
+        info!(homeserver = %name, "the homeserver answers and reaches us");
+    }
+    answered.store(true, Ordering::Relaxed);
+}
+
+/// People who mend a homeserver's settings should not wait long to see that it helped.
+const MAX_GREETING_WAIT: Duration = Duration::from_secs(10);
+
+async fn greet_one(
+    gateway: &Gateway,
+    name: &OwnedServerName,
+    home: &Connected,
+) -> Result<(), String> {
+    let bot = home.names.bot();
+    let public_name = &gateway.settings.gateway.public_name;
+    let made = gateway.ghosts.ensure(&*home.api, bot, public_name).await;
+    made.map_err(|error| error.to_string())?;
+    let known_as = home.api.whoami().await.map_err(|error| error.to_string())?;
+    if known_as != bot {
+        return Err(format!(
+            "{name} knows the owner of as_token by another name than {bot}"
+        ));
+    }
+    let txn = format!("{}-{}", gateway.store.instance(), gateway.clock.now().0);
+    match home.api.ping(&txn).await {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Tells systemd that the gateway lives, as long as its store answers.
+async fn watchdog(gateway: Gateway, stop: CancellationToken) {
+    let Some(period) = sd_notify::watchdog_enabled() else {
+        return stop.cancelled().await;
+    };
+    loop {
+        if gateway.store.sizes().await.is_ok() {
+            notify(&[sd_notify::NotifyState::Watchdog]);
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(period / 3) => {}
+        }
+    }
+}
