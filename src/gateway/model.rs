@@ -32,7 +32,7 @@ pub enum Handset {
     Number(E164Text),
     /// A short code that texted us; inbound only.
     Shortcode(String),
-    /// An alphanumeric sender ("MyBank"); inbound only, unverified.
+    /// An alphanumeric sender such as `MyBank`; inbound only, unverified.
     Alphanumeric(String),
 }
 
@@ -77,7 +77,10 @@ impl Handset {
             Self::Number(number) => number.0.to_string(),
             Self::Shortcode(code) => format!("=s{code}"),
             Self::Alphanumeric(name) => {
-                let hex: String = name.bytes().map(|octet| format!("{octet:02x}")).collect();
+                let nibbles = name.bytes().flat_map(|octet| [octet >> 4, octet & 15]);
+                let hex: String = nibbles
+                    .filter_map(|nibble| char::from_digit(nibble.into(), 16))
+                    .collect();
                 format!("=a{hex}")
             }
         }
@@ -101,7 +104,7 @@ impl Handset {
 
 fn decode_hex(hex: &str) -> Option<String> {
     let lower = |octet: &u8| matches!(octet, b'0'..=b'9' | b'a'..=b'f');
-    if hex.is_empty() || hex.len() % 2 != 0 || !hex.as_bytes().iter().all(|octet| lower(octet)) {
+    if hex.is_empty() || !hex.len().is_multiple_of(2) || !hex.as_bytes().iter().all(lower) {
         return None;
     }
     let octets: Option<Vec<u8>> = (0..hex.len())

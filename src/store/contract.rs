@@ -652,7 +652,7 @@ pub struct SmsIn {
 }
 
 /// How long a repeat of the same SMS over a new bind counts as the same SMS.
-pub const REDELIVERY_WINDOW: Duration = Duration::from_secs(120);
+pub const REDELIVERY_WINDOW: Duration = Duration::from_mins(2);
 
 /// What became of an inbound SMS segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -18,6 +18,14 @@ const COOLING: Duration = Duration::from_millis(200);
 const PHONES: [&str; 2] = [ANNA, BERT];
 const OWNERS: [&str; 2] = ["alice", "bob"];
 
+macro_rules! same {
+    ($what:literal, $model:expr, $store:expr $(,)?) => {
+        $crate::store::conformance::model::same($what, &$model, &$store)
+    };
+}
+
+mod invariants;
+
 /// One operation; numbers choose among what there is.
 #[derive(Debug, Clone)]
 enum Op {
@@ -245,7 +253,7 @@ impl World {
             for seen in &message.segments {
                 match seen {
                     Seen::Queued | Seen::Intent | Seen::Uncertain { .. } => {
-                        reserved += message.price
+                        reserved += message.price;
                     }
                     Seen::Settled => settled += message.price,
                     Seen::Released => {}
@@ -270,7 +278,7 @@ impl World {
         if covered {
             self.accounts[owner].top_ups += amount;
         }
-        same("a top-up is taken", covered, done.is_ok())
+        same!("a top-up is taken", covered, done.is_ok())
     }
 
     async fn set_limit(&mut self, owner: usize, limit: i64) -> Result<(), String> {
@@ -282,7 +290,7 @@ impl World {
         if fits {
             self.accounts[owner].limit = limit;
         }
-        same("a limit is set", fits, done.is_ok())
+        same!("a limit is set", fits, done.is_ok())
     }
 
     async fn open(&mut self, request: OpenConversation) {
@@ -347,7 +355,7 @@ impl World {
                 segments,
             });
         }
-        same(
+        same!(
             "a message is accepted",
             self.active[&id] && covered && free,
             queued,
@@ -381,9 +389,9 @@ impl World {
                         .iter()
                         .any(|seen| matches!(seen, Seen::Queued | Seen::Intent))
                 });
-            same("a message overtakes another", false, overtakes)?;
+            same!("a message overtakes another", false, overtakes)?;
             let seen = &mut self.messages[place].segments[usize::from(index) - 1];
-            same("what is claimed is queued", true, *seen == Seen::Queued)?;
+            same!("what is claimed is queued", true, *seen == Seen::Queued)?;
             *seen = Seen::Intent;
             self.claimed.push(segment);
         }
@@ -475,98 +483,6 @@ impl World {
             }
         }
     }
-
-    async fn check(&mut self) -> Result<(), String> {
-        for (index, owner) in OWNERS.iter().enumerate() {
-            let account = self.store.account(&user(owner)).await.unwrap();
-            let stored = (
-                account.balance.micros(),
-                account.reserved.micros(),
-                account.settled.micros(),
-            );
-            same("an account", self.money(index), stored)?;
-            same(
-                "top-ups",
-                self.accounts[index].top_ups,
-                account.top_ups.micros(),
-            )?;
-            same(
-                "a balance above its limit",
-                true,
-                stored.0 >= -account.limit.micros(),
-            )?;
-        }
-        same("the audit", Vec::new(), self.store.audit().await.unwrap())?;
-        self.check_leases().await
-    }
-
-    async fn check_leases(&mut self) -> Result<(), String> {
-        let leases = self.store.leases().await.unwrap();
-        for lease in &leases {
-            let holder = self
-                .store
-                .conversation(lease.conversation)
-                .await
-                .unwrap()
-                .unwrap();
-            same("the handset of a lease", &holder.handset, &lease.handset)?;
-            same(
-                "a lease is active",
-                holder.active,
-                lease.cooling_until.is_none(),
-            )?;
-            let same_pair =
-                |other: &&Lease| (other.vmn, &other.handset) == (lease.vmn, &lease.handset);
-            same(
-                "leases of one pair",
-                1,
-                leases.iter().filter(same_pair).count(),
-            )?;
-            if let Some(before) = self.leases.iter().find(same_pair) {
-                self.check_successor(before, &holder).await?;
-            }
-        }
-        for id in &self.conversations {
-            let conversation = self.store.conversation(*id).await.unwrap().unwrap();
-            same(
-                "a conversation is active",
-                self.active[id],
-                conversation.active,
-            )?;
-            if let (true, Some(Originator::Vmn(vmn))) =
-                (conversation.active, conversation.originator)
-            {
-                let held = leases
-                    .iter()
-                    .any(|lease| lease.vmn == vmn.0 && lease.conversation == *id);
-                same("the number of a conversation is its own", true, held)?;
-            }
-        }
-        self.leases = leases;
-        Ok(())
-    }
-
-    /// A pair changes hands after its cooling-off, or between direct conversations of one owner.
-    async fn check_successor(&self, before: &Lease, now: &Conversation) -> Result<(), String> {
-        if before.conversation == now.id {
-            return Ok(());
-        }
-        let former = self
-            .store
-            .conversation(before.conversation)
-            .await
-            .unwrap()
-            .unwrap();
-        let cooled = before
-            .cooling_until
-            .is_some_and(|until| until <= at(self.now));
-        let taken_over = former.owner == now.owner && former.direct && now.direct;
-        same(
-            "a pair may change hands",
-            true,
-            !former.active && (cooled || taken_over),
-        )
-    }
 }
 
 fn direct_or_group(name: &str, digits: &str, owner: &str, is_direct: bool) -> OpenConversation {
@@ -583,7 +499,7 @@ fn withdraw(segments: &mut [Seen]) {
     }
 }
 
-fn same<T: PartialEq + fmt::Debug>(what: &str, model: T, store: T) -> Result<(), String> {
+fn same<T: PartialEq + fmt::Debug>(what: &str, model: &T, store: &T) -> Result<(), String> {
     if model == store {
         return Ok(());
     }
