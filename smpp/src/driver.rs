@@ -36,9 +36,7 @@ pub(crate) struct Driver {
     wire: Wire,
     /// Decoded and not yet handed to the session.
     batch: Vec<Inbound>,
-    /// `wire.inbound` may hold whole PDUs.
-    undecoded: bool,
-    broken_framing: bool,
+    input: Input,
     /// Nothing was there to be read: only then it is known who has not answered in time.
     quiet: bool,
     /// Octets written that the session does not know of yet.
@@ -62,6 +60,17 @@ struct Step {
     idle: bool,
 }
 
+/// What `wire.inbound` holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Input {
+    /// A part of one PDU at most.
+    Cut,
+    /// Perhaps whole PDUs.
+    Undecoded,
+    /// An impossible length came: nothing more can be read.
+    Broken,
+}
+
 /// Whether to take in more, or what has to happen before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reading {
@@ -79,8 +88,7 @@ impl Driver {
             shared,
             wire: Wire::new(stream),
             batch: Vec::new(),
-            undecoded: false,
-            broken_framing: false,
+            input: Input::Cut,
             quiet: false,
             written: 0,
             timer: None,
@@ -120,7 +128,7 @@ impl Driver {
 
     /// Whether to read: not while there is enough to do already.
     fn reads(&self) -> bool {
-        self.step.reading == Reading::On && !self.undecoded
+        self.step.reading == Reading::On && self.input != Input::Undecoded
     }
 
     /// Reads a chunk.
@@ -130,7 +138,9 @@ impl Driver {
         }
         let octets = self.wire.poll_fill(cx);
         add(&self.shared.counters.bytes_in, octets);
-        self.undecoded = octets > 0;
+        if octets > 0 {
+            self.input = Input::Undecoded;
+        }
         octets > 0
     }
 
@@ -138,7 +148,7 @@ impl Driver {
         loop {
             self.decode_batch();
             self.exchange(cx.waker());
-            if !self.undecoded || self.step.reading != Reading::On {
+            if self.input != Input::Undecoded || self.step.reading != Reading::On {
                 return;
             }
         }
@@ -147,19 +157,18 @@ impl Driver {
     /// Cuts and decodes outside of the lock. Before the bind PDUs go to the session one by one,
     /// since a bind changes the longest that is taken next.
     fn decode_batch(&mut self) {
-        if !self.undecoded || self.step.reading != Reading::On {
+        if self.input != Input::Undecoded || self.step.reading != Reading::On {
             return;
         }
         while self.batch.len() < self.step.batch {
             match cut(&mut self.wire.inbound, self.step.max_pdu) {
                 Ok(Some(frame)) => self.batch.push(decode(frame)),
                 Ok(None) => {
-                    self.undecoded = false;
+                    self.input = Input::Cut;
                     return;
                 }
                 Err(_) => {
-                    self.undecoded = false;
-                    self.broken_framing = true;
+                    self.input = Input::Broken;
                     self.wire.inbound.clear();
                     return;
                 }
@@ -209,7 +218,8 @@ impl Driver {
         for inbound in self.batch.drain(..) {
             session.handle_inbound(now, inbound);
         }
-        if std::mem::take(&mut self.broken_framing) {
+        if self.input == Input::Broken {
+            self.input = Input::Cut;
             session.handle_broken_framing();
         }
         if inner.paused {
@@ -245,9 +255,9 @@ impl Driver {
             return (self.wire.ended.is_some() || clock::now() >= linger).then_some(reason);
         }
         // What was read before the end is still worth telling, once there is room for it.
-        self.wire
-            .ended
-            .filter(|_| !(self.undecoded && self.step.reading == Reading::AfterTelling))
+        self.wire.ended.filter(|_| {
+            self.input != Input::Undecoded || self.step.reading != Reading::AfterTelling
+        })
     }
 
     /// Arms the timer and whether it has run out. It may run out early, never late: moving it

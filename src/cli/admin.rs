@@ -1,7 +1,6 @@
 //! Commands that ask or change the store: through the running gateway where there is one, else
 //! directly.
 
-use std::fmt::Write as _;
 use std::path::Path;
 
 use clap::Subcommand;
@@ -11,9 +10,9 @@ use ruma::OwnedUserId;
 
 use super::{Failure, say, settings};
 use crate::clock::Clock;
-use crate::ops::admin::{self, Answer, LeaseLine, Request};
-use crate::store::History;
+use crate::ops::admin::{self, AccountLine, Answer, LeaseLine, Request};
 use crate::store::sqlite::SqliteStore;
+use crate::store::{History, Step};
 
 /// `matrix-smpp credit …`
 #[derive(Debug, Subcommand)]
@@ -133,52 +132,64 @@ fn print(answer: Answer, currency: &str) -> Result<(), Failure> {
     let text = match answer {
         Answer::Failed(why) => return Err(Failure(why)),
         Answer::Done => "done".to_owned(),
-        Answer::Accounts(accounts) if accounts.is_empty() => "no accounts".to_owned(),
-        Answer::Accounts(accounts) => accounts
-            .iter()
-            .map(|line| {
-                format!(
-                    "{}  balance {} {currency}  reserved {}  spent {}  paid in {}\n",
-                    line.owner, line.balance, line.reserved, line.settled, line.top_ups
-                )
-            })
-            .collect(),
+        Answer::Accounts(accounts) => lines(&accounts, "no accounts", |account| {
+            account_line(account, currency)
+        }),
         Answer::Audit(differences) if differences.is_empty() => {
             "every account agrees with the ledger".to_owned()
         }
         Answer::Audit(differences) => return Err(Failure(differences.join("\n"))),
-        Answer::Leases(leases) if leases.is_empty() => "no leases".to_owned(),
-        Answer::Leases(leases) => leases.iter().map(lease_line).collect(),
-        Answer::Dedicated(numbers) if numbers.is_empty() => "no numbers".to_owned(),
-        Answer::Dedicated(numbers) => numbers
-            .iter()
-            .map(|(number, owner)| format!("{number}  {owner}\n"))
-            .collect(),
+        Answer::Leases(leases) => lines(&leases, "no leases", lease_line),
+        Answer::Dedicated(numbers) => lines(&numbers, "no numbers", |(number, owner)| {
+            format!("{number}  {owner}")
+        }),
         Answer::Histories(histories) if histories.is_empty() => {
             return Err(Failure(
-                "no message has this id, and no message came from it".to_owned(),
+                "no message has this id, and none came from this event".to_owned(),
             ));
         }
-        Answer::Histories(histories) => histories.iter().map(history).collect(),
+        Answer::Histories(histories) => lines(&histories, "", history),
     };
     say(&text);
     Ok(())
 }
 
-fn lease_line(lease: &LeaseLine) -> String {
-    let until = match lease.cooling_until {
-        Some(until) => format!("  cooling off until {}", admin::utc(until)),
-        None => String::new(),
-    };
+/// One line for each item, or the words for none.
+fn lines<T>(items: &[T], none: &str, line: impl Fn(&T) -> String) -> String {
+    if items.is_empty() {
+        return none.to_owned();
+    }
+    items.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn account_line(account: &AccountLine, currency: &str) -> String {
+    let AccountLine {
+        owner,
+        balance,
+        reserved,
+        settled,
+        top_ups,
+    } = account;
     format!(
-        "{}  for {}  conversation {}{until}\n",
-        lease.number, lease.handset, lease.conversation
+        "{owner}  balance {balance} {currency}  reserved {reserved}  spent {settled}  \
+         paid in {top_ups}"
     )
 }
 
+fn lease_line(lease: &LeaseLine) -> String {
+    let line = format!(
+        "{}  for {}  conversation {}",
+        lease.number, lease.handset, lease.conversation
+    );
+    match lease.cooling_until {
+        Some(until) => format!("{line}  cooling off until {}", admin::utc(until)),
+        None => line,
+    }
+}
+
 fn history(history: &History) -> String {
-    let mut text = format!(
-        "message {} {}: {} segments on route {}, {} each, paid by {}\n",
+    let head = format!(
+        "message {} {}: {} segments on route {}, {} each, paid by {}",
         history.message,
         admin::word(history.state),
         history.segments,
@@ -186,13 +197,17 @@ fn history(history: &History) -> String {
         history.price,
         history.payer
     );
-    for step in &history.steps {
-        let segment = step
-            .segment
-            .map_or_else(String::new, |index| format!(" segment {index}"));
-        let (at, state) = (admin::utc(step.at), admin::word(step.state));
-        // Writing to a String cannot fail.
-        let _ = writeln!(text, "  {at}{segment} {state} {}", step.detail);
-    }
-    text
+    let steps = history.steps.iter().map(step);
+    std::iter::once(head)
+        .chain(steps)
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+fn step(step: &Step) -> String {
+    let segment = step
+        .segment
+        .map_or_else(String::new, |index| format!(" segment {index}"));
+    let (at, state) = (admin::utc(step.at), admin::word(step.state));
+    format!("  {at}{segment} {state} {}", step.detail)
 }

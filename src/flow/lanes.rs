@@ -134,7 +134,7 @@ pub(crate) async fn run<W: LaneWork>(
         let refilled = worker.refill().await;
         worker.start(concurrency);
         let pause = if refilled {
-            Duration::from_secs(60)
+            Duration::from_mins(1)
         } else {
             retry.first
         };

@@ -35,7 +35,9 @@ pub(super) async fn handle(
         .await?;
     let who = home.names.who(&change.user);
     match (who, change.membership) {
-        (Who::Foreign, _) | (_, Membership::Joined) => Ok(()),
+        (Who::Foreign, _)
+        | (_, Membership::Joined)
+        | (Who::Bot | Who::Misnamed { .. }, Membership::Gone) => Ok(()),
         (Who::Bot, Membership::Invited) => welcome_bot(gateway, home, item, sender).await,
         (Who::Ghost(handset), Membership::Invited) => {
             let guest = Guest {
@@ -59,7 +61,6 @@ pub(super) async fn handle(
                 .await
         }
         (Who::Ghost(handset), Membership::Gone) => gone(gateway, item, &handset).await,
-        (Who::Bot | Who::Misnamed { .. }, Membership::Gone) => Ok(()),
     }
 }
 

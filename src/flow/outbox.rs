@@ -38,7 +38,7 @@ pub async fn run(gateway: Gateway, stop: CancellationToken) {
 }
 
 /// The longest that the worker sleeps without looking.
-const LOOK: Duration = Duration::from_secs(60);
+const LOOK: Duration = Duration::from_mins(1);
 
 struct Worker {
     gateway: Gateway,
@@ -208,12 +208,12 @@ async fn text(
         return Ok(());
     }
     let room = portal::replace(gateway, &conversation).await?;
-    match voice.try_say(&conversation, &room, &body).await? {
-        true => Ok(()),
-        false => Err(Trouble::Never(
-            "the ghost may not speak in its own room".to_owned(),
-        )),
+    if voice.try_say(&conversation, &room, &body).await? {
+        return Ok(());
     }
+    Err(Trouble::Never(
+        "the ghost may not speak in its own room".to_owned(),
+    ))
 }
 
 /// Says something in the room that only the bot and the owner share; makes it where there is none.

@@ -105,7 +105,7 @@ mod tests {
             state: MessageState::Submitted,
             receipts,
             segments: 1,
-            price: Money(1),
+            price: Money::ZERO,
             failure,
             possible_duplicate: false,
         }

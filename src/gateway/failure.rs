@@ -45,7 +45,6 @@ fn status_reason(status: CommandStatus) -> String {
         CommandStatus::ESME_RSYSERR | CommandStatus::ESME_RX_T_APPN => {
             "the network had an internal error"
         }
-        CommandStatus::ESME_RX_P_APPN | CommandStatus::ESME_RX_R_APPN => "the network refused it",
         CommandStatus::ESME_RINVSERTYP => "the network does not offer this service",
         _ => "the network refused it",
     };

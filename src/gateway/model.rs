@@ -32,7 +32,7 @@ pub enum Handset {
     Number(E164Text),
     /// A short code that texted us; inbound only.
     Shortcode(String),
-    /// An alphanumeric sender such as `MyBank`; inbound only, unverified.
+    /// An alphanumeric sender, such as a bank's name; inbound only, unverified.
     Alphanumeric(String),
 }
 
@@ -76,13 +76,9 @@ impl Handset {
         match self {
             Self::Number(number) => number.0.to_string(),
             Self::Shortcode(code) => format!("=s{code}"),
-            Self::Alphanumeric(name) => {
-                let nibbles = name.bytes().flat_map(|octet| [octet >> 4, octet & 15]);
-                let hex: String = nibbles
-                    .filter_map(|nibble| char::from_digit(nibble.into(), 16))
-                    .collect();
-                format!("=a{hex}")
-            }
+            Self::Alphanumeric(name) => name
+                .bytes()
+                .fold("=a".to_owned(), |key, octet| format!("{key}{octet:02x}")),
         }
     }
 

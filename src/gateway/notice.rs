@@ -1,7 +1,5 @@
 //! Everything the gateway says to people, in one place.
 
-use std::fmt::Write as _;
-
 use matrix_smpp_config::Money;
 
 use super::model::{Account, MessageState};
@@ -157,12 +155,12 @@ pub fn bad_number(typed: &str, why: NumberError) -> String {
 /// The writer's credit.
 #[must_use]
 pub fn balance(account: &Account, currency: &Currency) -> String {
-    let mut words = format!("Your credit is {}.", currency.show(account.balance));
-    if account.reserved != Money::default() {
-        let reserved = currency.show(account.reserved);
-        let _ = write!(words, " {reserved} more is held for texts on their way.");
+    let balance = currency.show(account.balance);
+    if account.reserved == Money::ZERO {
+        return format!("Your credit is {balance}.");
     }
-    words
+    let reserved = currency.show(account.reserved);
+    format!("Your credit is {balance}. {reserved} more is held for texts on their way.")
 }
 
 /// What a text to a number costs.
@@ -253,8 +251,8 @@ mod tests {
     fn a_refusal_for_credit_says_what_it_would_cost_and_what_is_left() {
         let euro = Currency("EUR".to_owned());
         let why = Refusal::NoCredit {
-            balance: Money(10_000),
-            cost: Money(135_000),
+            balance: "0.01".parse().expect("an amount"),
+            cost: "0.135".parse().expect("an amount"),
         };
         let words = refused(&why, "+44 7700 900123", &euro);
         assert!(

@@ -2,6 +2,7 @@
 
 use matrix_smpp_codec::e164::E164;
 use phonenumber::Mode;
+use phonenumber::metadata::DATABASE;
 
 use super::model::Handset;
 
@@ -46,7 +47,7 @@ pub fn check(digits: &str) -> Result<E164, NumberError> {
         return Err(NumberError::TooShort);
     }
     match phonenumber::parse(None, format!("+{digits}")) {
-        Ok(number) if number.country().id().is_some() || is_global(number.code().value()) => {
+        Ok(number) if DATABASE.by_code(&number.code().value()).is_some() => {
             digits.parse().map_err(|_| NumberError::NotANumber)
         }
         Err(phonenumber::ParseError::TooShortNsn | phonenumber::ParseError::TooShortAfterIdd) => {
@@ -55,11 +56,6 @@ pub fn check(digits: &str) -> Result<E164, NumberError> {
         Err(phonenumber::ParseError::TooLong) => Err(NumberError::TooLong),
         Ok(_) | Err(_) => Err(NumberError::UnknownCountry),
     }
-}
-
-/// Country codes that no single country owns (satellite and international networks).
-fn is_global(code: u16) -> bool {
-    matches!(code, 800 | 808 | 870 | 878 | 881 | 882 | 883 | 888 | 979)
 }
 
 /// Reads a number as a person types it: `+44 7700 900-123`, `0044…`, `447700900123`.

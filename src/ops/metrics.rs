@@ -27,7 +27,7 @@ pub struct Metrics {
     pub declined: IntCounter,
     /// Messages refused before a segment existed, by reason.
     pub refused: IntCounterVec,
-    /// Answers to submit_sm, by link group and status name.
+    /// Answers to `submit_sm`, by link group and status name.
     pub answers: IntCounterVec,
     /// Segments whose answer never came, by link group.
     pub uncertain: IntCounterVec,

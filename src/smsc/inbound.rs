@@ -94,7 +94,7 @@ impl Inbound {
     async fn deliver_sm(&self, sm: &DeliverSm, request: &Request, living: Vec<Uuid>) -> Fate {
         let stored = match Receipt::of(sm) {
             Some(receipt) => self.receipt(sm, receipt).await,
-            None if sm.esm_class.is_receipt() => self.unreadable_receipt(),
+            None if sm.esm_class.is_receipt() => Ok(self.unreadable_receipt()),
             None => self.sms(sm, request.session, living).await,
         };
         stored.unwrap_or_else(|error| {
@@ -128,13 +128,13 @@ impl Inbound {
     }
 
     /// A receipt that names no message helps nobody, and is no text for a person either.
-    fn unreadable_receipt(&self) -> Result<Fate, StoreError> {
+    fn unreadable_receipt(&self) -> Fate {
         self.gateway
             .metrics
             .receipts
             .with_label_values(&[self.group.as_str(), "unreadable"])
             .inc();
-        Ok(Fate::Durable)
+        Fate::Durable
     }
 
     async fn sms(
@@ -220,7 +220,7 @@ fn bare(address: &str) -> &str {
     address.trim().trim_start_matches('+')
 }
 
-/// data_sm carries the same things in other places. SMPP 3.4 §4.7.1.
+/// `data_sm` carries the same things in other places. SMPP 3.4 §4.7.1.
 fn as_deliver_sm(sm: &DataSm) -> DeliverSm {
     DeliverSm {
         source_addr_ton: sm.source_addr_ton,

@@ -72,9 +72,11 @@ impl Outgoing {
     /// Hands a claimed segment to the link.
     pub(super) fn submit(&self, claimed: &Claimed, pdu: Body) -> Result<(), SubmitError> {
         let ticket = self.on_wire.put(claimed);
-        self.handle
-            .submit(ticket, pdu)
-            .inspect_err(|_| drop(self.on_wire.take(ticket)))
+        let submitted = self.handle.submit(ticket, pdu);
+        if submitted.is_err() {
+            self.on_wire.take(ticket);
+        }
+        submitted
     }
 
     /// Writes the link's state and counters into the metrics.
@@ -216,7 +218,7 @@ impl Pump {
         })
     }
 
-    /// An OK that is no submit_sm_resp tells nothing.
+    /// An OK that is no `submit_sm_resp` tells nothing.
     fn accepted(&mut self, body: Body) -> Outcome {
         self.refusals = 0;
         match body {

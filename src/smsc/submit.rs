@@ -10,10 +10,14 @@ use matrix_smpp_config::Route;
 use crate::gateway::model::{Originator, Timestamp};
 use crate::store::Claimed;
 
-/// The submit_sm of a segment. `None` for what no PDU can hold, which the store never claims: a
+/// The `submit_sm` of a segment. `None` for what no PDU can hold, which the store never claims: a
 /// payload over 254 octets or a sender over 20 digits.
 #[must_use]
-pub fn submit_sm(claimed: &Claimed, route: Option<&Route>, now: Timestamp) -> Option<SubmitSm> {
+pub(super) fn submit_sm(
+    claimed: &Claimed,
+    route: Option<&Route>,
+    now: Timestamp,
+) -> Option<SubmitSm> {
     let (source_ton, source_npi) = source_kind(claimed, route);
     let udhi = if claimed.udhi {
         EsmClass::UDHI

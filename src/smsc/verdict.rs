@@ -2,7 +2,7 @@
 
 use matrix_smpp_codec::values::CommandStatus;
 
-/// What an answer to submit_sm means.
+/// What an answer to `submit_sm` means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// The peer has it.

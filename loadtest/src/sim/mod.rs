@@ -87,7 +87,7 @@ use self::peers::Peers;
 use self::smsc::Smsc;
 
 /// How long [`Sim::stop`] waits for peers to answer its unbind.
-const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+const STOP_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// A running simulator. Dropped, it cuts its links; [`Sim::stop`] unbinds them first.
 pub struct Sim {
@@ -170,15 +170,20 @@ impl Sim {
 
     fn serve(&self, listener: Listener, pages: TcpListener) {
         let Peers {
-            smsc, tasks, stop, ..
+            smsc,
+            tasks,
+            stop,
+            cut,
+            ..
         } = self.peers.clone();
         tasks.spawn(self.peers.clone().accept(listener));
         let router = http::router(Arc::clone(&smsc));
         tasks.spawn(async move { smsc.pump().await });
         let pages = axum::serve(pages, router).with_graceful_shutdown(stop.cancelled_owned());
         tasks.spawn(async move {
-            if let Err(error) = pages.await {
-                tracing::error!(%error, "the HTTP side has ended");
+            tokio::select! {
+                ended = pages => tracing::debug!(?ended, "the HTTP side has ended"),
+                () = cut.cancelled() => {}
             }
         });
     }

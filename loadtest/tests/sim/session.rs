@@ -1,9 +1,14 @@
 //! Who may bind, what is counted, and how it ends.
 
+use std::time::Duration;
+
 use matrix_smpp_codec::CommandStatus;
 use matrix_smpp_loadtest::sim::{Sim, SimSettings};
 use matrix_smpp_session::{BindMode, CloseReason, LinkEvent};
 use serde_json::json;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use crate::client::{Esme, get, http, message, post, simulator, until};
 
@@ -95,9 +100,38 @@ async fn a_stopping_simulator_unbinds_its_peers() {
 }
 
 #[tokio::test]
+async fn a_browser_that_never_finishes_its_request_does_not_keep_the_simulator_up() {
+    let sim = simulator().await;
+    let mut browser = TcpStream::connect(sim.http_addr).await.unwrap();
+    browser
+        .write_all(b"POST /behaviour HTTP/1.1\r\nhost: sim\r\n")
+        .await
+        .unwrap();
+    // Another request is answered: so the half one has been accepted by then.
+    get(&sim, "/binds").await;
+    timeout(Duration::from_secs(20), sim.stop()).await.unwrap();
+}
+
+#[tokio::test]
 async fn the_page_of_phones_is_served_whole() {
     let sim = simulator().await;
     let (status, page) = http(sim.http_addr, "GET", "/", "").await;
     assert_eq!(status, 200);
     assert!(page.starts_with("<!doctype html>") && page.trim_end().ends_with("</html>"));
+}
+
+#[tokio::test]
+async fn message_ids_repeat_with_the_seed_and_not_without_one() {
+    let first_id = async |seed| {
+        let sim = Sim::start(SimSettings {
+            seed,
+            ..SimSettings::default()
+        })
+        .await
+        .unwrap();
+        let mut esme = Esme::bind(&sim, BindMode::Transmitter, "gateway").await;
+        esme.submit(message("hello")).await.1
+    };
+    assert_eq!(first_id(Some(7)).await, first_id(Some(7)).await);
+    assert_ne!(first_id(None).await, first_id(None).await);
 }
