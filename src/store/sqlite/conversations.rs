@@ -58,9 +58,10 @@ pub(super) fn open(tx: &Connection, request: &OpenConversation) -> Result<Opened
         });
     }
     // The other one ends first: only one direct conversation of a pair is active at a time.
-    let other = match request.direct {
-        true => other_direct(tx, request)?,
-        false => None,
+    let other = if request.direct {
+        other_direct(tx, request)?
+    } else {
+        None
     };
     if let Some(other) = &other {
         end_lane(tx, other.id, request.now)?;

@@ -221,7 +221,7 @@ fn rejected(
 
 pub(super) fn recover(tx: &Connection, now: Timestamp) -> Result<usize> {
     let open = tx.all(
-        "SELECT message, number FROM segment WHERE state = 1",
+        "SELECT message, number FROM segment WHERE state < 3 AND state = 1",
         [],
         |row| Ok((row.get::<_, i64>(0)?, row.get::<_, u8>(1)?)),
     )?;

@@ -4,6 +4,7 @@
 //! are found by their canonical form, the exact one first. A receipt may be there before the
 //! answer that tells whose it is; and where no answer came, it is the only proof.
 
+use matrix_smpp_codec::e164::E164;
 use matrix_smpp_codec::values::MessageState as WireState;
 use rusqlite::{Connection, Row, params};
 
@@ -97,7 +98,7 @@ fn find_by_id(tx: &Connection, receipt: &ReceiptIn) -> Result<Option<Place>> {
             receipt.link_group,
             canonical(&receipt.message_id),
             receipt.message_id,
-            receipt.handset.as_ref().map(|handset| handset.as_str())
+            receipt.handset.as_ref().map(E164::as_str)
         ],
         place,
     )
@@ -118,8 +119,8 @@ fn find_by_evidence(tx: &Connection, pair: Pair<'_>) -> Result<Option<Place>> {
         _ => return Ok(None),
     };
     let on_the_wire = tx.any(
-        "SELECT 1 FROM segment JOIN message ON message.key = segment.message
-         WHERE segment.state = 1 AND message.link_group = ?1 AND message.destination = ?2
+        "SELECT 1 FROM segment CROSS JOIN message ON message.key = segment.message
+         WHERE segment.state < 3 AND segment.state = 1 AND message.link_group = ?1 AND message.destination = ?2
              AND substr(message.originator, 3) = ?3 LIMIT 1",
         params![pair.link_group, pair.destination, pair.originator],
     )?;
@@ -269,7 +270,7 @@ fn park(tx: &Connection, receipt: &ReceiptIn) -> Result<()> {
             receipt.message_id,
             receipt.state.0,
             receipt.error,
-            receipt.handset.as_ref().map(|handset| handset.as_str()),
+            receipt.handset.as_ref().map(E164::as_str),
             receipt.originator,
             receipt.at
         ],

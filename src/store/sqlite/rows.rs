@@ -1,5 +1,8 @@
 //! Between rows and values: the one place that knows how a value stands in a column.
 
+#[cfg(test)]
+use std::collections::BTreeSet;
+
 use matrix_smpp_codec::e164::E164;
 use matrix_smpp_config::Money;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, Value, ValueRef};
@@ -74,7 +77,22 @@ impl Sql for Connection {
 }
 
 fn cached<'c>(connection: &'c Connection, sql: &str) -> Result<CachedStatement<'c>> {
+    #[cfg(test)]
+    lock_seen().insert(sql.to_owned());
     Ok(connection.prepare_cached(sql)?)
+}
+
+/// Every statement that was run in this process.
+#[cfg(test)]
+pub(super) fn statements_seen() -> BTreeSet<String> {
+    lock_seen().clone()
+}
+
+#[cfg(test)]
+fn lock_seen() -> std::sync::MutexGuard<'static, BTreeSet<String>> {
+    static SEEN: std::sync::Mutex<BTreeSet<String>> = std::sync::Mutex::new(BTreeSet::new());
+    SEEN.lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 impl From<rusqlite::Error> for StoreError {

@@ -182,6 +182,7 @@ CREATE TABLE segment (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX segment_ready ON segment (link_group, due_at, message, number) WHERE ready = 1;
+-- A query must say "state < 3" too, or SQLite does not see that this index answers it.
 CREATE INDEX segment_open ON segment (state) WHERE state < 3;
 
 -- The ids that peers gave. An exact id has the same canonical form, so one index finds both.

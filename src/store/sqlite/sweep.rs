@@ -11,13 +11,13 @@ use crate::gateway::model::{MessageState, Timestamp};
 use crate::store::Result;
 
 /// How long a receipt waits for the answer that tells whose it is.
-const PARKED_MEMORY: Duration = Duration::from_secs(24 * 3600);
+const PARKED_MEMORY: Duration = Duration::from_hours(24);
 /// Receipts that may wait; beyond that the oldest go.
 const MAX_PARKED: i64 = 100_000;
 /// How long the ids of finished events, SMS and outbox entries stay known.
-const DONE_MEMORY: Duration = Duration::from_secs(30 * 24 * 3600);
+const DONE_MEMORY: Duration = Duration::from_hours(30 * 24);
 /// How long a message and its history stay after it was accepted.
-const MESSAGE_MEMORY: Duration = Duration::from_secs(90 * 24 * 3600);
+const MESSAGE_MEMORY: Duration = Duration::from_hours(90 * 24);
 
 pub(super) fn sweep(
     tx: &Connection,
