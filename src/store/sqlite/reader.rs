@@ -33,7 +33,10 @@ impl Readers {
     pub(super) fn open(path: &Path) -> Result<Self> {
         let connections: Result<Vec<_>> = (0..READERS).map(|_| open_one(path)).collect();
         let idle = Arc::new(Mutex::new(connections?));
-        Ok(Self { idle, turns: Arc::new(Semaphore::new(READERS)) })
+        Ok(Self {
+            idle,
+            turns: Arc::new(Semaphore::new(READERS)),
+        })
     }
 
     /// Answers a question from one snapshot.
@@ -42,7 +45,10 @@ impl Readers {
         question: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let turns = Arc::clone(&self.turns);
-        let turn = turns.acquire_owned().await.map_err(|_| unavailable("closed"))?;
+        let turn = turns
+            .acquire_owned()
+            .await
+            .map_err(|_| unavailable("closed"))?;
         let idle = Arc::clone(&self.idle);
         let answer = tokio::task::spawn_blocking(move || {
             let lent = Lent::take(idle, turn);
@@ -51,7 +57,9 @@ impl Readers {
                 |connection| in_snapshot(connection, question),
             )
         });
-        answer.await.map_err(|_| unavailable("a question panicked"))?
+        answer
+            .await
+            .map_err(|_| unavailable("a question panicked"))?
     }
 }
 
@@ -66,7 +74,11 @@ struct Lent {
 impl Lent {
     fn take(idle: Idle, turn: OwnedSemaphorePermit) -> Self {
         let connection = lock(&idle).pop();
-        Self { connection, idle, _turn: turn }
+        Self {
+            connection,
+            idle,
+            _turn: turn,
+        }
     }
 }
 
@@ -122,8 +134,13 @@ mod tests {
     async fn a_question_that_panics_takes_no_connection_with_it() {
         let (_directory, readers) = readers();
         for _ in 0..=READERS {
-            let panicked = readers.read(|_| -> Result<()> { panic!("on purpose") }).await;
-            assert!(matches!(panicked, Err(StoreError::Unavailable(_))), "{panicked:?}");
+            let panicked = readers
+                .read(|_| -> Result<()> { panic!("on purpose") })
+                .await;
+            assert!(
+                matches!(panicked, Err(StoreError::Unavailable(_))),
+                "{panicked:?}"
+            );
         }
         assert_eq!(answers(&readers).await, 7);
     }
@@ -136,7 +153,11 @@ mod tests {
             let (release, wait) = std::sync::mpsc::channel::<()>();
             held.push(release);
             let question = readers.read(move |_| Ok(wait.recv().is_err()));
-            assert!(tokio::time::timeout(Duration::from_millis(1), question).await.is_err());
+            assert!(
+                tokio::time::timeout(Duration::from_millis(1), question)
+                    .await
+                    .is_err()
+            );
         }
         let (answer, ()) = tokio::join!(answers(&readers), async move { drop(held) });
         assert_eq!(answer, 7);
