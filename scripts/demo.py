@@ -27,7 +27,7 @@ AMOUNT = re.compile(r"(?:balance|credit is) (-?\d+(?:\.\d+)?)")
 HELLO = "Hello from Matrix 👋 This is a room, you are a phone."
 LONG = (
     "One more, and longer than a single SMS may be. A text message carries 160 characters of the "
-    "GSM alphabet; a longer one is cut into segments of 153, each with a small header that says "
+    "GSM alphabet; a longer one is cut into segments of 152, each with a small header that says "
     "which part of which message it is, and the phone puts them together again. This text needs "
     "three of them, with {curly}, [square] and a € sign, which count double. Did it arrive whole?"
 )

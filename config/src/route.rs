@@ -101,9 +101,9 @@ section! {
         dest_ton: u8 = default("1"), check within(0..=6);
         /// The numbering plan of the destination: 1 is E.164. 0 to 18.
         dest_npi: u8 = default("1"), check within(0..=18);
-        /// The width in bits of the reference in the segments of a long message: 16, or 8 for
-        /// peers that know no other.
-        concat_reference: ConcatReference = default("16");
+        /// The width in bits of the reference in the segments of a long message: 8, which every
+        /// phone knows and which leaves 153 characters in a segment, or 16, which leaves 152.
+        concat_reference: ConcatReference = default("8");
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 /// [`cap`](Self::cap) starts the count again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Backoff {
-    /// The pause after the first failure. SMPP 5.0 advises five seconds at least.
+    /// The pause after the first failure; 10 ms at least. SMPP 5.0 advises five seconds.
     pub first: Duration,
     /// The longest pause, and the pause after a refusal that another attempt will hardly change
     /// (a wrong password, an unknown `system_id`).
@@ -24,6 +24,9 @@ impl Default for Backoff {
         }
     }
 }
+
+/// No setting makes a link hammer its peer.
+const LEAST: Duration = Duration::from_millis(10);
 
 /// What the last attempt says about the next one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,10 +70,8 @@ impl Attempts {
 
     fn doubled(&self) -> Duration {
         let factor = 2u32.saturating_pow(self.failures.min(31));
-        self.bounds
-            .first
-            .saturating_mul(factor)
-            .min(self.bounds.cap)
+        let first = self.bounds.first.max(LEAST);
+        first.saturating_mul(factor).min(self.bounds.cap.max(LEAST))
     }
 }
 
@@ -129,6 +130,15 @@ mod tests {
         attempts.pause(Outcome::Failed, 0);
         let pause = attempts.pause(Outcome::Held(Duration::from_secs(1)), u32::MAX);
         assert_eq!(pause, BOUNDS.first * 2);
+    }
+
+    #[test]
+    fn pauses_of_nothing_are_still_pauses() {
+        let mut attempts = Attempts::new(Backoff {
+            first: Duration::ZERO,
+            cap: Duration::ZERO,
+        });
+        assert_eq!(attempts.pause(Outcome::Failed, u32::MAX), LEAST);
     }
 
     #[test]

@@ -147,7 +147,10 @@ impl Listener {
             .await
             .map_err(io::Error::other)?;
         let (stream, address) = self.socket.accept().await?;
-        stream.set_nodelay(true)?;
+        if let Err(error) = stream.set_nodelay(true) {
+            // It is gone already: its first read will tell.
+            tracing::debug!(%address, %error, "cannot set TCP_NODELAY");
+        }
         Ok(Incoming {
             stream,
             address,

@@ -27,7 +27,8 @@ pub struct SessionSettings {
     /// After this long without anything but `enquire_link` the session is unbound; `None` for never.
     /// SMPP 3.4 §7.2, `inactivity_timer`.
     pub inactivity: Option<Duration>,
-    /// How long a graceful close waits for the answers that are still due, before it unbinds.
+    /// How long a graceful close waits for the answers that are still due before it unbinds, and
+    /// then for the answer to unbind.
     pub drain: Duration,
     /// The longest PDU taken, in octets. A longer one ends the session: the stream is lost then.
     pub max_pdu: usize,

@@ -130,7 +130,7 @@ fn tell(config: &Path, request: Request) -> Result<(), Failure> {
 
 fn print(answer: Answer, currency: &str) -> Result<(), Failure> {
     let text = match answer {
-        Answer::Failed(why) => return Err(Failure(why)),
+        Answer::Failed(why) => return Err(Failure::new(why)),
         Answer::Done => "done".to_owned(),
         Answer::Accounts(accounts) => lines(&accounts, "no accounts", |account| {
             account_line(account, currency)
@@ -138,14 +138,14 @@ fn print(answer: Answer, currency: &str) -> Result<(), Failure> {
         Answer::Audit(differences) if differences.is_empty() => {
             "every account agrees with the ledger".to_owned()
         }
-        Answer::Audit(differences) => return Err(Failure(differences.join("\n"))),
+        Answer::Audit(differences) => return Err(Failure::new(differences.join("\n"))),
         Answer::Leases(leases) => lines(&leases, "no leases", lease_line),
         Answer::Dedicated(numbers) => lines(&numbers, "no numbers", |(number, owner)| {
             format!("{number}  {owner}")
         }),
         Answer::Histories(histories) if histories.is_empty() => {
-            return Err(Failure(
-                "no message has this id, and none came from this event".to_owned(),
+            return Err(Failure::new(
+                "no message has this id, and none came from this event",
             ));
         }
         Answer::Histories(histories) => lines(&histories, "", history),

@@ -69,25 +69,44 @@ impl Cli {
         match done {
             Ok(()) => ExitCode::SUCCESS,
             Err(failure) => {
-                complain(&failure.0);
-                ExitCode::FAILURE
+                complain(&failure.words);
+                failure.code
             }
         }
     }
 }
 
+/// The exit code that means a mistake in the configuration (`EX_CONFIG` of sysexits): the service
+/// manager need not try again.
+const EX_CONFIG: u8 = 78;
+
 /// Why a command failed, for the person who gave it.
 #[derive(Debug)]
-struct Failure(String);
+struct Failure {
+    words: String,
+    code: ExitCode,
+}
+
+impl Failure {
+    fn new(words: impl Into<String>) -> Self {
+        Self {
+            words: words.into(),
+            code: ExitCode::FAILURE,
+        }
+    }
+}
 
 impl<E: std::error::Error> From<E> for Failure {
     fn from(error: E) -> Self {
-        Self(error.to_string())
+        Self::new(error.to_string())
     }
 }
 
 fn settings(path: &Path) -> Result<Settings, Failure> {
-    Ok(matrix_smpp_config::load(path, &ProcessEnv)?)
+    matrix_smpp_config::load(path, &ProcessEnv).map_err(|mistakes| Failure {
+        words: mistakes.to_string(),
+        code: ExitCode::from(EX_CONFIG),
+    })
 }
 
 #[expect(clippy::print_stdout, reason = "the output of a command")]

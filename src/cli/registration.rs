@@ -57,7 +57,7 @@ impl Registration {
         let (Some(homeserver), None) = (fitting.next(), fitting.next()) else {
             let why = "the configuration has not exactly one such homeserver; name one of its \
                        [[homeserver]] with --homeserver";
-            return Err(Failure(why.to_owned()));
+            return Err(Failure::new(why));
         };
         let bot = UserId::parse(format!("@{}:{}", homeserver.bot_localpart, homeserver.name))?;
         let registration = registration::Registration {

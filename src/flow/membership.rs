@@ -36,8 +36,11 @@ pub(super) async fn handle(
     let who = home.names.who(&change.user);
     match (who, change.membership) {
         (Who::Foreign, _)
-        | (_, Membership::Joined)
+        | (Who::Misnamed { .. }, Membership::Joined)
         | (Who::Bot | Who::Misnamed { .. }, Membership::Gone) => Ok(()),
+        (Who::Bot | Who::Ghost(_), Membership::Joined) => {
+            discover(gateway, home, item, &change.user).await
+        }
         (Who::Bot, Membership::Invited) => welcome_bot(gateway, home, item, sender).await,
         (Who::Ghost(handset), Membership::Invited) => {
             let guest = Guest {
@@ -349,7 +352,29 @@ async fn join(home: &Connected, user: &UserId, room: &OwnedRoomId) -> Result<boo
     }
 }
 
-/// Reads the whole state of a room that one of ours has just joined.
+/// One of ours is in a room that nothing is known of: one that the gateway has just made.
+async fn discover(
+    gateway: &Gateway,
+    home: &Connected,
+    item: &InboxEvent,
+    user: &UserId,
+) -> Result<(), Trouble> {
+    if gateway
+        .store
+        .room(&item.homeserver, &item.room)
+        .await?
+        .is_some()
+    {
+        return Ok(());
+    }
+    match learn_room(gateway, home, item, user).await {
+        // It has left again; whatever it was there for is over.
+        Err(Trouble::Never(_)) => Ok(()),
+        learnt => learnt.map(drop),
+    }
+}
+
+/// Reads the whole state of a room that one of ours has joined.
 async fn learn_room(
     gateway: &Gateway,
     home: &Connected,

@@ -259,7 +259,7 @@ pub enum StoreError {
 }
 
 /// One transaction of a homeserver (Application Service API, `PUT /transactions/{txnId}`).
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Transaction {
     /// Who sends.
     pub homeserver: OwnedServerName,
@@ -275,7 +275,7 @@ pub struct Transaction {
 }
 
 /// A room event as it came.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct NewEvent {
     /// Unique in one homeserver.
     pub event_id: OwnedEventId,
@@ -295,7 +295,7 @@ pub struct Taken {
 }
 
 /// An event that waits to be handled.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct InboxEvent {
     /// Its place.
     pub seq: InboxSeq,
@@ -485,7 +485,7 @@ pub enum Refusal {
 }
 
 /// A segment that may be written to the wire.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Claimed {
     /// Which.
     pub segment: SegmentRef,
@@ -625,7 +625,7 @@ pub enum ReceiptTaken {
 }
 
 /// An SMS or one segment of it, as the SMSC delivered it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct SmsIn {
     /// Where it came in.
     pub link_group: String,
@@ -669,7 +669,7 @@ pub enum SmsTaken {
 }
 
 /// A whole SMS that waits to be handed on.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Sms {
     /// Which.
     pub id: SmsId,
@@ -730,7 +730,7 @@ impl fmt::Display for Lane {
 }
 
 /// What to do at the homeserver.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OutboxItem {
     /// Say an inbound SMS in its conversation's room, as the ghost.

@@ -9,6 +9,7 @@
 #[cfg(test)]
 mod conformance;
 mod contract;
+mod private;
 pub mod sqlite;
 
 pub use contract::*;

@@ -8,7 +8,7 @@ async fn each_segment_costs_the_price_of_its_route() {
     let world = World::start().await;
     let alice = world.person("alice", "1").await;
     let room = world.chat(&alice, PHONE).await;
-    let long = "x".repeat(153 * 3);
+    let long = "x".repeat(152 * 3);
     let event = alice.write(&room, &long).await;
     world.sim.gets(PHONE, &long).await;
     alice
@@ -24,7 +24,7 @@ async fn a_message_that_the_credit_does_not_cover_goes_out_not_even_in_part() {
     let world = World::start().await;
     let alice = world.person("alice", "0.12").await;
     let room = world.chat(&alice, PHONE).await;
-    let event = alice.write(&room, &"x".repeat(153 * 3)).await;
+    let event = alice.write(&room, &"x".repeat(152 * 3)).await;
     alice
         .sees(&room, "what it costs and what is left", |timeline| {
             timeline

@@ -68,11 +68,12 @@ async fn a_text_takes_as_many_segments_as_its_alphabet_needs() {
     let room = world.chat(&alice, PHONE).await;
     let cases = [
         ("g".repeat(160), 1),
-        ("g".repeat(153 * 2), 2),
-        ("g".repeat(153 * 2 + 1), 3),
+        ("g".repeat(152 * 2), 2),
+        ("g".repeat(152 * 2 + 1), 3),
         ("€".repeat(80), 1),
         ("Ж".repeat(70), 1),
         ("Ж".repeat(71), 2),
+        ("Ж".repeat(66 * 2 + 1), 3),
     ];
     for (text, segments) in cases {
         alice.write(&room, &text).await;

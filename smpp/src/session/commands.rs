@@ -131,6 +131,8 @@ impl Session {
 
     pub(super) fn unbind(&mut self, now: Instant, reason: CloseReason) {
         self.request(now, Waiter::Unbind, Body::Unbind);
+        let patience = self.settings.drain.min(self.settings.response_timeout);
+        self.clock.unbound_by = Some(now + patience);
         self.state = State::Unbinding(reason);
     }
 

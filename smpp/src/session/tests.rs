@@ -860,7 +860,7 @@ fn a_graceful_close_does_not_wait_for_ever() {
     esme.session.close(esme.now);
     esme.wait(4 * SECOND);
     assert_eq!(esme.sent().remove(0).command_id(), CommandId::UNBIND);
-    esme.wait(10 * SECOND);
+    esme.wait(4 * SECOND);
     assert_eq!(
         esme.session.finished(),
         Some(CloseReason::WeClosed),

@@ -23,6 +23,8 @@ pub(super) struct Clock {
     pub(super) last_transaction: Instant,
     /// A graceful close waits for answers until then.
     pub(super) drain_until: Option<Instant>,
+    /// Our unbind is answered by then or not at all.
+    pub(super) unbound_by: Option<Instant>,
     /// The capacity is 0 until then because the owner said so.
     pub(super) slow_until: Option<Instant>,
     /// Rate or owner keep the capacity at 0 until then: whoever waits for capacity is woken.
@@ -37,6 +39,7 @@ impl Clock {
             enquiring: false,
             last_transaction: now,
             drain_until: None,
+            unbound_by: None,
             slow_until: None,
             blocked_until: None,
         }
@@ -75,6 +78,7 @@ impl Session {
             clock
                 .drain_until
                 .filter(|_| matches!(self.state, State::Bound(_))),
+            clock.unbound_by,
             clock.blocked_until,
         ];
         timers.into_iter().flatten().min()
@@ -92,6 +96,9 @@ impl Session {
         }
         if passed(self.clock.drain_until) && matches!(self.state, State::Bound(_)) {
             self.unbind(now, CloseReason::WeClosed);
+        }
+        if passed(self.clock.unbound_by) {
+            self.end_unbinding();
         }
         if passed(self.inactive_at()) {
             self.unbind(now, CloseReason::Inactive);

@@ -194,3 +194,12 @@ async fn counters_and_state_tell_what_happened() {
     assert_eq!(counters.binds.load(Relaxed), 1);
     assert!(counters.bytes_out.load(Relaxed) > 25 * 33);
 }
+
+#[test]
+fn settings_never_print_the_password() {
+    let printed = format!("{:?}", link_settings("smsc.test:2775".to_owned()));
+    assert!(
+        printed.contains("smsc.test:2775") && !printed.contains("secret"),
+        "{printed}"
+    );
+}

@@ -618,10 +618,46 @@ async fn a_nack_reaches_a_peer_that_goes_on_sending() {
     let (address, _peers) = listen(listener_settings()).await;
     let mut raw = Raw::connect(&address).await;
     let mut garbage = BytesMut::from(&u32::MAX.to_be_bytes()[..]);
-    garbage.resize(200_000, 0);
+    garbage.resize(8_000_000, 0);
     raw.write(&garbage).await;
     assert_eq!(
         raw.read().await.unwrap().status,
         CommandStatus::ESME_RINVCMDLEN
     );
+}
+
+/// More than both kernels' buffers hold, towards a peer that reads one PDU and then dies.
+#[tokio::test]
+async fn what_the_socket_never_took_is_handed_back_as_not_written() {
+    const MESSAGES: u64 = 600;
+    let (listener, mut settings) = smsc().await;
+    settings.session.window = 1_000;
+    let (mut esme, mut raw) = bound(settings, &listener).await;
+    let mut long = DataSm::default();
+    long.tlvs.set_message_payload(&vec![b'x'; 60_000]).unwrap();
+    for ticket in 0..MESSAGES {
+        esme.link
+            .submit(Ticket(ticket), Body::DataSm(long.clone()))
+            .unwrap();
+    }
+    raw.read().await.unwrap();
+    drop(raw);
+    let mut fates = Vec::new();
+    while let LinkEvent::Unanswered {
+        ticket, written, ..
+    } = esme.next().await
+    {
+        assert_eq!(ticket.0, fates.len() as u64);
+        fates.push(written);
+    }
+    assert_eq!(fates.len() as u64, MESSAGES);
+    assert!(fates[0], "the peer has read it");
+    assert!(!fates[fates.len() - 1], "36 MB do not fit into a socket");
+    assert!(
+        fates.is_sorted_by(|before, after| before >= after),
+        "octets leave in order"
+    );
+    let octets_out = esme.link.counters().bytes_out.load(Relaxed);
+    let left = fates.iter().filter(|written| **written).count() as u64;
+    assert!(left * 60_000 < octets_out + 60_100 && octets_out < (left + 1) * 60_100);
 }
