@@ -78,10 +78,9 @@ pub(super) struct Segment {
     pub(super) attempt: u32,
     pub(super) resends: u32,
     pub(super) in_lane: bool,
-    reserved: bool,
 }
 
-const SEGMENT: &str = "SELECT number, state, attempt, resends, in_lane, paid FROM segment
+const SEGMENT: &str = "SELECT number, state, attempt, resends, in_lane FROM segment
     WHERE message = ?1";
 
 fn read_segment(row: &Row<'_>) -> Result<Segment> {
@@ -91,7 +90,6 @@ fn read_segment(row: &Row<'_>) -> Result<Segment> {
         attempt: row.get("attempt")?,
         resends: row.get("resends")?,
         in_lane: row.get("in_lane")?,
-        reserved: row.get::<_, i64>("paid")? == 0,
     })
 }
 
@@ -213,9 +211,6 @@ pub(super) fn release(
 }
 
 fn paid(tx: &Connection, message: &Message, segment: &Segment, paid: i64) -> Result<bool> {
-    if !segment.reserved {
-        return Ok(false);
-    }
     let changed = tx.run(
         "UPDATE segment SET paid = ?3 WHERE message = ?1 AND number = ?2 AND paid = 0",
         params![message.key, segment.number, paid],
@@ -441,7 +436,6 @@ mod tests {
             attempt: 0,
             resends: 0,
             in_lane: false,
-            reserved: false,
         }
     }
 
