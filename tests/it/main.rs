@@ -31,5 +31,7 @@ mod bot;
 // Everything again, while somebody dies.
 mod restart;
 
+mod kill;
+
 // What really went over the wire.
 mod tshark;

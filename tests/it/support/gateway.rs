@@ -86,15 +86,21 @@ impl Gateway {
 
     /// Starts the program and waits until it is ready.
     pub(crate) async fn start(&mut self) {
+        self.launch();
+        let mut peer = self.running();
+        peer.ready(async |_| self.ops.probe("/ready").await).await;
+        self.peer = Some(peer);
+    }
+
+    /// Starts the program.
+    pub(crate) fn launch(&mut self) {
         let command = [
             env!("CARGO_BIN_EXE_matrix-smpp"),
             "run",
             "--config",
             self.config_path(),
         ];
-        let mut peer = Peer::start("matrix-smpp", &self.home, &command);
-        peer.ready(async |_| self.ops.probe("/ready").await).await;
-        self.peer = Some(peer);
+        self.peer = Some(Peer::start("matrix-smpp", &self.home, &command));
     }
 
     /// Asks it to stop, which must succeed.
