@@ -31,5 +31,10 @@ mod bot;
 // Everything again, while somebody dies.
 mod restart;
 
+mod kill;
+
+// The program as a service.
+mod service;
+
 // What really went over the wire.
 mod tshark;

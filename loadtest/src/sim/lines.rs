@@ -14,8 +14,8 @@ use crate::sim::counts::Counts;
 use crate::sim::outbox::Outbox;
 use crate::sim::status::StatusName;
 
-/// How long a receipt waits after a temporary refusal or a lost link before it is sent again.
-const RECEIPT_RETRY: Duration = Duration::from_secs(1);
+/// How long something waits after a temporary refusal or a lost link before it is sent again.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// What stands where the status of an answer would, when none came.
 pub(crate) const UNANSWERED: &str = "unanswered";
@@ -32,7 +32,12 @@ pub(crate) enum Purpose {
     /// The receipt of the `submit_sm` with this number of arrival.
     Receipt { arrival: u64 },
     /// A segment of what a phone wrote.
-    Segment { answer: oneshot::Sender<String> },
+    Segment {
+        /// Who wants to know the status of the answer.
+        answer: oneshot::Sender<String>,
+        /// Sent again until it is answered for good.
+        redeliver: bool,
+    },
 }
 
 /// What became of a receipt, for the record of its `submit_sm`.
@@ -184,14 +189,20 @@ impl Lines {
         again: bool,
     ) -> Option<ReceiptNews> {
         match outgoing.purpose {
-            Purpose::Segment { answer } => {
+            Purpose::Segment {
+                redeliver: true, ..
+            } if again => {
+                self.enqueue(now + RETRY, outgoing);
+                None
+            }
+            Purpose::Segment { answer, .. } => {
                 // Nobody listens any more when the phone's request was given up.
                 drop(answer.send(status));
                 None
             }
             Purpose::Receipt { arrival } => {
                 if again {
-                    self.enqueue(now + RECEIPT_RETRY, outgoing);
+                    self.enqueue(now + RETRY, outgoing);
                 }
                 Some(ReceiptNews { arrival, status })
             }
@@ -249,7 +260,7 @@ impl Line {
 impl Outgoing {
     /// Whether nobody waits for it any more.
     fn abandoned(&self) -> bool {
-        matches!(&self.purpose, Purpose::Segment { answer } if answer.is_closed())
+        matches!(&self.purpose, Purpose::Segment { answer, .. } if answer.is_closed())
     }
 }
 

@@ -37,6 +37,10 @@ pub(crate) struct Writing {
     pub(crate) order: Order,
     /// Whose binds it goes over; otherwise the account that last sent from `to`, else any.
     pub(crate) account: Option<String>,
+    /// A segment that nobody answered, or that was refused for the time being, goes out again, as
+    /// an SMSC does.
+    #[serde(default)]
+    pub(crate) redeliver: bool,
 }
 
 /// Why a phone cannot write this.
@@ -142,6 +146,7 @@ mod tests {
             text: Words(text),
             order,
             account: None,
+            redeliver: false,
         }
     }
 

@@ -243,7 +243,10 @@ impl Smsc {
             .into_iter()
             .filter_map(|place| ready.get_mut(place)?.take());
         let room = in_order.all(|(body, answer)| {
-            let purpose = Purpose::Segment { answer };
+            let purpose = Purpose::Segment {
+                answer,
+                redeliver: writing.redeliver,
+            };
             lines.enqueue(
                 now.instant,
                 Outgoing {

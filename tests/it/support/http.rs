@@ -82,6 +82,19 @@ impl Api {
         query: &[(&str, &str)],
         body: Option<&Value>,
     ) -> Answer {
+        self.attempt(method, path, query, body)
+            .await
+            .unwrap_or_else(|error| panic!("{path:?}: {error}"))
+    }
+
+    /// Any request, to a peer that may not be there.
+    pub(crate) async fn attempt(
+        &self,
+        method: Method,
+        path: &[&str],
+        query: &[(&str, &str)],
+        body: Option<&Value>,
+    ) -> Result<Answer, reqwest::Error> {
         let mut request = self.client.request(method, self.url(path, query));
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);
@@ -89,16 +102,13 @@ impl Api {
         if let Some(body) = body {
             request = request.json(body);
         }
-        let answer = request
-            .send()
-            .await
-            .unwrap_or_else(|error| panic!("{path:?}: {error}"));
+        let answer = request.send().await?;
         let status = answer.status();
         let text = answer.text().await.unwrap_or_default();
-        Answer {
+        Ok(Answer {
             status,
             body: serde_json::from_str(&text).unwrap_or_default(),
-        }
+        })
     }
 
     /// The first of `path` may hold slashes; every later one is escaped into one segment.

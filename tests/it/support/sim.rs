@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use reqwest::Method;
+use reqwest::{Method, StatusCode};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::http::Api;
 use super::peer::{Peer, free_port};
-use super::wait::PATIENCE;
+use super::wait::{PATIENCE, until};
 use super::{profile_dir, target_dir};
 
 /// With what the gateway binds.
@@ -148,6 +148,24 @@ impl Sim {
             .send(Method::POST, &["/handsets", number, "send"], sms)
             .await;
         list(answer["statuses"].take())
+    }
+
+    /// Somebody types on a phone while the gateway may be away: as soon as it is bound. Returns its
+    /// answers, one per segment.
+    pub(crate) async fn tries_to_write(&self, number: &str, sms: &Value) -> Vec<Value> {
+        until("the gateway is bound", async || {
+            let path = ["/handsets", number, "send"];
+            let mut answer = self.api.call(Method::POST, &path, &[], Some(sms)).await;
+            let unbound = answer.status == StatusCode::SERVICE_UNAVAILABLE;
+            (!unbound).then(|| list(answer.body["statuses"].take()))
+        })
+        .await
+    }
+
+    /// How many receipts and texts of phones wait for the gateway.
+    pub(crate) async fn waiting(&self) -> u64 {
+        let counters = self.api.get(&["/counters"], &[]).await;
+        counters["waiting"].as_u64().expect("a whole number")
     }
 
     // --- the operator's side ---------------------------------------------------------------------

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::http::Api;
 use super::room::{Timeline, id, text};
-use super::wait::PATIENCE;
+use super::wait::{PATIENCE, until};
 
 const ROOMS: &str = "/_matrix/client/v3/rooms";
 
@@ -105,6 +105,22 @@ impl User {
     pub(crate) async fn write(&self, room: &str, body: &str) -> String {
         self.send(room, &json!({ "msgtype": "m.text", "body": body }))
             .await
+    }
+
+    /// Writes a text to a homeserver that may be away: as often as it takes, with one transaction
+    /// id, as clients do. Returns its event id.
+    pub(crate) async fn insists(&self, room: &str, body: &str) -> String {
+        let path = [ROOMS, room, "send", "m.room.message", &self.transaction()];
+        let content = json!({ "msgtype": "m.text", "body": body });
+        until("the homeserver takes a text", async || {
+            let answer = self.api.attempt(Method::PUT, &path, &[], Some(&content));
+            let answer = answer.await.ok()?;
+            answer
+                .status
+                .is_success()
+                .then(|| id(&answer.body).to_owned())
+        })
+        .await
     }
 
     /// Writes a text as the answer to an event, with the fallback that older clients add.

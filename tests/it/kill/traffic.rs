@@ -1,0 +1,196 @@
+//! Who talks with whom during a campaign, and what was accepted.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use futures_util::future::join_all;
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use crate::support::dice::Dice;
+use crate::support::room::text;
+use crate::support::sim::Sim;
+use crate::support::user::User;
+use crate::support::world::{World, ghost};
+
+/// Phones on the route that holds, and on the one that sends again.
+const HELD: [&str; 2] = ["447700900101", "447700900102"];
+const AGAIN: [&str; 2] = ["447700900201", "447700900202"];
+
+/// What a phone hears before the campaign, so that its conversation has a number.
+const HELLO: u32 = 0;
+
+/// A room with a Matrix user who writes in it, and its phones.
+#[derive(Debug)]
+pub(super) struct Talk {
+    pub(super) room: String,
+    pub(super) writer: usize,
+    pub(super) ends: Vec<End>,
+}
+
+/// A phone in a room, and the number that stands for the room there.
+#[derive(Debug)]
+pub(super) struct End {
+    pub(super) phone: &'static str,
+    pub(super) vmn: String,
+}
+
+/// A text that the homeserver accepted.
+#[derive(Debug)]
+pub(super) struct Written {
+    pub(super) token: u32,
+    pub(super) talk: usize,
+    pub(super) event: String,
+    pub(super) body: String,
+}
+
+/// A text that a phone wrote.
+#[derive(Debug)]
+pub(super) struct Said {
+    pub(super) token: u32,
+    pub(super) talk: usize,
+    pub(super) end: usize,
+    pub(super) body: String,
+    /// The SMSC got `ESME_ROK` for all of it.
+    pub(super) accepted: bool,
+}
+
+/// All of it.
+#[derive(Debug)]
+pub(super) struct Traffic {
+    pub(super) people: Vec<User>,
+    pub(super) talks: Vec<Talk>,
+    pub(super) written: Mutex<Vec<Written>>,
+    pub(super) said: Mutex<Vec<Said>>,
+    tokens: AtomicU32,
+}
+
+impl Traffic {
+    /// Six direct rooms and a group, each with its numbers.
+    pub(super) async fn prepare(world: &World) -> Self {
+        let people = vec![
+            world.person("alice", "1000").await,
+            world.person("bob", "1000").await,
+        ];
+        let mut talks = Vec::new();
+        for (writer, user) in people.iter().enumerate() {
+            for phone in [HELD[0], AGAIN[0], AGAIN[1]] {
+                let room = world.chat(user, phone).await;
+                talks.push(greet(world, user, writer, room, &[phone]).await);
+            }
+        }
+        let ghosts = HELD.map(ghost);
+        let room = people[0].group("everyone", &[&ghosts[0], &ghosts[1]]).await;
+        for ghost in &ghosts {
+            people[0].sees_join(&room, ghost).await;
+        }
+        talks.push(greet(world, &people[0], 0, room, &HELD).await);
+        Self {
+            people,
+            talks,
+            written: Mutex::default(),
+            said: Mutex::default(),
+            tokens: AtomicU32::new(HELLO + 1),
+        }
+    }
+
+    /// Everybody writes until it is `over`.
+    pub(super) async fn flow(&self, mut dice: Dice, sim: &Sim, over: &CancellationToken) {
+        let mut people = Vec::new();
+        let mut phones = Vec::new();
+        for talk in 0..self.talks.len() {
+            people.push(self.write(dice.fork(), talk, over));
+            for end in 0..self.talks[talk].ends.len() {
+                phones.push(self.say(dice.fork(), (talk, end), sim, over));
+            }
+        }
+        tokio::join!(join_all(people), join_all(phones));
+    }
+
+    async fn write(&self, mut dice: Dice, talk: usize, over: &CancellationToken) {
+        let Talk { room, writer, .. } = &self.talks[talk];
+        while !over.is_cancelled() {
+            let (token, body) = self.words(&mut dice);
+            let event = self.people[*writer].insists(room, &body).await;
+            self.written.lock().expect("a lock").push(Written {
+                token,
+                talk,
+                event,
+                body,
+            });
+            dice.wait(150, 900).await;
+        }
+    }
+
+    async fn say(
+        &self,
+        mut dice: Dice,
+        (talk, end): (usize, usize),
+        sim: &Sim,
+        over: &CancellationToken,
+    ) {
+        let End { phone, vmn } = &self.talks[talk].ends[end];
+        while !over.is_cancelled() {
+            let (token, body) = self.words(&mut dice);
+            let order = *dice.pick(&["natural", "reversed", "shuffled"]);
+            let sms = json!({ "to": vmn, "text": body, "order": order,
+                "account": "gateway", "redeliver": true });
+            let statuses = sim.tries_to_write(phone, &sms).await;
+            let accepted = statuses.iter().all(|status| status == "ESME_ROK");
+            self.said.lock().expect("a lock").push(Said {
+                token,
+                talk,
+                end,
+                body,
+                accepted,
+            });
+            dice.wait(150, 900).await;
+        }
+    }
+
+    /// A text that bears its number in each of its segments.
+    fn words(&self, dice: &mut Dice) -> (u32, String) {
+        let token = self.tokens.fetch_add(1, Ordering::Relaxed);
+        let body = match dice.between(0, 6) {
+            0 => name(token).repeat(60),
+            1 => format!("{}Ж 🙂 ", name(token)).repeat(14),
+            _ => name(token),
+        };
+        (token, body.trim_end().to_owned())
+    }
+}
+
+fn name(token: u32) -> String {
+    format!("t{token:05} ")
+}
+
+/// The number that a text bears.
+pub(super) fn token_of(text: &str) -> Option<u32> {
+    text.split('t').skip(1).find_map(|after| {
+        let digits = after.get(..5)?;
+        digits
+            .bytes()
+            .all(|octet| octet.is_ascii_digit())
+            .then(|| digits.parse().ok())?
+    })
+}
+
+async fn greet(
+    world: &World,
+    user: &User,
+    writer: usize,
+    room: String,
+    phones: &[&'static str],
+) -> Talk {
+    let hello = format!("{}{room}", name(HELLO));
+    user.write(&room, &hello).await;
+    let mut ends = Vec::new();
+    for phone in phones {
+        let got = world.sim.gets_like(phone, &hello, |message| {
+            text(&message["text"]).ends_with(&hello)
+        });
+        let vmn = text(&got.await["from"]).to_owned();
+        ends.push(End { phone, vmn });
+    }
+    Talk { room, writer, ends }
+}
