@@ -1,53 +1,65 @@
 //! Edits, redactions and reactions: what was said is taken back, replaced, or commented on.
 
-use ruma::{EventId, OwnedEventId, UserId};
+use ruma::{EventId, OwnedEventId};
 
-use super::{Gateway, Trouble, to_phone};
-use crate::gateway::model::{Conversation, MessageState};
+use super::to_phone::{self, Said};
+use super::{Gateway, Trouble};
+use crate::gateway::model::{Conversation, ConversationId, MessageState, Source};
 use crate::gateway::notice;
-use crate::matrix::event::RoomMessage;
-use crate::store::{InboxEvent, MessageView, RoomView};
+use crate::store::{InboxEvent, MessageView};
 
 /// A redaction: takes back what has not been sent, and says so either way.
 pub(super) async fn redact(
     gateway: &Gateway,
     item: &InboxEvent,
-    _sender: &UserId,
     redacts: &OwnedEventId,
 ) -> Result<(), Trouble> {
-    let (cancelled, sent) = take_back(gateway, item, redacts).await?;
-    if cancelled.is_empty() && sent.is_empty() {
-        return Ok(());
-    }
+    let now = gateway.clock.now();
+    let store = &gateway.store;
+    let messages = store.cancel_event(&item.homeserver, redacts, now).await?;
+    let concerned = conversations(gateway, &messages).await?;
+    let fates = Fates::of(&concerned, &messages);
     let mut words = Vec::new();
-    if !cancelled.is_empty() {
-        words.push(notice::cancelled(&to_phone::phones(cancelled.iter())));
+    if !fates.cancelled.is_empty() {
+        words.push(notice::cancelled(&to_phone::phones(&fates.cancelled)));
     }
-    if !sent.is_empty() {
-        words.push(notice::too_late_to_redact(&to_phone::phones(sent.iter())));
+    if !fates.sent.is_empty() {
+        words.push(notice::too_late_to_redact(&to_phone::phones(&fates.sent)));
     }
-    let told: Vec<_> = cancelled.into_iter().chain(sent).collect();
-    to_phone::tell_refused(gateway, item, &told, words.join("\n")).await
+    to_phone::tell_refused(gateway, item, &concerned, words).await
 }
 
-/// An edit: replaces what has not been sent; says that it comes too late for the rest.
+/// An edit: replaces what has not been sent. Gives the words for what it could not replace.
 pub(super) async fn edit(
     gateway: &Gateway,
-    item: &InboxEvent,
-    sender: &UserId,
-    room: &RoomView,
-    message: &RoomMessage,
+    said: Said<'_>,
     original: &EventId,
-) -> Result<(), Trouble> {
-    let (cancelled, sent) = take_back(gateway, item, original).await?;
-    if !cancelled.is_empty() {
-        to_phone::say(gateway, item, sender, room, message, &cancelled).await?;
+) -> Result<Vec<String>, Trouble> {
+    let store = &gateway.store;
+    let (homeserver, original) = (&said.item.homeserver, original.to_owned());
+    let mut versions = store.messages_of_event(homeserver, &original).await?;
+    if versions.iter().any(|one| !is_by(one, said)) {
+        // Clients do not show it either (Client-Server API, "Validity of replacement events").
+        return Ok(Vec::new());
     }
-    if sent.is_empty() {
-        return Ok(());
+    if !versions.iter().any(|one| is_of(one, said)) {
+        let now = gateway.clock.now();
+        versions = store.cancel_event(homeserver, &original, now).await?;
     }
-    let words = notice::too_late_to_edit(&to_phone::phones(sent.iter()));
-    to_phone::tell_refused(gateway, item, &sent, words).await
+    // Else this is a repeat, and what it replaces has been taken back.
+    versions.retain(|one| !is_of(one, said));
+    let fates = Fates::of(&said.room.conversations, &versions);
+    let mut words = to_phone::say(gateway, said, &fates.cancelled).await?;
+    if !fates.sent.is_empty() {
+        words.push(notice::too_late_to_edit(&to_phone::phones(&fates.sent)));
+    }
+    if versions.is_empty() {
+        let everybody = to_phone::phones(&said.room.conversations);
+        words.push(notice::edit_of_nothing(&everybody));
+    } else if !fates.failed.is_empty() {
+        words.push(notice::edit_of_nothing(&to_phone::phones(&fates.failed)));
+    }
+    Ok(words)
 }
 
 /// A reaction of a Matrix user to something that went to or came from a phone.
@@ -55,45 +67,69 @@ pub(super) async fn react(gateway: &Gateway, item: &InboxEvent) -> Result<(), Tr
     let Some(room) = gateway.store.room(&item.homeserver, &item.room).await? else {
         return Ok(());
     };
-    to_phone::tell_refused(gateway, item, &room.conversations, notice::reaction()).await
+    let words = vec![notice::reaction()];
+    to_phone::tell_refused(gateway, item, &room.conversations, words).await
 }
 
-/// Cancels what an event says to phones where no byte has left. Gives the conversations where that
-/// was in time, and those where it was too late and the phone has or will have the text.
-async fn take_back(
+fn is_by(message: &MessageView, said: Said<'_>) -> bool {
+    matches!(&message.source, Source::Event { sender, .. } if sender == said.sender)
+}
+
+fn is_of(message: &MessageView, said: Said<'_>) -> bool {
+    let this = &said.item.event_id;
+    matches!(&message.source, Source::Event { edit: Some(edit), .. } if edit == this)
+}
+
+/// The conversations of these messages, each once.
+async fn conversations(
     gateway: &Gateway,
-    item: &InboxEvent,
-    original: &EventId,
-) -> Result<(Vec<Conversation>, Vec<Conversation>), Trouble> {
-    let now = gateway.clock.now();
-    let messages = gateway
-        .store
-        .cancel_event(&item.homeserver, &original.to_owned(), now)
-        .await?;
-    let (mut cancelled, mut sent) = (Vec::new(), Vec::new());
-    for message in &messages {
-        let Some(conversation) = gateway.store.conversation(message.conversation).await? else {
-            continue;
-        };
-        match fate(message) {
-            Fate::Cancelled => cancelled.push(conversation),
-            Fate::Sent => sent.push(conversation),
-            Fate::Failed => {}
+    messages: &[MessageView],
+) -> Result<Vec<Conversation>, Trouble> {
+    let mut ids: Vec<ConversationId> = messages.iter().map(|one| one.conversation).collect();
+    ids.sort();
+    ids.dedup();
+    let mut found = Vec::new();
+    for id in ids {
+        found.extend(gateway.store.conversation(id).await?);
+    }
+    Ok(found)
+}
+
+/// What became of the versions of an event, phone by phone. Phones that it never concerned are in
+/// none of these.
+#[derive(Debug, Default)]
+struct Fates {
+    /// No byte of any version has left or will.
+    cancelled: Vec<Conversation>,
+    /// The phone has or will have one.
+    sent: Vec<Conversation>,
+    /// The phone does not have it, and people know.
+    failed: Vec<Conversation>,
+}
+
+impl Fates {
+    fn of(conversations: &[Conversation], messages: &[MessageView]) -> Self {
+        let mut fates = Self::default();
+        for conversation in conversations {
+            let of = messages
+                .iter()
+                .filter(|one| one.conversation == conversation.id);
+            let states: Vec<_> = of.map(|one| one.state).collect();
+            let place = if states.is_empty() {
+                continue;
+            } else if states.iter().any(|state| is_sent(*state)) {
+                &mut fates.sent
+            } else if states.contains(&MessageState::Cancelled) {
+                &mut fates.cancelled
+            } else {
+                &mut fates.failed
+            };
+            place.push(conversation.clone());
         }
+        fates
     }
-    Ok((cancelled, sent))
 }
 
-enum Fate {
-    Cancelled,
-    Sent,
-    Failed,
-}
-
-fn fate(message: &MessageView) -> Fate {
-    match message.state {
-        MessageState::Cancelled => Fate::Cancelled,
-        state if state.is_failure() => Fate::Failed,
-        _ => Fate::Sent,
-    }
+fn is_sent(state: MessageState) -> bool {
+    state != MessageState::Cancelled && !state.is_failure()
 }

@@ -85,9 +85,7 @@ async fn handle(gateway: &Gateway, item: &InboxEvent) -> Result<(), Trouble> {
         RoomEvent::Message(message) => {
             to_phone::handle(gateway, item, &parsed.sender, &message).await
         }
-        RoomEvent::Redaction { redacts } => {
-            changes::redact(gateway, item, &parsed.sender, &redacts).await
-        }
+        RoomEvent::Redaction { redacts } => changes::redact(gateway, item, &redacts).await,
         RoomEvent::Reaction { .. } => changes::react(gateway, item).await,
         RoomEvent::Encryption | RoomEvent::Encrypted => {
             membership::leave_encrypted(gateway, item).await

@@ -6,7 +6,7 @@ use tracing::info;
 
 use super::{Connected, Gateway, Trouble, to_phone};
 use crate::gateway::model::{Conversation, E164Text, Handset, Source};
-use crate::gateway::{content, notice, number, plan};
+use crate::gateway::{content, notice, number};
 use crate::matrix::homeserver::{ErrorKind, MARKER_TYPE, NewRoom};
 use crate::store::{InboxEvent, Membership, OpenConversation};
 
@@ -66,7 +66,7 @@ pub(super) async fn open_by_command(
     text: Option<&str>,
 ) -> Result<String, Trouble> {
     let phone = number::display_number(number);
-    if let Err(why) = plan::route_to(&gateway.settings, number) {
+    if let Err(why) = gateway.route_to(number).await? {
         return Ok(notice::unreachable(&why, &phone));
     }
     let home = gateway.connected(&item.homeserver)?;
@@ -79,6 +79,7 @@ pub(super) async fn open_by_command(
         homeserver: item.homeserver.clone(),
         event: item.event_id.clone(),
         sender: owner.to_owned(),
+        edit: None,
     };
     let refused = to_phone::send(gateway, source, &conversation, owner.to_owned(), text).await?;
     Ok(refused.unwrap_or_else(|| notice::room_opened(&phone)))
@@ -175,9 +176,11 @@ async fn find_made(
         if conversation.room.as_ref() == Some(&room) {
             continue;
         }
-        let state = home.api.room_state(&conversation.ghost, &room).await?;
-        if state.marker.as_ref() == Some(marker) {
-            return Ok(Some(room));
+        match home.api.room_state(&conversation.ghost, &room).await {
+            Ok(state) if state.marker.as_ref() == Some(marker) => return Ok(Some(room)),
+            Err(error) if error.is_temporary() => return Err(error.into()),
+            // Another room, or one that the ghost has just left.
+            Ok(_) | Err(_) => {}
         }
     }
     Ok(None)

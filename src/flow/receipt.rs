@@ -99,6 +99,7 @@ mod tests {
                 homeserver: "example.org".try_into().expect("a server"),
                 event: event(),
                 sender: "@alice:example.org".try_into().expect("a user"),
+                edit: None,
             },
             conversation: ConversationId(1),
             destination: "447700900123".parse().expect("a number"),

@@ -35,10 +35,17 @@ pub(super) async fn handle(
     if room.conversations.is_empty() {
         return Ok(());
     }
-    match &message.replaces {
-        Some(original) => changes::edit(gateway, item, sender, &room, message, original).await,
-        None => say(gateway, item, sender, &room, message, &room.conversations).await,
-    }
+    let said = Said {
+        item,
+        sender,
+        room: &room,
+        message,
+    };
+    let told = match &message.replaces {
+        Some(original) => changes::edit(gateway, said, original).await?,
+        None => say(gateway, said, &room.conversations).await?,
+    };
+    tell_refused(gateway, item, &room.conversations, told).await
 }
 
 /// True for a room without phones where the bot is.
@@ -47,28 +54,33 @@ fn is_bots_own(gateway: &Gateway, room: &RoomView) -> Result<bool, Trouble> {
     Ok(room.conversations.is_empty() && room.facts.members.iter().any(|member| member.user == bot))
 }
 
-/// Sends what `message` says into `conversations` of `room`; what cannot be sent is told once.
+/// What a Matrix user says in a room.
+#[derive(Clone, Copy)]
+pub(super) struct Said<'a> {
+    pub(super) item: &'a InboxEvent,
+    pub(super) sender: &'a UserId,
+    pub(super) room: &'a RoomView,
+    pub(super) message: &'a RoomMessage,
+}
+
+/// Sends what was said into `conversations` of its room. Gives the words for what was not sent.
 pub(super) async fn say(
     gateway: &Gateway,
-    item: &InboxEvent,
-    sender: &UserId,
-    room: &RoomView,
-    message: &RoomMessage,
+    said: Said<'_>,
     conversations: &[Conversation],
-) -> Result<(), Trouble> {
+) -> Result<Vec<String>, Trouble> {
+    let Said { sender, room, .. } = said;
     let name = speaker_name(&room.facts.members, sender);
     let speaker = Speaker {
         name: &name,
         ambiguous: is_ambiguous(gateway, room),
     };
-    let text = match outgoing::outgoing(message, speaker) {
-        Outgoing::Silent => return Ok(()),
-        Outgoing::Unsendable(words) => {
-            return tell_refused(gateway, item, conversations, words).await;
-        }
+    let text = match outgoing::outgoing(said.message, speaker) {
+        Outgoing::Silent => return Ok(Vec::new()),
+        Outgoing::Unsendable(words) => return Ok(vec![words]),
         Outgoing::Text(text) => text,
     };
-    let source = source_of(item, sender);
+    let source = source_of(said);
     let mut refusals = Vec::new();
     for conversation in conversations {
         let payer = sender.to_owned();
@@ -76,10 +88,7 @@ pub(super) async fn say(
             refusals.push(words);
         }
     }
-    if refusals.is_empty() {
-        return Ok(());
-    }
-    tell_refused(gateway, item, conversations, refusals.join("\n")).await
+    Ok(refusals)
 }
 
 /// Has the store accept one text for one phone. Gives the words for the room where it is refused.
@@ -121,14 +130,16 @@ pub(super) async fn send(
     }
 }
 
-/// Answers an event with one notice, from the first of these conversations' ghosts.
+/// Answers an event with one notice of all these words, from the first of these conversations'
+/// ghosts.
 pub(super) async fn tell_refused(
     gateway: &Gateway,
     item: &InboxEvent,
     conversations: &[Conversation],
-    text: String,
+    words: Vec<String>,
 ) -> Result<(), Trouble> {
-    let Some(first) = conversations.first() else {
+    let text = words.join("\n");
+    let Some(first) = conversations.first().filter(|_| !text.is_empty()) else {
         return Ok(());
     };
     let entry = NewOutbox {
@@ -164,18 +175,25 @@ fn speaker_name(members: &[Member], user: &UserId) -> String {
 }
 
 /// The phones of these conversations as people read them.
-pub(super) fn phones<'a>(conversations: impl Iterator<Item = &'a Conversation>) -> String {
+pub(super) fn phones(conversations: &[Conversation]) -> String {
     let names: Vec<_> = conversations
+        .iter()
         .map(|one| number::display(&one.handset))
         .collect();
     names.join(" and ")
 }
 
-/// The event as the source of a message.
-fn source_of(item: &InboxEvent, sender: &UserId) -> Source {
+/// The event as the source of a message; an edit is a version of the event that it replaces.
+fn source_of(said: Said<'_>) -> Source {
+    let this = said.item.event_id.clone();
+    let (event, edit) = match &said.message.replaces {
+        Some(original) => (original.clone(), Some(this)),
+        None => (this, None),
+    };
     Source::Event {
-        homeserver: item.homeserver.clone(),
-        event: item.event_id.clone(),
-        sender: sender.to_owned(),
+        homeserver: said.item.homeserver.clone(),
+        event,
+        sender: said.sender.to_owned(),
+        edit,
     }
 }

@@ -200,10 +200,16 @@ impl MessageId {
     pub fn of(source: &Source, conversation: ConversationId) -> Self {
         let name = match source {
             Source::Event {
-                homeserver, event, ..
-            } => {
-                format!("event|{homeserver}|{event}|{conversation}")
-            }
+                homeserver,
+                event,
+                edit: None,
+                ..
+            } => format!("event|{homeserver}|{event}|{conversation}"),
+            Source::Event {
+                homeserver,
+                edit: Some(edit),
+                ..
+            } => format!("event|{homeserver}|{edit}|{conversation}"),
             Source::Sms { sms } => format!("sms|{sms}|{conversation}"),
         };
         Self(Uuid::new_v5(&MESSAGE_NAMESPACE, name.as_bytes()))
@@ -232,10 +238,13 @@ pub enum Source {
     Event {
         /// The homeserver that sent the event to us.
         homeserver: OwnedServerName,
-        /// The event.
+        /// The event as people know it: of an edit, the one that it replaces.
         event: OwnedEventId,
         /// Who wrote it.
         sender: OwnedUserId,
+        /// The edit that the text is from.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        edit: Option<OwnedEventId>,
     },
     /// An inbound SMS that is relayed to the other phones of its room.
     Sms {

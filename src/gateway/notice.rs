@@ -212,6 +212,15 @@ pub fn too_late_to_edit(phones: &str) -> String {
     format!("The edit was not sent: {phones} already got the first version.")
 }
 
+/// An edit of something that did not go out.
+#[must_use]
+pub fn edit_of_nothing(phones: &str) -> String {
+    format!(
+        "The edit was not sent: the first version did not go to {phones}. Please write it as a \
+         new message."
+    )
+}
+
 /// A redaction of something that is on its way or arrived.
 #[must_use]
 pub fn too_late_to_redact(phones: &str) -> String {

@@ -260,6 +260,7 @@ fn message(conversation: &Conversation, name: &str) -> NewMessage {
         homeserver: home(),
         event: event(name),
         sender: user("alice"),
+        edit: None,
     };
     NewMessage {
         id: MessageId::of(&source, conversation.id),

@@ -332,7 +332,10 @@ impl World {
             };
             let text = matrix_smpp_codec::text::decode(one.data_coding, octets);
             match texts.last_mut() {
-                Some((last, _, whole)) if last.message == one.segment.message => {
+                Some((last, _, whole))
+                    if last.message == one.segment.message && last.index < one.segment.index =>
+                {
+                    *last = one.segment;
                     whole.push_str(&text);
                 }
                 _ => texts.push((one.segment, one.originator.digits(), text)),

@@ -46,6 +46,7 @@ fn message(conversation: &Conversation, number: u32) -> NewMessage {
         homeserver: "example.org".try_into().unwrap(),
         event: format!("$event{number}").try_into().unwrap(),
         sender: alice(),
+        edit: None,
     };
     let vmn = "447700900900".parse().unwrap();
     NewMessage {
