@@ -146,9 +146,21 @@ pub fn unknown_command(verb: &str) -> String {
     format!("I do not know \"{verb}\". Say help to see what I understand.")
 }
 
+/// A command that needs a number, without one.
+#[must_use]
+pub fn missing_number(verb: &str) -> String {
+    format!("Say which phone, country code first: {verb} +44 7700 900123")
+}
+
 /// A number in a command that is none.
 #[must_use]
 pub fn bad_number(typed: &str, why: NumberError) -> String {
+    if why == NumberError::Ambiguous {
+        return format!(
+            "I cannot tell where the number in \"{typed}\" ends. Put a colon after it. Nothing was \
+             sent."
+        );
+    }
     format!("\"{typed}\" is not a number that can be texted: {why}.")
 }
 
