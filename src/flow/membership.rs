@@ -2,9 +2,9 @@
 
 use ruma::{OwnedRoomId, UserId};
 use serde_json::Value;
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
-use super::{Connected, Gateway, Trouble};
+use super::{Connected, Gateway, Trouble, inbox};
 use crate::gateway::model::{Conversation, Handset};
 use crate::gateway::names::Who;
 use crate::gateway::plan::{self, Unplannable};
@@ -120,13 +120,39 @@ async fn welcome_bot(
     };
     let key = format!("greeting:{}:{}", item.homeserver, item.event_id);
     let lane = Lane::Room(item.homeserver.clone(), item.room.clone());
-    gateway
-        .enqueue(NewOutbox {
-            key,
-            lane,
-            item: notice,
-        })
-        .await
+    let entry = NewOutbox {
+        key,
+        lane,
+        item: notice,
+    };
+    gateway.enqueue(entry).await?;
+    catch_up(gateway, home, item, bot).await
+}
+
+/// Handles what was said between an invitation and the join, of which the homeserver tells
+/// nothing. Whatever comes again in a transaction is known by its event id.
+async fn catch_up(
+    gateway: &Gateway,
+    home: &Connected,
+    invitation: &InboxEvent,
+    user: &UserId,
+) -> Result<(), Trouble> {
+    let since = home
+        .api
+        .events_since(user, &invitation.room, &invitation.event_id)
+        .await?;
+    for event in since {
+        let missed = InboxEvent {
+            event_id: event.event_id,
+            json: event.json,
+            ..invitation.clone()
+        };
+        match inbox::handle_said(gateway, &missed).await {
+            Err(Trouble::Never(why)) => warn!(why, "an event from before a join is left out"),
+            handled => handled?,
+        }
+    }
+    Ok(())
 }
 
 /// Ghosts that are in a room without a conversation (it ended while they could not leave) say so
@@ -194,7 +220,8 @@ impl Guest<'_> {
         if let Some(old) = opened.replaced {
             leave_old_room(gateway, self.home, &old, self.item).await?;
         }
-        self.mark_bridged(&opened.conversation, &phone).await
+        self.mark_bridged(&opened.conversation, &phone).await?;
+        catch_up(gateway, self.home, self.item, self.ghost).await
     }
 
     fn request(&self, gateway: &Gateway, handset: Handset, direct: bool) -> OpenConversation {
