@@ -82,7 +82,14 @@ pub(super) async fn leave_encrypted(gateway: &Gateway, item: &InboxEvent) -> Res
         say_and_leave(gateway, home, &item.room, &conversation.ghost, &words, item).await?;
         end(gateway, conversation).await?;
     }
-    Ok(())
+    let bot = home.names.bot();
+    let is_bot = |member: &Member| member.user == bot && member.membership == Membership::Joined;
+    if !room.facts.members.iter().any(is_bot) {
+        return Ok(());
+    }
+    // Once for a room.
+    let key = format!("encrypted:{}:{}", item.homeserver, item.room);
+    bot_says(gateway, home, item, key, notice::encrypted_bot()).await
 }
 
 /// The bot joins whoever invites it, and greets.
@@ -111,22 +118,33 @@ async fn welcome_bot(
     } else {
         notice::greeting()
     };
+    let key = format!("greeting:{}:{}", item.homeserver, item.event_id);
+    bot_says(gateway, home, item, key, text).await?;
+    catch_up(gateway, home, item, bot).await
+}
+
+/// Has the bot say something in the room of an event.
+async fn bot_says(
+    gateway: &Gateway,
+    home: &Connected,
+    item: &InboxEvent,
+    key: String,
+    text: String,
+) -> Result<(), Trouble> {
     let notice = OutboxItem::Notice {
         homeserver: item.homeserver.clone(),
         room: item.room.clone(),
-        sender: bot.to_owned(),
+        sender: home.names.bot().to_owned(),
         text,
         reply_to: None,
     };
-    let key = format!("greeting:{}:{}", item.homeserver, item.event_id);
     let lane = Lane::Room(item.homeserver.clone(), item.room.clone());
     let entry = NewOutbox {
         key,
         lane,
         item: notice,
     };
-    gateway.enqueue(entry).await?;
-    catch_up(gateway, home, item, bot).await
+    gateway.enqueue(entry).await
 }
 
 /// Handles what was said between an invitation and the join, of which the homeserver tells

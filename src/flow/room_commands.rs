@@ -70,6 +70,7 @@ async fn words(
         Command::Who => who(room),
         Command::MissingNumber(verb) => notice::missing_number(verb),
         Command::BadNumber(typed, why) => notice::bad_number(&typed, why),
+        Command::NotWords => notice::not_words(),
         Command::Unknown(verb) => notice::unknown_command(&verb),
     })
 }

@@ -3,6 +3,7 @@
 use ruma::{OwnedUserId, UserId};
 
 use super::{Gateway, Trouble, changes, membership, room_commands};
+use crate::gateway::command::Command;
 use crate::gateway::model::{Conversation, Source};
 use crate::gateway::names::Who;
 use crate::gateway::outgoing::{self, Outgoing, Speaker};
@@ -23,14 +24,16 @@ pub(super) async fn handle(
     let Some(room) = gateway.store.room(&item.homeserver, &item.room).await? else {
         return Ok(());
     };
-    if let MessageKind::Text { body } = &message.kind {
-        let own_room = is_bots_own(gateway, &room)?;
-        if let Some(command) = command::parse(body, own_room) {
-            return room_commands::answer(gateway, item, sender, &room, command).await;
-        }
-    }
     if matches!(message.kind, MessageKind::Notice) {
         return Ok(());
+    }
+    let own_room = is_bots_own(gateway, &room)?;
+    let command = match &message.kind {
+        MessageKind::Text { body } => command::parse(body, own_room),
+        _ => own_room.then_some(Command::NotWords),
+    };
+    if let Some(command) = command {
+        return room_commands::answer(gateway, item, sender, &room, command).await;
     }
     membership::dismiss_stragglers(gateway, item, &room).await?;
     if room.conversations.is_empty() {
@@ -80,7 +83,7 @@ pub(super) async fn say(
         }
         Outgoing::Text(text) => text,
     };
-    let source = source_of(item, sender);
+    let source = source_of(item, sender, message);
     let mut refusals = Vec::new();
     for conversation in conversations {
         let payer = sender.to_owned();
@@ -185,11 +188,17 @@ pub(super) fn phones<'a>(conversations: impl Iterator<Item = &'a Conversation>) 
     names.join(" and ")
 }
 
-/// The event as the source of a message.
-fn source_of(item: &InboxEvent, sender: &UserId) -> Source {
+/// The event as the source of a message; an edit speaks for the event that it replaces.
+fn source_of(item: &InboxEvent, sender: &UserId, message: &RoomMessage) -> Source {
+    let this = item.event_id.clone();
+    let (event, edit) = match &message.replaces {
+        Some(original) => (original.clone(), Some(this)),
+        None => (this, None),
+    };
     Source::Event {
         homeserver: item.homeserver.clone(),
-        event: item.event_id.clone(),
+        event,
+        edit,
         sender: sender.to_owned(),
     }
 }

@@ -26,6 +26,8 @@ pub enum Command {
     BadNumber(String, NumberError),
     /// Something else.
     Unknown(String),
+    /// No words: a picture, an emote.
+    NotWords,
 }
 
 /// Reads a command from a message: bare words in the bot's own room, after [`PREFIX`] elsewhere.
@@ -59,12 +61,12 @@ fn command(words: &str) -> Command {
 }
 
 fn text(rest: &str) -> Command {
-    let run = rest.find(|c| !is_part(c)).unwrap_or(rest.len());
-    if run == 0 {
+    let (run, _) = rest.split_at(rest.find(|c| !is_part(c)).unwrap_or(rest.len()));
+    if run.is_empty() {
         return Command::MissingNumber("text");
     }
-    let Some(end) = number_end(&rest[..run]) else {
-        return Command::BadNumber(rest[..run].trim().to_owned(), NumberError::Ambiguous);
+    let Some(end) = number_end(run) else {
+        return Command::BadNumber(run.trim().to_owned(), NumberError::Ambiguous);
     };
     let (typed, text) = rest.split_at(end);
     let text = text.trim_start_matches([':', ',', ';']).trim();
@@ -90,7 +92,7 @@ fn is_part(c: char) -> bool {
 /// Where the number at the start of `run` ends: it may hold spaces, and the text after it may begin
 /// with digits. `None` where that cannot be told, so that no text goes to a stranger.
 fn number_end(run: &str) -> Option<usize> {
-    let fit = |end: usize| number::parse_typed(&run[..end]).map_or(Fit::Never, number::fit);
+    let fit = |end: usize| number::parse_typed(run.split_at(end).0).map_or(Fit::Never, number::fit);
     let ends: Vec<_> = word_ends(run).map(|end| (fit(end), end)).collect();
     let best = ends.iter().map(|(fit, _)| *fit).max()?;
     if best == Fit::Never {

@@ -2,7 +2,7 @@
 
 use matrix_smpp_codec::e164::E164;
 use phonenumber::Mode;
-use phonenumber::metadata::DATABASE;
+use phonenumber::metadata::{DATABASE, Descriptor};
 
 use super::model::Handset;
 
@@ -89,7 +89,7 @@ pub fn fit(number: E164) -> Fit {
         kinds
             .into_iter()
             .flatten()
-            .flat_map(|kind| kind.possible_length())
+            .flat_map(Descriptor::possible_length)
     });
     if lengths.any(|length| usize::from(*length) == digits) {
         Fit::ByLength
