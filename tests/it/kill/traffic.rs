@@ -5,12 +5,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use futures_util::future::join_all;
 use serde_json::json;
+use tokio::sync::{RwLock, RwLockWriteGuard};
 use tokio_util::sync::CancellationToken;
 
 use crate::support::dice::Dice;
-use crate::support::room::text;
+use crate::support::room::{Timeline, text};
 use crate::support::sim::Sim;
 use crate::support::user::User;
+use crate::support::wait::until;
 use crate::support::world::{World, ghost};
 
 /// Phones on the route that holds, and on the one that sends again.
@@ -62,6 +64,8 @@ pub(super) struct Traffic {
     pub(super) talks: Vec<Talk>,
     pub(super) written: Mutex<Vec<Written>>,
     pub(super) said: Mutex<Vec<Said>>,
+    /// Held for writing while nobody may write into a room.
+    rest: RwLock<()>,
     tokens: AtomicU32,
 }
 
@@ -90,6 +94,7 @@ impl Traffic {
             talks,
             written: Mutex::default(),
             said: Mutex::default(),
+            rest: RwLock::default(),
             tokens: AtomicU32::new(HELLO + 1),
         }
     }
@@ -107,9 +112,45 @@ impl Traffic {
         tokio::join!(join_all(people), join_all(phones));
     }
 
+    /// Keeps people from writing until the answer is dropped, and waits until all that they have
+    /// written has its fate.
+    pub(super) async fn people_rest(&self) -> RwLockWriteGuard<'_, ()> {
+        let resting = self.rest.write().await;
+        self.all_have_their_fate().await;
+        resting
+    }
+
+    /// Waits until every text that people wrote is marked as delivered or answered with a reason, by
+    /// each phone of its room.
+    pub(super) async fn all_have_their_fate(&self) {
+        for (number, talk) in self.talks.iter().enumerate() {
+            let user = &self.people[talk.writer];
+            let events = self.events_of(number);
+            let ghosts: Vec<String> = talk.ends.iter().map(|end| ghost(end.phone)).collect();
+            until("every text has its fate", async || {
+                let timeline = user.read(&talk.room).await;
+                let fates = events
+                    .iter()
+                    .all(|event| ghosts.iter().all(|by| has_fate(&timeline, by, event)));
+                fates.then_some(())
+            })
+            .await;
+        }
+    }
+
+    fn events_of(&self, talk: usize) -> Vec<String> {
+        let written = self.written.lock().expect("a lock");
+        written
+            .iter()
+            .filter(|one| one.talk == talk)
+            .map(|one| one.event.clone())
+            .collect()
+    }
+
     async fn write(&self, mut dice: Dice, talk: usize, over: &CancellationToken) {
         let Talk { room, writer, .. } = &self.talks[talk];
         while !over.is_cancelled() {
+            let may_write = self.rest.read().await;
             let (token, body) = self.words(&mut dice);
             let event = self.people[*writer].insists(room, &body).await;
             self.written.lock().expect("a lock").push(Written {
@@ -118,6 +159,7 @@ impl Traffic {
                 event,
                 body,
             });
+            drop(may_write);
             dice.wait(150, 900).await;
         }
     }
@@ -158,6 +200,10 @@ impl Traffic {
         };
         (token, body.trim_end().to_owned())
     }
+}
+
+fn has_fate(timeline: &Timeline, by: &str, event: &str) -> bool {
+    timeline.has_check(by, event) || timeline.replies(event).any(|reply| reply["sender"] == *by)
 }
 
 fn name(token: u32) -> String {

@@ -108,37 +108,12 @@ pub(super) async fn judge(world: &World, traffic: &Traffic) -> Verdict {
 
 /// Until every text has its fate and nothing waits.
 async fn quiet(world: &World, traffic: &Traffic) {
-    for (talk, one) in traffic.talks.iter().enumerate() {
-        let user = &traffic.people[one.writer];
-        let events = events_of(traffic, talk);
-        let ghosts: Vec<String> = one.ends.iter().map(|end| ghost(end.phone)).collect();
-        until("every text has its fate", async || {
-            let timeline = user.read(&one.room).await;
-            let fates = events
-                .iter()
-                .all(|event| ghosts.iter().all(|by| has_fate(&timeline, by, event)));
-            fates.then_some(())
-        })
-        .await;
-    }
+    traffic.all_have_their_fate().await;
     until("nothing waits", async || {
         let idle = waiting(&world.gateway).await.is_empty() && world.sim.waiting().await == 0;
         idle.then_some(())
     })
     .await;
-}
-
-fn has_fate(timeline: &Timeline, by: &str, event: &str) -> bool {
-    timeline.has_check(by, event) || timeline.replies(event).any(|reply| reply["sender"] == *by)
-}
-
-fn events_of(traffic: &Traffic, talk: usize) -> Vec<String> {
-    let written = traffic.written.lock().expect("a lock");
-    written
-        .iter()
-        .filter(|one| one.talk == talk)
-        .map(|one| one.event.clone())
-        .collect()
 }
 
 async fn waiting(gateway: &Gateway) -> Vec<(&'static str, u64)> {
@@ -279,7 +254,14 @@ impl Verdict {
         }
         let late = evidence.overtakers(end, &in_order);
         self.to_phones.reordered += late.len();
-        self.complain(!late.is_empty(), || format!("{end:?}: {late:?} came late"));
+        self.complain(!late.is_empty(), || {
+            let events: Vec<_> = written
+                .iter()
+                .filter(|one| one.talk == talk)
+                .map(|one| (one.token, &one.event))
+                .collect();
+            format!("{end:?}: {late:?} came late of {events:?}")
+        });
     }
 
     /// True where the text is flagged as a possible duplicate.
@@ -290,7 +272,10 @@ impl Verdict {
         end: &End,
         one: &Written,
     ) -> bool {
-        let explain = || gateway.cli(&["explain", &one.event]);
+        let explain = || {
+            let history = gateway.ask(&["explain", &one.event]);
+            history.unwrap_or_else(|complaint| complaint)
+        };
         let told = evidence.rooms[one.talk]
             .replies(&one.event)
             .any(|reply| reply["sender"] == ghost(end.phone));
@@ -414,10 +399,10 @@ impl Verdict {
     }
 
     fn judge_money(&mut self, gateway: &Gateway, traffic: &Traffic) {
-        let audit = gateway.cli(&["credit", "audit"]);
-        let agrees = audit.contains("agrees");
-        self.drift += usize::from(!agrees);
-        self.complain(!agrees, || audit.clone());
+        if let Err(differences) = gateway.ask(&["credit", "audit"]) {
+            self.drift += differences.lines().count();
+            self.problems.push(differences);
+        }
         for user in &traffic.people {
             let line = gateway.balance(&user.id);
             let amounts = ["balance", "reserved", "spent", "paid in"].map(|of| micros(&line, of));
