@@ -61,7 +61,7 @@ async fn campaign(seed: u64) {
     };
     tokio::join!(chaos, traffic.flow(theirs, sim, &over));
     sim.behave(json!({ "reset": true })).await;
-    let verdict = verdict::judge(&world, &traffic).await;
+    let verdict = verdict::judge(&mut world, &traffic).await;
     eprintln!("seed {seed}, {links}, {KILLS} kills\n{verdict}");
     if !verdict.problems.is_empty() {
         keep(world.home(), seed);
@@ -159,6 +159,7 @@ async fn havoc(dice: &mut Dice, gateway: &mut Gateway, sim: &Sim) {
 async fn restart(dice: &mut Dice, gateway: &mut Gateway, synapse: &mut Synapse, traffic: &Traffic) {
     let registration = gateway.registration();
     let resting = traffic.people_rest().await;
+    assert!(traffic.settle(gateway).await, "texts without a fate");
     synapse.stop().await;
     dice.wait(0, 500).await;
     gateway.kill().await;

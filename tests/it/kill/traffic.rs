@@ -2,6 +2,7 @@
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde_json::json;
@@ -9,6 +10,7 @@ use tokio::sync::{RwLock, RwLockWriteGuard};
 use tokio_util::sync::CancellationToken;
 
 use crate::support::dice::Dice;
+use crate::support::gateway::Gateway;
 use crate::support::room::{Timeline, text};
 use crate::support::sim::Sim;
 use crate::support::user::User;
@@ -21,6 +23,10 @@ const AGAIN: [&str; 2] = ["447700900201", "447700900202"];
 
 /// What a phone hears before the campaign, so that its conversation has a number.
 const HELLO: u32 = 0;
+
+/// How often the homeserver is made to look again for what it left lying, and how long it gets.
+const ABSENCES: usize = 5;
+const ABSENCE: Duration = Duration::from_secs(12);
 
 /// A room with a Matrix user who writes in it, and its phones.
 #[derive(Debug)]
@@ -112,17 +118,32 @@ impl Traffic {
         tokio::join!(join_all(people), join_all(phones));
     }
 
-    /// Keeps people from writing until the answer is dropped, and waits until all that they have
-    /// written has its fate.
+    /// Keeps people from writing until the answer is dropped.
     pub(super) async fn people_rest(&self) -> RwLockWriteGuard<'_, ()> {
-        let resting = self.rest.write().await;
-        self.all_have_their_fate().await;
-        resting
+        self.rest.write().await
+    }
+
+    /// Waits until every text that people wrote has its fate. False where one does not get it.
+    ///
+    /// Synapse may leave a transaction lying that came up while it was catching up with an
+    /// application service; it looks again when the service was away once more, so it is away once
+    /// more.
+    pub(super) async fn settle(&self, gateway: &mut Gateway) -> bool {
+        for _ in 0..ABSENCES {
+            gateway.kill().await;
+            self.write_once(&mut Dice::new(0), 0).await;
+            gateway.launch();
+            let settled = tokio::time::timeout(ABSENCE, self.all_have_their_fate()).await;
+            if settled.is_ok() {
+                return true;
+            }
+        }
+        false
     }
 
     /// Waits until every text that people wrote is marked as delivered or answered with a reason, by
     /// each phone of its room.
-    pub(super) async fn all_have_their_fate(&self) {
+    async fn all_have_their_fate(&self) {
         for (number, talk) in self.talks.iter().enumerate() {
             let user = &self.people[talk.writer];
             let events = self.events_of(number);
@@ -148,20 +169,24 @@ impl Traffic {
     }
 
     async fn write(&self, mut dice: Dice, talk: usize, over: &CancellationToken) {
-        let Talk { room, writer, .. } = &self.talks[talk];
         while !over.is_cancelled() {
             let may_write = self.rest.read().await;
-            let (token, body) = self.words(&mut dice);
-            let event = self.people[*writer].insists(room, &body).await;
-            self.written.lock().expect("a lock").push(Written {
-                token,
-                talk,
-                event,
-                body,
-            });
+            self.write_once(&mut dice, talk).await;
             drop(may_write);
             dice.wait(150, 900).await;
         }
+    }
+
+    async fn write_once(&self, dice: &mut Dice, talk: usize) {
+        let Talk { room, writer, .. } = &self.talks[talk];
+        let (token, body) = self.words(dice);
+        let event = self.people[*writer].insists(room, &body).await;
+        self.written.lock().expect("a lock").push(Written {
+            token,
+            talk,
+            event,
+            body,
+        });
     }
 
     async fn say(

@@ -168,6 +168,11 @@ impl Gateway {
         self.cli(&["credit", "balance", user])
     }
 
+    /// Where its store is.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.home.join("data")
+    }
+
     fn config_path(&self) -> &str {
         self.config.to_str().expect("paths of the tests are UTF-8")
     }
