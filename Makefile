@@ -21,7 +21,7 @@ test: setup ## Run all tests, the ones against real peers last.
 	cargo test --locked --workspace --exclude matrix-smpp
 	cargo test --locked -p matrix-smpp --lib --bins
 	cargo test --locked -p matrix-smpp --doc
-	@if [ -x systemd/check.sh ]; then ./systemd/check.sh; fi
+	./systemd/check.sh
 	@cargo test --locked -p matrix-smpp --test it
 
 fmt: ## Format the code.

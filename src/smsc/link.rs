@@ -41,18 +41,39 @@ pub(super) struct Outgoing {
 #[derive(Debug, Default)]
 struct OnWire {
     next: AtomicU64,
-    segments: Mutex<HashMap<Ticket, (SegmentRef, u32)>>,
+    segments: Mutex<HashMap<Ticket, Sent>>,
+}
+
+/// What must be known of a segment when its answer comes.
+#[derive(Debug, Clone, Copy)]
+struct Sent {
+    segment: SegmentRef,
+    attempt: u32,
+    retries: u32,
 }
 
 impl OnWire {
     fn put(&self, claimed: &Claimed) -> Ticket {
         let ticket = Ticket(self.next.fetch_add(1, Ordering::Relaxed));
         let mut segments = self.segments.lock().unwrap_or_else(PoisonError::into_inner);
-        segments.insert(ticket, (claimed.segment, claimed.attempt));
+        let Claimed {
+            segment,
+            attempt,
+            retries,
+            ..
+        } = *claimed;
+        segments.insert(
+            ticket,
+            Sent {
+                segment,
+                attempt,
+                retries,
+            },
+        );
         ticket
     }
 
-    fn take(&self, ticket: Ticket) -> Option<(SegmentRef, u32)> {
+    fn take(&self, ticket: Ticket) -> Option<Sent> {
         self.segments
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -195,18 +216,22 @@ impl Pump {
     }
 
     fn answered(&mut self, ticket: Ticket, status: CommandStatus, body: Body) -> Option<Answer> {
-        let (segment, attempt) = self.outgoing.on_wire.take(ticket)?;
+        let Sent {
+            segment,
+            attempt,
+            retries,
+        } = self.outgoing.on_wire.take(ticket)?;
         let name = status.name().unwrap_or("other");
         self.gateway
             .metrics
             .answers
             .with_label_values(&[&self.group, name])
             .inc();
-        let outcome = match verdict(status, attempt) {
+        let outcome = match verdict(status, retries) {
             Verdict::Accepted => self.accepted(body),
             Verdict::Throttled => self.throttled(),
             Verdict::Retry => Outcome::Retry {
-                retry_at: self.after(self.gateway.retry_wait(attempt)),
+                retry_at: self.after(self.gateway.retry_wait(retries)),
                 status: status.0,
             },
             Verdict::Rejected => Outcome::Rejected { status: status.0 },
@@ -240,7 +265,9 @@ impl Pump {
     }
 
     fn unanswered(&self, ticket: Ticket, written: bool) -> Option<Answer> {
-        let (segment, attempt) = self.outgoing.on_wire.take(ticket)?;
+        let Sent {
+            segment, attempt, ..
+        } = self.outgoing.on_wire.take(ticket)?;
         let outcome = if written {
             Outcome::Uncertain
         } else {

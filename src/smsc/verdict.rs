@@ -15,13 +15,13 @@ pub enum Verdict {
     Rejected,
 }
 
-/// How often a message with temporary errors is tried. With waits that double from one second this
-/// is about four minutes, after which people should rather hear that it failed.
-pub const MAX_ATTEMPTS: u32 = 8;
+/// How often a message with temporary errors is tried again. With waits that double from one second
+/// this is about four minutes, after which people should rather hear that it failed.
+pub const MAX_RETRIES: u32 = 8;
 
-/// Judges the answer to attempt number `attempt`, 1 for the first.
+/// Judges the answer to a message that has been tried again `retries` times.
 #[must_use]
-pub fn verdict(status: CommandStatus, attempt: u32) -> Verdict {
+pub fn verdict(status: CommandStatus, retries: u32) -> Verdict {
     match status {
         CommandStatus::ESME_ROK => Verdict::Accepted,
         CommandStatus::ESME_RTHROTTLED | CommandStatus::ESME_RMSGQFUL => Verdict::Throttled,
@@ -30,7 +30,7 @@ pub fn verdict(status: CommandStatus, attempt: u32) -> Verdict {
         | CommandStatus::ESME_RSUBMITFAIL
         | CommandStatus::ESME_RINVBNDSTS
         | CommandStatus::ESME_RUNKNOWNERR
-            if attempt < MAX_ATTEMPTS =>
+            if retries < MAX_RETRIES =>
         {
             Verdict::Retry
         }
@@ -52,9 +52,9 @@ mod tests {
 
     #[test]
     fn a_temporary_error_is_tried_again_but_not_for_ever() {
-        assert_eq!(verdict(CommandStatus::ESME_RSYSERR, 1), Verdict::Retry);
+        assert_eq!(verdict(CommandStatus::ESME_RSYSERR, 0), Verdict::Retry);
         assert_eq!(
-            verdict(CommandStatus::ESME_RSYSERR, MAX_ATTEMPTS),
+            verdict(CommandStatus::ESME_RSYSERR, MAX_RETRIES),
             Verdict::Rejected
         );
     }

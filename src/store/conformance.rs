@@ -43,7 +43,8 @@ macro_rules! suite {
                 one_event_id_of_two_homeservers_is_two_events,
                 a_finished_event_stays_known,
                 what_was_acknowledged_survives_a_restart,
-                an_event_set_aside_is_counted_and_out_of_the_way;
+                an_event_set_aside_is_counted_and_out_of_the_way,
+                a_finished_event_is_forgotten_after_a_month;
             rooms:
                 a_room_never_put_is_unknown,
                 a_member_who_left_is_forgotten,
@@ -76,7 +77,8 @@ macro_rules! suite {
                 taking_back_a_waiting_message_does_not_let_others_overtake,
                 a_dedicated_number_is_never_leased_to_another,
                 the_history_tells_each_change,
-                a_shortcode_is_shared_and_leases_nothing;
+                a_shortcode_is_shared_and_leases_nothing,
+                a_message_is_forgotten_long_after_its_end_but_its_cost_is_not;
             lanes:
                 only_the_first_message_of_a_conversation_is_claimed,
                 the_next_message_waits_for_every_segment_of_the_first,

@@ -33,5 +33,8 @@ mod restart;
 
 mod kill;
 
+// The program as a service.
+mod service;
+
 // What really went over the wire.
 mod tshark;

@@ -68,14 +68,27 @@ async fn a_text_takes_as_many_segments_as_its_alphabet_needs() {
     let room = world.chat(&alice, PHONE).await;
     let cases = [
         ("g".repeat(160), 1),
-        ("g".repeat(152 * 2), 2),
-        ("g".repeat(152 * 2 + 1), 3),
+        ("g".repeat(153 * 2), 2),
+        ("g".repeat(153 * 2 + 1), 3),
         ("€".repeat(80), 1),
         ("Ж".repeat(70), 1),
         ("Ж".repeat(71), 2),
-        ("Ж".repeat(66 * 2 + 1), 3),
+        ("Ж".repeat(67 * 2), 2),
+        ("Ж".repeat(67 * 2 + 1), 3),
     ];
     for (text, segments) in cases {
+        alice.write(&room, &text).await;
+        let received = world.sim.gets(PHONE, &text).await;
+        assert_eq!(received["segments"], segments, "{text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wider_reference_takes_a_character_from_each_segment() {
+    let world = World::with(|plan| plan.route.push_str("\nconcat_reference = 16")).await;
+    let alice = world.person("alice", "10").await;
+    let room = world.chat(&alice, PHONE).await;
+    for (text, segments) in [("g".repeat(152 * 2), 2), ("g".repeat(152 * 2 + 1), 3)] {
         alice.write(&room, &text).await;
         let received = world.sim.gets(PHONE, &text).await;
         assert_eq!(received["segments"], segments, "{text}");

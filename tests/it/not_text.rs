@@ -54,7 +54,7 @@ async fn an_empty_text_is_refused_with_a_notice() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_text_over_the_limit_is_refused_with_its_count() {
-    let body = "x".repeat(152 * 32 + 1);
+    let body = "x".repeat(153 * 32 + 1);
     is_refused(&json!({ "msgtype": "m.text", "body": body }), &["33", "32"]).await;
 }
 

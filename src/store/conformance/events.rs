@@ -145,3 +145,38 @@ pub(crate) async fn an_event_set_aside_is_counted_and_out_of_the_way(engine: &dy
     assert_eq!(pending(&store).await, ["$b"]);
     assert_eq!(store.sizes().await.unwrap().set_aside, 1);
 }
+
+pub(crate) async fn a_finished_event_is_forgotten_after_a_month(engine: &dyn Engine) {
+    let store = engine.open();
+    store
+        .take_transaction(transaction("1", &["a", "b"]))
+        .await
+        .unwrap();
+    let first = store.pending_events(InboxSeq(0), 1).await.unwrap()[0].seq;
+    store.finish_event(first, Ending::Done).await.unwrap();
+    let month_after = at(5).after(std::time::Duration::from_hours(30 * 24));
+    store.sweep(Timestamp(month_after.0 - 1), 10).await.unwrap();
+    let again = store
+        .take_transaction(transaction("2", &["a"]))
+        .await
+        .unwrap();
+    assert_eq!(
+        again,
+        Taken {
+            new: 0,
+            repeated: 1
+        }
+    );
+    store.sweep(month_after, 10).await.unwrap();
+    let again = store
+        .take_transaction(transaction("3", &["a", "b"]))
+        .await
+        .unwrap();
+    assert_eq!(
+        again,
+        Taken {
+            new: 1,
+            repeated: 1
+        }
+    );
+}

@@ -339,3 +339,32 @@ pub(crate) async fn a_shortcode_is_shared_and_leases_nothing(engine: &dyn Engine
     assert!(claimed.iter().all(|segment| segment.originator == expected));
     assert_eq!(store.leases().await.unwrap(), []);
 }
+
+pub(crate) async fn a_message_is_forgotten_long_after_its_end_but_its_cost_is_not(
+    engine: &dyn Engine,
+) {
+    let store = with_credit(engine).await;
+    let conversation = open(&store, group("a", ANNA, "alice")).await;
+    for name in ["one", "two"] {
+        queue(&store, message(&conversation, name)).await;
+        let claimed = claim(&store, 20).await;
+        answer(&store, &claimed[0], submitted(name), 30).await;
+    }
+    let known = async || {
+        store
+            .messages_of_event(&home(), &event("one"))
+            .await
+            .unwrap()
+            .len()
+    };
+    let long_after = at(10).after(Duration::from_hours(90 * 24));
+    assert!(!store.sweep(Timestamp(long_after.0 - 1), 10).await.unwrap());
+    assert_eq!(known().await, 1);
+    // There may be more: there is.
+    assert!(store.sweep(long_after, 1).await.unwrap());
+    assert_eq!(known().await, 0);
+    assert!(store.sweep(long_after, 1).await.unwrap());
+    assert!(!store.sweep(long_after, 1).await.unwrap());
+    assert_eq!(store.explain("$two").await.unwrap(), []);
+    assert_eq!(account(&store).await, (9_980, 0, 20));
+}

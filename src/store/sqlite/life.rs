@@ -5,15 +5,18 @@
 //! [`refresh`] per message: that brings the message's own state up to date, queues the news and
 //! lets the next message of the lane forward.
 
+mod refresh;
+
 use rusqlite::{Connection, Row, params};
 
+pub(super) use self::refresh::refresh;
 use super::money::{self, Charge};
+use super::receipts;
 use super::rows::{Sql as _, json, to_json};
-use super::{outbox, receipts};
 use crate::gateway::model::{
     ConversationId, MessageId, MessageState, Source, Timestamp, UncertainPolicy,
 };
-use crate::store::{Failure, Lane, NewOutbox, OutboxItem, Result};
+use crate::store::{Failure, Result};
 
 /// Times a segment is sent again without knowing what became of it before.
 const MAX_RESENDS: u32 = 3;
@@ -78,10 +81,9 @@ pub(super) struct Segment {
     pub(super) attempt: u32,
     pub(super) resends: u32,
     pub(super) in_lane: bool,
-    reserved: bool,
 }
 
-const SEGMENT: &str = "SELECT number, state, attempt, resends, in_lane, paid FROM segment
+const SEGMENT: &str = "SELECT number, state, attempt, resends, in_lane FROM segment
     WHERE message = ?1";
 
 fn read_segment(row: &Row<'_>) -> Result<Segment> {
@@ -91,7 +93,6 @@ fn read_segment(row: &Row<'_>) -> Result<Segment> {
         attempt: row.get("attempt")?,
         resends: row.get("resends")?,
         in_lane: row.get("in_lane")?,
-        reserved: row.get::<_, i64>("paid")? == 0,
     })
 }
 
@@ -213,9 +214,6 @@ pub(super) fn release(
 }
 
 fn paid(tx: &Connection, message: &Message, segment: &Segment, paid: i64) -> Result<bool> {
-    if !segment.reserved {
-        return Ok(false);
-    }
     let changed = tx.run(
         "UPDATE segment SET paid = ?3 WHERE message = ?1 AND number = ?2 AND paid = 0",
         params![message.key, segment.number, paid],
@@ -345,125 +343,4 @@ pub(super) fn set_failure(tx: &Connection, message: &Message, failure: &Failure)
         params![message.key, to_json(failure)?],
     )?;
     Ok(())
-}
-
-/// Brings a message up to date with its segments: its state, the news of it, and its lane.
-pub(super) fn refresh(tx: &Connection, key: i64, now: Timestamp) -> Result<()> {
-    let Some(message) = message(tx, key)? else {
-        return Ok(());
-    };
-    let segments = segments(tx, key)?;
-    let state = state_of(message.state, &segments);
-    let lane_left = segments.iter().filter(|segment| segment.in_lane).count();
-    tx.run(
-        "UPDATE message SET state = ?2, lane_left = ?3 WHERE key = ?1",
-        params![key, state, super::rows::limit(lane_left)],
-    )?;
-    if state != message.state {
-        tell(tx, &message, state, now)?;
-    }
-    if message.lane_left > 0 && lane_left == 0 {
-        bring_forward(tx, &message, now)?;
-    }
-    Ok(())
-}
-
-/// As far as the least advanced segment; failed with the first that failed, the peer's own word
-/// before ours, until a late receipt mends it.
-fn state_of(before: MessageState, segments: &[Segment]) -> MessageState {
-    let has = |state: &MessageState| segments.iter().any(|segment| segment.state == *state);
-    let failures = [
-        MessageState::Rejected,
-        MessageState::Undeliverable,
-        MessageState::Expired,
-        MessageState::Lost,
-        MessageState::Cancelled,
-    ];
-    if before.is_failure() && has(&before) {
-        return before;
-    }
-    let failed = failures.into_iter().find(has);
-    let least = segments.iter().map(|segment| segment.state).min();
-    failed.or(least).unwrap_or(before)
-}
-
-/// Queues the news of a message's new state where a person wants to know it.
-fn tell(tx: &Connection, message: &Message, state: MessageState, now: Timestamp) -> Result<()> {
-    let told = match message.source {
-        Source::Event { .. } => {
-            state.is_failure() || matches!(state, MessageState::Submitted | MessageState::Delivered)
-        }
-        Source::Sms { .. } => state.is_failure(),
-    };
-    if !told {
-        return Ok(());
-    }
-    let news = NewOutbox {
-        key: format!("news|{}|{}", message.id, state_name(state)),
-        lane: Lane::Conversation(message.conversation),
-        item: OutboxItem::MessageNews {
-            message: message.id,
-            state,
-        },
-    };
-    outbox::enqueue(tx, &[news], now)
-}
-
-fn state_name(state: MessageState) -> String {
-    format!("{state:?}").to_lowercase()
-}
-
-/// Makes the lane's next message claimable after `left` has left it. Its turn starts now, so that
-/// conversations with one message do not wait behind all of a conversation with many.
-fn bring_forward(tx: &Connection, left: &Message, now: Timestamp) -> Result<()> {
-    let head = tx.number(
-        "SELECT key FROM message WHERE conversation = ?1 AND lane_left > 0 ORDER BY key LIMIT 1",
-        [left.conversation],
-    )?;
-    // An earlier one is at the head already: the one that left stood behind it.
-    if head > left.key {
-        tx.run(
-            "UPDATE segment SET ready = 1, due_at = max(due_at, ?2) WHERE message = ?1 AND state = 0",
-            params![head, now],
-        )?;
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn segment(state: MessageState) -> Segment {
-        Segment {
-            number: 1,
-            state,
-            attempt: 0,
-            resends: 0,
-            in_lane: false,
-            reserved: false,
-        }
-    }
-
-    fn state(before: MessageState, states: &[MessageState]) -> MessageState {
-        let segments: Vec<Segment> = states.iter().copied().map(segment).collect();
-        state_of(before, &segments)
-    }
-
-    #[test]
-    fn a_message_is_as_far_as_its_least_advanced_segment() {
-        use MessageState::{Delivered, Intent, Queued, Submitted};
-        assert_eq!(state(Queued, &[Submitted, Intent]), Intent);
-        assert_eq!(state(Queued, &[Submitted, Delivered]), Submitted);
-        assert_eq!(state(Submitted, &[Delivered, Delivered]), Delivered);
-    }
-
-    #[test]
-    fn one_failed_segment_fails_the_message_with_the_first_reason() {
-        use MessageState::{Cancelled, Delivered, Lost, Rejected, Submitted, Undeliverable};
-        assert_eq!(state(Submitted, &[Delivered, Undeliverable]), Undeliverable);
-        assert_eq!(state(Submitted, &[Cancelled, Rejected]), Rejected);
-        assert_eq!(state(Lost, &[Lost, Rejected]), Lost);
-        assert_eq!(state(Lost, &[Delivered, Delivered]), Delivered);
-    }
 }

@@ -1,7 +1,7 @@
 //! The embedded engine: one SQLite file, one writing thread with group commit, a few readers.
 //!
-//! Every operation that changes something is one job of the [`writer`]; every question is asked of
-//! a [`reader`]. The operations themselves are plain functions of a connection, one file per area.
+//! Every operation that changes something is one job of the writer; every question is asked of
+//! a reader. The operations themselves are plain functions of a connection, one file per area.
 
 mod conversations;
 mod dispatch;

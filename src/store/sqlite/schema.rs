@@ -1,6 +1,7 @@
 //! Opening the file: its lock, its settings, its tables and how they grow.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -20,6 +21,14 @@ const BUSY: Duration = Duration::from_secs(5);
 /// Takes the lock that says "this store is in use". It lasts as long as the file is open, so the
 /// death of the process frees it.
 pub(super) fn lock(path: &Path) -> Result<File> {
+    if let Some(folder) = path.parent() {
+        // Made where it is missing, for the gateway alone.
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)
+            .map_err(|error| io(&error))?;
+    }
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
     let file = private().open(&name).map_err(|error| io(&error))?;

@@ -153,7 +153,7 @@ fn recipient(tx: &Connection, sms: &SmsIn) -> Result<Option<SmsRecipient>> {
 fn take_part(tx: &Connection, sms: &SmsIn, concat: Concat) -> Result<SmsTaken> {
     let waiting = match waiting(tx, sms, concat)? {
         // The same place with other octets: the sender uses this reference again.
-        Some(id) if !is_free(tx, id, sms, concat)? => {
+        Some(id) if !is_free(tx, id, concat)? => {
             if holds(tx, id, sms, concat)? {
                 return Ok(SmsTaken::Repeated);
             }
@@ -197,7 +197,7 @@ fn waiting(tx: &Connection, sms: &SmsIn, concat: Concat) -> Result<Option<i64>> 
     )
 }
 
-fn is_free(tx: &Connection, id: i64, _sms: &SmsIn, concat: Concat) -> Result<bool> {
+fn is_free(tx: &Connection, id: i64, concat: Concat) -> Result<bool> {
     Ok(!tx.any(
         "SELECT 1 FROM part WHERE partial = ?1 AND number = ?2",
         params![id, concat.index],

@@ -86,7 +86,12 @@ impl Gateway {
 
     /// Starts the program and waits until it is ready.
     pub(crate) async fn start(&mut self) {
-        self.launch();
+        self.start_with(&[]).await;
+    }
+
+    /// Starts the program with these variables (`NAME=value`) and waits until it is ready.
+    pub(crate) async fn start_with(&mut self, variables: &[&str]) {
+        self.launch_with(variables);
         let mut peer = self.running();
         peer.ready(async |_| self.ops.probe("/ready").await).await;
         self.peer = Some(peer);
@@ -94,12 +99,17 @@ impl Gateway {
 
     /// Starts the program.
     pub(crate) fn launch(&mut self) {
-        let command = [
+        self.launch_with(&[]);
+    }
+
+    fn launch_with(&mut self, variables: &[&str]) {
+        let run = [
             env!("CARGO_BIN_EXE_matrix-smpp"),
             "run",
             "--config",
             self.config_path(),
         ];
+        let command = [&["env"], variables, &run].concat();
         self.peer = Some(Peer::start("matrix-smpp", &self.home, &command));
     }
 
@@ -109,14 +119,21 @@ impl Gateway {
         assert!(status.success(), "the gateway ended with {status}");
     }
 
+    /// Asks it to stop, and waits for nothing.
+    pub(crate) fn ask_to_stop(&self) {
+        let peer = self.peer.as_ref().expect("a gateway that runs");
+        peer.signal(Signal::TERM);
+    }
+
     /// Kills it, as a crash would.
     pub(crate) async fn kill(&mut self) {
         self.running().end(Signal::KILL).await;
     }
 
-    /// All it has logged since the first start.
+    /// All it has logged since the first start, whether it runs or not.
     pub(crate) fn logged(&self) -> String {
-        self.peer.as_ref().expect("a gateway that runs").said()
+        let log = self.home.join("matrix-smpp.log");
+        std::fs::read_to_string(log).expect("the log of a gateway that was started")
     }
 
     fn running(&mut self) -> Peer {
