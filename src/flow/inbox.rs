@@ -37,7 +37,7 @@ impl Gateway {
 }
 
 #[derive(Clone)]
-struct Events(Gateway);
+pub(super) struct Events(pub(super) Gateway);
 
 impl LaneWork for Events {
     type Item = InboxEvent;
