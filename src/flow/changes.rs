@@ -1,65 +1,88 @@
 //! Edits, redactions and reactions: what was said is taken back, replaced, or commented on.
 
-use ruma::{EventId, OwnedEventId};
+use std::collections::BTreeMap;
 
-use super::to_phone::{self, Said};
-use super::{Gateway, Trouble};
+use ruma::{OwnedEventId, UserId};
+
+use super::{Gateway, Trouble, to_phone};
 use crate::gateway::model::{Conversation, ConversationId, MessageState, Source};
 use crate::gateway::notice;
-use crate::store::{InboxEvent, MessageView};
+use crate::matrix::event::RoomMessage;
+use crate::store::{InboxEvent, MessageView, RoomView};
 
 /// A redaction: takes back what has not been sent, and says so either way.
 pub(super) async fn redact(
     gateway: &Gateway,
     item: &InboxEvent,
+    _sender: &UserId,
     redacts: &OwnedEventId,
 ) -> Result<(), Trouble> {
-    let now = gateway.clock.now();
-    let store = &gateway.store;
-    let messages = store.cancel_event(&item.homeserver, redacts, now).await?;
-    let concerned = conversations(gateway, &messages).await?;
-    let fates = Fates::of(&concerned, &messages);
+    let messages = take_back(gateway, item, redacts).await?;
+    let told = conversations(gateway, &fates(&messages)).await?;
+    let (cancelled, sent) = (told.of(Fate::Cancelled), told.of(Fate::Sent));
     let mut words = Vec::new();
-    if !fates.cancelled.is_empty() {
-        words.push(notice::cancelled(&to_phone::phones(&fates.cancelled)));
+    if !cancelled.is_empty() {
+        words.push(notice::cancelled(&to_phone::phones(cancelled.iter())));
     }
-    if !fates.sent.is_empty() {
-        words.push(notice::too_late_to_redact(&to_phone::phones(&fates.sent)));
+    if !sent.is_empty() {
+        words.push(notice::too_late_to_redact(&to_phone::phones(sent.iter())));
     }
-    to_phone::tell_refused(gateway, item, &concerned, words).await
+    let told = [cancelled, sent].concat();
+    to_phone::tell_refused(gateway, item, &told, words.join("\n")).await
 }
 
-/// An edit: replaces what has not been sent. Gives the words for what it could not replace.
+/// An edit: replaces what has not been sent; says that it comes too late for the rest.
 pub(super) async fn edit(
     gateway: &Gateway,
-    said: Said<'_>,
-    original: &EventId,
-) -> Result<Vec<String>, Trouble> {
+    item: &InboxEvent,
+    sender: &UserId,
+    room: &RoomView,
+    message: &RoomMessage,
+    original: &OwnedEventId,
+) -> Result<(), Trouble> {
     let store = &gateway.store;
-    let (homeserver, original) = (&said.item.homeserver, original.to_owned());
-    let mut versions = store.messages_of_event(homeserver, &original).await?;
-    if versions.iter().any(|one| !is_by(one, said)) {
-        // Clients do not show it either (Client-Server API, "Validity of replacement events").
-        return Ok(Vec::new());
+    let known = store.messages_of_event(&item.homeserver, original).await?;
+    if !known.iter().all(|message| is_from(message, sender)) {
+        return Ok(()); // Nobody edits the words of others (Client-Server API, "Event replacements").
     }
-    if !versions.iter().any(|one| is_of(one, said)) {
-        let now = gateway.clock.now();
-        versions = store.cancel_event(homeserver, &original, now).await?;
+    let is_repeat = known.iter().any(|message| is_edit(message, item));
+    let mut messages = if is_repeat {
+        known
+    } else {
+        take_back(gateway, item, original).await?
+    };
+    messages.retain(|message| !is_edit(message, item));
+    let told = conversations(gateway, &fates(&messages)).await?;
+    let cancelled = told.of(Fate::Cancelled);
+    let refused = if cancelled.is_empty() {
+        Vec::new()
+    } else {
+        to_phone::say(gateway, item, sender, room, message, &cancelled).await?
+    };
+    tell_not_edited(gateway, item, room, &told, refused).await
+}
+
+/// Tells of the phones that an edit does not reach: it was refused, they have the first version, or
+/// they had none.
+async fn tell_not_edited(
+    gateway: &Gateway,
+    item: &InboxEvent,
+    room: &RoomView,
+    told: &Told,
+    mut words: Vec<String>,
+) -> Result<(), Trouble> {
+    let sent = told.of(Fate::Sent);
+    let is_new = |one: &&Conversation| told.0.iter().all(|(known, _)| known.id != one.id);
+    let new = room.conversations.iter().filter(is_new).cloned();
+    let unsent: Vec<_> = told.of(Fate::Failed).into_iter().chain(new).collect();
+    if !sent.is_empty() {
+        words.push(notice::too_late_to_edit(&to_phone::phones(sent.iter())));
     }
-    // Else this is a repeat, and what it replaces has been taken back.
-    versions.retain(|one| !is_of(one, said));
-    let fates = Fates::of(&said.room.conversations, &versions);
-    let mut words = to_phone::say(gateway, said, &fates.cancelled).await?;
-    if !fates.sent.is_empty() {
-        words.push(notice::too_late_to_edit(&to_phone::phones(&fates.sent)));
+    if !unsent.is_empty() {
+        words.push(notice::nothing_to_edit(&to_phone::phones(unsent.iter())));
     }
-    if versions.is_empty() {
-        let everybody = to_phone::phones(&said.room.conversations);
-        words.push(notice::edit_of_nothing(&everybody));
-    } else if !fates.failed.is_empty() {
-        words.push(notice::edit_of_nothing(&to_phone::phones(&fates.failed)));
-    }
-    Ok(words)
+    let told = [told.of(Fate::Cancelled), sent, unsent].concat();
+    to_phone::tell_refused(gateway, item, &told, words.join("\n")).await
 }
 
 /// A reaction of a Matrix user to something that went to or came from a phone.
@@ -67,69 +90,126 @@ pub(super) async fn react(gateway: &Gateway, item: &InboxEvent) -> Result<(), Tr
     let Some(room) = gateway.store.room(&item.homeserver, &item.room).await? else {
         return Ok(());
     };
-    let words = vec![notice::reaction()];
-    to_phone::tell_refused(gateway, item, &room.conversations, words).await
+    to_phone::tell_refused(gateway, item, &room.conversations, notice::reaction()).await
 }
 
-fn is_by(message: &MessageView, said: Said<'_>) -> bool {
-    matches!(&message.source, Source::Event { sender, .. } if sender == said.sender)
+/// Cancels what an event and its edits say to phones, where no byte has left. Gives all of it.
+async fn take_back(
+    gateway: &Gateway,
+    item: &InboxEvent,
+    original: &OwnedEventId,
+) -> Result<Vec<MessageView>, Trouble> {
+    let now = gateway.clock.now();
+    let store = &gateway.store;
+    Ok(store.cancel_event(&item.homeserver, original, now).await?)
 }
 
-fn is_of(message: &MessageView, said: Said<'_>) -> bool {
-    let this = &said.item.event_id;
-    matches!(&message.source, Source::Event { edit: Some(edit), .. } if edit == this)
+/// What became of an event's text on one phone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Fate {
+    /// Nothing was sent, and nothing will be.
+    Failed,
+    /// Taken back in time.
+    Cancelled,
+    /// The phone has it, will have it, or may have it.
+    Sent,
 }
 
-/// The conversations of these messages, each once.
+fn fate(message: &MessageView) -> Fate {
+    match message.state {
+        MessageState::Cancelled => Fate::Cancelled,
+        state if state.is_failure() => Fate::Failed,
+        _ => Fate::Sent,
+    }
+}
+
+/// The fate in each conversation: the last version that went out counts.
+fn fates(messages: &[MessageView]) -> BTreeMap<ConversationId, Fate> {
+    let mut fates = BTreeMap::new();
+    for message in messages {
+        let known = fates.entry(message.conversation).or_insert(Fate::Failed);
+        *known = fate(message).max(*known);
+    }
+    fates
+}
+
+/// Conversations with the fate of one event's text.
+struct Told(Vec<(Conversation, Fate)>);
+
+impl Told {
+    fn of(&self, fate: Fate) -> Vec<Conversation> {
+        let matching = self.0.iter().filter(|(_, one)| *one == fate);
+        matching.map(|(one, _)| one.clone()).collect()
+    }
+}
+
 async fn conversations(
     gateway: &Gateway,
-    messages: &[MessageView],
-) -> Result<Vec<Conversation>, Trouble> {
-    let mut ids: Vec<ConversationId> = messages.iter().map(|one| one.conversation).collect();
-    ids.sort();
-    ids.dedup();
-    let mut found = Vec::new();
-    for id in ids {
-        found.extend(gateway.store.conversation(id).await?);
-    }
-    Ok(found)
-}
-
-/// What became of the versions of an event, phone by phone. Phones that it never concerned are in
-/// none of these.
-#[derive(Debug, Default)]
-struct Fates {
-    /// No byte of any version has left or will.
-    cancelled: Vec<Conversation>,
-    /// The phone has or will have one.
-    sent: Vec<Conversation>,
-    /// The phone does not have it, and people know.
-    failed: Vec<Conversation>,
-}
-
-impl Fates {
-    fn of(conversations: &[Conversation], messages: &[MessageView]) -> Self {
-        let mut fates = Self::default();
-        for conversation in conversations {
-            let of = messages
-                .iter()
-                .filter(|one| one.conversation == conversation.id);
-            let states: Vec<_> = of.map(|one| one.state).collect();
-            let place = if states.is_empty() {
-                continue;
-            } else if states.iter().any(|state| is_sent(*state)) {
-                &mut fates.sent
-            } else if states.contains(&MessageState::Cancelled) {
-                &mut fates.cancelled
-            } else {
-                &mut fates.failed
-            };
-            place.push(conversation.clone());
+    fates: &BTreeMap<ConversationId, Fate>,
+) -> Result<Told, Trouble> {
+    let mut told = Vec::new();
+    for (id, fate) in fates {
+        if let Some(conversation) = gateway.store.conversation(*id).await? {
+            told.push((conversation, *fate));
         }
-        fates
     }
+    Ok(Told(told))
 }
 
-fn is_sent(state: MessageState) -> bool {
-    state != MessageState::Cancelled && !state.is_failure()
+fn is_from(message: &MessageView, user: &UserId) -> bool {
+    matches!(&message.source, Source::Event { sender, .. } if sender == user)
+}
+
+fn is_edit(message: &MessageView, item: &InboxEvent) -> bool {
+    matches!(&message.source, Source::Event { edit: Some(edit), .. } if *edit == item.event_id)
+}
+
+#[cfg(test)]
+mod tests {
+    use matrix_smpp_config::Money;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::gateway::model::MessageId;
+
+    fn message(conversation: i64, state: MessageState) -> MessageView {
+        MessageView {
+            id: MessageId(Uuid::nil()),
+            source: Source::Event {
+                homeserver: "example.org".try_into().expect("a server"),
+                event: "$event".try_into().expect("an event"),
+                edit: None,
+                sender: "@alice:example.org".try_into().expect("a user"),
+            },
+            conversation: ConversationId(conversation),
+            destination: "447700900123".parse().expect("a number"),
+            state,
+            receipts: true,
+            segments: 1,
+            price: Money::ZERO,
+            failure: None,
+            possible_duplicate: false,
+        }
+    }
+
+    #[test]
+    fn an_edit_that_went_out_counts_more_than_the_original_that_was_cancelled() {
+        let versions = [
+            message(1, MessageState::Cancelled),
+            message(1, MessageState::Submitted),
+            message(2, MessageState::Cancelled),
+            message(2, MessageState::Cancelled),
+            message(3, MessageState::Rejected),
+        ];
+        let expected = [Fate::Sent, Fate::Cancelled, Fate::Failed];
+        let expected = (1..).map(ConversationId).zip(expected).collect();
+        assert_eq!(fates(&versions), expected);
+    }
+
+    #[test]
+    fn only_the_writer_edits() {
+        let message = message(1, MessageState::Queued);
+        assert!(is_from(&message, ruma::user_id!("@alice:example.org")));
+        assert!(!is_from(&message, ruma::user_id!("@bob:example.org")));
+    }
 }

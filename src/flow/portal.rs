@@ -71,18 +71,48 @@ pub(super) async fn open_by_command(
     }
     let home = gateway.connected(&item.homeserver)?;
     let conversation = open_direct(gateway, home, owner, Handset::Number(E164Text(number))).await?;
-    ready(gateway, &conversation).await?;
-    let Some(text) = text else {
-        return Ok(notice::room_opened(&phone));
+    let room = ready(gateway, &conversation).await?;
+    let opened = if is_joined(gateway, &conversation, &room).await? {
+        notice::room_known(&phone)
+    } else {
+        notice::room_opened(&phone)
     };
+    let Some(text) = text else {
+        return Ok(opened);
+    };
+    let shown = show_first_text(gateway, home, item, (&conversation, &room), text).await?;
     let source = Source::Event {
         homeserver: item.homeserver.clone(),
-        event: item.event_id.clone(),
-        sender: owner.to_owned(),
+        event: shown.event_id.clone(),
         edit: None,
+        sender: owner.to_owned(),
     };
     let refused = to_phone::send(gateway, source, &conversation, owner.to_owned(), text).await?;
-    Ok(refused.unwrap_or_else(|| notice::room_opened(&phone)))
+    if let Some(words) = &refused {
+        to_phone::tell_refused(gateway, &shown, &[conversation], words.clone()).await?;
+    }
+    Ok(refused.unwrap_or(opened))
+}
+
+/// Shows in a conversation's room what was written elsewhere, so that its ✓ has a place.
+async fn show_first_text(
+    gateway: &Gateway,
+    home: &Connected,
+    item: &InboxEvent,
+    (conversation, room): (&Conversation, &OwnedRoomId),
+    text: &str,
+) -> Result<InboxEvent, Trouble> {
+    let body = content::notice(&notice::first_text(text), None);
+    let txn = format!("{}-text-{}", gateway.store.instance(), item.event_id);
+    let event_id = home
+        .api
+        .send(&conversation.ghost, room, "m.room.message", &txn, &body)
+        .await?;
+    Ok(InboxEvent {
+        event_id,
+        room: room.clone(),
+        ..item.clone()
+    })
 }
 
 async fn open_direct(
@@ -122,6 +152,19 @@ async fn somebody_reads(
             && !gateway.is_ours(&member.user)
             && (!conversation.direct || member.user == conversation.owner)
     }))
+}
+
+/// True where the owner is in the conversation's room.
+async fn is_joined(
+    gateway: &Gateway,
+    conversation: &Conversation,
+    room: &OwnedRoomId,
+) -> Result<bool, Trouble> {
+    let view = gateway.store.room(&conversation.homeserver, room).await?;
+    let members = view.map(|view| view.facts.members).unwrap_or_default();
+    Ok(members
+        .iter()
+        .any(|member| member.user == conversation.owner && member.membership == Membership::Joined))
 }
 
 /// Makes the conversation's room, or finds the one that was made just before a crash.

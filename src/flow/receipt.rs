@@ -98,8 +98,8 @@ mod tests {
             source: Source::Event {
                 homeserver: "example.org".try_into().expect("a server"),
                 event: event(),
-                sender: "@alice:example.org".try_into().expect("a user"),
                 edit: None,
+                sender: "@alice:example.org".try_into().expect("a user"),
             },
             conversation: ConversationId(1),
             destination: "447700900123".parse().expect("a number"),

@@ -3,7 +3,9 @@
 use ruma::{OwnedUserId, UserId};
 
 use super::{Gateway, Trouble, changes, membership, room_commands};
+use crate::gateway::command::Command;
 use crate::gateway::model::{Conversation, Source};
+use crate::gateway::names::Who;
 use crate::gateway::outgoing::{self, Outgoing, Speaker};
 use crate::gateway::plan::{self, Draft};
 use crate::gateway::{command, notice, number};
@@ -22,65 +24,68 @@ pub(super) async fn handle(
     let Some(room) = gateway.store.room(&item.homeserver, &item.room).await? else {
         return Ok(());
     };
-    if let MessageKind::Text { body } = &message.kind {
-        let own_room = is_bots_own(gateway, &room)?;
-        if let Some(command) = command::parse(body, own_room) {
-            return room_commands::answer(gateway, item, sender, &room, command).await;
-        }
-    }
     if matches!(message.kind, MessageKind::Notice) {
         return Ok(());
+    }
+    let own_room = is_bots_own(gateway, &room)?;
+    let command = match &message.kind {
+        MessageKind::Text { body } => command::parse(body, own_room),
+        _ => own_room.then_some(Command::NotWords),
+    };
+    if let Some(command) = command {
+        return room_commands::answer(gateway, item, sender, &room, command).await;
     }
     membership::dismiss_stragglers(gateway, item, &room).await?;
     if room.conversations.is_empty() {
         return Ok(());
     }
-    let said = Said {
-        item,
-        sender,
-        room: &room,
-        message,
-    };
-    let told = match &message.replaces {
-        Some(original) => changes::edit(gateway, said, original).await?,
-        None => say(gateway, said, &room.conversations).await?,
-    };
-    tell_refused(gateway, item, &room.conversations, told).await
+    match &message.replaces {
+        Some(original) => changes::edit(gateway, item, sender, &room, message, original).await,
+        None => {
+            let phones = &room.conversations;
+            let refused = say(gateway, item, sender, &room, message, phones).await?;
+            tell_refused(gateway, item, phones, refused.join("\n")).await
+        }
+    }
 }
 
-/// True for a room without phones where the bot is.
+/// True for a room of the bot and one person.
 fn is_bots_own(gateway: &Gateway, room: &RoomView) -> Result<bool, Trouble> {
-    let bot = gateway.connected(&room.facts.homeserver)?.names.bot();
-    Ok(room.conversations.is_empty() && room.facts.members.iter().any(|member| member.user == bot))
+    let names = &gateway.connected(&room.facts.homeserver)?.names;
+    let members = room.facts.members.iter();
+    let present = members.filter(|member| member.membership != Membership::Gone);
+    let (mut bot, mut people, mut phones) = (false, 0, room.conversations.len());
+    for member in present {
+        match names.who(&member.user) {
+            Who::Bot => bot = true,
+            Who::Foreign => people += 1,
+            Who::Ghost(_) => phones += 1,
+            Who::Misnamed { .. } => {}
+        }
+    }
+    Ok(bot && people <= 1 && phones == 0)
 }
 
-/// What a Matrix user says in a room.
-#[derive(Clone, Copy)]
-pub(super) struct Said<'a> {
-    pub(super) item: &'a InboxEvent,
-    pub(super) sender: &'a UserId,
-    pub(super) room: &'a RoomView,
-    pub(super) message: &'a RoomMessage,
-}
-
-/// Sends what was said into `conversations` of its room. Gives the words for what was not sent.
+/// Sends what `message` says into `conversations` of `room`. Gives the words for what was not sent.
 pub(super) async fn say(
     gateway: &Gateway,
-    said: Said<'_>,
+    item: &InboxEvent,
+    sender: &UserId,
+    room: &RoomView,
+    message: &RoomMessage,
     conversations: &[Conversation],
 ) -> Result<Vec<String>, Trouble> {
-    let Said { sender, room, .. } = said;
     let name = speaker_name(&room.facts.members, sender);
     let speaker = Speaker {
         name: &name,
         ambiguous: is_ambiguous(gateway, room),
     };
-    let text = match outgoing::outgoing(said.message, speaker) {
+    let text = match outgoing::outgoing(message, speaker) {
         Outgoing::Silent => return Ok(Vec::new()),
         Outgoing::Unsendable(words) => return Ok(vec![words]),
         Outgoing::Text(text) => text,
     };
-    let source = source_of(said);
+    let source = source_of(item, sender, message);
     let mut refusals = Vec::new();
     for conversation in conversations {
         let payer = sender.to_owned();
@@ -130,15 +135,13 @@ pub(super) async fn send(
     }
 }
 
-/// Answers an event with one notice of all these words, from the first of these conversations'
-/// ghosts.
+/// Answers an event with one notice, where there is something to say, from the first of these conversations' ghosts.
 pub(super) async fn tell_refused(
     gateway: &Gateway,
     item: &InboxEvent,
     conversations: &[Conversation],
-    words: Vec<String>,
+    text: String,
 ) -> Result<(), Trouble> {
-    let text = words.join("\n");
     let Some(first) = conversations.first().filter(|_| !text.is_empty()) else {
         return Ok(());
     };
@@ -154,13 +157,15 @@ pub(super) async fn tell_refused(
     gateway.enqueue(entry).await
 }
 
-/// More than two parties: a phone could not tell who speaks.
+/// More than two parties: a phone could not tell who speaks. A phone that is about to join is one.
 pub(super) fn is_ambiguous(gateway: &Gateway, room: &RoomView) -> bool {
-    let people =
-        room.facts.members.iter().filter(|member| {
-            member.membership == Membership::Joined && !gateway.is_ours(&member.user)
-        });
-    people.count() + room.conversations.len() > 2
+    let is_party = |member: &&Member| match member.membership {
+        Membership::Joined => !gateway.is_ours(&member.user),
+        Membership::Invited => gateway.is_phone(&room.facts.homeserver, &member.user),
+        Membership::Gone => false,
+    };
+    let parties = room.facts.members.iter().filter(is_party).count();
+    parties + room.conversations.len() > 2
 }
 
 /// The name by which phones know a Matrix user: the room's, else the localpart.
@@ -175,25 +180,24 @@ fn speaker_name(members: &[Member], user: &UserId) -> String {
 }
 
 /// The phones of these conversations as people read them.
-pub(super) fn phones(conversations: &[Conversation]) -> String {
+pub(super) fn phones<'a>(conversations: impl Iterator<Item = &'a Conversation>) -> String {
     let names: Vec<_> = conversations
-        .iter()
         .map(|one| number::display(&one.handset))
         .collect();
     names.join(" and ")
 }
 
-/// The event as the source of a message; an edit is a version of the event that it replaces.
-fn source_of(said: Said<'_>) -> Source {
-    let this = said.item.event_id.clone();
-    let (event, edit) = match &said.message.replaces {
+/// The event as the source of a message; an edit speaks for the event that it replaces.
+fn source_of(item: &InboxEvent, sender: &UserId, message: &RoomMessage) -> Source {
+    let this = item.event_id.clone();
+    let (event, edit) = match &message.replaces {
         Some(original) => (original.clone(), Some(this)),
         None => (this, None),
     };
     Source::Event {
-        homeserver: said.item.homeserver.clone(),
+        homeserver: item.homeserver.clone(),
         event,
-        sender: said.sender.to_owned(),
         edit,
+        sender: sender.to_owned(),
     }
 }

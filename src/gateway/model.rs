@@ -202,14 +202,12 @@ impl MessageId {
             Source::Event {
                 homeserver,
                 event,
-                edit: None,
+                edit,
                 ..
-            } => format!("event|{homeserver}|{event}|{conversation}"),
-            Source::Event {
-                homeserver,
-                edit: Some(edit),
-                ..
-            } => format!("event|{homeserver}|{edit}|{conversation}"),
+            } => {
+                let said = edit.as_ref().unwrap_or(event);
+                format!("event|{homeserver}|{said}|{conversation}")
+            }
             Source::Sms { sms } => format!("sms|{sms}|{conversation}"),
         };
         Self(Uuid::new_v5(&MESSAGE_NAMESPACE, name.as_bytes()))
@@ -238,13 +236,13 @@ pub enum Source {
     Event {
         /// The homeserver that sent the event to us.
         homeserver: OwnedServerName,
-        /// The event as people know it: of an edit, the one that it replaces.
+        /// The event.
         event: OwnedEventId,
+        /// The edit of it whose text this is.
+        #[serde(default)]
+        edit: Option<OwnedEventId>,
         /// Who wrote it.
         sender: OwnedUserId,
-        /// The edit that the text is from.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        edit: Option<OwnedEventId>,
     },
     /// An inbound SMS that is relayed to the other phones of its room.
     Sms {

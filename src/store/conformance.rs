@@ -259,8 +259,8 @@ fn message(conversation: &Conversation, name: &str) -> NewMessage {
     let source = Source::Event {
         homeserver: home(),
         event: event(name),
-        sender: user("alice"),
         edit: None,
+        sender: user("alice"),
     };
     NewMessage {
         id: MessageId::of(&source, conversation.id),

@@ -146,7 +146,7 @@ async fn an_edit_that_reaches_one_phone_and_not_the_other_says_both() {
         .await;
     world.edits(&room, ALICE, &first, &"x".repeat(6_000));
     world.run().await;
-    let words = world.only_words(&room, &ghost(PHONE));
+    let words = world.only_words(&room, &ghost(GERMAN));
     assert!(
         words.contains("40 text messages") && words.contains("edit was not sent"),
         "{words}"

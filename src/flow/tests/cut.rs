@@ -3,13 +3,13 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use matrix_smpp_codec::e164::E164;
 use matrix_smpp_config::Money;
-use ruma::{OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, ServerName, UserId};
+use ruma::{EventId, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, ServerName, UserId};
 use serde_json::Value;
 use tokio::sync::Notify;
 
@@ -35,6 +35,7 @@ pub(super) enum How {
 pub(super) struct Cut {
     calls: AtomicUsize,
     at: Option<(usize, How)>,
+    armed: AtomicBool,
     pub(super) died: Notify,
 }
 
@@ -86,6 +87,11 @@ impl Cut {
         }
     }
 
+    /// Counts from here on.
+    pub(super) fn arm(&self) {
+        self.armed.store(true, Ordering::SeqCst);
+    }
+
     /// True once the call has come.
     pub(super) fn is_reached(&self) -> bool {
         let calls = self.calls.load(Ordering::SeqCst);
@@ -97,7 +103,8 @@ impl Cut {
         call: Call,
         work: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
-        let Some((at, how)) = self.at.filter(|(_, how)| how.concerns(call)) else {
+        let armed = self.armed.load(Ordering::SeqCst);
+        let Some((at, how)) = self.at.filter(|(_, how)| armed && how.concerns(call)) else {
             return work.await;
         };
         if self.calls.fetch_add(1, Ordering::SeqCst) + 1 != at {
@@ -218,6 +225,7 @@ cut_homeserver! {
     fn create_room(user: &UserId, room: NewRoom) -> OwnedRoomId;
     fn joined_rooms(user: &UserId) -> Vec<OwnedRoomId>;
     fn room_state(user: &UserId, room: &RoomId) -> RoomState;
+    fn events_since(user: &UserId, room: &RoomId, event: &EventId) -> Vec<NewEvent>;
     fn send(user: &UserId, room: &RoomId, event_type: &str, txn_id: &str, content: &Value) -> OwnedEventId;
     fn send_state(user: &UserId, room: &RoomId, event_type: &str, state_key: &str, content: &Value) -> OwnedEventId;
     fn ping(txn_id: &str) -> Duration;

@@ -149,6 +149,11 @@ impl World {
         self.gateway = gateway(&self.store, &self.home, &self.clock, &self.cut);
     }
 
+    /// What comes from here on is cut.
+    pub(super) fn from_here(&self) {
+        self.cut.arm();
+    }
+
     /// True once the cut that this world was made with has been met.
     pub(super) fn is_cut(&self) -> bool {
         self.died || self.cut.is_reached()

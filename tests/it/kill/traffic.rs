@@ -2,15 +2,19 @@
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde_json::json;
+use tokio::sync::{RwLock, RwLockWriteGuard};
 use tokio_util::sync::CancellationToken;
 
 use crate::support::dice::Dice;
-use crate::support::room::text;
+use crate::support::gateway::Gateway;
+use crate::support::room::{Timeline, text};
 use crate::support::sim::Sim;
 use crate::support::user::User;
+use crate::support::wait::until;
 use crate::support::world::{World, ghost};
 
 /// Phones on the route that holds, and on the one that sends again.
@@ -19,6 +23,10 @@ const AGAIN: [&str; 2] = ["447700900201", "447700900202"];
 
 /// What a phone hears before the campaign, so that its conversation has a number.
 const HELLO: u32 = 0;
+
+/// How often the homeserver is made to look again for what it left lying, and how long it gets.
+const ABSENCES: usize = 5;
+const ABSENCE: Duration = Duration::from_secs(12);
 
 /// A room with a Matrix user who writes in it, and its phones.
 #[derive(Debug)]
@@ -62,6 +70,8 @@ pub(super) struct Traffic {
     pub(super) talks: Vec<Talk>,
     pub(super) written: Mutex<Vec<Written>>,
     pub(super) said: Mutex<Vec<Said>>,
+    /// Held for writing while nobody may write into a room.
+    rest: RwLock<()>,
     tokens: AtomicU32,
 }
 
@@ -90,6 +100,7 @@ impl Traffic {
             talks,
             written: Mutex::default(),
             said: Mutex::default(),
+            rest: RwLock::default(),
             tokens: AtomicU32::new(HELLO + 1),
         }
     }
@@ -107,19 +118,75 @@ impl Traffic {
         tokio::join!(join_all(people), join_all(phones));
     }
 
+    /// Keeps people from writing until the answer is dropped.
+    pub(super) async fn people_rest(&self) -> RwLockWriteGuard<'_, ()> {
+        self.rest.write().await
+    }
+
+    /// Waits until every text that people wrote has its fate. False where one does not get it.
+    ///
+    /// Synapse may leave a transaction lying that came up while it was catching up with an
+    /// application service; it looks again when the service was away once more, so it is away once
+    /// more.
+    pub(super) async fn settle(&self, gateway: &mut Gateway) -> bool {
+        for _ in 0..ABSENCES {
+            gateway.kill().await;
+            self.write_once(&mut Dice::new(0), 0).await;
+            gateway.launch();
+            let settled = tokio::time::timeout(ABSENCE, self.all_have_their_fate()).await;
+            if settled.is_ok() {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Waits until every text that people wrote is marked as delivered or answered with a reason, by
+    /// each phone of its room.
+    async fn all_have_their_fate(&self) {
+        for (number, talk) in self.talks.iter().enumerate() {
+            let user = &self.people[talk.writer];
+            let events = self.events_of(number);
+            let ghosts: Vec<String> = talk.ends.iter().map(|end| ghost(end.phone)).collect();
+            until("every text has its fate", async || {
+                let timeline = user.read(&talk.room).await;
+                let fates = events
+                    .iter()
+                    .all(|event| ghosts.iter().all(|by| has_fate(&timeline, by, event)));
+                fates.then_some(())
+            })
+            .await;
+        }
+    }
+
+    fn events_of(&self, talk: usize) -> Vec<String> {
+        let written = self.written.lock().expect("a lock");
+        written
+            .iter()
+            .filter(|one| one.talk == talk)
+            .map(|one| one.event.clone())
+            .collect()
+    }
+
     async fn write(&self, mut dice: Dice, talk: usize, over: &CancellationToken) {
-        let Talk { room, writer, .. } = &self.talks[talk];
         while !over.is_cancelled() {
-            let (token, body) = self.words(&mut dice);
-            let event = self.people[*writer].insists(room, &body).await;
-            self.written.lock().expect("a lock").push(Written {
-                token,
-                talk,
-                event,
-                body,
-            });
+            let may_write = self.rest.read().await;
+            self.write_once(&mut dice, talk).await;
+            drop(may_write);
             dice.wait(150, 900).await;
         }
+    }
+
+    async fn write_once(&self, dice: &mut Dice, talk: usize) {
+        let Talk { room, writer, .. } = &self.talks[talk];
+        let (token, body) = self.words(dice);
+        let event = self.people[*writer].insists(room, &body).await;
+        self.written.lock().expect("a lock").push(Written {
+            token,
+            talk,
+            event,
+            body,
+        });
     }
 
     async fn say(
@@ -158,6 +225,10 @@ impl Traffic {
         };
         (token, body.trim_end().to_owned())
     }
+}
+
+fn has_fate(timeline: &Timeline, by: &str, event: &str) -> bool {
+    timeline.has_check(by, event) || timeline.replies(event).any(|reply| reply["sender"] == *by)
 }
 
 fn name(token: u32) -> String {

@@ -82,12 +82,12 @@ impl fmt::Display for Verdict {
 }
 
 /// Waits until nothing moves any more, then counts.
-pub(super) async fn judge(world: &World, traffic: &Traffic) -> Verdict {
+pub(super) async fn judge(world: &mut World, traffic: &Traffic) -> Verdict {
     let mut verdict = Verdict::default();
-    if tokio::time::timeout(PATIENCE, quiet(world, traffic))
-        .await
-        .is_err()
-    {
+    if !traffic.settle(&mut world.gateway).await {
+        verdict.problems.push("texts without a fate".to_owned());
+    }
+    if tokio::time::timeout(PATIENCE, quiet(world)).await.is_err() {
         let problem = format!("never quiet: {:?}", waiting(&world.gateway).await);
         verdict.problems.push(problem);
     }
@@ -106,39 +106,13 @@ pub(super) async fn judge(world: &World, traffic: &Traffic) -> Verdict {
     verdict
 }
 
-/// Until every text has its fate and nothing waits.
-async fn quiet(world: &World, traffic: &Traffic) {
-    for (talk, one) in traffic.talks.iter().enumerate() {
-        let user = &traffic.people[one.writer];
-        let events = events_of(traffic, talk);
-        let ghosts: Vec<String> = one.ends.iter().map(|end| ghost(end.phone)).collect();
-        until("every text has its fate", async || {
-            let timeline = user.read(&one.room).await;
-            let fates = events
-                .iter()
-                .all(|event| ghosts.iter().all(|by| has_fate(&timeline, by, event)));
-            fates.then_some(())
-        })
-        .await;
-    }
+/// Until nothing waits.
+async fn quiet(world: &World) {
     until("nothing waits", async || {
         let idle = waiting(&world.gateway).await.is_empty() && world.sim.waiting().await == 0;
         idle.then_some(())
     })
     .await;
-}
-
-fn has_fate(timeline: &Timeline, by: &str, event: &str) -> bool {
-    timeline.has_check(by, event) || timeline.replies(event).any(|reply| reply["sender"] == *by)
-}
-
-fn events_of(traffic: &Traffic, talk: usize) -> Vec<String> {
-    let written = traffic.written.lock().expect("a lock");
-    written
-        .iter()
-        .filter(|one| one.talk == talk)
-        .map(|one| one.event.clone())
-        .collect()
 }
 
 async fn waiting(gateway: &Gateway) -> Vec<(&'static str, u64)> {
@@ -194,6 +168,8 @@ struct Evidence {
     arrivals: Vec<Arrival>,
     phones: HashMap<String, Vec<Value>>,
     rooms: Vec<Timeline>,
+    /// The places of the homeserver's events in the gateway's inbox.
+    inbox: HashMap<String, u32>,
 }
 
 impl Evidence {
@@ -212,6 +188,7 @@ impl Evidence {
             arrivals: submits.iter().filter_map(Arrival::of).collect(),
             phones,
             rooms,
+            inbox: inbox(&world.gateway),
         }
     }
 
@@ -234,17 +211,32 @@ impl Evidence {
             .count()
     }
 
-    /// The texts of `tokens` in the order in which their first segments came to a phone, those that
-    /// came before one that is older.
-    fn overtakers(&self, end: &End, tokens: &HashSet<u32>) -> Vec<u32> {
+    /// The places of texts that came to a phone after one of a later place, by first segments.
+    fn late(&self, end: &End, places: &HashMap<u32, u32>) -> Vec<u32> {
         let mut seen = HashSet::new();
         let here = self.arrivals.iter().filter(|one| one.is_at(end));
-        let order = here.filter_map(|one| one.token).filter(|token| {
-            let first = seen.insert(*token);
-            first && tokens.contains(token)
+        let order = here.filter_map(|one| one.token).filter_map(|token| {
+            let first = seen.insert(token);
+            first.then(|| places.get(&token).copied())?
         });
         descents(order)
     }
+}
+
+/// In which order the homeserver told its events: it may tell one late.
+fn inbox(gateway: &Gateway) -> HashMap<String, u32> {
+    let store = rusqlite::Connection::open_with_flags(
+        gateway.data().join("gateway.db"),
+        rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY,
+    );
+    let store = store.expect("the gateway's store");
+    let mut events = store
+        .prepare("SELECT event_id, seq FROM event")
+        .expect("its events");
+    let rows = events.query_map([], |row| Ok((row.get(0)?, row.get(1)?)));
+    rows.expect("its events")
+        .collect::<Result<_, _>>()
+        .expect("ids and places")
 }
 
 /// The numbers that stand behind a greater one.
@@ -270,16 +262,18 @@ impl Verdict {
     ) {
         let end = &traffic.talks[talk].ends[place];
         let written = traffic.written.lock().expect("a lock");
-        let mut in_order = HashSet::new();
+        let mut in_order = HashMap::new();
         for one in written.iter().filter(|one| one.talk == talk) {
             let flagged = self.judge_event(gateway, evidence, end, one);
-            if !flagged {
-                in_order.insert(one.token);
+            if let (false, Some(place)) = (flagged, evidence.inbox.get(&one.event)) {
+                in_order.insert(one.token, *place);
             }
         }
-        let late = evidence.overtakers(end, &in_order);
+        let late = evidence.late(end, &in_order);
         self.to_phones.reordered += late.len();
-        self.complain(!late.is_empty(), || format!("{end:?}: {late:?} came late"));
+        self.complain(!late.is_empty(), || {
+            format!("{end:?}: late by their places in the inbox: {late:?}")
+        });
     }
 
     /// True where the text is flagged as a possible duplicate.
@@ -290,7 +284,10 @@ impl Verdict {
         end: &End,
         one: &Written,
     ) -> bool {
-        let explain = || gateway.cli(&["explain", &one.event]);
+        let explain = || {
+            let history = gateway.ask(&["explain", &one.event]);
+            history.unwrap_or_else(|complaint| complaint)
+        };
         let told = evidence.rooms[one.talk]
             .replies(&one.event)
             .any(|reply| reply["sender"] == ghost(end.phone));
@@ -329,7 +326,7 @@ impl Verdict {
             let of_phone = said
                 .iter()
                 .filter(|one| (one.talk, one.end) == (talk, from) && one.accepted);
-            let mut tokens = HashSet::new();
+            let mut tokens = HashMap::new();
             for one in of_phone {
                 let copies = evidence.copies(end, &one.body);
                 let doubled = evidence
@@ -340,9 +337,9 @@ impl Verdict {
                 self.relayed.doubled += doubled;
                 self.complain(doubled > 0, || format!("{one:?} is doubled at {end:?}"));
                 missing.extend((copies == 0).then_some(one.token));
-                tokens.insert(one.token);
+                tokens.insert(one.token, one.token);
             }
-            let late = evidence.overtakers(end, &tokens);
+            let late = evidence.late(end, &tokens);
             self.relayed.reordered += late.len();
             self.complain(!late.is_empty(), || format!("{end:?}: {late:?} came late"));
         }
@@ -414,10 +411,10 @@ impl Verdict {
     }
 
     fn judge_money(&mut self, gateway: &Gateway, traffic: &Traffic) {
-        let audit = gateway.cli(&["credit", "audit"]);
-        let agrees = audit.contains("agrees");
-        self.drift += usize::from(!agrees);
-        self.complain(!agrees, || audit.clone());
+        if let Err(differences) = gateway.ask(&["credit", "audit"]) {
+            self.drift += differences.lines().count();
+            self.problems.push(differences);
+        }
         for user in &traffic.people {
             let line = gateway.balance(&user.id);
             let amounts = ["balance", "reserved", "spent", "paid in"].map(|of| micros(&line, of));

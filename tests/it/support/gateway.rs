@@ -145,6 +145,12 @@ impl Gateway {
     /// Runs a command of the program with its configuration. Returns what it printed; fails the
     /// test unless it succeeds.
     pub(crate) fn cli(&self, words: &[&str]) -> String {
+        let done = self.ask(words);
+        done.unwrap_or_else(|complaint| panic!("{words:?}: {complaint}"))
+    }
+
+    /// Runs a command that may fail: what it printed, or its status and complaint.
+    pub(crate) fn ask(&self, words: &[&str]) -> Result<String, String> {
         let output = Command::new(env!("CARGO_BIN_EXE_matrix-smpp"))
             .args(words)
             .args(["--config", self.config_path()])
@@ -152,12 +158,10 @@ impl Gateway {
             .expect("the program starts");
         let printed = String::from_utf8_lossy(&output.stdout).into_owned();
         let complaint = String::from_utf8_lossy(&output.stderr);
-        assert!(
-            output.status.success(),
-            "{words:?}: {}\n{printed}{complaint}",
-            output.status
-        );
-        printed
+        if output.status.success() {
+            return Ok(printed);
+        }
+        Err(format!("{}\n{printed}{complaint}", output.status))
     }
 
     /// Writes the registration for the homeserver. Returns its file.
@@ -179,6 +183,11 @@ impl Gateway {
     /// What `credit balance` prints.
     pub(crate) fn balance(&self, user: &str) -> String {
         self.cli(&["credit", "balance", user])
+    }
+
+    /// Where its store is.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.home.join("data")
     }
 
     fn config_path(&self) -> &str {

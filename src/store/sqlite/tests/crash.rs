@@ -45,8 +45,8 @@ fn message(conversation: &Conversation, number: u32) -> NewMessage {
     let source = Source::Event {
         homeserver: "example.org".try_into().unwrap(),
         event: format!("$event{number}").try_into().unwrap(),
-        sender: alice(),
         edit: None,
+        sender: alice(),
     };
     let vmn = "447700900900".parse().unwrap();
     NewMessage {
