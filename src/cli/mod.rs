@@ -122,3 +122,53 @@ fn complain(words: &str) {
     // A terminal that cannot be written to cannot be told so either.
     drop(writeln!(std::io::stderr(), "matrix-smpp: {words}"));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(line.split_whitespace())
+    }
+
+    #[test]
+    fn every_command_of_the_manual_is_understood() {
+        for line in [
+            "matrix-smpp run",
+            "matrix-smpp --config gw.toml check",
+            "matrix-smpp check -c gw.toml",
+            "matrix-smpp example",
+            "matrix-smpp credit top-up @alice:example.org 1.50",
+            "matrix-smpp credit top-up @alice:example.org -0.5 --key refund-7",
+            "matrix-smpp credit balance @alice:example.org",
+            "matrix-smpp credit limit @alice:example.org 5",
+            "matrix-smpp credit list",
+            "matrix-smpp credit audit",
+            "matrix-smpp lease list",
+            "matrix-smpp lease release 447700900900 447700900123",
+            "matrix-smpp lease dedicate 447700900999 @alice:example.org",
+            "matrix-smpp lease undedicate 447700900999",
+            "matrix-smpp lease dedicated",
+            "matrix-smpp explain $event",
+        ] {
+            if let Err(error) = parsed(line) {
+                panic!("{line}: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_before_anything_is_done() {
+        for line in [
+            "matrix-smpp",
+            "matrix-smpp dance",
+            "matrix-smpp credit top-up alice 1",
+            "matrix-smpp credit top-up @alice:example.org lots",
+            "matrix-smpp credit top-up @alice:example.org 0.0000001",
+            "matrix-smpp lease release +447700900900 447700900123",
+            "matrix-smpp explain",
+        ] {
+            assert!(parsed(line).is_err(), "{line}");
+        }
+    }
+}

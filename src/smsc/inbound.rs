@@ -144,7 +144,8 @@ impl Inbound {
         living_sessions: Vec<Uuid>,
     ) -> Result<Fate, StoreError> {
         let text = InboundText::from(sm);
-        let (data_coding, payload) = self.read_default(text.data_coding, text.payload);
+        let (data_coding, payload) =
+            read_default(self.default_coding, text.data_coding, text.payload);
         let to = bare(&sm.destination_addr.to_text()).to_owned();
         let taken = self.gateway.store.take_sms(SmsIn {
             link_group: self.group.clone(),
@@ -181,21 +182,21 @@ impl Inbound {
             SmsTaken::Repeated => Ok(Fate::Durable),
         }
     }
+}
 
-    /// What the peer means by `data_coding` 0.
-    fn read_default(&self, coding: DataCoding, payload: Bytes) -> (DataCoding, Bytes) {
-        if coding != DataCoding::GSM_DEFAULT {
-            return (coding, payload);
-        }
-        match self.default_coding {
-            DefaultCoding::Gsm7 => (coding, payload),
-            DefaultCoding::Latin1 => (DataCoding::LATIN1, payload),
-            DefaultCoding::Ascii => (DataCoding::IA5, payload),
-            DefaultCoding::Utf8 => {
-                let text = String::from_utf8_lossy(&payload);
-                let units: Vec<u8> = text.encode_utf16().flat_map(u16::to_be_bytes).collect();
-                (DataCoding::UCS2, units.into())
-            }
+/// What the peer means by `data_coding` 0.
+fn read_default(default: DefaultCoding, coding: DataCoding, payload: Bytes) -> (DataCoding, Bytes) {
+    if coding != DataCoding::GSM_DEFAULT {
+        return (coding, payload);
+    }
+    match default {
+        DefaultCoding::Gsm7 => (coding, payload),
+        DefaultCoding::Latin1 => (DataCoding::LATIN1, payload),
+        DefaultCoding::Ascii => (DataCoding::IA5, payload),
+        DefaultCoding::Utf8 => {
+            let text = String::from_utf8_lossy(&payload);
+            let units: Vec<u8> = text.encode_utf16().flat_map(u16::to_be_bytes).collect();
+            (DataCoding::UCS2, units.into())
         }
     }
 }
@@ -249,5 +250,81 @@ fn as_deliver_sm(sm: &DataSm) -> DeliverSm {
         data_coding: sm.data_coding,
         tlvs: sm.tlvs.clone(),
         ..DeliverSm::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use matrix_smpp_codec::text;
+
+    use super::*;
+
+    fn sender_of(address: &str, ton: Ton) -> String {
+        let sm = DeliverSm {
+            source_addr_ton: ton,
+            source_addr: address.try_into().unwrap(),
+            ..DeliverSm::default()
+        };
+        sender(&sm).key()
+    }
+
+    #[test]
+    fn senders_have_the_class_that_their_address_says() {
+        for (address, ton, key) in [
+            ("447700900123", Ton::INTERNATIONAL, "447700900123"),
+            ("+447700900123", Ton::UNKNOWN, "447700900123"),
+            ("12345", Ton::UNKNOWN, "=s12345"),
+            ("12345", Ton::INTERNATIONAL, "=s12345"),
+            ("447700900123", Ton::NETWORK_SPECIFIC, "=s447700900123"),
+            ("07700900123", Ton::NATIONAL, "=s07700900123"),
+            ("MyBank", Ton::ALPHANUMERIC, "=a4d7942616e6b"),
+            ("12345", Ton::ALPHANUMERIC, "=a3132333435"),
+            ("My-Bank", Ton::UNKNOWN, "=a4d792d42616e6b"),
+        ] {
+            assert_eq!(sender_of(address, ton), key, "{address} {ton:?}");
+        }
+    }
+
+    #[test]
+    fn every_sender_has_a_name_that_can_be_read_back_even_nobody() {
+        for address in ["", "+", "0", "A", "447700900123"] {
+            let key = sender_of(address, Ton::UNKNOWN);
+            assert!(Handset::from_key(&key).is_some(), "{address:?}: {key}");
+        }
+    }
+
+    #[test]
+    fn data_coding_zero_is_read_as_the_peer_means_it() {
+        for (default, octets, words) in [
+            (DefaultCoding::Gsm7, &b"\x00"[..], "@"),
+            (DefaultCoding::Latin1, b"\xe9", "é"),
+            (DefaultCoding::Ascii, b"$", "$"),
+            (DefaultCoding::Utf8, "é€😀".as_bytes(), "é€😀"),
+        ] {
+            let (coding, payload) =
+                read_default(default, DataCoding::GSM_DEFAULT, Bytes::from_static(octets));
+            assert_eq!(text::decode(coding, &payload), words, "{default:?}");
+        }
+    }
+
+    #[test]
+    fn any_other_data_coding_is_left_alone() {
+        let payload = Bytes::from_static(b"\x04\x16");
+        let read = read_default(DefaultCoding::Utf8, DataCoding::UCS2, payload.clone());
+        assert_eq!(read, (DataCoding::UCS2, payload));
+    }
+
+    #[test]
+    fn data_sm_is_read_like_deliver_sm() {
+        let sm = DataSm {
+            source_addr: "447700900123".try_into().unwrap(),
+            destination_addr: "447700900900".try_into().unwrap(),
+            data_coding: DataCoding::UCS2,
+            ..DataSm::default()
+        };
+        let read = as_deliver_sm(&sm);
+        assert_eq!(sender(&read).key(), "447700900123");
+        assert_eq!(read.destination_addr.to_text(), "447700900900");
+        assert_eq!(read.data_coding, DataCoding::UCS2);
     }
 }

@@ -62,3 +62,90 @@ fn validity(until: Timestamp, now: Timestamp) -> COctets<17> {
     let left = u64::try_from(until.0.saturating_sub(now.0)).unwrap_or(0) / 1_000;
     RelativeTime::from_duration(Duration::from_secs(left.max(1))).field()
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use matrix_smpp_codec::values::DataCoding;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::gateway::model::{ConversationId, E164Text, MessageId, SegmentRef};
+
+    const NOW: Timestamp = Timestamp(1_700_000_000_000);
+
+    fn claimed(originator: Originator) -> Claimed {
+        Claimed {
+            segment: SegmentRef {
+                message: MessageId(Uuid::nil()),
+                index: 1,
+            },
+            attempt: 1,
+            retries: 0,
+            possible_duplicate: false,
+            route: "uk".to_owned(),
+            conversation: ConversationId(1),
+            originator,
+            destination: "447700900123".parse().unwrap(),
+            udhi: false,
+            data_coding: DataCoding::GSM_DEFAULT,
+            payload: Bytes::from_static(b"hello"),
+            receipts: true,
+            valid_until: NOW.after(Duration::from_hours(24)),
+        }
+    }
+
+    fn vmn() -> Originator {
+        Originator::Vmn(E164Text("447700900900".parse().unwrap()))
+    }
+
+    #[test]
+    fn a_segment_goes_out_between_its_numbers_with_a_receipt_asked_for() {
+        let sm = submit_sm(&claimed(vmn()), None, NOW).unwrap();
+        assert_eq!(sm.source_addr.to_text(), "447700900900");
+        assert_eq!(sm.destination_addr.to_text(), "447700900123");
+        assert_eq!(
+            (sm.source_addr_ton, sm.source_addr_npi),
+            (Ton::INTERNATIONAL, Npi::ISDN)
+        );
+        assert_eq!(
+            (sm.dest_addr_ton, sm.dest_addr_npi),
+            (Ton::INTERNATIONAL, Npi::ISDN)
+        );
+        assert_eq!(sm.registered_delivery, RegisteredDelivery::RECEIPT);
+        assert_eq!(sm.short_message.bytes(), &b"hello"[..]);
+        assert!(!sm.esm_class.udhi());
+    }
+
+    #[test]
+    fn a_short_code_is_network_specific_and_no_receipt_is_asked_for_where_none_is_wanted() {
+        let mut segment = claimed(Originator::Shortcode("12345".to_owned()));
+        segment.receipts = false;
+        segment.udhi = true;
+        let sm = submit_sm(&segment, None, NOW).unwrap();
+        assert_eq!(
+            (sm.source_addr_ton, sm.source_addr_npi),
+            (Ton::NETWORK_SPECIFIC, Npi::UNKNOWN)
+        );
+        assert_eq!(sm.registered_delivery, RegisteredDelivery::NONE);
+        assert!(sm.esm_class.udhi());
+    }
+
+    #[test]
+    fn the_smsc_is_told_what_is_left_of_the_validity() {
+        let left = |millis: i64| validity(Timestamp(NOW.0 + millis), NOW).to_text();
+        assert_eq!(left(24 * 3_600_000), "000001000000000R");
+        assert_eq!(left(90_000), "000000000130000R");
+        assert_eq!(left(0), "000000000001000R", "never none at all");
+        assert_eq!(left(-5_000), "000000000001000R");
+    }
+
+    #[test]
+    fn what_no_pdu_can_hold_is_none() {
+        let mut segment = claimed(vmn());
+        segment.payload = Bytes::from(vec![0; 255]);
+        assert_eq!(submit_sm(&segment, None, NOW), None);
+        let sender = Originator::Shortcode("1".repeat(21));
+        assert_eq!(submit_sm(&claimed(sender), None, NOW), None);
+    }
+}
