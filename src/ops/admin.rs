@@ -386,3 +386,6 @@ pub fn word(state: MessageState) -> String {
         .and_then(|value| value.as_str().map(str::to_owned))
         .unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;
