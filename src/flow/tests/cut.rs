@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use matrix_smpp_codec::e164::E164;
 use matrix_smpp_config::Money;
-use ruma::{OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, ServerName, UserId};
+use ruma::{EventId, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, ServerName, UserId};
 use serde_json::Value;
 use tokio::sync::Notify;
 
@@ -198,6 +198,7 @@ cut_homeserver! {
     fn create_room(user: &UserId, room: NewRoom) -> OwnedRoomId;
     fn joined_rooms(user: &UserId) -> Vec<OwnedRoomId>;
     fn room_state(user: &UserId, room: &RoomId) -> RoomState;
+    fn events_since(user: &UserId, room: &RoomId, event: &EventId) -> Vec<NewEvent>;
     fn send(user: &UserId, room: &RoomId, event_type: &str, txn_id: &str, content: &Value) -> OwnedEventId;
     fn send_state(user: &UserId, room: &RoomId, event_type: &str, state_key: &str, content: &Value) -> OwnedEventId;
     fn ping(txn_id: &str) -> Duration;

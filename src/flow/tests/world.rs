@@ -169,9 +169,9 @@ impl World {
         self.home.add_room(&user(creator))
     }
 
-    pub(super) fn invite(&self, room: &RoomId, inviter: &str, invitee: &UserId, direct: bool) {
+    pub(super) fn invite(&self, room: &RoomId, inviter: &str, guest: &UserId, direct: bool) {
         let content = json!({ "membership": "invite", "is_direct": direct });
-        let (inviter, key) = (user(inviter), invitee.as_str());
+        let (inviter, key) = (user(inviter), guest.as_str());
         self.home
             .set_state(room, &inviter, "m.room.member", key, content);
     }
