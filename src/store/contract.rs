@@ -394,8 +394,8 @@ pub struct OpenConversation {
 pub struct Opened {
     /// It.
     pub conversation: Conversation,
-    /// The direct conversation whose number it took over; its room should be told. Given again on
-    /// a repeat of the same call only if the change is made by that call.
+    /// The direct conversation whose number it took over, if this call did; its room hears of it by
+    /// [`OutboxItem::Moved`].
     pub replaced: Option<Conversation>,
 }
 
@@ -769,6 +769,12 @@ pub enum OutboxItem {
         event: OwnedEventId,
         /// The words.
         text: String,
+    },
+    /// Say that a direct conversation goes on in a newer room, and leave the old one. Queued by the
+    /// store itself when a number is taken over.
+    Moved {
+        /// The conversation that ended.
+        conversation: ConversationId,
     },
     /// Say something to one Matrix user in the bot's own room with them, which is created first
     /// where there is none.
