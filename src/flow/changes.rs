@@ -1,9 +1,11 @@
 //! Edits, redactions and reactions: what was said is taken back, replaced, or commented on.
 
-use ruma::{EventId, OwnedEventId, UserId};
+use std::collections::BTreeMap;
+
+use ruma::{OwnedEventId, UserId};
 
 use super::{Gateway, Trouble, to_phone};
-use crate::gateway::model::{Conversation, MessageState};
+use crate::gateway::model::{Conversation, ConversationId, MessageState, Source};
 use crate::gateway::notice;
 use crate::matrix::event::RoomMessage;
 use crate::store::{InboxEvent, MessageView, RoomView};
@@ -15,10 +17,9 @@ pub(super) async fn redact(
     _sender: &UserId,
     redacts: &OwnedEventId,
 ) -> Result<(), Trouble> {
-    let (cancelled, sent) = take_back(gateway, item, redacts).await?;
-    if cancelled.is_empty() && sent.is_empty() {
-        return Ok(());
-    }
+    let messages = take_back(gateway, item, redacts).await?;
+    let told = conversations(gateway, &fates(&messages)).await?;
+    let (cancelled, sent) = (told.of(Fate::Cancelled), told.of(Fate::Sent));
     let mut words = Vec::new();
     if !cancelled.is_empty() {
         words.push(notice::cancelled(&to_phone::phones(cancelled.iter())));
@@ -26,7 +27,7 @@ pub(super) async fn redact(
     if !sent.is_empty() {
         words.push(notice::too_late_to_redact(&to_phone::phones(sent.iter())));
     }
-    let told: Vec<_> = cancelled.into_iter().chain(sent).collect();
+    let told = [cancelled, sent].concat();
     to_phone::tell_refused(gateway, item, &told, words.join("\n")).await
 }
 
@@ -37,17 +38,48 @@ pub(super) async fn edit(
     sender: &UserId,
     room: &RoomView,
     message: &RoomMessage,
-    original: &EventId,
+    original: &OwnedEventId,
 ) -> Result<(), Trouble> {
-    let (cancelled, sent) = take_back(gateway, item, original).await?;
+    let store = &gateway.store;
+    let known = store.messages_of_event(&item.homeserver, original).await?;
+    if !known.iter().all(|message| is_from(message, sender)) {
+        return Ok(()); // Nobody edits the words of others (Client-Server API, "Event replacements").
+    }
+    let is_repeat = known.iter().any(|message| is_edit(message, item));
+    let mut messages = if is_repeat {
+        known
+    } else {
+        take_back(gateway, item, original).await?
+    };
+    messages.retain(|message| !is_edit(message, item));
+    let told = conversations(gateway, &fates(&messages)).await?;
+    let cancelled = told.of(Fate::Cancelled);
     if !cancelled.is_empty() {
         to_phone::say(gateway, item, sender, room, message, &cancelled).await?;
     }
-    if sent.is_empty() {
-        return Ok(());
+    tell_not_edited(gateway, item, room, &told).await
+}
+
+/// Tells of the phones that an edit does not reach: they have the first version, or had none.
+async fn tell_not_edited(
+    gateway: &Gateway,
+    item: &InboxEvent,
+    room: &RoomView,
+    told: &Told,
+) -> Result<(), Trouble> {
+    let sent = told.of(Fate::Sent);
+    let is_new = |one: &&Conversation| told.0.iter().all(|(known, _)| known.id != one.id);
+    let new = room.conversations.iter().filter(is_new).cloned();
+    let unsent: Vec<_> = told.of(Fate::Failed).into_iter().chain(new).collect();
+    let mut words = Vec::new();
+    if !sent.is_empty() {
+        words.push(notice::too_late_to_edit(&to_phone::phones(sent.iter())));
     }
-    let words = notice::too_late_to_edit(&to_phone::phones(sent.iter()));
-    to_phone::tell_refused(gateway, item, &sent, words).await
+    if !unsent.is_empty() {
+        words.push(notice::nothing_to_edit(&to_phone::phones(unsent.iter())));
+    }
+    let told = [sent, unsent].concat();
+    to_phone::tell_refused(gateway, item, &told, words.join("\n")).await
 }
 
 /// A reaction of a Matrix user to something that went to or came from a phone.
@@ -58,36 +90,26 @@ pub(super) async fn react(gateway: &Gateway, item: &InboxEvent) -> Result<(), Tr
     to_phone::tell_refused(gateway, item, &room.conversations, notice::reaction()).await
 }
 
-/// Cancels what an event says to phones where no byte has left. Gives the conversations where that
-/// was in time, and those where it was too late and the phone has or will have the text.
+/// Cancels what an event and its edits say to phones, where no byte has left. Gives all of it.
 async fn take_back(
     gateway: &Gateway,
     item: &InboxEvent,
-    original: &EventId,
-) -> Result<(Vec<Conversation>, Vec<Conversation>), Trouble> {
+    original: &OwnedEventId,
+) -> Result<Vec<MessageView>, Trouble> {
     let now = gateway.clock.now();
-    let messages = gateway
-        .store
-        .cancel_event(&item.homeserver, &original.to_owned(), now)
-        .await?;
-    let (mut cancelled, mut sent) = (Vec::new(), Vec::new());
-    for message in &messages {
-        let Some(conversation) = gateway.store.conversation(message.conversation).await? else {
-            continue;
-        };
-        match fate(message) {
-            Fate::Cancelled => cancelled.push(conversation),
-            Fate::Sent => sent.push(conversation),
-            Fate::Failed => {}
-        }
-    }
-    Ok((cancelled, sent))
+    let store = &gateway.store;
+    Ok(store.cancel_event(&item.homeserver, original, now).await?)
 }
 
+/// What became of an event's text on one phone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Fate {
-    Cancelled,
-    Sent,
+    /// Nothing was sent, and nothing will be.
     Failed,
+    /// Taken back in time.
+    Cancelled,
+    /// The phone has it, will have it, or may have it.
+    Sent,
 }
 
 fn fate(message: &MessageView) -> Fate {
@@ -95,5 +117,96 @@ fn fate(message: &MessageView) -> Fate {
         MessageState::Cancelled => Fate::Cancelled,
         state if state.is_failure() => Fate::Failed,
         _ => Fate::Sent,
+    }
+}
+
+/// The fate in each conversation: the last version that went out counts.
+fn fates(messages: &[MessageView]) -> BTreeMap<ConversationId, Fate> {
+    let mut fates = BTreeMap::new();
+    for message in messages {
+        let known = fates.entry(message.conversation).or_insert(Fate::Failed);
+        *known = fate(message).max(*known);
+    }
+    fates
+}
+
+/// Conversations with the fate of one event's text.
+struct Told(Vec<(Conversation, Fate)>);
+
+impl Told {
+    fn of(&self, fate: Fate) -> Vec<Conversation> {
+        let matching = self.0.iter().filter(|(_, one)| *one == fate);
+        matching.map(|(one, _)| one.clone()).collect()
+    }
+}
+
+async fn conversations(
+    gateway: &Gateway,
+    fates: &BTreeMap<ConversationId, Fate>,
+) -> Result<Told, Trouble> {
+    let mut told = Vec::new();
+    for (id, fate) in fates {
+        if let Some(conversation) = gateway.store.conversation(*id).await? {
+            told.push((conversation, *fate));
+        }
+    }
+    Ok(Told(told))
+}
+
+fn is_from(message: &MessageView, user: &UserId) -> bool {
+    matches!(&message.source, Source::Event { sender, .. } if sender == user)
+}
+
+fn is_edit(message: &MessageView, item: &InboxEvent) -> bool {
+    matches!(&message.source, Source::Event { edit: Some(edit), .. } if *edit == item.event_id)
+}
+
+#[cfg(test)]
+mod tests {
+    use matrix_smpp_config::Money;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::gateway::model::MessageId;
+
+    fn message(conversation: i64, state: MessageState) -> MessageView {
+        MessageView {
+            id: MessageId(Uuid::nil()),
+            source: Source::Event {
+                homeserver: "example.org".try_into().expect("a server"),
+                event: "$event".try_into().expect("an event"),
+                edit: None,
+                sender: "@alice:example.org".try_into().expect("a user"),
+            },
+            conversation: ConversationId(conversation),
+            destination: "447700900123".parse().expect("a number"),
+            state,
+            receipts: true,
+            segments: 1,
+            price: Money::ZERO,
+            failure: None,
+            possible_duplicate: false,
+        }
+    }
+
+    #[test]
+    fn an_edit_that_went_out_counts_more_than_the_original_that_was_cancelled() {
+        let versions = [
+            message(1, MessageState::Cancelled),
+            message(1, MessageState::Submitted),
+            message(2, MessageState::Cancelled),
+            message(2, MessageState::Cancelled),
+            message(3, MessageState::Rejected),
+        ];
+        let expected = [Fate::Sent, Fate::Cancelled, Fate::Failed];
+        let expected = (1..).map(ConversationId).zip(expected).collect();
+        assert_eq!(fates(&versions), expected);
+    }
+
+    #[test]
+    fn only_the_writer_edits() {
+        let message = message(1, MessageState::Queued);
+        assert!(is_from(&message, ruma::user_id!("@alice:example.org")));
+        assert!(!is_from(&message, ruma::user_id!("@bob:example.org")));
     }
 }

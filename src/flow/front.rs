@@ -71,7 +71,7 @@ async fn make_ghost(
 
 impl Phonebook for Gateway {
     fn is_ghost(&self, homeserver: &ServerName, user: &UserId) -> bool {
-        self.phone(homeserver, user).is_some()
+        self.is_phone(homeserver, user)
     }
 
     fn ghost_of(&self, homeserver: &ServerName, phone: &str) -> Option<OwnedUserId> {
@@ -87,6 +87,11 @@ impl Phonebook for Gateway {
 }
 
 impl Gateway {
+    /// True for the Matrix user of a handset on this homeserver.
+    pub(super) fn is_phone(&self, homeserver: &ServerName, user: &UserId) -> bool {
+        self.phone(homeserver, user).is_some()
+    }
+
     fn phone(&self, homeserver: &ServerName, user: &UserId) -> Option<Handset> {
         match self.homeservers.get(homeserver)?.names.who(user) {
             Who::Ghost(handset) => Some(handset),

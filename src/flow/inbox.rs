@@ -37,7 +37,7 @@ impl Gateway {
 }
 
 #[derive(Clone)]
-struct Events(Gateway);
+pub(super) struct Events(pub(super) Gateway);
 
 impl LaneWork for Events {
     type Item = InboxEvent;
@@ -81,6 +81,14 @@ async fn handle(gateway: &Gateway, item: &InboxEvent) -> Result<(), Trouble> {
         RoomEvent::Member(member) => {
             membership::handle(gateway, item, &parsed.sender, member).await
         }
+        _ => handle_said(gateway, item).await,
+    }
+}
+
+/// Does what somebody's words, or a change of them, ask for. Memberships are none.
+pub(super) async fn handle_said(gateway: &Gateway, item: &InboxEvent) -> Result<(), Trouble> {
+    let parsed = event::parse(&item.json);
+    match parsed.event {
         _ if gateway.is_ours(&parsed.sender) => Ok(()),
         RoomEvent::Message(message) => {
             to_phone::handle(gateway, item, &parsed.sender, &message).await
@@ -92,7 +100,7 @@ async fn handle(gateway: &Gateway, item: &InboxEvent) -> Result<(), Trouble> {
         RoomEvent::Encryption | RoomEvent::Encrypted => {
             membership::leave_encrypted(gateway, item).await
         }
-        RoomEvent::Tombstone { .. } | RoomEvent::Other { .. } => {
+        RoomEvent::Member(_) | RoomEvent::Tombstone { .. } | RoomEvent::Other { .. } => {
             debug!(event = %item.event_id, "nothing to do");
             Ok(())
         }

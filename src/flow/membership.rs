@@ -2,9 +2,9 @@
 
 use ruma::{OwnedRoomId, UserId};
 use serde_json::Value;
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
-use super::{Connected, Gateway, Trouble};
+use super::{Connected, Gateway, Trouble, inbox};
 use crate::gateway::model::{Conversation, Handset};
 use crate::gateway::names::Who;
 use crate::gateway::plan::{self, Unplannable};
@@ -82,7 +82,14 @@ pub(super) async fn leave_encrypted(gateway: &Gateway, item: &InboxEvent) -> Res
         say_and_leave(gateway, home, &item.room, &conversation.ghost, &words, item).await?;
         end(gateway, conversation).await?;
     }
-    Ok(())
+    let bot = home.names.bot();
+    let is_bot = |member: &Member| member.user == bot && member.membership == Membership::Joined;
+    if !room.facts.members.iter().any(is_bot) {
+        return Ok(());
+    }
+    // Once for a room.
+    let key = format!("encrypted:{}:{}", item.homeserver, item.room);
+    bot_says(gateway, home, item, key, notice::encrypted_bot()).await
 }
 
 /// The bot joins whoever invites it, and greets.
@@ -111,22 +118,59 @@ async fn welcome_bot(
     } else {
         notice::greeting()
     };
+    let key = format!("greeting:{}:{}", item.homeserver, item.event_id);
+    bot_says(gateway, home, item, key, text).await?;
+    catch_up(gateway, home, item, bot).await
+}
+
+/// Has the bot say something in the room of an event.
+async fn bot_says(
+    gateway: &Gateway,
+    home: &Connected,
+    item: &InboxEvent,
+    key: String,
+    text: String,
+) -> Result<(), Trouble> {
     let notice = OutboxItem::Notice {
         homeserver: item.homeserver.clone(),
         room: item.room.clone(),
-        sender: bot.to_owned(),
+        sender: home.names.bot().to_owned(),
         text,
         reply_to: None,
     };
-    let key = format!("greeting:{}:{}", item.homeserver, item.event_id);
     let lane = Lane::Room(item.homeserver.clone(), item.room.clone());
-    gateway
-        .enqueue(NewOutbox {
-            key,
-            lane,
-            item: notice,
-        })
-        .await
+    let entry = NewOutbox {
+        key,
+        lane,
+        item: notice,
+    };
+    gateway.enqueue(entry).await
+}
+
+/// Handles what was said between an invitation and the join, of which the homeserver tells
+/// nothing. Whatever comes again in a transaction is known by its event id.
+async fn catch_up(
+    gateway: &Gateway,
+    home: &Connected,
+    invitation: &InboxEvent,
+    user: &UserId,
+) -> Result<(), Trouble> {
+    let since = home
+        .api
+        .events_since(user, &invitation.room, &invitation.event_id)
+        .await?;
+    for event in since {
+        let missed = InboxEvent {
+            event_id: event.event_id,
+            json: event.json,
+            ..invitation.clone()
+        };
+        match inbox::handle_said(gateway, &missed).await {
+            Err(Trouble::Never(why)) => warn!(why, "an event from before a join is left out"),
+            handled => handled?,
+        }
+    }
+    Ok(())
 }
 
 /// Ghosts that are in a room without a conversation (it ended while they could not leave) say so
@@ -194,7 +238,8 @@ impl Guest<'_> {
         if let Some(old) = opened.replaced {
             leave_old_room(gateway, self.home, &old, self.item).await?;
         }
-        self.mark_bridged(&opened.conversation, &phone).await
+        self.mark_bridged(&opened.conversation, &phone).await?;
+        catch_up(gateway, self.home, self.item, self.ghost).await
     }
 
     fn request(&self, gateway: &Gateway, handset: Handset, direct: bool) -> OpenConversation {

@@ -14,6 +14,8 @@ mod portal;
 mod receipt;
 mod room_commands;
 pub mod sweep;
+#[cfg(test)]
+mod tests;
 mod to_phone;
 pub mod to_room;
 

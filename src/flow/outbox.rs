@@ -105,7 +105,8 @@ impl Worker {
     }
 }
 
-async fn attend(gateway: Gateway, entry: OutboxEntry) {
+/// Does one entry and ends it: done, put off or set aside.
+pub(super) async fn attend(gateway: Gateway, entry: OutboxEntry) {
     let done = match tell(&gateway, &entry).await {
         Ok(()) => gateway.store.finish_outbox(entry.id, Ending::Done).await,
         Err(Trouble::Later { wish, why }) => {

@@ -71,17 +71,47 @@ pub(super) async fn open_by_command(
     }
     let home = gateway.connected(&item.homeserver)?;
     let conversation = open_direct(gateway, home, owner, Handset::Number(E164Text(number))).await?;
-    ready(gateway, &conversation).await?;
-    let Some(text) = text else {
-        return Ok(notice::room_opened(&phone));
+    let room = ready(gateway, &conversation).await?;
+    let opened = match conversation.room {
+        Some(_) => notice::room_known(&phone),
+        None => notice::room_opened(&phone),
     };
+    let Some(text) = text else {
+        return Ok(opened);
+    };
+    let shown = show_first_text(gateway, home, item, (&conversation, &room), text).await?;
     let source = Source::Event {
         homeserver: item.homeserver.clone(),
-        event: item.event_id.clone(),
+        event: shown.event_id.clone(),
+        edit: None,
         sender: owner.to_owned(),
     };
     let refused = to_phone::send(gateway, source, &conversation, owner.to_owned(), text).await?;
-    Ok(refused.unwrap_or_else(|| notice::room_opened(&phone)))
+    if let Some(words) = &refused {
+        to_phone::tell_refused(gateway, &shown, &[conversation], words.clone()).await?;
+    }
+    Ok(refused.unwrap_or(opened))
+}
+
+/// Shows in a conversation's room what was written elsewhere, so that its ✓ has a place.
+async fn show_first_text(
+    gateway: &Gateway,
+    home: &Connected,
+    item: &InboxEvent,
+    (conversation, room): (&Conversation, &OwnedRoomId),
+    text: &str,
+) -> Result<InboxEvent, Trouble> {
+    let body = content::notice(&notice::first_text(text), None);
+    let txn = format!("{}-text-{}", gateway.store.instance(), item.event_id);
+    let event_id = home
+        .api
+        .send(&conversation.ghost, room, "m.room.message", &txn, &body)
+        .await?;
+    Ok(InboxEvent {
+        event_id,
+        room: room.clone(),
+        ..item.clone()
+    })
 }
 
 async fn open_direct(

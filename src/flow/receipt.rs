@@ -98,6 +98,7 @@ mod tests {
             source: Source::Event {
                 homeserver: "example.org".try_into().expect("a server"),
                 event: event(),
+                edit: None,
                 sender: "@alice:example.org".try_into().expect("a user"),
             },
             conversation: ConversationId(1),

@@ -68,7 +68,9 @@ async fn words(
             portal::open_by_command(gateway, item, sender, number, text.as_deref()).await?
         }
         Command::Who => who(room),
+        Command::MissingNumber(verb) => notice::missing_number(verb),
         Command::BadNumber(typed, why) => notice::bad_number(&typed, why),
+        Command::NotWords => notice::not_words(),
         Command::Unknown(verb) => notice::unknown_command(&verb),
     })
 }

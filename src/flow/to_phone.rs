@@ -3,7 +3,9 @@
 use ruma::{OwnedUserId, UserId};
 
 use super::{Gateway, Trouble, changes, membership, room_commands};
+use crate::gateway::command::Command;
 use crate::gateway::model::{Conversation, Source};
+use crate::gateway::names::Who;
 use crate::gateway::outgoing::{self, Outgoing, Speaker};
 use crate::gateway::plan::{self, Draft};
 use crate::gateway::{command, notice, number};
@@ -22,14 +24,16 @@ pub(super) async fn handle(
     let Some(room) = gateway.store.room(&item.homeserver, &item.room).await? else {
         return Ok(());
     };
-    if let MessageKind::Text { body } = &message.kind {
-        let own_room = is_bots_own(gateway, &room)?;
-        if let Some(command) = command::parse(body, own_room) {
-            return room_commands::answer(gateway, item, sender, &room, command).await;
-        }
-    }
     if matches!(message.kind, MessageKind::Notice) {
         return Ok(());
+    }
+    let own_room = is_bots_own(gateway, &room)?;
+    let command = match &message.kind {
+        MessageKind::Text { body } => command::parse(body, own_room),
+        _ => own_room.then_some(Command::NotWords),
+    };
+    if let Some(command) = command {
+        return room_commands::answer(gateway, item, sender, &room, command).await;
     }
     membership::dismiss_stragglers(gateway, item, &room).await?;
     if room.conversations.is_empty() {
@@ -41,10 +45,21 @@ pub(super) async fn handle(
     }
 }
 
-/// True for a room without phones where the bot is.
+/// True for a room of the bot and one person.
 fn is_bots_own(gateway: &Gateway, room: &RoomView) -> Result<bool, Trouble> {
-    let bot = gateway.connected(&room.facts.homeserver)?.names.bot();
-    Ok(room.conversations.is_empty() && room.facts.members.iter().any(|member| member.user == bot))
+    let names = &gateway.connected(&room.facts.homeserver)?.names;
+    let members = room.facts.members.iter();
+    let present = members.filter(|member| member.membership != Membership::Gone);
+    let (mut bot, mut people, mut phones) = (false, 0, room.conversations.len());
+    for member in present {
+        match names.who(&member.user) {
+            Who::Bot => bot = true,
+            Who::Foreign => people += 1,
+            Who::Ghost(_) => phones += 1,
+            Who::Misnamed { .. } => {}
+        }
+    }
+    Ok(bot && people <= 1 && phones == 0)
 }
 
 /// Sends what `message` says into `conversations` of `room`; what cannot be sent is told once.
@@ -68,7 +83,7 @@ pub(super) async fn say(
         }
         Outgoing::Text(text) => text,
     };
-    let source = source_of(item, sender);
+    let source = source_of(item, sender, message);
     let mut refusals = Vec::new();
     for conversation in conversations {
         let payer = sender.to_owned();
@@ -143,24 +158,21 @@ pub(super) async fn tell_refused(
     gateway.enqueue(entry).await
 }
 
-/// More than two parties: a phone could not tell who speaks.
+/// More than two parties: a phone could not tell who speaks. A phone that is about to join is one.
 pub(super) fn is_ambiguous(gateway: &Gateway, room: &RoomView) -> bool {
-    let people =
-        room.facts.members.iter().filter(|member| {
-            member.membership == Membership::Joined && !gateway.is_ours(&member.user)
-        });
-    people.count() + room.conversations.len() > 2
+    let is_party = |member: &&Member| match member.membership {
+        Membership::Joined => !gateway.is_ours(&member.user),
+        Membership::Invited => gateway.is_phone(&room.facts.homeserver, &member.user),
+        Membership::Gone => false,
+    };
+    let parties = room.facts.members.iter().filter(is_party).count();
+    parties + room.conversations.len() > 2
 }
 
-/// The name by which phones know a Matrix user: the room's, else the localpart.
+/// The name by which the phones of a room know one of its Matrix users.
 fn speaker_name(members: &[Member], user: &UserId) -> String {
     let member = members.iter().find(|member| member.user == user);
-    let name = member
-        .and_then(|member| member.display_name.as_deref())
-        .map(str::trim);
-    name.filter(|name| !name.is_empty())
-        .unwrap_or_else(|| user.localpart())
-        .to_owned()
+    outgoing::speaker_name(member.and_then(|one| one.display_name.as_deref()), user)
 }
 
 /// The phones of these conversations as people read them.
@@ -171,11 +183,17 @@ pub(super) fn phones<'a>(conversations: impl Iterator<Item = &'a Conversation>) 
     names.join(" and ")
 }
 
-/// The event as the source of a message.
-fn source_of(item: &InboxEvent, sender: &UserId) -> Source {
+/// The event as the source of a message; an edit speaks for the event that it replaces.
+fn source_of(item: &InboxEvent, sender: &UserId, message: &RoomMessage) -> Source {
+    let this = item.event_id.clone();
+    let (event, edit) = match &message.replaces {
+        Some(original) => (original.clone(), Some(this)),
+        None => (this, None),
+    };
     Source::Event {
         homeserver: item.homeserver.clone(),
-        event: item.event_id.clone(),
+        event,
+        edit,
         sender: sender.to_owned(),
     }
 }

@@ -25,7 +25,7 @@ pub async fn run(gateway: Gateway, stop: CancellationToken) {
 }
 
 #[derive(Clone)]
-struct Texts(Gateway);
+pub(super) struct Texts(pub(super) Gateway);
 
 impl LaneWork for Texts {
     type Item = Sms;

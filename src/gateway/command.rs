@@ -2,7 +2,7 @@
 
 use matrix_smpp_codec::e164::E164;
 
-use super::number::{self, NumberError};
+use super::number::{self, Fit, NumberError};
 
 /// The prefix of a command outside the bot's own room.
 pub const PREFIX: &str = "!sms";
@@ -20,10 +20,14 @@ pub enum Command {
     Text(E164, Option<String>),
     /// Who is in this room, and which numbers phones see.
     Who,
+    /// This verb, which needs a number, without one.
+    MissingNumber(&'static str),
     /// A number that is none.
     BadNumber(String, NumberError),
     /// Something else.
     Unknown(String),
+    /// No words: a picture, an emote.
+    NotWords,
 }
 
 /// Reads a command from a message: bare words in the bot's own room, after [`PREFIX`] elsewhere.
@@ -50,30 +54,64 @@ fn command(words: &str) -> Command {
         "" | "help" => Command::Help,
         "balance" => Command::Balance,
         "who" => Command::Who,
-        "price" => with_number(rest, Command::Price),
-        "text" => {
-            let (typed, text) = split_number(rest);
-            let text = Some(text.trim())
-                .filter(|text| !text.is_empty())
-                .map(str::to_owned);
-            with_number(typed, |number| Command::Text(number, text))
-        }
+        "price" => with_number("price", rest.trim(), Command::Price),
+        "text" => text(rest.trim()),
         _ => Command::Unknown(verb.to_owned()),
     }
 }
 
-fn with_number(typed: &str, make: impl FnOnce(E164) -> Command) -> Command {
-    match number::parse_typed(typed.trim()) {
+fn text(rest: &str) -> Command {
+    let (run, _) = rest.split_at(rest.find(|c| !is_part(c)).unwrap_or(rest.len()));
+    if run.is_empty() {
+        return Command::MissingNumber("text");
+    }
+    let Some(end) = number_end(run) else {
+        return Command::BadNumber(run.trim().to_owned(), NumberError::Ambiguous);
+    };
+    let (typed, text) = rest.split_at(end);
+    let text = text.trim_start_matches([':', ',', ';']).trim();
+    let text = (!text.is_empty()).then(|| text.to_owned());
+    with_number("text", typed.trim(), |number| Command::Text(number, text))
+}
+
+fn with_number(verb: &'static str, typed: &str, make: impl FnOnce(E164) -> Command) -> Command {
+    if typed.is_empty() {
+        return Command::MissingNumber(verb);
+    }
+    match number::parse_typed(typed) {
         Ok(number) => make(number),
-        Err(why) => Command::BadNumber(typed.trim().to_owned(), why),
+        Err(why) => Command::BadNumber(typed.to_owned(), why),
     }
 }
 
-/// Cuts a typed number, which may hold spaces, from the words after it.
-fn split_number(rest: &str) -> (&str, &str) {
-    let part = |c: char| c.is_ascii_digit() || " +-.()/\u{a0}".contains(c);
-    let end = rest.find(|c| !part(c)).unwrap_or(rest.len());
-    rest.split_at(end)
+/// What a typed number is made of.
+fn is_part(c: char) -> bool {
+    c.is_ascii_digit() || " +-.()/\u{a0}".contains(c)
+}
+
+/// Where the number at the start of `run` ends: it may hold spaces, and the text after it may begin
+/// with digits. `None` where that cannot be told, so that no text goes to a stranger.
+fn number_end(run: &str) -> Option<usize> {
+    let fit = |end: usize| number::parse_typed(run.split_at(end).0).map_or(Fit::Never, number::fit);
+    let ends: Vec<_> = word_ends(run).map(|end| (fit(end), end)).collect();
+    let best = ends.iter().map(|(fit, _)| *fit).max()?;
+    if best == Fit::Never {
+        return Some(run.len());
+    }
+    let mut fitting = ends.iter().filter(|(fit, _)| *fit == best);
+    match (fitting.next(), fitting.next()) {
+        (Some((_, end)), None) => Some(*end),
+        _ => None,
+    }
+}
+
+/// The end of each word of `run`.
+fn word_ends(run: &str) -> impl Iterator<Item = usize> {
+    let next = run.chars().skip(1).map(Some).chain([None]);
+    run.char_indices().zip(next).filter_map(|((at, c), next)| {
+        let ends = !c.is_whitespace() && next.is_none_or(char::is_whitespace);
+        ends.then(|| at + c.len_utf8())
+    })
 }
 
 #[cfg(test)]
@@ -107,6 +145,59 @@ mod tests {
         );
         assert!(matches!(
             parse("price 0770", true),
+            Some(Command::BadNumber(..))
+        ));
+    }
+
+    fn texted(body: &str) -> (String, Option<String>) {
+        match parse(body, true) {
+            Some(Command::Text(number, text)) => (number.to_string(), text),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn digits_of_the_text_are_no_part_of_the_number() {
+        for typed in [
+            "text +44 7700 900123 2 tickets please",
+            "text +447700900123 2 tickets please",
+            "text 0044 7700 900 123: 2 tickets please",
+            "text +44 (0)7700 900123\n2 tickets please",
+        ] {
+            let text = Some("2 tickets please".to_owned());
+            assert_eq!(texted(typed), ("447700900123".to_owned(), text), "{typed}");
+        }
+        let five = Some("5".to_owned());
+        assert_eq!(
+            texted("text +49 1511 2345678 5"),
+            ("4915112345678".to_owned(), five)
+        );
+    }
+
+    #[test]
+    fn a_number_that_could_end_in_two_places_is_asked_about() {
+        let asked = parse("text +49 170 1234567 2 tickets", true);
+        assert!(
+            matches!(asked, Some(Command::BadNumber(_, NumberError::Ambiguous))),
+            "{asked:?}"
+        );
+        let told = texted("text +49 170 1234567: 2 tickets");
+        assert_eq!(
+            told,
+            ("491701234567".to_owned(), Some("2 tickets".to_owned()))
+        );
+    }
+
+    #[test]
+    fn a_command_without_its_number_is_not_a_bad_number() {
+        assert_eq!(parse("text", true), Some(Command::MissingNumber("text")));
+        assert_eq!(parse("price ", true), Some(Command::MissingNumber("price")));
+        assert_eq!(
+            parse("text hello", true),
+            Some(Command::MissingNumber("text"))
+        );
+        assert!(matches!(
+            parse("price abc", true),
             Some(Command::BadNumber(..))
         ));
     }

@@ -200,9 +200,13 @@ impl MessageId {
     pub fn of(source: &Source, conversation: ConversationId) -> Self {
         let name = match source {
             Source::Event {
-                homeserver, event, ..
+                homeserver,
+                event,
+                edit,
+                ..
             } => {
-                format!("event|{homeserver}|{event}|{conversation}")
+                let said = edit.as_ref().unwrap_or(event);
+                format!("event|{homeserver}|{said}|{conversation}")
             }
             Source::Sms { sms } => format!("sms|{sms}|{conversation}"),
         };
@@ -234,6 +238,9 @@ pub enum Source {
         homeserver: OwnedServerName,
         /// The event.
         event: OwnedEventId,
+        /// The edit of it whose text this is.
+        #[serde(default)]
+        edit: Option<OwnedEventId>,
         /// Who wrote it.
         sender: OwnedUserId,
     },

@@ -146,9 +146,21 @@ pub fn unknown_command(verb: &str) -> String {
     format!("I do not know \"{verb}\". Say help to see what I understand.")
 }
 
+/// A command that needs a number, without one.
+#[must_use]
+pub fn missing_number(verb: &str) -> String {
+    format!("Say which phone, country code first: {verb} +44 7700 900123")
+}
+
 /// A number in a command that is none.
 #[must_use]
 pub fn bad_number(typed: &str, why: NumberError) -> String {
+    if why == NumberError::Ambiguous {
+        return format!(
+            "I cannot tell where the number in \"{typed}\" ends. Put a colon after it. Nothing was \
+             sent."
+        );
+    }
     format!("\"{typed}\" is not a number that can be texted: {why}.")
 }
 
@@ -192,6 +204,24 @@ pub fn room_opened(phone: &str) -> String {
     format!("I invited you to a room with {phone}.")
 }
 
+/// The room that the `text` command found.
+#[must_use]
+pub fn room_known(phone: &str) -> String {
+    format!("You have a room with {phone}; it goes on there.")
+}
+
+/// A text that was given with the `text` command, in the room of its conversation.
+#[must_use]
+pub fn first_text(text: &str) -> String {
+    format!("Your text: {text}")
+}
+
+/// Something else than words, said to the bot.
+#[must_use]
+pub fn not_words() -> String {
+    "I only understand words. Say help to see which.".to_owned()
+}
+
 /// The conversation with a phone in this room has ended.
 #[must_use]
 pub fn ended(phone: &str) -> String {
@@ -209,7 +239,16 @@ pub fn moved(phone: &str) -> String {
 /// An edit of something that is on its way or arrived.
 #[must_use]
 pub fn too_late_to_edit(phones: &str) -> String {
-    format!("The edit was not sent: {phones} already got the first version.")
+    format!("The edit was not sent: the first version had already gone out to {phones}.")
+}
+
+/// An edit of something that never went out.
+#[must_use]
+pub fn nothing_to_edit(phones: &str) -> String {
+    format!(
+        "The edit was not sent: the first version did not go out to {phones} either. To send it, \
+         write it as a new message."
+    )
 }
 
 /// A redaction of something that is on its way or arrived.

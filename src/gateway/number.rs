@@ -2,7 +2,7 @@
 
 use matrix_smpp_codec::e164::E164;
 use phonenumber::Mode;
-use phonenumber::metadata::DATABASE;
+use phonenumber::metadata::{DATABASE, Descriptor};
 
 use super::model::Handset;
 
@@ -24,6 +24,9 @@ pub enum NumberError {
     /// More than 15 digits (ITU-T E.164 §6).
     #[error("it is too long")]
     TooLong,
+    /// More text follows that could be part of it.
+    #[error("it could end in more than one place")]
+    Ambiguous,
 }
 
 /// Fewest digits, country code included, of a number that can be somebody's phone.
@@ -58,9 +61,49 @@ pub fn check(digits: &str) -> Result<E164, NumberError> {
     }
 }
 
-/// Reads a number as a person types it: `+44 7700 900-123`, `0044…`, `447700900123`.
+/// How well a number fits its country's numbering plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fit {
+    /// No phone of the country has as many digits.
+    Never,
+    /// It has as many digits as phones there have.
+    ByLength,
+    /// It is in a range that the plan has given out.
+    Assigned,
+}
+
+/// How well the number fits its country's numbering plan. A bad fit is no proof: plans change.
+#[must_use]
+pub fn fit(number: E164) -> Fit {
+    let Ok(parsed) = phonenumber::parse(None, format!("+{number}")) else {
+        return Fit::Never;
+    };
+    if parsed.is_valid() {
+        return Fit::Assigned;
+    }
+    let code = parsed.code().value();
+    let digits = number.to_string().len() - code.to_string().len();
+    let plans = DATABASE.by_code(&code).unwrap_or_default();
+    let mut lengths = plans.iter().flat_map(|plan| {
+        let kinds = [plan.descriptors().mobile(), plan.descriptors().fixed_line()];
+        kinds
+            .into_iter()
+            .flatten()
+            .flat_map(Descriptor::possible_length)
+    });
+    if lengths.any(|length| usize::from(*length) == digits) {
+        Fit::ByLength
+    } else {
+        Fit::Never
+    }
+}
+
+/// Reads a number as a person types it: `+44 7700 900-123`, `+44 (0)7700…`, `0044…`,
+/// `447700900123`.
 pub fn parse_typed(text: &str) -> Result<E164, NumberError> {
     let separators = [' ', '\u{a0}', '-', '.', '(', ')', '/'];
+    // The national prefix, which is not dialled from abroad.
+    let text = text.replace("(0)", "");
     let bare: String = text.chars().filter(|c| !separators.contains(c)).collect();
     let digits = bare
         .strip_prefix('+')
@@ -105,12 +148,26 @@ mod tests {
     }
 
     #[test]
+    fn a_number_with_too_many_digits_for_its_country_does_not_fit() {
+        for (digits, expected) in [
+            ("447911123456", Fit::Assigned),
+            ("447700900123", Fit::ByLength),
+            ("4477009001232", Fit::Never),
+            ("14155552671", Fit::Assigned),
+            ("141555526712", Fit::Never),
+        ] {
+            assert_eq!(fit(digits.parse().expect("a number")), expected, "{digits}");
+        }
+    }
+
+    #[test]
     fn what_is_typed_becomes_digits() {
         for typed in [
             "+44 7700 900123",
             "0044 7700-900.123",
             "447700900123",
             "+44(7700)900123",
+            "+44 (0)7700 900123",
         ] {
             assert_eq!(
                 parse_typed(typed).map(|n| n.to_string()),

@@ -14,7 +14,7 @@ use ruma::api::client::{
     appservice::request_ping,
     device::update_device,
     membership::{invite_user, join_room_by_id, joined_rooms, leave_room},
-    message::send_message_event,
+    message::{get_message_events, send_message_event},
     profile::set_display_name,
     room::create_room,
     state::{get_state_event_for_key, get_state_events, send_state_event},
@@ -26,8 +26,8 @@ use ruma::api::{
 };
 use ruma::serde::Raw;
 use ruma::{
-    DeviceId, OwnedEventId, OwnedRoomId, OwnedServerName, OwnedUserId, RoomId, ServerName,
-    TransactionId, UserId,
+    DeviceId, EventId, OwnedEventId, OwnedRoomId, OwnedServerName, OwnedUserId, RoomId, ServerName,
+    TransactionId, UInt, UserId,
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -38,7 +38,10 @@ use super::homeserver::{
     DEVICE_ID, ErrorKind, Homeserver, MARKER_TYPE, MatrixError, NewRoom, Result, RoomState,
 };
 use super::http;
-use crate::store::{Member, Membership};
+use crate::store::{Member, Membership, NewEvent};
+
+/// How many events of a room are read at most when one of ours has joined it.
+const MOST_MISSED: u8 = 100;
 
 /// How to reach a homeserver, from its registration.
 #[derive(Debug, Clone)]
@@ -237,6 +240,24 @@ impl Homeserver for HttpHomeserver {
         Ok(state)
     }
 
+    async fn events_since(
+        &self,
+        user: &UserId,
+        room: &RoomId,
+        event: &EventId,
+    ) -> Result<Vec<NewEvent>> {
+        let mut request = get_message_events::v3::Request::backward(room.to_owned());
+        request.limit = UInt::from(MOST_MISSED);
+        let response = self.call(Identity::new(user), request).await?;
+        let newest_first = response.chunk.iter();
+        let mut events: Vec<_> = newest_first
+            .filter_map(|raw| said(room, raw.json().get()))
+            .take_while(|said| said.event_id != event)
+            .collect();
+        events.reverse();
+        Ok(events)
+    }
+
     async fn send(
         &self,
         user: &UserId,
@@ -369,6 +390,20 @@ struct MemberContent {
 }
 
 /// Takes one state event in; what cannot be read says nothing.
+/// An event as it stands in a room's timeline.
+fn said(room: &RoomId, json: &str) -> Option<NewEvent> {
+    #[derive(Deserialize)]
+    struct Named {
+        event_id: OwnedEventId,
+    }
+    let named: Named = serde_json::from_str(json).ok()?;
+    Some(NewEvent {
+        event_id: named.event_id,
+        room: room.to_owned(),
+        json: json.to_owned(),
+    })
+}
+
 fn note(state: &mut RoomState, event: StateEvent) {
     match (event.event_type.as_str(), event.state_key.as_str()) {
         ("m.room.member", user) => state.members.extend(member(user, event.content)),
@@ -748,6 +783,25 @@ mod tests {
         assert_eq!(
             server.seen(),
             [(format!("GET {ROOM}/state?{GHOST}"), Value::Null)]
+        );
+    }
+
+    #[tokio::test]
+    async fn what_was_said_since_an_event_is_read_oldest_first() {
+        let event = |id: &str| json!({ "event_id": id, "type": "m.room.message" });
+        let chunk = json!([event("$c"), { "type": 3 }, event("$b"), event("$a"), event("$0")]);
+        let server = server(&[(200, json!({ "start": "s", "chunk": chunk }))]).await;
+        let since = server
+            .homeserver
+            .events_since(ghost(), room(), ruma::event_id!("$a"))
+            .await
+            .expect("events");
+        let ids: Vec<_> = since.iter().map(|event| event.event_id.as_str()).collect();
+        assert_eq!(ids, ["$b", "$c"]);
+        let (asked, _) = &server.seen()[0];
+        assert!(
+            asked.contains("dir=b") && asked.contains("limit=100"),
+            "{asked}"
         );
     }
 

@@ -12,7 +12,7 @@ use ruma::{
 use serde_json::{Value, json};
 
 use super::homeserver::{Homeserver, MARKER_TYPE, MatrixError, NewRoom, Result, RoomState};
-use crate::store::{Member, Membership};
+use crate::store::{Member, Membership, NewEvent};
 
 /// A request, for scripting its failure and for counting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -27,6 +27,7 @@ pub enum Op {
     CreateRoom,
     JoinedRooms,
     RoomState,
+    EventsSince,
     Send,
     SendState,
     Ping,
@@ -397,6 +398,26 @@ impl Homeserver for FakeHomeserver {
         self.serve(Op::RoomState, user, Some(room), |state| {
             state.joined(room, user)?;
             state.rooms.get(room).map(Room::facts).ok_or_else(not_found)
+        })
+    }
+
+    async fn events_since(
+        &self,
+        user: &UserId,
+        room: &RoomId,
+        event: &EventId,
+    ) -> Result<Vec<NewEvent>> {
+        self.serve(Op::EventsSince, user, Some(room), |state| {
+            state.joined(room, user)?;
+            let timeline = &state.rooms.get(room).ok_or_else(not_found)?.timeline;
+            let known = timeline.iter().position(|one| one.event_id == event);
+            let since = timeline.iter().skip(known.map_or(0, |at| at + 1));
+            let said = |one: &FakeEvent| NewEvent {
+                event_id: one.event_id.clone(),
+                room: room.to_owned(),
+                json: one.to_json().to_string(),
+            };
+            Ok(since.map(said).collect())
         })
     }
 

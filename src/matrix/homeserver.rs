@@ -4,10 +4,10 @@ use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use ruma::{OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, ServerName, UserId};
+use ruma::{EventId, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, ServerName, UserId};
 use serde_json::Value;
 
-use crate::store::Member;
+use crate::store::{Member, NewEvent};
 
 /// The device of every ghost and of the bot. A send is idempotent across restarts of the
 /// homeserver only when a device makes it (Client-Server API, "Transaction identifiers").
@@ -61,6 +61,15 @@ pub trait Homeserver: fmt::Debug + Send + Sync {
 
     /// What a room's state says, as far as the gateway cares.
     async fn room_state(&self, user: &UserId, room: &RoomId) -> Result<RoomState>;
+
+    /// The newest events of a room after `event`, oldest first, as far as `user` may see them: a
+    /// homeserver tells an application service of a room only while one of its users is joined.
+    async fn events_since(
+        &self,
+        user: &UserId,
+        room: &RoomId,
+        event: &EventId,
+    ) -> Result<Vec<NewEvent>>;
 
     /// Sends an event as `user`'s device, which is made again where somebody deleted it.
     /// Idempotent by `txn_id`, which must be unique among all users of the application service and

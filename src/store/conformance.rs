@@ -261,6 +261,7 @@ fn message(conversation: &Conversation, name: &str) -> NewMessage {
     let source = Source::Event {
         homeserver: home(),
         event: event(name),
+        edit: None,
         sender: user("alice"),
     };
     NewMessage {

@@ -113,8 +113,7 @@ retry_cap = "1s"
     );
     if links == "two transceivers" {
         plan.link.push_str(SECOND_LINK);
-        plan.link
-            .push_str(&format!("\naddress = \"127.0.0.1:{}\"", plan.smsc));
+        plan.link = format!("{}\naddress = \"127.0.0.1:{}\"", plan.link, plan.smsc);
     }
 }
 

@@ -32,6 +32,23 @@ async fn a_text_reaches_the_phone_and_gets_its_check_mark() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_text_written_before_the_phone_has_joined_reaches_it_too() {
+    let world = World::start().await;
+    let alice = world.person("alice", "1").await;
+    let room = alice.direct_room(&ghost(PHONE)).await;
+    let event = alice.write(&room, "No waiting").await;
+    world.sim.gets(PHONE, "No waiting").await;
+    alice
+        .sees(&room, "✓", |timeline| {
+            timeline.has_check(&ghost(PHONE), &event)
+        })
+        .await;
+    alice.write(&room, "And more").await;
+    world.sim.gets(PHONE, "And more").await;
+    assert_eq!(world.sim.texts(PHONE).await, ["No waiting", "And more"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_text_arrives_as_it_was_written() {
     let world = World::start().await;
     let alice = world.person("alice", "100").await;

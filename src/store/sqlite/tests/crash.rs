@@ -45,6 +45,7 @@ fn message(conversation: &Conversation, number: u32) -> NewMessage {
     let source = Source::Event {
         homeserver: "example.org".try_into().unwrap(),
         event: format!("$event{number}").try_into().unwrap(),
+        edit: None,
         sender: alice(),
     };
     let vmn = "447700900900".parse().unwrap();

@@ -1,0 +1,259 @@
+//! Phones talk to people, and to other phones.
+
+use std::time::Duration;
+
+use super::world::*;
+use crate::matrix::fake::Op;
+use crate::store::SmsTaken;
+
+/// Alice's room with a phone that has been texted once, from [`DEDICATED`].
+async fn talking() -> (World, ruma::OwnedRoomId) {
+    let mut world = World::new();
+    world.top_up(ALICE, "1").await;
+    let room = world.direct_room(PHONE).await;
+    world.says(&room, ALICE, "hello");
+    world.run().await;
+    world.deliver().await;
+    (world, room)
+}
+
+#[tokio::test]
+async fn a_text_to_the_leased_number_is_said_in_the_room() {
+    let (mut world, room) = talking().await;
+    world.texts(PHONE, DEDICATED, "one").await;
+    world.texts(PHONE, DEDICATED, "two 👨‍👩‍👧").await;
+    world.run().await;
+    assert_eq!(world.words(&room, &ghost(PHONE)), ["one", "two 👨‍👩‍👧"]);
+    assert_eq!(world.balance(ALICE).await, "0.95");
+}
+
+#[tokio::test]
+async fn a_text_from_a_phone_without_a_lease_goes_nowhere() {
+    let (world, _room) = talking().await;
+    assert_eq!(
+        world.texts(OTHER, FIRST_VMN, "hello?").await,
+        SmsTaken::NotLeased
+    );
+}
+
+#[tokio::test]
+async fn first_contact_on_a_dedicated_number_makes_the_room_and_invites_the_owner() {
+    let mut world = World::new();
+    world.texts(PHONE, DEDICATED, "hello Alice").await;
+    world.texts(PHONE, DEDICATED, "are you there?").await;
+    world.run().await;
+    let rooms = world.home.rooms();
+    assert_eq!(rooms.len(), 1);
+    assert_eq!(world.membership(&rooms[0], &user(ALICE)), "invite");
+    assert_eq!(
+        world.words(&rooms[0], &ghost(PHONE)),
+        ["hello Alice", "are you there?"]
+    );
+    let name = world.home.display_name(&ghost(PHONE));
+    assert_eq!(name.as_deref(), Some("+44 7700 900123"));
+}
+
+#[tokio::test]
+async fn an_answer_to_first_contact_comes_from_the_number_that_was_texted() {
+    let mut world = World::new();
+    world.top_up(ALICE, "1").await;
+    world.texts(PHONE, DEDICATED, "hello Alice").await;
+    world.run().await;
+    let room = world.home.rooms().remove(0);
+    world.join(&room, ALICE);
+    world.says(&room, ALICE, "hello you");
+    world.run().await;
+    world.deliver().await;
+    assert_eq!(
+        world.phone(PHONE),
+        [(DEDICATED.to_owned(), "hello you".to_owned())]
+    );
+}
+
+#[tokio::test]
+async fn senders_that_are_no_numbers_have_rooms_of_their_own_and_cannot_be_answered() {
+    for (sender, name) in [
+        ("=s12321", "12321 (unverified)"),
+        ("=a4d7942616e6b", "MyBank (unverified)"),
+    ] {
+        let mut world = World::new();
+        world.top_up(ALICE, "1").await;
+        world.texts(sender, DEDICATED, "your code is 1234").await;
+        world.run().await;
+        let room = world.home.rooms().remove(0);
+        assert_eq!(world.words(&room, &ghost(sender)), ["your code is 1234"]);
+        assert_eq!(
+            world.home.display_name(&ghost(sender)).as_deref(),
+            Some(name)
+        );
+        world.join(&room, ALICE);
+        world.says(&room, ALICE, "thanks");
+        world.run().await;
+        let words = world.words(&room, &ghost(sender));
+        assert!(words[1].contains("cannot receive"), "{words:?}");
+        assert_eq!(world.balance(ALICE).await, "1");
+    }
+}
+
+#[tokio::test]
+async fn an_owner_who_left_is_invited_again() {
+    let (mut world, room) = talking().await;
+    world.member(&room, ALICE, &user(ALICE), "leave");
+    world.run().await;
+    world.texts(PHONE, DEDICATED, "come back").await;
+    world.run().await;
+    assert_eq!(world.membership(&room, &user(ALICE)), "invite");
+    assert_eq!(world.words(&room, &ghost(PHONE)), ["come back"]);
+    assert_eq!(world.home.rooms().len(), 1);
+}
+
+#[tokio::test]
+async fn a_room_that_is_gone_is_replaced_by_a_new_one() {
+    let (mut world, room) = talking().await;
+    world.feed().await;
+    // The kick is not known to the gateway yet: it finds out when it speaks.
+    let forbidden = crate::matrix::homeserver::MatrixError::refused(403, Some("M_FORBIDDEN"), None);
+    world.home.fail_next(Op::Send, forbidden);
+    world.run().await;
+    world.texts(PHONE, DEDICATED, "anybody?").await;
+    world.run().await;
+    let new = world
+        .home
+        .rooms()
+        .into_iter()
+        .find(|one| *one != room)
+        .expect("a new room");
+    assert_eq!(world.words(&new, &ghost(PHONE)), ["anybody?"]);
+    assert_eq!(world.membership(&new, &user(ALICE)), "invite");
+    world.texts(PHONE, DEDICATED, "hello?").await;
+    world.run().await;
+    assert_eq!(world.words(&new, &ghost(PHONE)), ["anybody?", "hello?"]);
+    assert_eq!(world.home.rooms().len(), 2);
+}
+
+#[tokio::test]
+async fn a_text_in_a_group_reaches_the_other_phones_once_paid_by_the_owner_of_their_conversation() {
+    let mut world = World::new();
+    world.top_up(ALICE, "1").await;
+    world.top_up(BOB, "1").await;
+    let room = world.room(ALICE);
+    world.join(&room, BOB);
+    world.invite(&room, ALICE, &ghost(PHONE), false);
+    world.invite(&room, BOB, &ghost(GERMAN), false);
+    world.run().await;
+    world.says(&room, ALICE, "hello");
+    world.run().await;
+    world.deliver().await;
+    assert_eq!(world.balance(ALICE).await, "0.88");
+    world.texts(PHONE, DEDICATED, "hi all").await;
+    world.run().await;
+    world.deliver().await;
+    assert_eq!(
+        world.read(GERMAN),
+        ["alice: hello", "+44 7700 900123: hi all"]
+    );
+    assert_eq!(world.read(PHONE), ["alice: hello"]);
+    assert_eq!(world.words(&room, &ghost(PHONE)), ["hi all"]);
+    assert_eq!(world.balance(ALICE).await, "0.88");
+    assert_eq!(world.balance(BOB).await, "0.93");
+}
+
+#[tokio::test]
+async fn a_relay_that_nobody_can_pay_is_told_in_the_room() {
+    let mut world = World::new();
+    world.top_up(ALICE, "0.12").await;
+    let room = world.group_room(&[PHONE, GERMAN]).await;
+    world.says(&room, ALICE, "hello");
+    world.run().await;
+    world.deliver().await;
+    world.texts(PHONE, DEDICATED, "hi all").await;
+    world.run().await;
+    world.deliver().await;
+    assert_eq!(world.read(GERMAN), ["alice: hello"]);
+    let words = world.only_words(&room, &ghost(GERMAN));
+    assert!(words.contains("costs 0.07 EUR"), "{words}");
+    assert_eq!(world.words(&room, &ghost(PHONE)), ["hi all"]);
+}
+
+#[tokio::test]
+async fn a_relay_that_fails_is_told_without_being_a_reply() {
+    use crate::store::Outcome;
+    let mut world = World::new();
+    world.top_up(ALICE, "1").await;
+    let room = world.group_room(&[PHONE, GERMAN]).await;
+    world.says(&room, ALICE, "hello");
+    world.run().await;
+    world.deliver().await;
+    world.texts(PHONE, DEDICATED, "hi all").await;
+    world.run().await;
+    world.answer(|_| Outcome::Rejected { status: 0x0b }).await;
+    world.run().await;
+    let words = world.only_words(&room, &ghost(GERMAN));
+    assert!(
+        words.contains("another phone") && words.contains("+49"),
+        "{words}"
+    );
+}
+
+#[tokio::test]
+async fn a_late_text_on_a_cooling_number_goes_to_the_old_owner_through_the_bot() {
+    let mut world = World::new();
+    world.top_up(BOB, "1").await;
+    let room = world.room(BOB);
+    world.invite(&room, BOB, &ghost(PHONE), true);
+    world.run().await;
+    world.says(&room, BOB, "hello");
+    world.run().await;
+    world.deliver().await;
+    world.member(&room, BOB, &ghost(PHONE), "leave");
+    world.run().await;
+    world.texts(PHONE, FIRST_VMN, "too late").await;
+    world.texts(PHONE, FIRST_VMN, "again").await;
+    world.run().await;
+    assert_eq!(world.words(&room, &ghost(PHONE)).len(), 0);
+    let rooms = world.home.rooms();
+    assert_eq!(rooms.len(), 2, "one room of the bot");
+    let bots = rooms.into_iter().find(|one| *one != room).unwrap();
+    let words = world.words(&bots, &user(BOT));
+    assert_eq!(words.len(), 2, "{words:?}");
+    assert!(
+        words[0].contains("+44 7700 900123") && words[0].contains("too late"),
+        "{words:?}"
+    );
+    assert_eq!(world.membership(&bots, &user(BOB)), "invite");
+    world.after(Duration::from_hours(2)).await;
+    assert_eq!(
+        world.texts(PHONE, FIRST_VMN, "much later").await,
+        SmsTaken::NotLeased
+    );
+}
+
+#[tokio::test]
+async fn a_late_text_reaches_the_old_owner_though_the_bot_was_sent_out_of_their_room() {
+    let mut world = World::new();
+    world.top_up(BOB, "1").await;
+    let room = world.room(BOB);
+    world.invite(&room, BOB, &ghost(PHONE), true);
+    let bots = world.room(BOB);
+    world.invite(&bots, BOB, &user(BOT), true);
+    world.run().await;
+    world.says(&room, BOB, "hello");
+    world.run().await;
+    world.deliver().await;
+    world.member(&room, BOB, &ghost(PHONE), "leave");
+    world.run().await;
+    let forbidden = crate::matrix::homeserver::MatrixError::refused(403, Some("M_FORBIDDEN"), None);
+    world.home.fail_next(Op::Send, forbidden);
+    world.texts(PHONE, FIRST_VMN, "too late").await;
+    world.run().await;
+    let told: Vec<_> = world
+        .home
+        .rooms()
+        .iter()
+        .flat_map(|one| world.words(one, &user(BOT)))
+        .collect();
+    assert!(
+        told.iter().any(|words| words.contains("too late")),
+        "{told:?}"
+    );
+}

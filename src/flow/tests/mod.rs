@@ -1,0 +1,13 @@
+//! The flows as people see them: each test is a sentence about rooms and phones.
+
+mod changes;
+mod commands;
+mod crash;
+mod credit;
+mod cut;
+mod echo;
+mod from_phones;
+mod invitations;
+mod talk;
+mod trouble;
+mod world;
