@@ -54,31 +54,34 @@ pub(super) async fn edit(
     messages.retain(|message| !is_edit(message, item));
     let told = conversations(gateway, &fates(&messages)).await?;
     let cancelled = told.of(Fate::Cancelled);
-    if !cancelled.is_empty() {
-        to_phone::say(gateway, item, sender, room, message, &cancelled).await?;
-    }
-    tell_not_edited(gateway, item, room, &told).await
+    let refused = if cancelled.is_empty() {
+        Vec::new()
+    } else {
+        to_phone::say(gateway, item, sender, room, message, &cancelled).await?
+    };
+    tell_not_edited(gateway, item, room, &told, refused).await
 }
 
-/// Tells of the phones that an edit does not reach: they have the first version, or had none.
+/// Tells of the phones that an edit does not reach: it was refused, they have the first version, or
+/// they had none.
 async fn tell_not_edited(
     gateway: &Gateway,
     item: &InboxEvent,
     room: &RoomView,
     told: &Told,
+    mut words: Vec<String>,
 ) -> Result<(), Trouble> {
     let sent = told.of(Fate::Sent);
     let is_new = |one: &&Conversation| told.0.iter().all(|(known, _)| known.id != one.id);
     let new = room.conversations.iter().filter(is_new).cloned();
     let unsent: Vec<_> = told.of(Fate::Failed).into_iter().chain(new).collect();
-    let mut words = Vec::new();
     if !sent.is_empty() {
         words.push(notice::too_late_to_edit(&to_phone::phones(sent.iter())));
     }
     if !unsent.is_empty() {
         words.push(notice::nothing_to_edit(&to_phone::phones(unsent.iter())));
     }
-    let told = [sent, unsent].concat();
+    let told = [told.of(Fate::Cancelled), sent, unsent].concat();
     to_phone::tell_refused(gateway, item, &told, words.join("\n")).await
 }
 

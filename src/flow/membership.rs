@@ -7,7 +7,7 @@ use tracing::{debug, info, warn};
 use super::{Connected, Gateway, Trouble, inbox};
 use crate::gateway::model::{Conversation, Handset};
 use crate::gateway::names::Who;
-use crate::gateway::plan::{self, Unplannable};
+use crate::gateway::plan::Unplannable;
 use crate::gateway::{content, notice, number};
 use crate::matrix::event::MemberChange;
 use crate::matrix::homeserver::ErrorKind;
@@ -213,7 +213,7 @@ impl Guest<'_> {
         direct: bool,
     ) -> Result<(), Trouble> {
         let phone = number::display(&handset);
-        if let Err(why) = reachable(gateway, &handset) {
+        if let Err(why) = reachable(gateway, &handset).await? {
             return self
                 .decline(gateway, &phone, &notice::unreachable(&why, &phone))
                 .await;
@@ -236,7 +236,8 @@ impl Guest<'_> {
             .await?;
         info!(conversation = %opened.conversation.id, direct, "a phone joined a room");
         if let Some(old) = opened.replaced {
-            leave_old_room(gateway, self.home, &old, self.item).await?;
+            info!(conversation = %old.id, "its number was taken over");
+            gateway.wakes.outbox.notify_one();
         }
         self.mark_bridged(&opened.conversation, &phone).await?;
         catch_up(gateway, self.home, self.item, self.ghost).await
@@ -298,9 +299,14 @@ impl Guest<'_> {
 }
 
 /// Why the gateway could not text a handset, if so.
-fn reachable(gateway: &Gateway, handset: &Handset) -> Result<(), Unplannable> {
-    let number = handset.number().ok_or(Unplannable::InboundOnly)?;
-    plan::route_to(&gateway.settings, number).map(drop)
+async fn reachable(
+    gateway: &Gateway,
+    handset: &Handset,
+) -> Result<Result<(), Unplannable>, Trouble> {
+    match handset.number() {
+        Some(number) => Ok(gateway.route_to(number).await?.map(drop)),
+        None => Ok(Err(Unplannable::InboundOnly)),
+    }
 }
 
 /// The ghost was kicked, banned, or left: its conversation in this room is over.
@@ -326,18 +332,6 @@ async fn end(gateway: &Gateway, conversation: &Conversation) -> Result<(), Troub
         .await?;
     info!(conversation = %conversation.id, "a conversation ended");
     Ok(())
-}
-
-/// The owner has a newer direct room with this phone: the old one is told, and the ghost leaves it.
-async fn leave_old_room(
-    gateway: &Gateway,
-    home: &Connected,
-    old: &Conversation,
-    item: &InboxEvent,
-) -> Result<(), Trouble> {
-    let Some(room) = &old.room else { return Ok(()) };
-    let words = notice::moved(&number::display(&old.handset));
-    say_and_leave(gateway, home, room, &old.ghost, &words, item).await
 }
 
 /// Says something as a ghost and leaves with the same words as reason. Not being in the room any
@@ -369,7 +363,8 @@ async fn say_and_leave(
     leave(home, ghost, room, words).await
 }
 
-async fn leave(
+/// Leaves. Not being in the room any more is fine.
+pub(super) async fn leave(
     home: &Connected,
     ghost: &UserId,
     room: &OwnedRoomId,

@@ -26,7 +26,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use matrix_smpp_codec::e164::E164;
-use matrix_smpp_config::Settings;
+use matrix_smpp_config::{Route, Settings};
 use ruma::{OwnedServerName, ServerName, UserId};
 use tokio::sync::Notify;
 
@@ -34,6 +34,7 @@ use crate::clock::Clock;
 use crate::gateway::model::{Conversation, Originator};
 use crate::gateway::names::Names;
 use crate::gateway::notice::Currency;
+use crate::gateway::plan::{self, Unplannable};
 use crate::matrix::ghost::{GhostError, Ghosts};
 use crate::matrix::homeserver::{ErrorKind, Homeserver, MatrixError};
 use crate::ops::metrics::Metrics;
@@ -170,6 +171,18 @@ impl Gateway {
             .chain(stored)
             .filter_map(|number| number.parse().ok())
             .collect())
+    }
+
+    /// The route to a number, or why there is none.
+    pub(crate) async fn route_to(
+        &self,
+        number: E164,
+    ) -> Result<Result<&Route, Unplannable>, Trouble> {
+        let dedicated = self.store.dedicated().await?;
+        if dedicated.iter().any(|(own, _)| own == number.as_str()) {
+            return Ok(Err(Unplannable::OwnNumber));
+        }
+        Ok(plan::route_to(&self.settings, number))
     }
 
     /// How long a conversation's number rests after its end.

@@ -12,9 +12,9 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
-use super::{Gateway, Trouble, portal, receipt, to_room};
-use crate::gateway::content;
+use super::{Gateway, Trouble, membership, portal, receipt, to_room};
 use crate::gateway::model::{Conversation, ConversationId, OutboxId, SmsId};
+use crate::gateway::{content, notice, number};
 use crate::matrix::homeserver::{ErrorKind, NewRoom};
 use crate::store::{Ending, OutboxEntry, OutboxItem};
 
@@ -181,6 +181,7 @@ async fn tell(gateway: &Gateway, entry: &OutboxEntry) -> Result<(), Trouble> {
                 .send(homeserver, sender, room, "m.room.message", &notice)
                 .await
         }
+        OutboxItem::Moved { conversation } => moved(gateway, &voice, *conversation).await,
         OutboxItem::TellOwner {
             homeserver,
             owner,
@@ -204,17 +205,37 @@ async fn text(
         return Ok(());
     };
     let body = content::text(&to_room::body(&sms));
+    let (homeserver, ghost) = (&conversation.homeserver, &conversation.ghost);
     let room = portal::ready(gateway, &conversation).await?;
-    if voice.try_say(&conversation, &room, &body).await? {
+    if voice.try_send(homeserver, ghost, &room, &body).await? {
         return Ok(());
     }
     let room = portal::replace(gateway, &conversation).await?;
-    if voice.try_say(&conversation, &room, &body).await? {
+    if voice.try_send(homeserver, ghost, &room, &body).await? {
         return Ok(());
     }
     Err(Trouble::Never(
         "the ghost may not speak in its own room".to_owned(),
     ))
+}
+
+/// A direct conversation goes on in a newer room: the old one is told, and the ghost leaves it.
+async fn moved(
+    gateway: &Gateway,
+    voice: &Voice<'_>,
+    conversation: ConversationId,
+) -> Result<(), Trouble> {
+    let Some(old) = gateway.store.conversation(conversation).await? else {
+        return Ok(());
+    };
+    let Some(room) = old.room.as_ref().filter(|_| !old.active) else {
+        return Ok(());
+    };
+    let words = notice::moved(&number::display(&old.handset));
+    let farewell = content::notice(&words, None);
+    voice.say(&old, "m.room.message", &farewell).await?;
+    let home = gateway.connected(&old.homeserver)?;
+    membership::leave(home, &old.ghost, room, &words).await
 }
 
 /// Says something in the room that only the bot and the owner share; makes it where there is none.
@@ -231,19 +252,19 @@ async fn tell_owner(
         .ghosts
         .ensure(&*home.api, bot, &gateway.settings.gateway.public_name)
         .await?;
-    let room = match gateway.store.bot_room(homeserver, bot, owner).await? {
-        Some(room) => room,
-        None => make_bot_room(gateway, homeserver, owner).await?,
-    };
-    voice
-        .send(
-            homeserver,
-            bot,
-            &room,
-            "m.room.message",
-            &content::notice(text, None),
-        )
-        .await
+    let body = content::notice(text, None);
+    if let Some(room) = gateway.store.bot_room(homeserver, bot, owner).await?
+        && voice.try_send(homeserver, bot, &room, &body).await?
+    {
+        return Ok(());
+    }
+    let room = make_bot_room(gateway, homeserver, owner).await?;
+    if voice.try_send(homeserver, bot, &room, &body).await? {
+        return Ok(());
+    }
+    Err(Trouble::Never(
+        "the bot may not speak in its own room".to_owned(),
+    ))
 }
 
 async fn make_bot_room(
@@ -315,29 +336,24 @@ impl Voice<'_> {
                 warn!(%error, "nobody can be told in this room any more");
                 Ok(())
             }
+            // A mark that is there already.
+            Err(error) if error.errcode() == Some("M_DUPLICATE_ANNOTATION") => Ok(()),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// As a ghost, the only sentence of this entry, whichever room it ends in; false where the
-    /// ghost may not speak in this room.
-    async fn try_say(
+    /// The only sentence of this entry, whichever room it ends in; false where the sender may not
+    /// speak in this room.
+    async fn try_send(
         &self,
-        conversation: &Conversation,
+        homeserver: &ServerName,
+        sender: &UserId,
         room: &RoomId,
         body: &Value,
     ) -> Result<bool, Trouble> {
-        let api = &self.gateway.connected(&conversation.homeserver)?.api;
-        match api
-            .send(
-                &conversation.ghost,
-                room,
-                "m.room.message",
-                &self.txn(0),
-                body,
-            )
-            .await
-        {
+        let api = &self.gateway.connected(homeserver)?.api;
+        let txn = self.txn(0);
+        match api.send(sender, room, "m.room.message", &txn, body).await {
             Ok(_) => Ok(true),
             Err(error) if matches!(error.kind(), ErrorKind::Forbidden | ErrorKind::NotFound) => {
                 Ok(false)

@@ -6,7 +6,7 @@ use tracing::info;
 
 use super::{Connected, Gateway, Trouble, to_phone};
 use crate::gateway::model::{Conversation, E164Text, Handset, Source};
-use crate::gateway::{content, notice, number, plan};
+use crate::gateway::{content, notice, number};
 use crate::matrix::homeserver::{ErrorKind, MARKER_TYPE, NewRoom};
 use crate::store::{InboxEvent, Membership, OpenConversation};
 
@@ -66,15 +66,16 @@ pub(super) async fn open_by_command(
     text: Option<&str>,
 ) -> Result<String, Trouble> {
     let phone = number::display_number(number);
-    if let Err(why) = plan::route_to(&gateway.settings, number) {
+    if let Err(why) = gateway.route_to(number).await? {
         return Ok(notice::unreachable(&why, &phone));
     }
     let home = gateway.connected(&item.homeserver)?;
     let conversation = open_direct(gateway, home, owner, Handset::Number(E164Text(number))).await?;
     let room = ready(gateway, &conversation).await?;
-    let opened = match conversation.room {
-        Some(_) => notice::room_known(&phone),
-        None => notice::room_opened(&phone),
+    let opened = if is_joined(gateway, &conversation, &room).await? {
+        notice::room_known(&phone)
+    } else {
+        notice::room_opened(&phone)
     };
     let Some(text) = text else {
         return Ok(opened);
@@ -153,6 +154,19 @@ async fn somebody_reads(
     }))
 }
 
+/// True where the owner is in the conversation's room.
+async fn is_joined(
+    gateway: &Gateway,
+    conversation: &Conversation,
+    room: &OwnedRoomId,
+) -> Result<bool, Trouble> {
+    let view = gateway.store.room(&conversation.homeserver, room).await?;
+    let members = view.map(|view| view.facts.members).unwrap_or_default();
+    Ok(members
+        .iter()
+        .any(|member| member.user == conversation.owner && member.membership == Membership::Joined))
+}
+
 /// Makes the conversation's room, or finds the one that was made just before a crash.
 async fn make(
     gateway: &Gateway,
@@ -205,9 +219,11 @@ async fn find_made(
         if conversation.room.as_ref() == Some(&room) {
             continue;
         }
-        let state = home.api.room_state(&conversation.ghost, &room).await?;
-        if state.marker.as_ref() == Some(marker) {
-            return Ok(Some(room));
+        match home.api.room_state(&conversation.ghost, &room).await {
+            Ok(state) if state.marker.as_ref() == Some(marker) => return Ok(Some(room)),
+            Err(error) if error.is_temporary() => return Err(error.into()),
+            // Another room, or one that the ghost has just left.
+            Ok(_) | Err(_) => {}
         }
     }
     Ok(None)

@@ -6,7 +6,7 @@ use ruma::{OwnedUserId, UserId};
 use super::{Gateway, Trouble, portal};
 use crate::gateway::command::{self, Command};
 use crate::gateway::model::{E164Text, Handset};
-use crate::gateway::{notice, number, plan};
+use crate::gateway::{notice, number};
 use crate::store::{InboxEvent, Lane, Membership, NewOutbox, OutboxItem, RoomView};
 
 /// Answers one command in the room where it was said.
@@ -63,7 +63,7 @@ async fn words(
         Command::Balance => {
             notice::balance(&gateway.store.account(sender).await?, &gateway.currency())
         }
-        Command::Price(number) => price(gateway, number),
+        Command::Price(number) => price(gateway, number).await?,
         Command::Text(number, text) => {
             portal::open_by_command(gateway, item, sender, number, text.as_deref()).await?
         }
@@ -85,12 +85,12 @@ fn help(gateway: &Gateway, room: &RoomView) -> Result<String, Trouble> {
     Ok(notice::help(command::PREFIX, &example))
 }
 
-fn price(gateway: &Gateway, number: E164) -> String {
+async fn price(gateway: &Gateway, number: E164) -> Result<String, Trouble> {
     let phone = number::display_number(number);
-    match plan::route_to(&gateway.settings, number) {
+    Ok(match gateway.route_to(number).await? {
         Ok(route) => notice::price(&phone, route.price, &gateway.currency()),
         Err(why) => notice::unreachable(&why, &phone),
-    }
+    })
 }
 
 fn who(room: &RoomView) -> String {

@@ -41,7 +41,11 @@ pub(super) async fn handle(
     }
     match &message.replaces {
         Some(original) => changes::edit(gateway, item, sender, &room, message, original).await,
-        None => say(gateway, item, sender, &room, message, &room.conversations).await,
+        None => {
+            let phones = &room.conversations;
+            let refused = say(gateway, item, sender, &room, message, phones).await?;
+            tell_refused(gateway, item, phones, refused.join("\n")).await
+        }
     }
 }
 
@@ -62,7 +66,7 @@ fn is_bots_own(gateway: &Gateway, room: &RoomView) -> Result<bool, Trouble> {
     Ok(bot && people <= 1 && phones == 0)
 }
 
-/// Sends what `message` says into `conversations` of `room`; what cannot be sent is told once.
+/// Sends what `message` says into `conversations` of `room`. Gives the words for what was not sent.
 pub(super) async fn say(
     gateway: &Gateway,
     item: &InboxEvent,
@@ -70,17 +74,15 @@ pub(super) async fn say(
     room: &RoomView,
     message: &RoomMessage,
     conversations: &[Conversation],
-) -> Result<(), Trouble> {
+) -> Result<Vec<String>, Trouble> {
     let name = speaker_name(&room.facts.members, sender);
     let speaker = Speaker {
         name: &name,
         ambiguous: is_ambiguous(gateway, room),
     };
     let text = match outgoing::outgoing(message, speaker) {
-        Outgoing::Silent => return Ok(()),
-        Outgoing::Unsendable(words) => {
-            return tell_refused(gateway, item, conversations, words).await;
-        }
+        Outgoing::Silent => return Ok(Vec::new()),
+        Outgoing::Unsendable(words) => return Ok(vec![words]),
         Outgoing::Text(text) => text,
     };
     let source = source_of(item, sender, message);
@@ -91,10 +93,7 @@ pub(super) async fn say(
             refusals.push(words);
         }
     }
-    if refusals.is_empty() {
-        return Ok(());
-    }
-    tell_refused(gateway, item, conversations, refusals.join("\n")).await
+    Ok(refusals)
 }
 
 /// Has the store accept one text for one phone. Gives the words for the room where it is refused.
@@ -136,14 +135,14 @@ pub(super) async fn send(
     }
 }
 
-/// Answers an event with one notice, from the first of these conversations' ghosts.
+/// Answers an event with one notice, where there is something to say, from the first of these conversations' ghosts.
 pub(super) async fn tell_refused(
     gateway: &Gateway,
     item: &InboxEvent,
     conversations: &[Conversation],
     text: String,
 ) -> Result<(), Trouble> {
-    let Some(first) = conversations.first() else {
+    let Some(first) = conversations.first().filter(|_| !text.is_empty()) else {
         return Ok(());
     };
     let entry = NewOutbox {

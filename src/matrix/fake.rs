@@ -444,6 +444,10 @@ impl Homeserver for FakeHomeserver {
                 return Ok(event.clone());
             }
             state.joined(room, user)?;
+            if event_type == "m.reaction" && state.has_said(room, user, event_type, content) {
+                let errcode = Some("M_DUPLICATE_ANNOTATION");
+                return Err(MatrixError::refused(400, errcode, None));
+            }
             let event = state
                 .append(room, user, event_type, None, content.clone())
                 .event_id;
@@ -494,6 +498,15 @@ impl State {
         self.registered(user)?;
         let joined = self.membership(room, user).as_deref() == Some("join");
         if joined { Ok(()) } else { Err(forbidden()) }
+    }
+
+    fn has_said(&self, room: &RoomId, user: &UserId, event_type: &str, content: &Value) -> bool {
+        let timeline = self.rooms.get(room).map(|room| &room.timeline);
+        timeline.is_some_and(|timeline| {
+            timeline.iter().any(|event| {
+                event.sender == user && event.event_type == event_type && event.content == *content
+            })
+        })
     }
 
     fn membership(&self, room: &RoomId, user: &UserId) -> Option<String> {

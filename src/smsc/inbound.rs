@@ -200,11 +200,17 @@ impl Inbound {
     }
 }
 
+/// The sender of an SMS that names none.
+const NOBODY: &str = "Unknown";
+
 /// Who texts. A sender that is no international number has a ghost class of its own.
 fn sender(sm: &DeliverSm) -> Handset {
     let text = sm.source_addr.to_text();
     let digits = bare(&text);
-    let numeric = !digits.is_empty() && digits.bytes().all(|octet| octet.is_ascii_digit());
+    if digits.is_empty() {
+        return Handset::Alphanumeric(NOBODY.to_owned());
+    }
+    let numeric = digits.bytes().all(|octet| octet.is_ascii_digit());
     if sm.source_addr_ton == Ton::ALPHANUMERIC || !numeric {
         return Handset::Alphanumeric(text);
     }

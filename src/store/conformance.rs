@@ -124,6 +124,7 @@ macro_rules! suite {
                 a_reference_used_again_hands_the_old_parts_on,
                 parts_that_never_complete_are_handed_on_with_gaps,
                 a_copy_over_a_new_bind_is_a_redelivery,
+                a_copy_that_is_taken_after_its_redelivery_is_known,
                 the_same_text_on_a_living_bind_is_new,
                 the_parts_of_one_phone_are_bounded,
                 sms_are_pending_in_the_order_in_which_they_became_whole,

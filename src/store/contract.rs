@@ -394,8 +394,8 @@ pub struct OpenConversation {
 pub struct Opened {
     /// It.
     pub conversation: Conversation,
-    /// The direct conversation whose number it took over; its room should be told. Given again on
-    /// a repeat of the same call only if the change is made by that call.
+    /// The direct conversation whose number it took over, if this call did; its room hears of it by
+    /// [`OutboxItem::Moved`].
     pub replaced: Option<Conversation>,
 }
 
@@ -633,7 +633,9 @@ pub struct SmsIn {
     pub session: Uuid,
     /// The binds of this link group that are up now. A copy of an SMS taken less than
     /// [`REDELIVERY_WINDOW`] ago on a bind that is *not* among these is a redelivery (its answer
-    /// may have been lost); on a living bind it is a new SMS with the same text.
+    /// may have been lost); on a living bind it is a new SMS with the same text. One that comes on
+    /// a bind which has ended meanwhile is a copy of one taken on any other: nobody hears its
+    /// answer, so the SMSC sends it again.
     pub living_sessions: Vec<Uuid>,
     /// Who texts.
     pub from: Handset,
@@ -769,6 +771,12 @@ pub enum OutboxItem {
         event: OwnedEventId,
         /// The words.
         text: String,
+    },
+    /// Say that a direct conversation goes on in a newer room, and leave the old one. Queued by the
+    /// store itself when a number is taken over.
+    Moved {
+        /// The conversation that ended.
+        conversation: ConversationId,
     },
     /// Say something to one Matrix user in the bot's own room with them, which is created first
     /// where there is none.

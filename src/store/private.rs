@@ -46,6 +46,7 @@ impl Debug for OutboxItem {
                     "Refused {{ conversation: {conversation}, event: {event}, .. }}"
                 )
             }
+            Self::Moved { conversation } => write!(f, "Moved {{ conversation: {conversation} }}"),
             Self::TellOwner { homeserver, .. } => {
                 write!(f, "TellOwner {{ homeserver: {homeserver}, .. }}")
             }

@@ -3,7 +3,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -35,24 +35,44 @@ pub(super) enum How {
 pub(super) struct Cut {
     calls: AtomicUsize,
     at: Option<(usize, How)>,
+    armed: AtomicBool,
     pub(super) died: Notify,
+}
+
+/// What a call is to those who cut it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Call {
+    /// Changes nothing: to die after it is to die before the next one.
+    Question,
+    /// Changes the store, which always answers.
+    Commit,
+    /// Goes over the network.
+    Request,
+}
+
+impl How {
+    /// Other calls are not cut so, and not counted.
+    fn concerns(self, call: Call) -> bool {
+        match self {
+            Self::Die => call != Call::Question,
+            Self::Refuse => true,
+            Self::LoseAnswer => call == Call::Request,
+        }
+    }
 }
 
 /// An error that asks for a repeat.
 trait Temporary {
-    const ALWAYS_ANSWERS: bool;
     fn temporary() -> Self;
 }
 
 impl Temporary for StoreError {
-    const ALWAYS_ANSWERS: bool = true;
     fn temporary() -> Self {
         Self::Unavailable("cut".to_owned())
     }
 }
 
 impl Temporary for MatrixError {
-    const ALWAYS_ANSWERS: bool = false;
     fn temporary() -> Self {
         Self::unanswered("cut")
     }
@@ -67,6 +87,11 @@ impl Cut {
         }
     }
 
+    /// Counts from here on.
+    pub(super) fn arm(&self) {
+        self.armed.store(true, Ordering::SeqCst);
+    }
+
     /// True once the call has come.
     pub(super) fn is_reached(&self) -> bool {
         let calls = self.calls.load(Ordering::SeqCst);
@@ -75,22 +100,24 @@ impl Cut {
 
     async fn pass<T, E: Temporary>(
         &self,
+        call: Call,
         work: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
-        let call = self.calls.fetch_add(1, Ordering::SeqCst) + 1;
-        match self.at {
-            Some((at, How::Die)) if at == call => {
-                drop(work.await);
-                self.died.notify_one();
-                std::future::pending().await
-            }
-            Some((at, How::Refuse)) if at == call => Err(E::temporary()),
-            Some((at, How::LoseAnswer)) if at == call && !E::ALWAYS_ANSWERS => {
-                drop(work.await);
-                Err(E::temporary())
-            }
-            _ => work.await,
+        let armed = self.armed.load(Ordering::SeqCst);
+        let Some((at, how)) = self.at.filter(|(_, how)| armed && how.concerns(call)) else {
+            return work.await;
+        };
+        if self.calls.fetch_add(1, Ordering::SeqCst) + 1 != at {
+            return work.await;
         }
+        if how != How::Refuse {
+            drop(work.await);
+        }
+        if how == How::Die {
+            self.died.notify_one();
+            std::future::pending::<()>().await;
+        }
+        Err(E::temporary())
     }
 }
 
@@ -107,11 +134,11 @@ pub(super) struct CutHomeserver<H> {
 }
 
 macro_rules! cut_store {
-    ($(fn $name:ident($($arg:ident: $kind:ty),*) -> $out:ty;)*) => {
+    ($($call:ident fn $name:ident($($arg:ident: $kind:ty),*) -> $out:ty;)*) => {
         #[async_trait]
         impl Store for CutStore {
             $(async fn $name(&self $(, $arg: $kind)*) -> Result<$out, StoreError> {
-                self.cut.pass(self.inner.$name($($arg),*)).await
+                self.cut.pass(Call::$call, self.inner.$name($($arg),*)).await
             })*
 
             fn instance(&self) -> &str {
@@ -122,51 +149,51 @@ macro_rules! cut_store {
 }
 
 cut_store! {
-    fn take_transaction(transaction: Transaction) -> Taken;
-    fn pending_events(after: InboxSeq, limit: usize) -> Vec<InboxEvent>;
-    fn finish_event(seq: InboxSeq, ending: Ending) -> ();
-    fn ghost_is_ready(ghost: &UserId) -> bool;
-    fn set_ghost_ready(ghost: &UserId) -> ();
-    fn put_room(room: RoomFacts) -> ();
-    fn put_member(homeserver: &ServerName, room: &RoomId, member: Member) -> ();
-    fn set_encrypted(homeserver: &ServerName, room: &RoomId) -> ();
-    fn room(homeserver: &ServerName, room: &RoomId) -> Option<RoomView>;
-    fn bot_room(homeserver: &ServerName, bot: &UserId, user: &UserId) -> Option<OwnedRoomId>;
-    fn open_conversation(request: OpenConversation) -> Opened;
-    fn end_conversation(id: ConversationId, cooling_off: Duration, now: Timestamp) -> ();
-    fn place_conversation(id: ConversationId, room: &RoomId) -> ();
-    fn conversation(id: ConversationId) -> Option<Conversation>;
-    fn accept_message(message: NewMessage) -> Acceptance;
-    fn claim(link_group: &str, limit: usize, now: Timestamp) -> Vec<Claimed>;
-    fn next_due(link_group: &str) -> Option<Timestamp>;
-    fn record_answers(answers: Vec<Answer>, now: Timestamp) -> ();
-    fn cancel_event(homeserver: &ServerName, event: &OwnedEventId, now: Timestamp) -> Vec<MessageView>;
-    fn messages_of_event(homeserver: &ServerName, event: &OwnedEventId) -> Vec<MessageView>;
-    fn message(id: MessageId) -> Option<MessageView>;
-    fn recover(now: Timestamp) -> usize;
-    fn sweep(now: Timestamp, limit: usize) -> bool;
-    fn take_receipt(receipt: ReceiptIn) -> ReceiptTaken;
-    fn take_sms(sms: SmsIn) -> SmsTaken;
-    fn pending_sms(after: SmsId, limit: usize) -> Vec<Sms>;
-    fn sms(id: SmsId) -> Option<Sms>;
-    fn finish_sms(id: SmsId, ending: Ending) -> ();
-    fn enqueue(entries: Vec<NewOutbox>, now: Timestamp) -> ();
-    fn due_outbox(now: Timestamp, limit: usize, busy: &[String]) -> Vec<OutboxEntry>;
-    fn finish_outbox(id: OutboxId, ending: Ending) -> ();
-    fn postpone_outbox(id: OutboxId, at: Timestamp, error: &str) -> ();
-    fn next_outbox_due() -> Option<Timestamp>;
-    fn top_up(owner: &UserId, amount: Money, key: &str, now: Timestamp) -> Account;
-    fn set_limit(owner: &UserId, limit: Money) -> Account;
-    fn account(owner: &UserId) -> Account;
-    fn accounts() -> Vec<(OwnedUserId, Account)>;
-    fn audit() -> Vec<AuditDifference>;
-    fn leases() -> Vec<Lease>;
-    fn release_lease(vmn: E164, handset: &Handset) -> bool;
-    fn dedicate(number: &str, owner: &UserId) -> ();
-    fn undedicate(number: &str) -> bool;
-    fn dedicated() -> Vec<(String, OwnedUserId)>;
-    fn explain(id: &str) -> Vec<History>;
-    fn sizes() -> Sizes;
+    Commit fn take_transaction(transaction: Transaction) -> Taken;
+    Question fn pending_events(after: InboxSeq, limit: usize) -> Vec<InboxEvent>;
+    Commit fn finish_event(seq: InboxSeq, ending: Ending) -> ();
+    Question fn ghost_is_ready(ghost: &UserId) -> bool;
+    Commit fn set_ghost_ready(ghost: &UserId) -> ();
+    Commit fn put_room(room: RoomFacts) -> ();
+    Commit fn put_member(homeserver: &ServerName, room: &RoomId, member: Member) -> ();
+    Commit fn set_encrypted(homeserver: &ServerName, room: &RoomId) -> ();
+    Question fn room(homeserver: &ServerName, room: &RoomId) -> Option<RoomView>;
+    Question fn bot_room(homeserver: &ServerName, bot: &UserId, user: &UserId) -> Option<OwnedRoomId>;
+    Commit fn open_conversation(request: OpenConversation) -> Opened;
+    Commit fn end_conversation(id: ConversationId, cooling_off: Duration, now: Timestamp) -> ();
+    Commit fn place_conversation(id: ConversationId, room: &RoomId) -> ();
+    Question fn conversation(id: ConversationId) -> Option<Conversation>;
+    Commit fn accept_message(message: NewMessage) -> Acceptance;
+    Commit fn claim(link_group: &str, limit: usize, now: Timestamp) -> Vec<Claimed>;
+    Question fn next_due(link_group: &str) -> Option<Timestamp>;
+    Commit fn record_answers(answers: Vec<Answer>, now: Timestamp) -> ();
+    Commit fn cancel_event(homeserver: &ServerName, event: &OwnedEventId, now: Timestamp) -> Vec<MessageView>;
+    Question fn messages_of_event(homeserver: &ServerName, event: &OwnedEventId) -> Vec<MessageView>;
+    Question fn message(id: MessageId) -> Option<MessageView>;
+    Commit fn recover(now: Timestamp) -> usize;
+    Commit fn sweep(now: Timestamp, limit: usize) -> bool;
+    Commit fn take_receipt(receipt: ReceiptIn) -> ReceiptTaken;
+    Commit fn take_sms(sms: SmsIn) -> SmsTaken;
+    Question fn pending_sms(after: SmsId, limit: usize) -> Vec<Sms>;
+    Question fn sms(id: SmsId) -> Option<Sms>;
+    Commit fn finish_sms(id: SmsId, ending: Ending) -> ();
+    Commit fn enqueue(entries: Vec<NewOutbox>, now: Timestamp) -> ();
+    Question fn due_outbox(now: Timestamp, limit: usize, busy: &[String]) -> Vec<OutboxEntry>;
+    Commit fn finish_outbox(id: OutboxId, ending: Ending) -> ();
+    Commit fn postpone_outbox(id: OutboxId, at: Timestamp, error: &str) -> ();
+    Question fn next_outbox_due() -> Option<Timestamp>;
+    Commit fn top_up(owner: &UserId, amount: Money, key: &str, now: Timestamp) -> Account;
+    Commit fn set_limit(owner: &UserId, limit: Money) -> Account;
+    Question fn account(owner: &UserId) -> Account;
+    Question fn accounts() -> Vec<(OwnedUserId, Account)>;
+    Question fn audit() -> Vec<AuditDifference>;
+    Question fn leases() -> Vec<Lease>;
+    Commit fn release_lease(vmn: E164, handset: &Handset) -> bool;
+    Commit fn dedicate(number: &str, owner: &UserId) -> ();
+    Commit fn undedicate(number: &str) -> bool;
+    Question fn dedicated() -> Vec<(String, OwnedUserId)>;
+    Question fn explain(id: &str) -> Vec<History>;
+    Question fn sizes() -> Sizes;
 }
 
 macro_rules! cut_homeserver {
@@ -174,7 +201,7 @@ macro_rules! cut_homeserver {
         #[async_trait]
         impl<H: Homeserver> Homeserver for CutHomeserver<H> {
             $(async fn $name(&self $(, $arg: $kind)*) -> homeserver::Result<$out> {
-                self.cut.pass(self.inner.$name($($arg),*)).await
+                self.cut.pass(Call::Request, self.inner.$name($($arg),*)).await
             })*
 
             fn name(&self) -> &ServerName {

@@ -49,8 +49,8 @@ async fn a_lane_waits_for_its_first_entry_and_other_lanes_do_not_wait_for_it() {
         .fail_next(Op::Send, MatrixError::refused(500, None, None));
     world.texts(PHONE, DEDICATED, "one").await;
     world.texts(PHONE, DEDICATED, "two").await;
+    world.work_without_waiting().await;
     world.says(&other, BOB, "help");
-    world.feed().await;
     world.work_without_waiting().await;
     assert_eq!(world.words(&room, &ghost(PHONE)).len(), 0, "the lane waits");
     assert_eq!(world.words(&other, &user(BOT)).len(), 2, "the bot does not");

@@ -149,6 +149,11 @@ impl World {
         self.gateway = gateway(&self.store, &self.home, &self.clock, &self.cut);
     }
 
+    /// What comes from here on is cut.
+    pub(super) fn from_here(&self) {
+        self.cut.arm();
+    }
+
     /// True once the cut that this world was made with has been met.
     pub(super) fn is_cut(&self) -> bool {
         self.died || self.cut.is_reached()
@@ -332,7 +337,10 @@ impl World {
             };
             let text = matrix_smpp_codec::text::decode(one.data_coding, octets);
             match texts.last_mut() {
-                Some((last, _, whole)) if last.message == one.segment.message => {
+                Some((last, _, whole))
+                    if last.message == one.segment.message && last.index < one.segment.index =>
+                {
+                    *last = one.segment;
                     whole.push_str(&text);
                 }
                 _ => texts.push((one.segment, one.originator.digits(), text)),

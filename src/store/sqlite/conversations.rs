@@ -6,9 +6,9 @@ use ruma::{RoomId, ServerName};
 use rusqlite::{Connection, Row, params};
 
 use super::rows::{Sql as _, text, text_or_none};
-use super::{leases, life};
+use super::{leases, life, outbox};
 use crate::gateway::model::{Conversation, ConversationId, Originator, Timestamp};
-use crate::store::{OpenConversation, Opened, Result, StoreError};
+use crate::store::{Lane, NewOutbox, OpenConversation, Opened, OutboxItem, Result, StoreError};
 
 const SELECT: &str =
     "SELECT id, homeserver, room, handset, ghost, owner, direct, originator, active
@@ -71,7 +71,10 @@ pub(super) fn open(tx: &Connection, request: &OpenConversation) -> Result<Opened
         None => make(tx, request)?,
     };
     match &other {
-        Some(other) => take_over(tx, other, id)?,
+        Some(other) => {
+            take_over(tx, other, id)?;
+            say_moved(tx, other, request.now)?;
+        }
         None if request.direct => take_over_former(tx, id, request)?,
         None => {}
     }
@@ -202,6 +205,18 @@ fn take_over_former(tx: &Connection, id: ConversationId, request: &OpenConversat
         Some(former) => take_over(tx, &former, id),
         None => Ok(()),
     }
+}
+
+/// Queues the farewell of the room that a direct conversation has left behind.
+fn say_moved(tx: &Connection, from: &Conversation, now: Timestamp) -> Result<()> {
+    let farewell = NewOutbox {
+        key: format!("moved|{}|{}", from.id, now.0),
+        lane: Lane::Conversation(from.id),
+        item: OutboxItem::Moved {
+            conversation: from.id,
+        },
+    };
+    outbox::enqueue(tx, &[farewell], now)
 }
 
 /// The conversation, with the number that the request insists on.

@@ -85,18 +85,23 @@ fn is_repeated(tx: &Connection, sms: &SmsIn, fingerprint: Uuid) -> Result<bool> 
         |row| Ok((row.get::<_, i64>(0)?, row.get::<_, [u8; 16]>(1)?)),
     )?;
     let is_part = place(sms).is_some();
+    let lives = |session: &Uuid| sms.living_sessions.contains(session);
     let repeated = copies.into_iter().find(|(_, session)| {
         let session = Uuid::from_bytes(*session);
-        is_part || (session != sms.session && !sms.living_sessions.contains(&session))
+        let over = !lives(&session) || !lives(&sms.session);
+        is_part || (session != sms.session && over)
     });
     let Some((id, _)) = repeated else {
         return Ok(false);
     };
-    // One redelivery answers one copy: the next of this bind is a new SMS.
-    tx.run(
-        "UPDATE taken SET session = ?2, at = ?3 WHERE id = ?1",
-        params![id, sms.session.as_bytes(), sms.at],
-    )?;
+    // One redelivery answers one copy: the next of this bind is a new SMS. On a bind that is over
+    // it is the redelivery that came first, and nobody hears the answer: the other copy stays open.
+    if is_part || lives(&sms.session) {
+        tx.run(
+            "UPDATE taken SET session = ?2, at = ?3 WHERE id = ?1",
+            params![id, sms.session.as_bytes(), sms.at],
+        )?;
+    }
     Ok(true)
 }
 
