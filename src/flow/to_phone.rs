@@ -39,14 +39,12 @@ pub(super) async fn handle(
     if room.conversations.is_empty() {
         return Ok(());
     }
-    match &message.replaces {
-        Some(original) => changes::edit(gateway, item, sender, &room, message, original).await,
-        None => {
-            let phones = &room.conversations;
-            let refused = say(gateway, item, sender, &room, message, phones).await?;
-            tell_refused(gateway, item, phones, refused.join("\n")).await
-        }
+    if let Some(original) = &message.replaces {
+        return changes::edit(gateway, item, sender, &room, message, original).await;
     }
+    let phones = &room.conversations;
+    let refused = say(gateway, item, sender, &room, message, phones).await?;
+    tell_refused(gateway, item, phones, refused.join("\n")).await
 }
 
 /// True for a room of the bot and one person.

@@ -150,7 +150,7 @@ impl World {
     }
 
     /// What comes from here on is cut.
-    pub(super) fn from_here(&self) {
+    pub(super) fn begin_cutting(&self) {
         self.cut.arm();
     }
 
