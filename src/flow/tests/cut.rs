@@ -165,6 +165,7 @@ cut_store! {
     fn dedicate(number: &str, owner: &UserId) -> ();
     fn undedicate(number: &str) -> bool;
     fn dedicated() -> Vec<(String, OwnedUserId)>;
+    fn probe() -> ();
     fn explain(id: &str) -> Vec<History>;
     fn sizes() -> Sizes;
 }

@@ -353,6 +353,10 @@ impl Store for SqliteStore {
         self.read(leases::dedicated).await
     }
 
+    async fn probe(&self) -> Result<()> {
+        self.write(explain::probe).await
+    }
+
     async fn explain(&self, id: &str) -> Result<Vec<History>> {
         let id = id.to_owned();
         self.read(move |tx| explain::explain(tx, &id)).await

@@ -116,6 +116,19 @@ fn the_ledger_only_grows() {
 }
 
 #[tokio::test]
+async fn each_probe_commits_a_change() {
+    let engine = Sqlite::default();
+    let store = engine.open();
+    let watcher = Connection::open(engine.path()).unwrap();
+    let version = || watcher.number("PRAGMA data_version", []).unwrap();
+    for _ in 0..3 {
+        let before = version();
+        store.probe().await.unwrap();
+        assert_ne!(version(), before);
+    }
+}
+
+#[tokio::test]
 async fn an_account_that_the_ledger_contradicts_is_found() {
     let engine = Sqlite::default();
     let owner: OwnedUserId = "@alice:example.org".try_into().unwrap();
