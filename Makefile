@@ -3,7 +3,7 @@
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 PYTHON := $(firstword $(wildcard /usr/bin/python3.11) python3)
 
-.PHONY: help setup demo test fmt lint doc
+.PHONY: help setup demo test soak fmt lint doc
 
 help: ## List the commands.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -23,6 +23,13 @@ test: setup ## Run all tests, the ones against real peers last.
 	cargo test --locked -p matrix-smpp --doc
 	./systemd/check.sh
 	@cargo test --locked -p matrix-smpp --test it
+
+# SEED is the first seed, ROUNDS how many; KEEP a folder for the data of campaigns that fail.
+soak: setup ## Kill the gateway under load for many rounds; SEED=n ROUNDS=n choose.
+	cargo build --locked --workspace --bins
+	KILL_SEED=$(or $(SEED),1) KILL_ROUNDS=$(or $(ROUNDS),20) $(if $(KEEP),KILL_KEEP=$(KEEP)) \
+		cargo test --locked -p matrix-smpp --test it -- --nocapture \
+		--exact kill::whoever_dies_whenever_every_text_is_accounted_for
 
 fmt: ## Format the code.
 	cargo fmt --all

@@ -14,10 +14,10 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
 use crate::clock::Clock;
+use crate::crew::Crew;
 use crate::flow::{self, Connected, Gateway, Parts, Wakes, front};
 use crate::gateway::names::Names;
 use crate::matrix::client::{HomeserverAccess, HttpHomeserver};
@@ -80,7 +80,7 @@ pub async fn run(settings: Settings) -> Result<(), AppError> {
             info!(signal = name, "stopping");
             Ok(())
         }
-        died = running.died.cancelled() => {
+        died = running.crew.died.cancelled() => {
             let () = died;
             Err(AppError::Died("a part of the gateway"))
         }
@@ -124,9 +124,7 @@ fn notify(states: &[sd_notify::NotifyState<'_>]) {
 /// The running gateway.
 struct Running {
     links: Links,
-    tracker: TaskTracker,
-    stop: CancellationToken,
-    died: CancellationToken,
+    crew: Crew,
     drain: Duration,
 }
 
@@ -144,28 +142,22 @@ impl Running {
             );
         }
         let gateway = gateway(&settings, store, clock)?;
-        let (stop, died, tracker) = (
-            CancellationToken::new(),
-            CancellationToken::new(),
-            TaskTracker::new(),
-        );
+        let crew = Crew::default();
         let appservice = listen(settings.appservice.listen.to_string()).await?;
         let operations = listen(settings.ops.listen.to_string()).await?;
-        let links = Links::start(&gateway, &tracker, &stop)?;
+        let links = Links::start(&gateway, &crew)?;
         let answered = Arc::new(AtomicBool::new(false));
         let running = Self {
             links,
-            tracker,
-            stop,
-            died,
+            crew,
             drain: settings.gateway.drain_timeout,
         };
         let (wanted, wishes) = mpsc::channel(WISHES);
         let router = front::router(&gateway, wanted);
         running.serve("the appservice listener", appservice, router);
-        running.spawn(
+        running.crew.spawn(
             "the ghost maker",
-            front::make_ghosts(gateway.clone(), wishes, running.stop.clone()),
+            front::make_ghosts(gateway.clone(), wishes, running.crew.stop.clone()),
         );
         let ops = ops::Ops {
             metrics: gateway.metrics.clone(),
@@ -179,23 +171,9 @@ impl Running {
         Ok(running)
     }
 
-    /// Starts something that runs until `stop`; its earlier end is the gateway's.
-    fn spawn(&self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
-        let (stop, died) = (self.stop.clone(), self.died.clone());
-        // Panics end the inner task only, so the outer one can see them.
-        let inner = self.tracker.spawn(work);
-        self.tracker.spawn(async move {
-            let ended = inner.await;
-            if !stop.is_cancelled() {
-                error!(name, panicked = ended.is_err(), "ended by itself");
-                died.cancel();
-            }
-        });
-    }
-
     fn serve(&self, name: &'static str, listener: TcpListener, router: Router) {
-        let stop = self.stop.clone().cancelled_owned();
-        self.spawn(name, async move {
+        let stop = self.crew.stop.clone().cancelled_owned();
+        self.crew.spawn(name, async move {
             if let Err(error) = axum::serve(listener, router)
                 .with_graceful_shutdown(stop)
                 .await
@@ -211,31 +189,35 @@ impl Running {
             at: path.display().to_string(),
             cause,
         })?;
-        self.spawn(
+        self.crew.spawn(
             "the admin socket",
-            admin::serve(gateway.clone(), listener, self.stop.clone()),
+            admin::serve(gateway.clone(), listener, self.crew.stop.clone()),
         );
         Ok(())
     }
 
     fn start_workers(&self, gateway: &Gateway, answered: Arc<AtomicBool>) {
-        let (gateway, stop) = (|| gateway.clone(), || self.stop.clone());
-        self.spawn("the inbox worker", flow::run_inbox(gateway(), stop()));
-        self.spawn("the SMS worker", flow::to_room::run(gateway(), stop()));
-        self.spawn("the outbox worker", flow::outbox::run(gateway(), stop()));
-        self.spawn("the sweeper", flow::sweep::run(gateway(), stop()));
-        self.spawn("the watchdog", watchdog(gateway(), stop()));
-        self.tracker.spawn(greet(gateway(), answered, stop()));
+        let (gateway, stop) = (|| gateway.clone(), || self.crew.stop.clone());
+        self.crew
+            .spawn("the inbox worker", flow::run_inbox(gateway(), stop()));
+        self.crew
+            .spawn("the SMS worker", flow::to_room::run(gateway(), stop()));
+        self.crew
+            .spawn("the outbox worker", flow::outbox::run(gateway(), stop()));
+        self.crew
+            .spawn("the sweeper", flow::sweep::run(gateway(), stop()));
+        self.crew.spawn("the watchdog", watchdog(gateway(), stop()));
+        self.crew.tracker.spawn(greet(gateway(), answered, stop()));
     }
 
     /// Takes nothing more, unbinds, and waits as long as the settings allow.
     async fn stop(self) {
-        self.stop.cancel();
+        self.crew.stop.cancel();
         self.links.close();
-        self.tracker.close();
+        self.crew.tracker.close();
         // The links end by themselves after the drain time; the rest is quick.
         let limit = self.drain + Duration::from_secs(5);
-        if tokio::time::timeout(limit, self.tracker.wait())
+        if tokio::time::timeout(limit, self.crew.tracker.wait())
             .await
             .is_err()
         {

@@ -21,3 +21,5 @@ pub mod app;
 pub mod cli;
 
 pub mod clock;
+
+pub mod crew;

@@ -21,6 +21,7 @@ pub(super) enum Credit {
     #[command(allow_negative_numbers = true)]
     TopUp {
         /// Whose, as a full Matrix ID.
+        #[arg(value_parser = matrix_id)]
         owner: OwnedUserId,
         /// How much, in units of the currency.
         amount: Money,
@@ -31,11 +32,13 @@ pub(super) enum Credit {
     /// Show an account.
     Balance {
         /// Whose, as a full Matrix ID.
+        #[arg(value_parser = matrix_id)]
         owner: OwnedUserId,
     },
     /// Set how far below zero a balance may go.
     Limit {
         /// Whose, as a full Matrix ID.
+        #[arg(value_parser = matrix_id)]
         owner: OwnedUserId,
         /// How far, in units of the currency.
         limit: Money,
@@ -63,6 +66,7 @@ pub(super) enum Lease {
         /// A VMN or a short code, digits only.
         number: String,
         /// Whose, as a full Matrix ID.
+        #[arg(value_parser = matrix_id)]
         owner: OwnedUserId,
     },
     /// Take a dedicated number back.
@@ -72,6 +76,12 @@ pub(super) enum Lease {
     },
     /// Show the numbers that were dedicated by this command.
     Dedicated,
+}
+
+/// Reads a full Matrix ID.
+fn matrix_id(typed: &str) -> Result<OwnedUserId, String> {
+    let wrong = |_| "write a full Matrix ID, as in @alice:example.org".to_owned();
+    typed.try_into().map_err(wrong)
 }
 
 pub(super) fn credit(config: &Path, credit: Credit) -> Result<(), Failure> {
@@ -210,4 +220,18 @@ fn step(step: &Step) -> String {
         .map_or_else(String::new, |index| format!(" segment {index}"));
     let (at, state) = (admin::utc(step.at), admin::word(step.state));
     format!("  {at}{segment} {state} {}", step.detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_owner_who_is_no_matrix_id_is_told_how_one_looks() {
+        for typed in ["alice", "@alice", "alice:example.org", ""] {
+            let wrong = matrix_id(typed).expect_err(typed);
+            assert!(wrong.contains("@alice:example.org"), "{wrong}");
+        }
+        assert!(matrix_id("@alice:example.org").is_ok());
+    }
 }

@@ -166,15 +166,10 @@ pub(super) fn is_ambiguous(gateway: &Gateway, room: &RoomView) -> bool {
     parties + room.conversations.len() > 2
 }
 
-/// The name by which phones know a Matrix user: the room's, else the localpart.
+/// The name by which the phones of a room know one of its Matrix users.
 fn speaker_name(members: &[Member], user: &UserId) -> String {
     let member = members.iter().find(|member| member.user == user);
-    let name = member
-        .and_then(|member| member.display_name.as_deref())
-        .map(str::trim);
-    name.filter(|name| !name.is_empty())
-        .unwrap_or_else(|| user.localpart())
-        .to_owned()
+    outgoing::speaker_name(member.and_then(|one| one.display_name.as_deref()), user)
 }
 
 /// The phones of these conversations as people read them.

@@ -1,5 +1,8 @@
 //! What a Matrix message becomes on a phone.
 
+use ruma::UserId;
+use unicode_segmentation::UnicodeSegmentation;
+
 use crate::matrix::event::{MessageKind, RoomMessage};
 
 /// What to do with a Matrix message.
@@ -22,15 +25,49 @@ pub struct Speaker<'a> {
     pub ambiguous: bool,
 }
 
+/// The most of a name that goes before a text, in characters as people see them.
+const MAX_NAME: usize = 30;
+
+/// The name by which phones know a Matrix user: one line without control characters and not too
+/// long, for phones pay for it with each text; the localpart where nothing is left.
+#[must_use]
+pub fn speaker_name(display_name: Option<&str>, user: &UserId) -> String {
+    let visible = |c: &char| !c.is_control() && !is_direction(*c);
+    let name = display_name.unwrap_or_default();
+    let name: Vec<String> = name
+        .split_whitespace()
+        .map(|word| word.chars().filter(visible).collect())
+        .collect();
+    let name = name.join(" ");
+    let short: String = name.trim().graphemes(true).take(MAX_NAME).collect();
+    let short = short.trim_end();
+    if short.is_empty() {
+        user.localpart().to_owned()
+    } else {
+        short.to_owned()
+    }
+}
+
+/// Characters that turn the direction of the text after them.
+fn is_direction(c: char) -> bool {
+    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// The text with one kind of line end and without control characters, which no phone shows and
+/// some take for the end of the text.
+fn printable(text: &str) -> String {
+    let text = text.replace("\r\n", "\n").replace(['\t', '\r'], " ");
+    text.chars()
+        .filter(|c| *c == '\n' || !c.is_control())
+        .collect()
+}
+
 /// What a message becomes on the phones of its room.
 #[must_use]
 pub fn outgoing(message: &RoomMessage, speaker: Speaker<'_>) -> Outgoing {
     match &message.kind {
-        MessageKind::Text { body } => text(body, speaker),
-        MessageKind::Emote { body } if body.trim().is_empty() => empty(),
-        MessageKind::Emote { body } => {
-            Outgoing::Text(format!("* {} {}", speaker.name, body.trim()))
-        }
+        MessageKind::Text { body } => text(&printable(body), speaker),
+        MessageKind::Emote { body } => emote(&printable(body), speaker),
         MessageKind::Notice => Outgoing::Silent,
         MessageKind::Location {
             geo_uri,
@@ -64,6 +101,13 @@ fn text(body: &str, speaker: Speaker<'_>) -> Outgoing {
     }
 }
 
+fn emote(body: &str, speaker: Speaker<'_>) -> Outgoing {
+    match body.trim() {
+        "" => empty(),
+        body => Outgoing::Text(format!("* {} {body}", speaker.name)),
+    }
+}
+
 fn empty() -> Outgoing {
     Outgoing::Unsendable("The message has no text, so nothing was sent.".to_owned())
 }
@@ -79,9 +123,10 @@ fn location(geo_uri: &str, description: Option<&str>, speaker: Speaker<'_>) -> O
         return unsendable("A location without coordinates");
     };
     let place = description
-        .map(str::trim)
-        .filter(|words| !words.is_empty())
-        .unwrap_or("Location");
+        .map(printable)
+        .filter(|words| !words.trim().is_empty())
+        .unwrap_or_else(|| "Location".to_owned());
+    let place = place.trim();
     let map = format!("https://www.openstreetmap.org/?mlat={latitude}&mlon={longitude}");
     Outgoing::Text(spoken(&format!("{place}: {map}"), speaker))
 }
@@ -167,6 +212,34 @@ mod tests {
                 matches!(said(kind.clone(), ALONE), Outgoing::Unsendable(_)),
                 "{kind:?}"
             );
+        }
+    }
+
+    #[test]
+    fn control_characters_stay_off_the_phone() {
+        let text = |body: &str| MessageKind::Text {
+            body: body.to_owned(),
+        };
+        assert_eq!(said(text("a\0b\u{7}c\u{1b}d"), ALONE), sent("abcd"));
+        assert_eq!(
+            said(text("one\r\ntwo\tthree"), ALONE),
+            sent("one\ntwo three")
+        );
+        assert!(matches!(said(text("\0"), ALONE), Outgoing::Unsendable(_)));
+    }
+
+    #[test]
+    fn a_speakers_name_is_one_short_line() {
+        let name = |name: Option<&str>| speaker_name(name, ruma::user_id!("@alice:example.org"));
+        assert_eq!(name(Some("  Alice\n  Smith ")), "Alice Smith");
+        assert_eq!(name(Some("Evil\r\nBob: hi\u{202e}")), "Evil Bob: hi");
+        assert_eq!(name(Some(&"👨‍👩‍👧‍👦".repeat(300))), "👨‍👩‍👧‍👦".repeat(30));
+        assert_eq!(
+            name(Some(&"Very ".repeat(60))),
+            "Very ".repeat(6).trim_end()
+        );
+        for nothing in [None, Some(""), Some(" \n "), Some("\u{202e}")] {
+            assert_eq!(name(nothing), "alice");
         }
     }
 

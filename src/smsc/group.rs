@@ -8,13 +8,13 @@ use matrix_smpp_codec::Body;
 use matrix_smpp_config::LinkGroup;
 use matrix_smpp_session::LinkState;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use tracing::warn;
 use uuid::Uuid;
 
 use super::connect::{self, Unusable};
 use super::link::{self, Outgoing};
 use super::submit;
+use crate::crew::Crew;
 use crate::flow::Gateway;
 use crate::ops::metrics::Metrics;
 use crate::store::{Answer, Claimed, Outcome};
@@ -66,8 +66,7 @@ impl Group {
     pub(super) fn start(
         gateway: &Gateway,
         settings: &LinkGroup,
-        tracker: &TaskTracker,
-        stop: &CancellationToken,
+        crew: &Crew,
     ) -> Result<Self, Unusable> {
         let sessions = Arc::new(Sessions::default());
         let mut links = Vec::new();
@@ -75,17 +74,18 @@ impl Group {
             let drain = gateway.settings.gateway.drain_timeout;
             let link_settings = connect::settings(&settings.name, one, drain)?;
             let (handle, events, connection) = matrix_smpp_session::client(link_settings);
-            tracker.spawn(connection);
+            crew.spawn("a link's connection", connection);
             let outgoing = Outgoing::new(one.name.clone(), handle);
             let pump = link::Pump::new(gateway, settings, outgoing.clone(), Arc::clone(&sessions));
-            tracker.spawn(pump.run(events));
+            crew.spawn("a link's pump", pump.run(events));
             links.push(outgoing);
         }
         let group = Self {
             name: settings.name.clone(),
             links: links.into(),
         };
-        tracker.spawn(group.dispatcher(gateway.clone()).run(stop.clone()));
+        let dispatcher = group.dispatcher(gateway.clone());
+        crew.spawn("a dispatcher", dispatcher.run(crew.stop.clone()));
         Ok(group)
     }
 
@@ -193,14 +193,11 @@ impl Dispatcher {
 
     /// Until somebody rings, or the next retry falls due.
     async fn more_work(&self) {
-        let due = self
-            .gateway
-            .store
-            .next_due(&self.group)
-            .await
-            .ok()
-            .flatten();
-        let pause = due.map_or(LOOK, |at| self.gateway.clock.until(at).min(LOOK));
+        let pause = match self.gateway.store.next_due(&self.group).await {
+            Ok(Some(at)) => self.gateway.clock.until(at).min(LOOK),
+            Ok(None) => LOOK,
+            Err(_) => self.gateway.settings.limits.retry_first.min(LOOK),
+        };
         let Some(bell) = self.gateway.wakes.groups.get(&self.group) else {
             return tokio::time::sleep(pause).await;
         };

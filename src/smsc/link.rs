@@ -8,7 +8,7 @@ use std::time::Duration;
 use matrix_smpp_codec::{Body, CommandId, CommandStatus};
 use matrix_smpp_config::LinkGroup;
 use matrix_smpp_session::{Link, LinkEvent, LinkEvents, LinkState, SubmitError, Ticket};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 use uuid::Uuid;
 
 use super::group::Sessions;
@@ -17,7 +17,7 @@ use super::verdict::{Verdict, verdict};
 use crate::flow::Gateway;
 use crate::gateway::model::SegmentRef;
 use crate::ops::metrics::Metrics;
-use crate::store::{Answer, Claimed, Outcome};
+use crate::store::{Answer, Claimed, Outcome, StoreError};
 
 /// How many events are taken in at once, and so how many changes share a commit.
 const BATCH: usize = 256;
@@ -25,6 +25,9 @@ const BATCH: usize = 256;
 /// How long a throttled link waits at first; doubles with each further refusal, up to
 /// [`SLOWEST`].
 const SLOW: Duration = Duration::from_millis(500);
+
+/// The longest wait for a store that is away: nothing else is done on the link meanwhile.
+const STORE_PAUSE: Duration = Duration::from_secs(5);
 
 /// The longest wait of a throttled link.
 const SLOWEST: Duration = Duration::from_secs(30);
@@ -293,25 +296,103 @@ impl Pump {
 }
 
 /// Records answers, however long the store takes: without the record the segments would stay
-/// unanswered until the next start.
+/// unanswered until the next start. One that the store will never take is left out.
 pub(super) async fn record(gateway: &Gateway, answers: &[Answer]) {
     if answers.is_empty() {
         return;
     }
-    let mut attempt = 0;
-    while let Err(error) = gateway
-        .store
-        .record_answers(answers.to_vec(), gateway.clock.now())
-        .await
-    {
-        warn!(%error, "cannot record answers");
-        tokio::time::sleep(gateway.retry_wait(attempt)).await;
-        attempt = attempt.saturating_add(1);
-    }
+    let record = |some| {
+        let now = gateway.clock.now();
+        gateway.store.record_answers(some, now)
+    };
+    let pause = |attempt| tokio::time::sleep(gateway.retry_wait(attempt).min(STORE_PAUSE));
+    record_each(answers, record, pause).await;
     gateway.wakes.outbox.notify_one();
     gateway
         .wakes
         .groups
         .values()
         .for_each(|bell| bell.notify_one());
+}
+
+/// Records all together, or where one of them is not to be had, each alone.
+async fn record_each<R, P>(
+    answers: &[Answer],
+    record: impl Fn(Vec<Answer>) -> R,
+    pause: impl Fn(u32) -> P,
+) where
+    R: Future<Output = Result<(), StoreError>>,
+    P: Future<Output = ()>,
+{
+    if record_some(answers, &record, &pause).await.is_ok() {
+        return;
+    }
+    for answer in answers {
+        let alone = std::slice::from_ref(answer);
+        if let Err(error) = record_some(alone, &record, &pause).await {
+            error!(%error, message = %answer.segment.message, "an answer cannot be recorded");
+        }
+    }
+}
+
+/// Tries as long as the store is away; tells what it will not take.
+async fn record_some<R, P>(
+    answers: &[Answer],
+    record: &impl Fn(Vec<Answer>) -> R,
+    pause: &impl Fn(u32) -> P,
+) -> Result<(), StoreError>
+where
+    R: Future<Output = Result<(), StoreError>>,
+    P: Future<Output = ()>,
+{
+    let mut attempt = 0;
+    loop {
+        match record(answers.to_vec()).await {
+            Err(error @ StoreError::Unavailable(_)) => {
+                warn!(%error, "cannot record answers");
+                pause(attempt).await;
+                attempt = attempt.saturating_add(1);
+            }
+            ended => return ended,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::gateway::model::MessageId;
+
+    fn answer(number: u8) -> Answer {
+        let message = MessageId(Uuid::from_u128(u128::from(number)));
+        Answer {
+            segment: SegmentRef { message, index: 1 },
+            attempt: 1,
+            outcome: Outcome::NotWritten,
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_the_store_never_takes_holds_up_no_other() {
+        let (poison, away) = (answer(2), RefCell::new(2));
+        let taken = RefCell::new(Vec::new());
+        let record = async |some: Vec<Answer>| {
+            if *away.borrow() > 0 {
+                *away.borrow_mut() -= 1;
+                return Err(StoreError::Unavailable("not now".to_owned()));
+            }
+            if some.contains(&poison) {
+                return Err(StoreError::Corrupt("unreadable".to_owned()));
+            }
+            taken.borrow_mut().extend(some);
+            Ok(())
+        };
+        let all = [answer(1), answer(2), answer(3)];
+        record_each(&all, record, |_| std::future::ready(())).await;
+        assert_eq!(*taken.borrow(), [answer(1), answer(3)]);
+    }
 }

@@ -9,9 +9,7 @@ pub mod verdict;
 
 use std::sync::Arc;
 
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
-
+use crate::crew::Crew;
 use crate::flow::Gateway;
 use crate::ops::metrics::Metrics;
 pub use connect::Unusable;
@@ -22,17 +20,13 @@ use group::Group;
 pub struct Links(Arc<Vec<Arc<Group>>>);
 
 impl Links {
-    /// Makes the links of the config and starts what drives them on `tracker`: the connections, the
-    /// pumps and the dispatchers. At `stop` the dispatchers claim no more; the connections go on
+    /// Makes the links of the config and starts what drives them in `crew`: the connections, the
+    /// pumps and the dispatchers. At its `stop` the dispatchers claim no more; the connections go on
     /// until [`Links::close`].
-    pub fn start(
-        gateway: &Gateway,
-        tracker: &TaskTracker,
-        stop: &CancellationToken,
-    ) -> Result<Self, Unusable> {
+    pub fn start(gateway: &Gateway, crew: &Crew) -> Result<Self, Unusable> {
         let groups = gateway.settings.link_groups.iter();
         let groups: Result<Vec<_>, _> = groups
-            .map(|settings| Group::start(gateway, settings, tracker, stop).map(Arc::new))
+            .map(|settings| Group::start(gateway, settings, crew).map(Arc::new))
             .collect();
         Ok(Self(Arc::new(groups?)))
     }

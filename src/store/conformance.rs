@@ -43,6 +43,7 @@ macro_rules! suite {
                 one_event_id_of_two_homeservers_is_two_events,
                 a_finished_event_stays_known,
                 what_was_acknowledged_survives_a_restart,
+                a_probe_changes_nothing_that_can_be_seen,
                 an_event_set_aside_is_counted_and_out_of_the_way,
                 a_finished_event_is_forgotten_after_a_month;
             rooms:
@@ -107,6 +108,8 @@ macro_rules! suite {
                 a_failed_receipt_keeps_the_charge_and_tells_why,
                 a_receipt_proves_the_only_uncertain_segment_sent,
                 two_uncertain_segments_make_a_receipt_wait,
+                a_receipt_that_two_could_mean_proves_neither,
+                a_receipt_from_before_an_attempt_proves_nothing_of_it,
                 a_segment_on_the_wire_may_still_claim_the_receipt,
                 a_receipt_before_the_uncertainty_proves_it_too,
                 an_uncertain_segment_is_lost_after_its_hold,
@@ -122,6 +125,7 @@ macro_rules! suite {
                 a_reference_used_again_hands_the_old_parts_on,
                 parts_that_never_complete_are_handed_on_with_gaps,
                 a_copy_over_a_new_bind_is_a_redelivery,
+                a_copy_that_is_taken_after_its_redelivery_is_known,
                 the_same_text_on_a_living_bind_is_new,
                 the_parts_of_one_phone_are_bounded,
                 sms_are_pending_in_the_order_in_which_they_became_whole,

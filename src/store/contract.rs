@@ -230,6 +230,11 @@ pub trait Store: fmt::Debug + Send + Sync {
 
     // --- questions ----------------------------------------------------------------------------
 
+    /// Commits something without meaning and returns after it is on the disk, by the same way as
+    /// every other change: fails with [`StoreError::Unavailable`] where the disk is full or
+    /// read-only, and does not return while the disk hangs or changes queue.
+    async fn probe(&self) -> Result<()>;
+
     /// The history of one message, or of every message of one event id.
     async fn explain(&self, id: &str) -> Result<Vec<History>>;
 
@@ -633,7 +638,9 @@ pub struct SmsIn {
     pub session: Uuid,
     /// The binds of this link group that are up now. A copy of an SMS taken less than
     /// [`REDELIVERY_WINDOW`] ago on a bind that is *not* among these is a redelivery (its answer
-    /// may have been lost); on a living bind it is a new SMS with the same text.
+    /// may have been lost); on a living bind it is a new SMS with the same text. One that comes on
+    /// a bind which has ended meanwhile is a copy of one taken on any other: nobody hears its
+    /// answer, so the SMSC sends it again.
     pub living_sessions: Vec<Uuid>,
     /// Who texts.
     pub from: Handset,

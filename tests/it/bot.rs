@@ -1,5 +1,8 @@
 //! Commands to the bot.
 
+use serde_json::json;
+
+use crate::support::room::id;
 use crate::support::user::User;
 use crate::support::world::{PHONE, PHONE_NAME, World, bot, ghost};
 
@@ -34,6 +37,23 @@ async fn the_bot_answers_bare_words_in_its_own_room() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_the_bot_cannot_understand_is_answered_too() {
+    let world = World::start().await;
+    let alice = world.person("alice", "1").await;
+    let room = alice.direct_room(&bot()).await;
+    // Before it has joined.
+    alice.write(&room, "balance").await;
+    is_told(&alice, &room, &["1 EUR"]).await;
+    let picture = json!({ "msgtype": "m.image", "body": "a.jpg", "url": "mxc://sms.test/a" });
+    alice.send(&room, &picture).await;
+    is_told(&alice, &room, &["only understand words"]).await;
+    alice.write(&room, "text").await;
+    is_told(&alice, &room, &["which phone"]).await;
+    alice.encrypt(&room).await;
+    is_told(&alice, &room, &["encrypted"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_command_in_another_room_bears_the_prefix_and_stays_off_the_phone() {
     let world = World::start().await;
     let alice = world.person("alice", "1").await;
@@ -51,11 +71,17 @@ async fn the_bot_opens_a_conversation_by_number() {
     let alice = world.person("alice", "1").await;
     let room = bot_room(&alice).await;
     alice
-        .write(&room, "text +44 7700 900123 Hello from a command")
+        .write(&room, "text +44 7700 900123 2 tickets, please")
         .await;
-    world.sim.gets(PHONE, "Hello from a command").await;
+    world.sim.gets(PHONE, "2 tickets, please").await;
     let chat = alice.is_invited(&ghost(PHONE)).await;
     alice.join(&chat).await;
+    alice
+        .sees(&chat, "the text with its ✓", |timeline| {
+            let mut shown = timeline.notices(&["2 tickets, please"]);
+            shown.any(|notice| timeline.has_check(&ghost(PHONE), id(notice)))
+        })
+        .await;
     world.answer(PHONE, "Hello back").await;
     alice.hears(&chat, &ghost(PHONE), "Hello back").await;
 }

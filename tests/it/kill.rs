@@ -113,8 +113,7 @@ retry_cap = "1s"
     );
     if links == "two transceivers" {
         plan.link.push_str(SECOND_LINK);
-        plan.link
-            .push_str(&format!("\naddress = \"127.0.0.1:{}\"", plan.smsc));
+        plan.link = format!("{}\naddress = \"127.0.0.1:{}\"", plan.link, plan.smsc);
     }
 }
 
@@ -155,15 +154,19 @@ async fn havoc(dice: &mut Dice, gateway: &mut Gateway, sim: &Sim) {
 
 /// Restarts the homeserver, and kills the gateway meanwhile. Phones go on writing; people rest: what
 /// they say is Synapse's to keep until it has handed it over, and it forgets or delays what it was
-/// handing over when it stopped.
+/// handing over when it stopped. Nothing is done where texts stay without a fate: the verdict tells.
 async fn restart(dice: &mut Dice, gateway: &mut Gateway, synapse: &mut Synapse, traffic: &Traffic) {
     let registration = gateway.registration();
-    let resting = traffic.people_rest().await;
-    assert!(traffic.settle(gateway).await, "texts without a fate");
+    let people = traffic.people_rest.write().await;
+    let phones = traffic.phones_rest.write().await;
+    if !traffic.settle(gateway).await {
+        return;
+    }
+    drop(phones);
     synapse.stop().await;
-    dice.wait(0, 500).await;
+    dice.wait(0, 1_500).await;
     gateway.kill().await;
     gateway.launch();
     synapse.start(Some(&registration)).await;
-    drop(resting);
+    drop(people);
 }

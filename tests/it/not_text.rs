@@ -189,6 +189,38 @@ async fn an_edit_before_the_bytes_left_replaces_the_text() {
     assert_eq!(world.sim.texts(PHONE).await, ["Hello", "Next"]);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_edit_replaces_the_first_and_its_check_mark_stands_on_the_original() {
+    let (mut world, alice, room) = chat().await;
+    world.sim.stop().await;
+    let event = alice.write(&room, "Helo").await;
+    alice.edit(&room, &event, "Hallo").await;
+    alice.edit(&room, &event, "Hello").await;
+    alice.write(&room, "Next").await;
+    world.sim.start_again().await;
+    world.sim.gets(PHONE, "Next").await;
+    assert_eq!(world.sim.texts(PHONE).await, ["Hello", "Next"]);
+    alice
+        .sees(&room, "✓", |timeline| {
+            timeline.has_check(&ghost(PHONE), &event)
+        })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edit_of_what_was_refused_says_that_nothing_was_sent() {
+    let (_world, alice, room) = chat().await;
+    let event = alice.write(&room, &"x".repeat(10_000)).await;
+    let edit = alice.edit(&room, &event, "shorter").await;
+    alice
+        .sees(&room, "a notice", |timeline| {
+            timeline
+                .replies(&edit)
+                .any(|notice| says(notice, &["new message"]))
+        })
+        .await;
+}
+
 /// The notice may answer the edit or what was edited.
 fn answers(timeline: &Timeline, edit: &str, original: &str) -> bool {
     timeline.replies(edit).count() + timeline.replies(original).count() == 1

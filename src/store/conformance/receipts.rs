@@ -231,6 +231,41 @@ pub(crate) async fn two_uncertain_segments_make_a_receipt_wait(engine: &dyn Engi
     }
 }
 
+pub(crate) async fn a_receipt_that_two_could_mean_proves_neither(engine: &dyn Engine) {
+    let store = with_credit(engine).await;
+    let first = unanswered(&store, "one").await;
+    let second = unanswered(&store, "two").await;
+    assert_eq!(
+        take(&store, "7", WireState::DELIVERED).await,
+        ReceiptTaken::Parked
+    );
+    store.sweep(at(60_020), 10).await.unwrap();
+    for id in [first, second] {
+        assert_eq!(state(&store, id).await, MessageState::Lost);
+    }
+    assert_eq!(account(&store).await, (10_000, 0, 0));
+}
+
+pub(crate) async fn a_receipt_from_before_an_attempt_proves_nothing_of_it(engine: &dyn Engine) {
+    let store = with_credit(engine).await;
+    let earlier = ReceiptIn {
+        at: at(5),
+        ..receipt("7", WireState::DELIVERED)
+    };
+    assert_eq!(
+        store.take_receipt(earlier).await.unwrap(),
+        ReceiptTaken::Parked
+    );
+    let id = unanswered(&store, "one").await;
+    assert_eq!(state(&store, id).await, MessageState::Uncertain);
+    // Nor does it stand in the way of one that does.
+    assert_eq!(
+        take(&store, "8", WireState::DELIVERED).await,
+        ReceiptTaken::Evidence
+    );
+    assert_eq!(state(&store, id).await, MessageState::Delivered);
+}
+
 pub(crate) async fn a_segment_on_the_wire_may_still_claim_the_receipt(engine: &dyn Engine) {
     let store = with_credit(engine).await;
     let first = unanswered(&store, "one").await;

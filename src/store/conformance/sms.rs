@@ -282,6 +282,31 @@ pub(crate) async fn a_copy_over_a_new_bind_is_a_redelivery(engine: &dyn Engine) 
     assert_eq!(texts(&store).await, ["Hi", "Hi", "Hello"]);
 }
 
+pub(crate) async fn a_copy_that_is_taken_after_its_redelivery_is_known(engine: &dyn Engine) {
+    let (store, _) = with_leases(engine).await;
+    let on_the_new = || SmsIn {
+        session: BIND_2,
+        living_sessions: vec![BIND_2],
+        ..from(ANNA, "yes")
+    };
+    assert_eq!(
+        take(&store, on_the_new()).await,
+        SmsTaken::Stored { complete: true }
+    );
+    // The first bind ended while its own copy still waited to be taken in.
+    let late = SmsIn {
+        living_sessions: vec![BIND_2],
+        ..from(ANNA, "yes")
+    };
+    assert_eq!(take(&store, late).await, SmsTaken::Repeated);
+    // Were it a text of its own, it would come again on the new bind, and count.
+    assert_eq!(
+        take(&store, on_the_new()).await,
+        SmsTaken::Stored { complete: true }
+    );
+    assert_eq!(texts(&store).await, ["yes", "yes"]);
+}
+
 pub(crate) async fn the_same_text_on_a_living_bind_is_new(engine: &dyn Engine) {
     let (store, _) = with_leases(engine).await;
     take(&store, from(ANNA, "Hi")).await;

@@ -303,33 +303,76 @@ pub(super) fn match_parked_by_id(
 }
 
 /// Gives the one unanswered segment between a message's two numbers the one id that receipts
-/// between them came for, if each is the only one.
+/// between them came for, if each is the only one. Receipts that are older than its last attempt, or
+/// that came while another segment could be meant, prove nothing of it.
 pub(super) fn match_parked_by_evidence(
     tx: &Connection,
     message: &Message,
     now: Timestamp,
 ) -> Result<()> {
     let pair = Pair::of(message);
-    let parked = tx.all(
-        "SELECT id, smsc_id, state, error FROM parked
-         WHERE link_group = ?1 AND destination = ?2 AND originator = ?3 ORDER BY id",
-        params![pair.link_group, pair.destination, pair.originator],
-        read_parked,
-    )?;
-    let Some((_, first)) = parked.first() else {
-        return Ok(());
-    };
-    if parked.iter().any(|(_, word)| word.smsc_id != first.smsc_id) {
-        return Ok(());
-    }
     let Some((key, number)) = find_by_evidence(tx, pair)? else {
         return Ok(());
     };
+    let parked = tx.all(
+        "SELECT id, smsc_id, state, error, at FROM parked
+         WHERE link_group = ?1 AND destination = ?2 AND originator = ?3 AND at >= ?4 ORDER BY id",
+        params![
+            pair.link_group,
+            pair.destination,
+            pair.originator,
+            intended_at(tx, (key, number))?
+        ],
+        |row| Ok((row.get::<_, Timestamp>("at")?, read_parked(row)?)),
+    )?;
+    let Some((first_at, (_, first))) = parked.first() else {
+        return Ok(());
+    };
+    let differ = parked
+        .iter()
+        .any(|(_, (_, word))| word.smsc_id != first.smsc_id);
+    if differ || was_another_held(tx, pair, (key, number), *first_at)? {
+        return Ok(());
+    }
     let Some(unanswered) = life::message(tx, key)? else {
         return Ok(());
     };
+    let parked = parked.into_iter().map(|(_, receipt)| receipt).collect();
     unpark(tx, &unanswered, number, parked, now)?;
     life::refresh(tx, key, now)
+}
+
+/// When a segment was last about to be written.
+fn intended_at(tx: &Connection, (key, number): Place) -> Result<Timestamp> {
+    let at = tx.one(
+        "SELECT max(at) FROM step WHERE message = ?1 AND segment = ?2 AND state = ?3",
+        params![key, number, MessageState::Intent],
+        |row| Ok(row.get::<_, Option<Timestamp>>(0)?),
+    )?;
+    Ok(at.flatten().unwrap_or(Timestamp(0)))
+}
+
+/// True where a segment between the same two numbers that has been given up since was still waiting
+/// for its receipt at this time.
+fn was_another_held(
+    tx: &Connection,
+    pair: Pair<'_>,
+    (key, number): Place,
+    at: Timestamp,
+) -> Result<bool> {
+    tx.any(
+        "SELECT 1 FROM unanswered
+         WHERE link_group = ?1 AND destination = ?2 AND originator = ?3 AND lost = 1
+             AND until >= ?4 AND NOT (message = ?5 AND number = ?6) LIMIT 1",
+        params![
+            pair.link_group,
+            pair.destination,
+            pair.originator,
+            at.0.saturating_add(life::LOST_MEMORY),
+            key,
+            number
+        ],
+    )
 }
 
 fn read_parked(row: &Row<'_>) -> Result<(i64, Word)> {

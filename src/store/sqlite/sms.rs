@@ -7,7 +7,7 @@ use rusqlite::{Connection, Row, params};
 use uuid::Uuid;
 
 use super::leases;
-use super::rows::{self, Sql as _};
+use super::rows::{self, Page, Sql as _};
 use crate::gateway::model::{SmsId, Timestamp};
 use crate::store::{
     Ending, REDELIVERY_WINDOW, Result, Sms, SmsIn, SmsRecipient, SmsTaken, StoreError,
@@ -85,18 +85,23 @@ fn is_repeated(tx: &Connection, sms: &SmsIn, fingerprint: Uuid) -> Result<bool> 
         |row| Ok((row.get::<_, i64>(0)?, row.get::<_, [u8; 16]>(1)?)),
     )?;
     let is_part = place(sms).is_some();
+    let lives = |session: &Uuid| sms.living_sessions.contains(session);
     let repeated = copies.into_iter().find(|(_, session)| {
         let session = Uuid::from_bytes(*session);
-        is_part || (session != sms.session && !sms.living_sessions.contains(&session))
+        let over = !lives(&session) || !lives(&sms.session);
+        is_part || (session != sms.session && over)
     });
     let Some((id, _)) = repeated else {
         return Ok(false);
     };
-    // One redelivery answers one copy: the next of this bind is a new SMS.
-    tx.run(
-        "UPDATE taken SET session = ?2, at = ?3 WHERE id = ?1",
-        params![id, sms.session.as_bytes(), sms.at],
-    )?;
+    // One redelivery answers one copy: the next of this bind is a new SMS. On a bind that is over
+    // it is the redelivery that came first, and nobody hears the answer: the other copy stays open.
+    if is_part || lives(&sms.session) {
+        tx.run(
+            "UPDATE taken SET session = ?2, at = ?3 WHERE id = ?1",
+            params![id, sms.session.as_bytes(), sms.at],
+        )?;
+    }
     Ok(true)
 }
 
@@ -309,8 +314,9 @@ fn read(row: &Row<'_>) -> Result<Sms> {
     })
 }
 
-pub(super) fn pending(tx: &Connection, after: SmsId, limit: usize) -> Result<Vec<Sms>> {
-    tx.all(
+pub(super) fn pending(tx: &Connection, after: SmsId, limit: usize) -> Result<Page<SmsId, Sms>> {
+    rows::page(
+        tx,
         &format!("{SELECT} WHERE progress = 0 AND id > ?1 ORDER BY id LIMIT ?2"),
         params![after, rows::limit(limit)],
         read,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde_json::json;
-use tokio::sync::{RwLock, RwLockWriteGuard};
+use tokio::sync::RwLock;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::dice::Dice;
@@ -24,9 +24,18 @@ const AGAIN: [&str; 2] = ["447700900201", "447700900202"];
 /// What a phone hears before the campaign, so that its conversation has a number.
 const HELLO: u32 = 0;
 
-/// How often the homeserver is made to look again for what it left lying, and how long it gets.
+/// How often the homeserver is made to look again for what it left lying.
 const ABSENCES: usize = 5;
-const ABSENCE: Duration = Duration::from_secs(12);
+
+/// What a gateway that has not yet finished something shows.
+const UNFINISHED: [&str; 6] = [
+    "inbox",
+    "queued_segments",
+    "intent_segments",
+    "uncertain_segments",
+    "outbox",
+    "sms",
+];
 
 /// A room with a Matrix user who writes in it, and its phones.
 #[derive(Debug)]
@@ -71,7 +80,11 @@ pub(super) struct Traffic {
     pub(super) written: Mutex<Vec<Written>>,
     pub(super) said: Mutex<Vec<Said>>,
     /// Held for writing while nobody may write into a room.
-    rest: RwLock<()>,
+    pub(super) people_rest: RwLock<()>,
+    /// The same for phones.
+    pub(super) phones_rest: RwLock<()>,
+    /// Events that had no fate when they were last looked at.
+    pub(super) waiting: Mutex<Vec<String>>,
     tokens: AtomicU32,
 }
 
@@ -100,7 +113,9 @@ impl Traffic {
             talks,
             written: Mutex::default(),
             said: Mutex::default(),
-            rest: RwLock::default(),
+            people_rest: RwLock::default(),
+            phones_rest: RwLock::default(),
+            waiting: Mutex::default(),
             tokens: AtomicU32::new(HELLO + 1),
         }
     }
@@ -118,11 +133,6 @@ impl Traffic {
         tokio::join!(join_all(people), join_all(phones));
     }
 
-    /// Keeps people from writing until the answer is dropped.
-    pub(super) async fn people_rest(&self) -> RwLockWriteGuard<'_, ()> {
-        self.rest.write().await
-    }
-
     /// Waits until every text that people wrote has its fate. False where one does not get it.
     ///
     /// Synapse may leave a transaction lying that came up while it was catching up with an
@@ -132,10 +142,10 @@ impl Traffic {
         for _ in 0..ABSENCES {
             gateway.kill().await;
             self.write_once(&mut Dice::new(0), 0).await;
-            gateway.launch();
-            let settled = tokio::time::timeout(ABSENCE, self.all_have_their_fate()).await;
-            if settled.is_ok() {
-                return true;
+            gateway.start().await;
+            tokio::select! {
+                () = self.all_have_their_fate() => return true,
+                () = idle_for_a_while(gateway) => {}
             }
         }
         false
@@ -150,10 +160,12 @@ impl Traffic {
             let ghosts: Vec<String> = talk.ends.iter().map(|end| ghost(end.phone)).collect();
             until("every text has its fate", async || {
                 let timeline = user.read(&talk.room).await;
-                let fates = events
-                    .iter()
-                    .all(|event| ghosts.iter().all(|by| has_fate(&timeline, by, event)));
-                fates.then_some(())
+                let open =
+                    |event: &&String| ghosts.iter().any(|by| !has_fate(&timeline, by, event));
+                let waiting: Vec<_> = events.iter().filter(open).cloned().collect();
+                let settled = waiting.is_empty();
+                *self.waiting.lock().expect("a lock") = waiting;
+                settled.then_some(())
             })
             .await;
         }
@@ -170,10 +182,10 @@ impl Traffic {
 
     async fn write(&self, mut dice: Dice, talk: usize, over: &CancellationToken) {
         while !over.is_cancelled() {
-            let may_write = self.rest.read().await;
+            let may_write = self.people_rest.read().await;
             self.write_once(&mut dice, talk).await;
             drop(may_write);
-            dice.wait(150, 900).await;
+            dice.wait(300, 1_200).await;
         }
     }
 
@@ -198,6 +210,7 @@ impl Traffic {
     ) {
         let End { phone, vmn } = &self.talks[talk].ends[end];
         while !over.is_cancelled() {
+            let may_write = self.phones_rest.read().await;
             let (token, body) = self.words(&mut dice);
             let order = *dice.pick(&["natural", "reversed", "shuffled"]);
             let sms = json!({ "to": vmn, "text": body, "order": order,
@@ -211,7 +224,8 @@ impl Traffic {
                 body,
                 accepted,
             });
-            dice.wait(150, 900).await;
+            drop(may_write);
+            dice.wait(400, 1_600).await;
         }
     }
 
@@ -224,6 +238,17 @@ impl Traffic {
             _ => name(token),
         };
         (token, body.trim_end().to_owned())
+    }
+}
+
+/// Returns when the gateway has had nothing to do for longer than a homeserver waits before it tries
+/// again.
+async fn idle_for_a_while(gateway: &Gateway) {
+    let mut idle = 0;
+    while idle < 20 {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let waiting = gateway.waiting(&UNFINISHED).await;
+        idle = if waiting.is_empty() { idle + 1 } else { 0 };
     }
 }
 

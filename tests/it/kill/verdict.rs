@@ -85,10 +85,13 @@ impl fmt::Display for Verdict {
 pub(super) async fn judge(world: &mut World, traffic: &Traffic) -> Verdict {
     let mut verdict = Verdict::default();
     if !traffic.settle(&mut world.gateway).await {
-        verdict.problems.push("texts without a fate".to_owned());
+        let waiting = traffic.waiting.lock().expect("a lock").clone();
+        verdict
+            .problems
+            .push(format!("texts without a fate: {waiting:?}"));
     }
     if tokio::time::timeout(PATIENCE, quiet(world)).await.is_err() {
-        let problem = format!("never quiet: {:?}", waiting(&world.gateway).await);
+        let problem = format!("never quiet: {:?}", world.gateway.waiting(&WAITING).await);
         verdict.problems.push(problem);
     }
     let evidence = Evidence::collect(world, traffic).await;
@@ -109,23 +112,11 @@ pub(super) async fn judge(world: &mut World, traffic: &Traffic) -> Verdict {
 /// Until nothing waits.
 async fn quiet(world: &World) {
     until("nothing waits", async || {
-        let idle = waiting(&world.gateway).await.is_empty() && world.sim.waiting().await == 0;
+        let idle =
+            world.gateway.waiting(&WAITING).await.is_empty() && world.sim.waiting().await == 0;
         idle.then_some(())
     })
     .await;
-}
-
-async fn waiting(gateway: &Gateway) -> Vec<(&'static str, u64)> {
-    let mut found = Vec::new();
-    for kind in WAITING {
-        let count = gateway
-            .metric("matrix_smpp_waiting", &[("kind", kind)])
-            .await;
-        if count > 0 {
-            found.push((kind, count));
-        }
-    }
-    found
 }
 
 /// A segment that the SMSC accepted.

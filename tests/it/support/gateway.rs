@@ -216,6 +216,18 @@ impl Gateway {
         series.map(value).sum()
     }
 
+    /// Which of these kinds of items wait in its store, and how many.
+    pub(crate) async fn waiting<'a>(&self, kinds: &[&'a str]) -> Vec<(&'a str, u64)> {
+        let mut found = Vec::new();
+        for kind in kinds {
+            let count = self.metric("matrix_smpp_waiting", &[("kind", kind)]).await;
+            if count > 0 {
+                found.push((*kind, count));
+            }
+        }
+        found
+    }
+
     /// How many PDUs of each of [`COMMANDS`] went one way (`in` or `out`), over all links.
     pub(crate) async fn pdus(&self, direction: &str) -> BTreeMap<String, u64> {
         let mut counts = BTreeMap::new();
