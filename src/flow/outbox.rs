@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use ruma::{OwnedRoomId, RoomId, ServerName, UserId};
+use ruma::{RoomId, ServerName, UserId};
 use serde_json::Value;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -15,7 +15,7 @@ use tracing::{error, warn};
 use super::{Gateway, Trouble, membership, portal, receipt, to_room};
 use crate::gateway::model::{Conversation, ConversationId, OutboxId, SmsId};
 use crate::gateway::{content, notice, number};
-use crate::matrix::homeserver::{ErrorKind, NewRoom};
+use crate::matrix::homeserver::ErrorKind;
 use crate::store::{Ending, OutboxEntry, OutboxItem};
 
 /// Tells homeservers what they must hear, until `stop`.
@@ -238,7 +238,7 @@ async fn moved(
     membership::leave(home, &old.ghost, room, &words).await
 }
 
-/// Says something in the room that only the bot and the owner share; makes it where there is none.
+/// Says something in the room that the gateway made for the bot and the owner.
 async fn tell_owner(
     gateway: &Gateway,
     voice: &Voice<'_>,
@@ -253,42 +253,17 @@ async fn tell_owner(
         .ensure(&*home.api, bot, &gateway.settings.gateway.public_name)
         .await?;
     let body = content::notice(text, None);
-    if let Some(room) = gateway.store.bot_room(homeserver, bot, owner).await?
-        && voice.try_send(homeserver, bot, &room, &body).await?
-    {
+    let room = portal::bots_room(gateway, home, owner, None).await?;
+    if voice.try_send(homeserver, bot, &room, &body).await? {
         return Ok(());
     }
-    let room = make_bot_room(gateway, homeserver, owner).await?;
+    let room = portal::bots_room(gateway, home, owner, Some(&room)).await?;
     if voice.try_send(homeserver, bot, &room, &body).await? {
         return Ok(());
     }
     Err(Trouble::Never(
         "the bot may not speak in its own room".to_owned(),
     ))
-}
-
-async fn make_bot_room(
-    gateway: &Gateway,
-    homeserver: &ServerName,
-    owner: &UserId,
-) -> Result<OwnedRoomId, Trouble> {
-    let home = gateway.connected(homeserver)?;
-    let bot = home.names.bot();
-    let new = NewRoom {
-        invite: vec![owner.to_owned()],
-        is_direct: true,
-        ..NewRoom::default()
-    };
-    let room = home.api.create_room(bot, new).await?;
-    let state = home.api.room_state(bot, &room).await?;
-    let facts = crate::store::RoomFacts {
-        homeserver: homeserver.to_owned(),
-        room: room.clone(),
-        encrypted: state.encrypted,
-        members: state.members,
-    };
-    gateway.store.put_room(facts).await?;
-    Ok(room)
 }
 
 /// Speaks for one outbox entry: its n-th sentence always has the same transaction id.

@@ -27,6 +27,7 @@ pub enum Op {
     CreateRoom,
     JoinedRooms,
     RoomState,
+    OwnMarker,
     EventsSince,
     Send,
     SendState,
@@ -401,6 +402,18 @@ impl Homeserver for FakeHomeserver {
         })
     }
 
+    async fn own_marker(&self, user: &UserId, room: &RoomId) -> Result<Option<Value>> {
+        self.serve(Op::OwnMarker, user, Some(room), |state| {
+            state.joined(room, user)?;
+            let timeline = &state.rooms.get(room).ok_or_else(not_found)?.timeline;
+            let mut newest_first = timeline.iter().rev();
+            let marker = newest_first
+                .find(|one| one.event_type == MARKER_TYPE && one.state_key.as_deref() == Some(""));
+            let own = marker.filter(|one| one.sender == user);
+            Ok(own.map(|one| one.content.clone()))
+        })
+    }
+
     async fn events_since(
         &self,
         user: &UserId,
@@ -590,7 +603,6 @@ impl Room {
             members: self.state.iter().filter_map(present_member).collect(),
             encrypted: of("m.room.encryption").is_some(),
             name: name.map(str::to_owned),
-            marker: of(MARKER_TYPE).cloned(),
         }
     }
 }
@@ -748,12 +760,18 @@ mod tests {
         let user = user_id!("@.tel.1:example.org");
         ghost(&server, user).await;
         let room = room_of(&server, user).await;
-        server.set_state(&room, user, MARKER_TYPE, "", json!({ "key": 7 }));
+        let set = |sender: &UserId| {
+            server.set_state(&room, sender, MARKER_TYPE, "", json!({ "key": 7 }));
+        };
+        set(user);
         server.set_state(&room, user, "m.room.encryption", "", json!({}));
         let state = server.room_state(user, &room).await.expect("state");
         assert_eq!(state.members.len(), 2);
         assert!(state.encrypted);
-        assert_eq!(state.marker, Some(json!({ "key": 7 })));
-        assert_eq!(server.joined_rooms(user).await, Ok(vec![room]));
+        let marker = || server.own_marker(user, &room);
+        assert_eq!(marker().await, Ok(Some(json!({ "key": 7 }))));
+        set(user_id!("@alice:example.org"));
+        assert_eq!(marker().await, Ok(None));
+        assert_eq!(server.joined_rooms(user).await, Ok(vec![room.clone()]));
     }
 }
