@@ -266,6 +266,11 @@ async fn tell_owner(
     ))
 }
 
+/// True for what marks an event and says nothing by itself.
+fn is_mark(kind: &str) -> bool {
+    matches!(kind, "m.reaction" | content::STATUS)
+}
+
 /// Speaks for one outbox entry: its n-th sentence always has the same transaction id.
 pub(super) struct Voice<'a> {
     gateway: &'a Gateway,
@@ -313,6 +318,11 @@ impl Voice<'_> {
             }
             // A mark that is there already.
             Err(error) if error.errcode() == Some("M_DUPLICATE_ANNOTATION") => Ok(()),
+            // The event is in another room: one that this room has replaced.
+            Err(error) if error.kind() == ErrorKind::Permanent && is_mark(kind) => {
+                warn!(%error, "a mark cannot be shown in this room");
+                Ok(())
+            }
             Err(error) => Err(error.into()),
         }
     }

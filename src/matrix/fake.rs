@@ -457,6 +457,9 @@ impl Homeserver for FakeHomeserver {
                 return Ok(event.clone());
             }
             state.joined(room, user)?;
+            if !state.may_relate(room, content) {
+                return Err(MatrixError::refused(400, Some("M_UNKNOWN"), None));
+            }
             if event_type == "m.reaction" && state.has_said(room, user, event_type, content) {
                 let errcode = Some("M_DUPLICATE_ANNOTATION");
                 return Err(MatrixError::refused(400, errcode, None));
@@ -511,6 +514,19 @@ impl State {
         self.registered(user)?;
         let joined = self.membership(room, user).as_deref() == Some("join");
         if joined { Ok(()) } else { Err(forbidden()) }
+    }
+
+    /// Relations are to events of the same room.
+    fn may_relate(&self, room: &RoomId, content: &Value) -> bool {
+        let relation = &content["m.relates_to"];
+        if relation.get("rel_type").is_none() {
+            return true;
+        }
+        let timeline = self.rooms.get(room).map(|room| &room.timeline);
+        timeline.is_some_and(|timeline| {
+            let mut events = timeline.iter();
+            events.any(|event| relation["event_id"] == event.event_id.as_str())
+        })
     }
 
     fn has_said(&self, room: &RoomId, user: &UserId, event_type: &str, content: &Value) -> bool {

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use super::world::*;
+use matrix_smpp_codec::values::MessageState as WireState;
 use ruma::OwnedRoomId;
 
-use super::world::*;
 use crate::matrix::fake::Op;
 use crate::matrix::homeserver::MatrixError;
 
@@ -199,4 +200,19 @@ async fn a_homeserver_that_restarts_sees_nothing_twice() {
     world.home.restart();
     world.run().await;
     assert_eq!(world.words(&room, &ghost(PHONE)), ["hello"]);
+}
+
+#[tokio::test]
+async fn a_mark_for_an_event_of_a_room_that_was_replaced_is_let_go() {
+    let (mut world, room) = talking().await;
+    world.says(&room, ALICE, "again");
+    world.run().await;
+    world.home.fail_next(Op::Send, forbidden());
+    world.texts(PHONE, DEDICATED, "hello").await;
+    world.run().await;
+    assert_eq!(world.home.rooms().len(), 2, "replaced");
+    world.deliver().await;
+    world.receipts(WireState::DELIVERED).await;
+    world.run().await;
+    assert_eq!(world.store.sizes().await.unwrap().set_aside, 0);
 }
