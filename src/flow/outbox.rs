@@ -198,11 +198,15 @@ async fn text(
     sms: SmsId,
     conversation: ConversationId,
 ) -> Result<(), Trouble> {
-    let (Some(sms), Some(conversation)) = (
+    let (Some(sms), Some(texted)) = (
         gateway.store.sms(sms).await?,
         gateway.store.conversation(conversation).await?,
     ) else {
         return Ok(());
+    };
+    let Some(conversation) = to_room::successor(gateway, &sms, &texted).await? else {
+        let words = to_room::late_words(&sms);
+        return tell_owner(gateway, voice, &texted.homeserver, &texted.owner, &words).await;
     };
     let body = content::text(&to_room::body(&sms));
     let (homeserver, ghost) = (&conversation.homeserver, &conversation.ghost);

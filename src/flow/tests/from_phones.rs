@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::world::*;
+use crate::gateway::model::SmsId;
 use crate::matrix::fake::Op;
-use crate::store::SmsTaken;
+use crate::store::{Lane, NewOutbox, OutboxItem, SmsTaken};
 
 /// Alice's room with a phone that has been texted once, from [`DEDICATED`].
 async fn talking() -> (World, ruma::OwnedRoomId) {
@@ -331,4 +332,55 @@ async fn a_room_that_a_stranger_marked_is_not_taken_for_the_phones_own() {
             .iter()
             .all(|words| words != "hello")
     );
+}
+
+#[tokio::test]
+async fn a_text_for_a_conversation_that_has_just_ended_goes_to_its_owner_alone() {
+    let (mut world, room) = talking().await;
+    world.texts(PHONE, DEDICATED, "too late").await;
+    world.member(&room, ALICE, &ghost(PHONE), "leave");
+    world.run().await;
+    let rooms = world.home.rooms();
+    assert_eq!(rooms.len(), 2, "the bot's, and none of the phone's");
+    let bots = rooms.iter().find(|one| **one != room).unwrap();
+    assert!(world.only_words(bots, &user(BOT)).contains("too late"));
+    assert_ne!(world.membership(bots, &ghost(PHONE)), "join");
+}
+
+#[tokio::test]
+async fn a_text_that_waits_when_its_conversation_ends_goes_to_its_owner_alone() {
+    let (mut world, room) = talking().await;
+    world.texts(PHONE, DEDICATED, "too late").await;
+    let sms = world
+        .store
+        .pending_sms(SmsId(0), 1)
+        .await
+        .unwrap()
+        .remove(0);
+    let conversation = world.view(&room).await.conversations[0].id;
+    let entry = NewOutbox {
+        key: format!("sms:{}", sms.id),
+        lane: Lane::Conversation(conversation),
+        item: OutboxItem::SmsText {
+            sms: sms.id,
+            conversation,
+        },
+    };
+    world.gateway.enqueue(entry).await.unwrap();
+    world.member(&room, ALICE, &ghost(PHONE), "leave");
+    world.run().await;
+    let rooms = world.home.rooms();
+    assert_eq!(rooms.len(), 2);
+    let bots = rooms.iter().find(|one| **one != room).unwrap();
+    assert!(world.only_words(bots, &user(BOT)).contains("too late"));
+}
+
+#[tokio::test]
+async fn a_text_for_a_room_that_was_just_left_for_a_newer_one_is_said_there() {
+    let (mut world, old) = talking().await;
+    world.texts(PHONE, DEDICATED, "hello?").await;
+    let new = world.direct_room(PHONE).await;
+    assert_eq!(world.words(&new, &ghost(PHONE)), ["hello?"]);
+    let words = world.words(&old, &ghost(PHONE));
+    assert!(words.iter().all(|words| words != "hello?"), "{words:?}");
 }
