@@ -167,7 +167,10 @@ async fn tell(gateway: &Gateway, entry: &OutboxEntry) -> Result<(), Trouble> {
             voice.say(&conversation, "m.room.message", &notice).await?;
             let network = content::network(&conversation);
             let status = content::refused_status(event, &network, text);
-            voice.say(&conversation, content::STATUS, &status).await
+            voice
+                .say(&conversation, content::STATUS, &status)
+                .await
+                .map(drop)
         }
         OutboxItem::Notice {
             homeserver,
@@ -180,6 +183,7 @@ async fn tell(gateway: &Gateway, entry: &OutboxEntry) -> Result<(), Trouble> {
             voice
                 .send(homeserver, sender, room, "m.room.message", &notice)
                 .await
+                .map(drop)
         }
         OutboxItem::Moved { conversation } => moved(gateway, &voice, *conversation).await,
         OutboxItem::TellOwner {
@@ -283,16 +287,16 @@ pub(super) struct Voice<'a> {
 }
 
 impl Voice<'_> {
-    /// As a conversation's ghost in its room. Nothing happens where there is no room, or where the
-    /// ghost may not speak any more: there is nobody to hear it.
+    /// As a conversation's ghost in its room. False where there is no room, or where the
+    /// ghost may not speak any more: nobody has heard it.
     pub(super) async fn say(
         &self,
         conversation: &Conversation,
         kind: &str,
         body: &Value,
-    ) -> Result<(), Trouble> {
+    ) -> Result<bool, Trouble> {
         let Some(room) = &conversation.room else {
-            return Ok(());
+            return Ok(false);
         };
         self.send(
             &conversation.homeserver,
@@ -311,21 +315,21 @@ impl Voice<'_> {
         room: &RoomId,
         kind: &str,
         body: &Value,
-    ) -> Result<(), Trouble> {
+    ) -> Result<bool, Trouble> {
         let api = &self.gateway.connected(homeserver)?.api;
         let txn = self.txn(self.said.fetch_add(1, Ordering::Relaxed));
         match api.send(sender, room, kind, &txn, body).await {
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(true),
             Err(error) if matches!(error.kind(), ErrorKind::Forbidden | ErrorKind::NotFound) => {
                 warn!(%error, "nobody can be told in this room any more");
-                Ok(())
+                Ok(false)
             }
             // A mark that is there already.
-            Err(error) if error.errcode() == Some("M_DUPLICATE_ANNOTATION") => Ok(()),
+            Err(error) if error.errcode() == Some("M_DUPLICATE_ANNOTATION") => Ok(true),
             // The event is in another room: one that this room has replaced.
             Err(error) if error.kind() == ErrorKind::Permanent && is_mark(kind) => {
                 warn!(%error, "a mark cannot be shown in this room");
-                Ok(())
+                Ok(false)
             }
             Err(error) => Err(error.into()),
         }
