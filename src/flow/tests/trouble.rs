@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::world::*;
 use matrix_smpp_codec::values::MessageState as WireState;
 use ruma::OwnedRoomId;
 
+use super::world::*;
 use crate::matrix::fake::Op;
 use crate::matrix::homeserver::MatrixError;
 
