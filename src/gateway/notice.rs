@@ -19,6 +19,9 @@ impl Currency {
     }
 }
 
+/// The command for help in the form that is understood in every room.
+const HELP: &str = "!sms help";
+
 /// A message that the gateway could not plan.
 #[must_use]
 pub fn unplannable(why: &Unplannable, phone: &str) -> String {
@@ -49,7 +52,7 @@ pub fn refused(why: &Refusal, phone: &str, currency: &Currency) -> String {
         ),
         Refusal::PoolExhausted { .. } => format!(
             "Not sent to {phone}: every sender number is already in a conversation with this \
-             phone. It becomes possible again when one of these conversations ends."
+             phone. It becomes possible again some time after one of these conversations ends."
         ),
         Refusal::ConversationEnded => {
             format!("Not sent: the conversation with {phone} has ended. Invite the phone again.")
@@ -122,7 +125,7 @@ pub fn encrypted_bot() -> String {
 /// The bot's first words.
 #[must_use]
 pub fn greeting() -> String {
-    "Hello! I answer for this gateway's phones. Say help to see what I understand.".to_owned()
+    format!("Hello! I answer for this gateway's phones. Say {HELP} to see what I understand.")
 }
 
 /// What the bot understands.
@@ -143,7 +146,7 @@ pub fn help(prefix: &str, example_ghost: &str) -> String {
 /// Words that the bot does not know.
 #[must_use]
 pub fn unknown_command(verb: &str) -> String {
-    format!("I do not know \"{verb}\". Say help to see what I understand.")
+    format!("I do not know \"{verb}\". Say {HELP} to see what I understand.")
 }
 
 /// A command that needs a number, without one.
@@ -219,7 +222,7 @@ pub fn first_text(text: &str) -> String {
 /// Something else than words, said to the bot.
 #[must_use]
 pub fn not_words() -> String {
-    "I only understand words. Say help to see which.".to_owned()
+    format!("I only understand words. Say {HELP} to see which.")
 }
 
 /// The conversation with a phone in this room has ended.
@@ -285,6 +288,15 @@ pub fn incomplete(missing: u8) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gateway::command;
+
+    #[test]
+    fn the_command_for_help_is_understood_in_every_room() {
+        for own_room in [true, false] {
+            assert_eq!(command::parse(HELP, own_room), Some(command::Command::Help));
+        }
+        assert!(greeting().contains(HELP) && unknown_command("dance").contains(HELP));
+    }
 
     #[test]
     fn a_refusal_for_credit_says_what_it_would_cost_and_what_is_left() {

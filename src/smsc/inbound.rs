@@ -15,6 +15,9 @@ use crate::flow::Gateway;
 use crate::gateway::model::{E164Text, Handset};
 use crate::store::{ReceiptIn, ReceiptTaken, SmsIn, SmsTaken, StoreError};
 
+/// The name of a sender whose address is empty: no ghost goes without one.
+const NAMELESS: &str = "unknown";
+
 /// A request of the peer that waits for its answer.
 #[derive(Debug)]
 pub(super) struct Request {
@@ -43,6 +46,50 @@ enum Fate {
     NotForUs,
 }
 
+/// What a `deliver_sm` or a `data_sm` says. SMPP 3.4 §4.6.1, §4.7.1.
+struct Said {
+    parties: Parties,
+    what: What,
+}
+
+/// Between whom, as the PDU has it.
+struct Parties {
+    source_ton: Ton,
+    source: String,
+    destination: String,
+}
+
+enum What {
+    Receipt(Receipt),
+    UnreadableReceipt,
+    Text(InboundText),
+}
+
+macro_rules! said_by {
+    ($($pdu:ty, $receipt:expr;)*) => {$(
+        impl From<&$pdu> for Said {
+            fn from(sm: &$pdu) -> Self {
+                let parties = Parties {
+                    source_ton: sm.source_addr_ton,
+                    source: sm.source_addr.to_text(),
+                    destination: sm.destination_addr.to_text(),
+                };
+                let what = match $receipt(sm) {
+                    Some(receipt) => What::Receipt(receipt),
+                    None if sm.esm_class.is_receipt() => What::UnreadableReceipt,
+                    None => What::Text(InboundText::from(sm)),
+                };
+                Self { parties, what }
+            }
+        }
+    )*};
+}
+
+said_by! {
+    DeliverSm, Receipt::of;
+    DataSm, Receipt::of_data_sm;
+}
+
 impl Inbound {
     pub(super) fn new(gateway: Gateway, group: &LinkGroup, link: Link) -> Self {
         Self {
@@ -67,8 +114,8 @@ impl Inbound {
 
     async fn take_one(&self, request: Request, living: Vec<Uuid>) {
         let fate = match &request.body {
-            Body::DeliverSm(sm) => self.deliver_sm(sm, &request, living).await,
-            Body::DataSm(sm) => self.deliver_sm(&as_deliver_sm(sm), &request, living).await,
+            Body::DeliverSm(sm) => self.store(sm.into(), &request, living).await,
+            Body::DataSm(sm) => self.store(sm.into(), &request, living).await,
             Body::AlertNotification(_) => return,
             _ => Fate::NotForUs,
         };
@@ -91,11 +138,12 @@ impl Inbound {
         }
     }
 
-    async fn deliver_sm(&self, sm: &DeliverSm, request: &Request, living: Vec<Uuid>) -> Fate {
-        let stored = match Receipt::of(sm) {
-            Some(receipt) => self.receipt(sm, receipt).await,
-            None if sm.esm_class.is_receipt() => Ok(self.unreadable_receipt()),
-            None => self.sms(sm, request.session, living).await,
+    async fn store(&self, said: Said, request: &Request, living: Vec<Uuid>) -> Fate {
+        let Said { parties, what } = said;
+        let stored = match what {
+            What::Receipt(receipt) => self.receipt(&parties, receipt).await,
+            What::UnreadableReceipt => Ok(self.unreadable_receipt()),
+            What::Text(text) => self.sms(parties, text, (request.session, living)).await,
         };
         stored.unwrap_or_else(|error| {
             warn!(%error, group = self.group, "cannot store what the peer sent");
@@ -103,14 +151,14 @@ impl Inbound {
         })
     }
 
-    async fn receipt(&self, sm: &DeliverSm, receipt: Receipt) -> Result<Fate, StoreError> {
+    async fn receipt(&self, parties: &Parties, receipt: Receipt) -> Result<Fate, StoreError> {
         let taken = self.gateway.store.take_receipt(ReceiptIn {
             link_group: self.group.clone(),
             message_id: receipt.message_id,
             state: receipt.state,
             error: receipt.error,
-            handset: bare(&sm.source_addr.to_text()).parse().ok(),
-            originator: bare(&sm.destination_addr.to_text()).to_owned(),
+            handset: bare(&parties.source).parse().ok(),
+            originator: bare(&parties.destination).to_owned(),
             at: self.gateway.clock.now(),
         });
         let matched = match taken.await? {
@@ -139,18 +187,17 @@ impl Inbound {
 
     async fn sms(
         &self,
-        sm: &DeliverSm,
-        session: Uuid,
-        living_sessions: Vec<Uuid>,
+        parties: Parties,
+        text: InboundText,
+        (session, living_sessions): (Uuid, Vec<Uuid>),
     ) -> Result<Fate, StoreError> {
-        let text = InboundText::from(sm);
         let (data_coding, payload) = self.read_default(text.data_coding, text.payload);
-        let to = bare(&sm.destination_addr.to_text()).to_owned();
+        let to = bare(&parties.destination).to_owned();
         let taken = self.gateway.store.take_sms(SmsIn {
             link_group: self.group.clone(),
             session,
             living_sessions,
-            from: sender(sm),
+            from: sender(parties.source_ton, parties.source),
             dedicated_to: self
                 .gateway
                 .settings
@@ -200,21 +247,17 @@ impl Inbound {
     }
 }
 
-/// The sender of an SMS that names none.
-const NOBODY: &str = "Unknown";
-
 /// Who texts. A sender that is no international number has a ghost class of its own.
-fn sender(sm: &DeliverSm) -> Handset {
-    let text = sm.source_addr.to_text();
-    let digits = bare(&text);
-    if digits.is_empty() {
-        return Handset::Alphanumeric(NOBODY.to_owned());
+fn sender(ton: Ton, text: String) -> Handset {
+    if text.trim().is_empty() {
+        return Handset::Alphanumeric(NAMELESS.to_owned());
     }
-    let numeric = digits.bytes().all(|octet| octet.is_ascii_digit());
-    if sm.source_addr_ton == Ton::ALPHANUMERIC || !numeric {
+    let digits = bare(&text);
+    let numeric = !digits.is_empty() && digits.bytes().all(|octet| octet.is_ascii_digit());
+    if ton == Ton::ALPHANUMERIC || !numeric {
         return Handset::Alphanumeric(text);
     }
-    let short = matches!(sm.source_addr_ton, Ton::NETWORK_SPECIFIC | Ton::ABBREVIATED);
+    let short = matches!(ton, Ton::NETWORK_SPECIFIC | Ton::ABBREVIATED);
     match digits.parse::<E164>() {
         Ok(number) if !short && digits.len() >= 7 => Handset::Number(E164Text(number)),
         _ => Handset::Shortcode(digits.to_owned()),
@@ -226,28 +269,43 @@ fn bare(address: &str) -> &str {
     address.trim().trim_start_matches('+')
 }
 
-/// `data_sm` carries the same things in other places. SMPP 3.4 §4.7.1.
-fn as_deliver_sm(sm: &DataSm) -> DeliverSm {
-    DeliverSm {
-        source_addr_ton: sm.source_addr_ton,
-        source_addr_npi: sm.source_addr_npi,
-        source_addr: sm
-            .source_addr
-            .to_text()
-            .as_str()
-            .try_into()
-            .unwrap_or_default(),
-        dest_addr_ton: sm.dest_addr_ton,
-        dest_addr_npi: sm.dest_addr_npi,
-        destination_addr: sm
-            .destination_addr
-            .to_text()
-            .as_str()
-            .try_into()
-            .unwrap_or_default(),
-        esm_class: sm.esm_class,
-        data_coding: sm.data_coding,
-        tlvs: sm.tlvs.clone(),
-        ..DeliverSm::default()
+#[cfg(test)]
+mod tests {
+    use matrix_smpp_codec::Address;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_sender_without_an_address_has_a_name() {
+        for text in ["", " "] {
+            let handset = sender(Ton::UNKNOWN, text.to_owned());
+            assert_eq!(handset, Handset::Alphanumeric("unknown".to_owned()));
+        }
+    }
+
+    #[test]
+    fn a_data_sm_keeps_its_long_addresses() {
+        let name = "a".repeat(64);
+        let sm = DataSm {
+            source_addr: Address::try_from(name.as_str()).unwrap(),
+            destination_addr: Address::try_from("447700900901").unwrap(),
+            ..DataSm::default()
+        };
+        let said = Said::from(&sm);
+        assert_eq!(said.parties.source, name);
+        assert_eq!(said.parties.destination, "447700900901");
+        assert!(matches!(said.what, What::Text(_)));
+    }
+
+    proptest! {
+        #[test]
+        fn every_sender_survives_its_key(
+            ton: u8,
+            text in prop_oneof!["\\PC{0,65}", "[+ ]{0,2}[0-9]{0,64}", "[\0-\x7f]{0,20}"],
+        ) {
+            let handset = sender(Ton(ton % 8), text);
+            prop_assert_eq!(Handset::from_key(&handset.key()), Some(handset));
+        }
     }
 }

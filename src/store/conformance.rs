@@ -43,6 +43,7 @@ macro_rules! suite {
                 one_event_id_of_two_homeservers_is_two_events,
                 a_finished_event_stays_known,
                 what_was_acknowledged_survives_a_restart,
+                a_probe_changes_nothing_that_can_be_seen,
                 an_event_set_aside_is_counted_and_out_of_the_way,
                 a_finished_event_is_forgotten_after_a_month;
             rooms:

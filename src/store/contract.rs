@@ -230,6 +230,11 @@ pub trait Store: fmt::Debug + Send + Sync {
 
     // --- questions ----------------------------------------------------------------------------
 
+    /// Commits something without meaning and returns after it is on the disk, by the same way as
+    /// every other change: fails with [`StoreError::Unavailable`] where the disk is full or
+    /// read-only, and does not return while the disk hangs or changes queue.
+    async fn probe(&self) -> Result<()>;
+
     /// The history of one message, or of every message of one event id.
     async fn explain(&self, id: &str) -> Result<Vec<History>>;
 

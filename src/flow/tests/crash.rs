@@ -12,7 +12,7 @@ use crate::store::Outcome;
 
 type Flow = for<'a> fn(&'a mut World) -> Pin<Box<dyn Future<Output = ()> + 'a>>;
 
-/// Runs the flow undisturbed, and then with each of its calls cut that [`World::begin_cutting`] counts.
+/// Runs the flow undisturbed, and then with each of its calls cut that [`World::cut_from_here`] counts.
 async fn bears(how: How, flow: Flow) {
     let mut calm = World::new();
     flow(&mut calm).await;
@@ -57,12 +57,12 @@ macro_rules! flows {
 
 flows! {
     an_invitation => |world| {
-        world.begin_cutting();
+        world.cut_from_here();
         world.direct_room(PHONE).await;
     }
 
     a_declined_invitation => |world| {
-        world.begin_cutting();
+        world.cut_from_here();
         let room = world.room(ALICE);
         world.invite(&room, ALICE, &user("@.tel.+447700900123:example.org"), true);
         world.run().await;
@@ -70,7 +70,7 @@ flows! {
 
     an_encrypted_room => |world| {
         let room = world.group_room(&[PHONE, GERMAN]).await;
-        world.begin_cutting();
+        world.cut_from_here();
         let content = serde_json::json!({});
         world.home.set_state(&room, &user(ALICE), "m.room.encryption", "", content);
         world.run().await;
@@ -79,7 +79,7 @@ flows! {
     a_text_to_two_phones_and_its_receipts => |world| {
         world.top_up(ALICE, "1").await;
         let room = world.group_room(&[PHONE, GERMAN]).await;
-        world.begin_cutting();
+        world.cut_from_here();
         world.says(&room, ALICE, "hello");
         world.run().await;
         world.deliver().await;
@@ -91,7 +91,7 @@ flows! {
     a_text_that_fails => |world| {
         world.top_up(ALICE, "1").await;
         let room = world.direct_room(PHONE).await;
-        world.begin_cutting();
+        world.cut_from_here();
         world.says(&room, ALICE, "hello");
         world.run().await;
         world.answer(|_| Outcome::Rejected { status: 0x0b }).await;
@@ -100,7 +100,7 @@ flows! {
 
     a_text_without_credit => |world| {
         let room = world.group_room(&[PHONE, GERMAN]).await;
-        world.begin_cutting();
+        world.cut_from_here();
         world.says(&room, ALICE, "hello");
         world.run().await;
     }
@@ -111,7 +111,7 @@ flows! {
         world.says(&room, ALICE, "hello");
         world.run().await;
         world.deliver().await;
-        world.begin_cutting();
+        world.cut_from_here();
         world.texts(PHONE, DEDICATED, "hi all").await;
         world.run().await;
         world.deliver().await;
@@ -121,7 +121,7 @@ flows! {
     edits_and_a_redaction => |world| {
         world.top_up(ALICE, "1").await;
         let room = world.group_room(&[PHONE, GERMAN]).await;
-        world.begin_cutting();
+        world.cut_from_here();
         let first = world.says(&room, ALICE, "helo");
         world.run().await;
         world.edits(&room, ALICE, &first, "hello");
@@ -139,7 +139,7 @@ flows! {
     }
 
     first_contact => |world| {
-        world.begin_cutting();
+        world.cut_from_here();
         world.texts(PHONE, DEDICATED, "hello").await;
         world.texts(PHONE, DEDICATED, "are you there?").await;
         world.run().await;
@@ -149,7 +149,7 @@ flows! {
         world.texts(PHONE, DEDICATED, "hello").await;
         world.run().await;
         let room = world.home.rooms().remove(0);
-        world.begin_cutting();
+        world.cut_from_here();
         world.member(&room, ALICE, &user(ALICE), "leave");
         world.run().await;
         world.texts(PHONE, DEDICATED, "come back").await;
@@ -164,7 +164,7 @@ flows! {
         world.deliver().await;
         world.says(&room, ALICE, "never sent");
         world.run().await;
-        world.begin_cutting();
+        world.cut_from_here();
         world.member(&room, ALICE, &ghost(PHONE), "leave");
         world.run().await;
         world.texts(PHONE, DEDICATED, "too late").await;
@@ -176,7 +176,7 @@ flows! {
         let old = world.direct_room(PHONE).await;
         world.says(&old, ALICE, "one");
         world.run().await;
-        world.begin_cutting();
+        world.cut_from_here();
         world.direct_room(PHONE).await;
     }
 
@@ -185,7 +185,7 @@ flows! {
         let room = world.room(ALICE);
         world.invite(&room, ALICE, &user(BOT), true);
         world.run().await;
-        world.begin_cutting();
+        world.cut_from_here();
         world.says(&room, ALICE, "text +447700900123 hello");
         world.run().await;
         world.deliver().await;

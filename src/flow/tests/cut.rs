@@ -192,6 +192,7 @@ cut_store! {
     Commit fn dedicate(number: &str, owner: &UserId) -> ();
     Commit fn undedicate(number: &str) -> bool;
     Question fn dedicated() -> Vec<(String, OwnedUserId)>;
+    Commit fn probe() -> ();
     Question fn explain(id: &str) -> Vec<History>;
     Question fn sizes() -> Sizes;
 }

@@ -150,7 +150,7 @@ impl World {
     }
 
     /// What comes from here on is cut.
-    pub(super) fn begin_cutting(&self) {
+    pub(super) fn cut_from_here(&self) {
         self.cut.arm();
     }
 
@@ -174,11 +174,11 @@ impl World {
         self.home.add_room(&user(creator))
     }
 
-    pub(super) fn invite(&self, room: &RoomId, inviter: &str, guest: &UserId, direct: bool) {
+    pub(super) fn invite(&self, room: &RoomId, sender: &str, guest: &UserId, direct: bool) {
         let content = json!({ "membership": "invite", "is_direct": direct });
-        let (inviter, key) = (user(inviter), guest.as_str());
+        let (sender, key) = (user(sender), guest.as_str());
         self.home
-            .set_state(room, &inviter, "m.room.member", key, content);
+            .set_state(room, &sender, "m.room.member", key, content);
     }
 
     pub(super) fn member(&self, room: &RoomId, sender: &str, who: &UserId, membership: &str) {

@@ -131,6 +131,22 @@ pub(crate) async fn what_was_acknowledged_survives_a_restart(engine: &dyn Engine
     assert_eq!(store.instance(), instance);
 }
 
+pub(crate) async fn a_probe_changes_nothing_that_can_be_seen(engine: &dyn Engine) {
+    let store = engine.open();
+    store
+        .take_transaction(transaction("1", &["a"]))
+        .await
+        .unwrap();
+    let (instance, sizes) = (store.instance().to_owned(), store.sizes().await.unwrap());
+    for _ in 0..3 {
+        store.probe().await.unwrap();
+    }
+    assert_eq!(store.sizes().await.unwrap(), sizes);
+    assert_eq!(pending(&store).await, ["$a"]);
+    drop(store);
+    assert_eq!(engine.open().instance(), instance);
+}
+
 pub(crate) async fn an_event_set_aside_is_counted_and_out_of_the_way(engine: &dyn Engine) {
     let store = engine.open();
     store

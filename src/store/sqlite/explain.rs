@@ -57,6 +57,16 @@ fn steps(tx: &Connection, message: i64) -> Result<Vec<Step>> {
     )
 }
 
+/// Writes a page, so that the commit of the group has to reach the disk.
+pub(super) fn probe(tx: &Connection) -> Result<()> {
+    tx.run(
+        "INSERT INTO meta (key, value) VALUES ('probe', '1')
+         ON CONFLICT DO UPDATE SET value = 1 - value",
+        [],
+    )?;
+    Ok(())
+}
+
 pub(super) fn sizes(tx: &Connection) -> Result<Sizes> {
     let count = |sql: &str| -> Result<u64> { Ok(rows::count(tx.number(sql, [])?)) };
     Ok(Sizes {

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, params};
 
-use super::rows::{self, Sql as _, text};
+use super::rows::{self, Page, Sql as _, text};
 use crate::gateway::model::InboxSeq;
 use crate::store::{Ending, InboxEvent, Result, Taken, Transaction};
 
@@ -35,8 +35,13 @@ pub(super) fn take_transaction(tx: &Connection, transaction: &Transaction) -> Re
     })
 }
 
-pub(super) fn pending(tx: &Connection, after: InboxSeq, limit: usize) -> Result<Vec<InboxEvent>> {
-    tx.all(
+pub(super) fn pending(
+    tx: &Connection,
+    after: InboxSeq,
+    limit: usize,
+) -> Result<Page<InboxSeq, InboxEvent>> {
+    rows::page(
+        tx,
         "SELECT seq, homeserver, event_id, room, json, at FROM event
          WHERE progress = 0 AND seq > ?1 ORDER BY seq LIMIT ?2",
         params![after, rows::limit(limit)],

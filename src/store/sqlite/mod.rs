@@ -23,6 +23,7 @@ mod sweep;
 mod tests;
 mod writer;
 
+use std::fmt::Display;
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
@@ -33,9 +34,10 @@ use matrix_smpp_codec::e164::E164;
 use matrix_smpp_config::Money;
 use ruma::{OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, ServerName, UserId};
 use rusqlite::Connection;
+use tracing::error;
 
 use self::reader::Readers;
-use self::rows::Sql as _;
+use self::rows::{Page, Sql as _};
 use self::writer::Writer;
 use super::{
     Acceptance, Answer, AuditDifference, Claimed, Ending, History, InboxEvent, Lease, Member,
@@ -100,6 +102,30 @@ impl SqliteStore {
     ) -> Result<T> {
         self.readers.read(question).await
     }
+
+    /// Reads a page of work. What cannot be read is set aside first, so that the page is as full as
+    /// it can be, and none that is empty hides work behind it.
+    async fn readable<K: Display + Send + 'static, T: Send + 'static>(
+        &self,
+        page: impl Fn(&Connection) -> Result<Page<K, T>> + Clone + Send + 'static,
+        finish: fn(&Connection, K, &Ending) -> Result<()>,
+    ) -> Result<Vec<T>> {
+        loop {
+            let Page { rows, unreadable } = self.read(page.clone()).await?;
+            if unreadable.is_empty() {
+                return Ok(rows);
+            }
+            for (key, reason) in &unreadable {
+                error!(%key, reason, "set aside what cannot be read");
+            }
+            self.write(move |tx| {
+                unreadable
+                    .into_iter()
+                    .try_for_each(|(key, reason)| finish(tx, key, &Ending::SetAside { reason }))
+            })
+            .await?;
+        }
+    }
 }
 
 #[async_trait]
@@ -110,7 +136,8 @@ impl Store for SqliteStore {
     }
 
     async fn pending_events(&self, after: InboxSeq, limit: usize) -> Result<Vec<InboxEvent>> {
-        self.read(move |tx| inbox::pending(tx, after, limit)).await
+        let page = move |tx: &Connection| inbox::pending(tx, after, limit);
+        self.readable(page, inbox::finish).await
     }
 
     async fn finish_event(&self, seq: InboxSeq, ending: Ending) -> Result<()> {
@@ -256,7 +283,8 @@ impl Store for SqliteStore {
     }
 
     async fn pending_sms(&self, after: SmsId, limit: usize) -> Result<Vec<Sms>> {
-        self.read(move |tx| sms::pending(tx, after, limit)).await
+        let page = move |tx: &Connection| sms::pending(tx, after, limit);
+        self.readable(page, sms::finish).await
     }
 
     async fn sms(&self, id: SmsId) -> Result<Option<Sms>> {
@@ -279,8 +307,8 @@ impl Store for SqliteStore {
         busy: &[String],
     ) -> Result<Vec<OutboxEntry>> {
         let busy = busy.to_owned();
-        self.read(move |tx| outbox::due(tx, now, limit, &busy))
-            .await
+        let page = move |tx: &Connection| outbox::due(tx, now, limit, &busy);
+        self.readable(page, outbox::finish).await
     }
 
     async fn finish_outbox(&self, id: OutboxId, ending: Ending) -> Result<()> {
@@ -351,6 +379,10 @@ impl Store for SqliteStore {
 
     async fn dedicated(&self) -> Result<Vec<(String, OwnedUserId)>> {
         self.read(leases::dedicated).await
+    }
+
+    async fn probe(&self) -> Result<()> {
+        self.write(explain::probe).await
     }
 
     async fn explain(&self, id: &str) -> Result<Vec<History>> {

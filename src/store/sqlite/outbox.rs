@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, params};
 
-use super::rows::{self, Sql as _, json, to_json};
+use super::rows::{self, Page, Sql as _, json, to_json};
 use crate::gateway::model::{OutboxId, Timestamp};
 use crate::store::{Ending, NewOutbox, OutboxEntry, Result};
 
@@ -29,9 +29,10 @@ pub(super) fn due(
     now: Timestamp,
     limit: usize,
     busy: &[String],
-) -> Result<Vec<OutboxEntry>> {
+) -> Result<Page<OutboxId, OutboxEntry>> {
     // Each busy lane hides one head at most.
-    let heads = tx.all(
+    let mut heads = rows::page(
+        tx,
         "SELECT id, lane, item, attempts, queued_at FROM outbox
          WHERE head = 1 AND due_at <= ?1 ORDER BY due_at, id LIMIT ?2",
         params![now, rows::limit(limit.saturating_add(busy.len()))],
@@ -45,11 +46,9 @@ pub(super) fn due(
             })
         },
     )?;
-    Ok(heads
-        .into_iter()
-        .filter(|entry| !busy.contains(&entry.lane))
-        .take(limit)
-        .collect())
+    heads.rows.retain(|entry| !busy.contains(&entry.lane));
+    heads.rows.truncate(limit);
+    Ok(heads)
 }
 
 pub(super) fn finish(tx: &Connection, id: OutboxId, ending: &Ending) -> Result<()> {

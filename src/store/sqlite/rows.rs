@@ -99,11 +99,13 @@ impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
         use rusqlite::Error::{
             FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, SqliteFailure,
+            Utf8Error,
         };
         match &error {
-            FromSqlConversionFailure(..) | IntegralValueOutOfRange(..) | InvalidColumnType(..) => {
-                Self::Corrupt(error.to_string())
-            }
+            FromSqlConversionFailure(..)
+            | IntegralValueOutOfRange(..)
+            | InvalidColumnType(..)
+            | Utf8Error(..) => Self::Corrupt(error.to_string()),
             SqliteFailure(cause, _) => match cause.code {
                 rusqlite::ErrorCode::ConstraintViolation => Self::Conflict(error.to_string()),
                 rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase => {
@@ -307,6 +309,38 @@ pub(super) fn ending(ending: &Ending) -> (i64, Option<&str>) {
         Ending::Done => (1, None),
         Ending::SetAside { reason } => (2, Some(reason)),
     }
+}
+
+/// Rows of which each is read on its own: what cannot be read does not keep the others away.
+pub(super) struct Page<K, T> {
+    /// Those that can be read.
+    pub(super) rows: Vec<T>,
+    /// The others, with the reason.
+    pub(super) unreadable: Vec<(K, String)>,
+}
+
+/// Reads a page; the first column is the key.
+pub(super) fn page<K: FromSql, T>(
+    tx: &Connection,
+    sql: &str,
+    params: impl Params,
+    mut read: impl FnMut(&Row<'_>) -> Result<T>,
+) -> Result<Page<K, T>> {
+    let mut page = Page {
+        rows: Vec::new(),
+        unreadable: Vec::new(),
+    };
+    tx.all(sql, params, |row| {
+        match read(row) {
+            Ok(value) => page.rows.push(value),
+            Err(error @ StoreError::Corrupt(_)) => {
+                page.unreadable.push((row.get(0)?, error.to_string()));
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    })?;
+    Ok(page)
 }
 
 /// A limit as SQLite takes it.

@@ -7,7 +7,7 @@ use rusqlite::{Connection, Row, params};
 use uuid::Uuid;
 
 use super::leases;
-use super::rows::{self, Sql as _};
+use super::rows::{self, Page, Sql as _};
 use crate::gateway::model::{SmsId, Timestamp};
 use crate::store::{
     Ending, REDELIVERY_WINDOW, Result, Sms, SmsIn, SmsRecipient, SmsTaken, StoreError,
@@ -314,8 +314,9 @@ fn read(row: &Row<'_>) -> Result<Sms> {
     })
 }
 
-pub(super) fn pending(tx: &Connection, after: SmsId, limit: usize) -> Result<Vec<Sms>> {
-    tx.all(
+pub(super) fn pending(tx: &Connection, after: SmsId, limit: usize) -> Result<Page<SmsId, Sms>> {
+    rows::page(
+        tx,
         &format!("{SELECT} WHERE progress = 0 AND id > ?1 ORDER BY id LIMIT ?2"),
         params![after, rows::limit(limit)],
         read,

@@ -99,6 +99,32 @@ fn nobody_else_may_read_the_file() {
     drop(store);
 }
 
+#[tokio::test]
+async fn rows_that_cannot_be_read_do_not_keep_the_others_away() {
+    let engine = Sqlite::default();
+    drop(engine.open());
+    let connection = Connection::open(engine.path()).unwrap();
+    let damage = "INSERT INTO sms (link_group, handset, number, text, missing, recipient, at)
+            VALUES ('l', '=a', '1', 't', 0, 'c:1', 1), ('l', '=a', '1', 't', 0, 'c:1', 1),
+                ('l', '447700900123', '1', 't', 0, 'c:1', 1);
+        INSERT INTO event (homeserver, event_id, room, json, at)
+            VALUES ('h', '$a', 'no room', '{}', 1), ('h', '$b', '!r:h', '{}', 1);
+        INSERT INTO outbox (key, lane, item, head, due_at, queued_at)
+            VALUES ('a', 'c:1', '{\"unknown\":{}}', 1, 1, 1),
+                ('b', 'c:1', '{\"sms_text\":{\"sms\":3,\"conversation\":1}}', 0, 1, 1);";
+    connection.execute_batch(damage).unwrap();
+    drop(connection);
+    let store = engine.open();
+    // Even a page that would hold nothing else goes on to what can be read.
+    let sms = store.pending_sms(SmsId(0), 1).await.unwrap();
+    assert_eq!(sms.iter().map(|sms| sms.id.0).collect::<Vec<_>>(), [3]);
+    let events = store.pending_events(InboxSeq(0), 1).await.unwrap();
+    assert_eq!(events.iter().map(|one| one.seq.0).collect::<Vec<_>>(), [2]);
+    let due = store.due_outbox(Timestamp(9), 1, &[]).await.unwrap();
+    assert_eq!(due.iter().map(|entry| entry.id.0).collect::<Vec<_>>(), [2]);
+    assert_eq!(store.sizes().await.unwrap().set_aside, 4);
+}
+
 #[test]
 fn the_ledger_only_grows() {
     let engine = Sqlite::default();
@@ -113,6 +139,19 @@ fn the_ledger_only_grows() {
             .is_err()
     );
     assert!(connection.execute("DELETE FROM ledger", []).is_err());
+}
+
+#[tokio::test]
+async fn each_probe_commits_a_change() {
+    let engine = Sqlite::default();
+    let store = engine.open();
+    let watcher = Connection::open(engine.path()).unwrap();
+    let version = || watcher.number("PRAGMA data_version", []).unwrap();
+    for _ in 0..3 {
+        let before = version();
+        store.probe().await.unwrap();
+        assert_ne!(version(), before);
+    }
 }
 
 #[tokio::test]
