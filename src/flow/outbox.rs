@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use ruma::{OwnedRoomId, RoomId, ServerName, UserId};
+use ruma::{RoomId, ServerName, UserId};
 use serde_json::Value;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -15,7 +15,7 @@ use tracing::{error, warn};
 use super::{Gateway, Trouble, membership, portal, receipt, to_room};
 use crate::gateway::model::{Conversation, ConversationId, OutboxId, SmsId};
 use crate::gateway::{content, notice, number};
-use crate::matrix::homeserver::{ErrorKind, NewRoom};
+use crate::matrix::homeserver::ErrorKind;
 use crate::store::{Ending, OutboxEntry, OutboxItem};
 
 /// Tells homeservers what they must hear, until `stop`.
@@ -167,7 +167,10 @@ async fn tell(gateway: &Gateway, entry: &OutboxEntry) -> Result<(), Trouble> {
             voice.say(&conversation, "m.room.message", &notice).await?;
             let network = content::network(&conversation);
             let status = content::refused_status(event, &network, text);
-            voice.say(&conversation, content::STATUS, &status).await
+            voice
+                .say(&conversation, content::STATUS, &status)
+                .await
+                .map(drop)
         }
         OutboxItem::Notice {
             homeserver,
@@ -180,6 +183,7 @@ async fn tell(gateway: &Gateway, entry: &OutboxEntry) -> Result<(), Trouble> {
             voice
                 .send(homeserver, sender, room, "m.room.message", &notice)
                 .await
+                .map(drop)
         }
         OutboxItem::Moved { conversation } => moved(gateway, &voice, *conversation).await,
         OutboxItem::TellOwner {
@@ -198,11 +202,15 @@ async fn text(
     sms: SmsId,
     conversation: ConversationId,
 ) -> Result<(), Trouble> {
-    let (Some(sms), Some(conversation)) = (
+    let (Some(sms), Some(texted)) = (
         gateway.store.sms(sms).await?,
         gateway.store.conversation(conversation).await?,
     ) else {
         return Ok(());
+    };
+    let Some(conversation) = to_room::successor(gateway, &sms, &texted).await? else {
+        let words = to_room::late_words(&sms);
+        return tell_owner(gateway, voice, &texted.homeserver, &texted.owner, &words).await;
     };
     let body = content::text(&to_room::body(&sms));
     let (homeserver, ghost) = (&conversation.homeserver, &conversation.ghost);
@@ -238,7 +246,7 @@ async fn moved(
     membership::leave(home, &old.ghost, room, &words).await
 }
 
-/// Says something in the room that only the bot and the owner share; makes it where there is none.
+/// Says something in the room that the gateway made for the bot and the owner.
 async fn tell_owner(
     gateway: &Gateway,
     voice: &Voice<'_>,
@@ -253,12 +261,11 @@ async fn tell_owner(
         .ensure(&*home.api, bot, &gateway.settings.gateway.public_name)
         .await?;
     let body = content::notice(text, None);
-    if let Some(room) = gateway.store.bot_room(homeserver, bot, owner).await?
-        && voice.try_send(homeserver, bot, &room, &body).await?
-    {
+    let room = portal::bots_room(gateway, home, owner, None).await?;
+    if voice.try_send(homeserver, bot, &room, &body).await? {
         return Ok(());
     }
-    let room = make_bot_room(gateway, homeserver, owner).await?;
+    let room = portal::bots_room(gateway, home, owner, Some(&room)).await?;
     if voice.try_send(homeserver, bot, &room, &body).await? {
         return Ok(());
     }
@@ -267,28 +274,9 @@ async fn tell_owner(
     ))
 }
 
-async fn make_bot_room(
-    gateway: &Gateway,
-    homeserver: &ServerName,
-    owner: &UserId,
-) -> Result<OwnedRoomId, Trouble> {
-    let home = gateway.connected(homeserver)?;
-    let bot = home.names.bot();
-    let new = NewRoom {
-        invite: vec![owner.to_owned()],
-        is_direct: true,
-        ..NewRoom::default()
-    };
-    let room = home.api.create_room(bot, new).await?;
-    let state = home.api.room_state(bot, &room).await?;
-    let facts = crate::store::RoomFacts {
-        homeserver: homeserver.to_owned(),
-        room: room.clone(),
-        encrypted: state.encrypted,
-        members: state.members,
-    };
-    gateway.store.put_room(facts).await?;
-    Ok(room)
+/// True for what marks an event and says nothing by itself.
+fn is_mark(kind: &str) -> bool {
+    matches!(kind, "m.reaction" | content::STATUS)
 }
 
 /// Speaks for one outbox entry: its n-th sentence always has the same transaction id.
@@ -299,16 +287,16 @@ pub(super) struct Voice<'a> {
 }
 
 impl Voice<'_> {
-    /// As a conversation's ghost in its room. Nothing happens where there is no room, or where the
-    /// ghost may not speak any more: there is nobody to hear it.
+    /// As a conversation's ghost in its room. False where there is no room, or where the
+    /// ghost may not speak any more: nobody has heard it.
     pub(super) async fn say(
         &self,
         conversation: &Conversation,
         kind: &str,
         body: &Value,
-    ) -> Result<(), Trouble> {
+    ) -> Result<bool, Trouble> {
         let Some(room) = &conversation.room else {
-            return Ok(());
+            return Ok(false);
         };
         self.send(
             &conversation.homeserver,
@@ -327,17 +315,22 @@ impl Voice<'_> {
         room: &RoomId,
         kind: &str,
         body: &Value,
-    ) -> Result<(), Trouble> {
+    ) -> Result<bool, Trouble> {
         let api = &self.gateway.connected(homeserver)?.api;
         let txn = self.txn(self.said.fetch_add(1, Ordering::Relaxed));
         match api.send(sender, room, kind, &txn, body).await {
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(true),
             Err(error) if matches!(error.kind(), ErrorKind::Forbidden | ErrorKind::NotFound) => {
                 warn!(%error, "nobody can be told in this room any more");
-                Ok(())
+                Ok(false)
             }
             // A mark that is there already.
-            Err(error) if error.errcode() == Some("M_DUPLICATE_ANNOTATION") => Ok(()),
+            Err(error) if error.errcode() == Some("M_DUPLICATE_ANNOTATION") => Ok(true),
+            // The event is in another room: one that this room has replaced.
+            Err(error) if error.kind() == ErrorKind::Permanent && is_mark(kind) => {
+                warn!(%error, "a mark cannot be shown in this room");
+                Ok(false)
+            }
             Err(error) => Err(error.into()),
         }
     }

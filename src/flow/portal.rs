@@ -1,14 +1,15 @@
 //! Rooms that the gateway makes, and people whom it brings back into them.
 
 use matrix_smpp_codec::e164::E164;
-use ruma::{OwnedRoomId, UserId};
+use ruma::{OwnedRoomId, RoomId, UserId};
+use serde_json::Value;
 use tracing::info;
 
 use super::{Connected, Gateway, Trouble, to_phone};
 use crate::gateway::model::{Conversation, E164Text, Handset, Source};
 use crate::gateway::{content, notice, number};
 use crate::matrix::homeserver::{ErrorKind, MARKER_TYPE, NewRoom};
-use crate::store::{InboxEvent, Membership, OpenConversation};
+use crate::store::{InboxEvent, Membership, OpenConversation, RoomFacts};
 
 /// The room of a conversation, with its ghost in it and somebody to read: made where there is
 /// none, its owner invited again where nobody is left.
@@ -192,7 +193,7 @@ async fn make(
     Ok(room)
 }
 
-fn new_room(home: &Connected, conversation: &Conversation, marker: serde_json::Value) -> NewRoom {
+fn new_room(home: &Connected, conversation: &Conversation, marker: Value) -> NewRoom {
     let phone = number::display(&conversation.handset);
     let bridge = content::bridge(conversation, home.names.bot(), &phone);
     let network = content::network(conversation);
@@ -213,18 +214,103 @@ fn new_room(home: &Connected, conversation: &Conversation, marker: serde_json::V
 async fn find_made(
     home: &Connected,
     conversation: &Conversation,
-    marker: &serde_json::Value,
+    marker: &Value,
 ) -> Result<Option<OwnedRoomId>, Trouble> {
-    for room in home.api.joined_rooms(&conversation.ghost).await? {
-        if conversation.room.as_ref() == Some(&room) {
-            continue;
-        }
-        match home.api.room_state(&conversation.ghost, &room).await {
-            Ok(state) if state.marker.as_ref() == Some(marker) => return Ok(Some(room)),
-            Err(error) if error.is_temporary() => return Err(error.into()),
-            // Another room, or one that the ghost has just left.
-            Ok(_) | Err(_) => {}
+    let ghost = &conversation.ghost;
+    for room in home.api.joined_rooms(ghost).await? {
+        if conversation.room.as_ref() != Some(&room) && is_made(home, ghost, &room, marker).await? {
+            return Ok(Some(room));
         }
     }
     Ok(None)
+}
+
+/// True where `user` made this room and marked it so. A room that cannot be read is another's:
+/// strangers must not stand in the way of everything that follows.
+async fn is_made(
+    home: &Connected,
+    user: &UserId,
+    room: &RoomId,
+    marker: &Value,
+) -> Result<bool, Trouble> {
+    match home.api.own_marker(user, room).await {
+        Ok(found) => Ok(found.as_ref() == Some(marker)),
+        Err(error) if error.is_temporary() && error.status() != Some(500) => Err(error.into()),
+        Err(_) => Ok(false),
+    }
+}
+
+/// The room that the gateway made for its bot and one person, and that nobody else is in; made
+/// where there is none but `unusable`. Rooms that others made are never taken, whoever is in them:
+/// what is said here is for one person alone.
+pub(super) async fn bots_room(
+    gateway: &Gateway,
+    home: &Connected,
+    person: &UserId,
+    unusable: Option<&RoomId>,
+) -> Result<OwnedRoomId, Trouble> {
+    let (server, bot) = (home.names.server(), home.names.bot());
+    let marker = content::bot_marker(person, gateway.store.instance());
+    let newest = gateway.store.bot_room(server, bot, person).await?;
+    if let Some(room) = newest.filter(|room| Some(&**room) != unusable)
+        && is_made(home, bot, &room, &marker).await?
+    {
+        return Ok(room);
+    }
+    for room in home.api.joined_rooms(bot).await? {
+        if Some(&*room) != unusable
+            && is_private(gateway, home, &room, person).await?
+            && is_made(home, bot, &room, &marker).await?
+            && is_invited(home, &room, person).await?
+        {
+            return learn_bots_room(gateway, home, room).await;
+        }
+    }
+    let new = NewRoom {
+        invite: vec![person.to_owned()],
+        is_direct: true,
+        initial_state: vec![(MARKER_TYPE.to_owned(), String::new(), marker)],
+        ..NewRoom::default()
+    };
+    let room = home.api.create_room(bot, new).await?;
+    learn_bots_room(gateway, home, room).await
+}
+
+/// False where the store knows of anybody in the room but the bot and this person.
+async fn is_private(
+    gateway: &Gateway,
+    home: &Connected,
+    room: &RoomId,
+    person: &UserId,
+) -> Result<bool, Trouble> {
+    let view = gateway.store.room(home.names.server(), room).await?;
+    let members = view.map(|view| view.facts.members).unwrap_or_default();
+    Ok(members
+        .iter()
+        .all(|member| member.user == person || member.user == home.names.bot()))
+}
+
+/// Brings a person back into the bot's room with them, where the room lets it.
+async fn is_invited(home: &Connected, room: &RoomId, person: &UserId) -> Result<bool, Trouble> {
+    let bot = home.names.bot();
+    match home.api.invite(bot, room, person, true).await {
+        Err(error) if error.is_temporary() => Err(error.into()),
+        invited => Ok(invited.is_ok()),
+    }
+}
+
+async fn learn_bots_room(
+    gateway: &Gateway,
+    home: &Connected,
+    room: OwnedRoomId,
+) -> Result<OwnedRoomId, Trouble> {
+    let state = home.api.room_state(home.names.bot(), &room).await?;
+    let facts = RoomFacts {
+        homeserver: home.names.server().to_owned(),
+        room: room.clone(),
+        encrypted: state.encrypted,
+        members: state.members,
+    };
+    gateway.store.put_room(facts).await?;
+    Ok(room)
 }

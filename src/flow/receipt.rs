@@ -1,13 +1,13 @@
 //! The echo: what became of a message, shown in the room that it came from.
 
-use ruma::OwnedEventId;
+use ruma::{OwnedEventId, UserId};
 use serde_json::Value;
 
 use super::outbox::Voice;
 use super::{Gateway, Trouble};
 use crate::gateway::model::{Conversation, MessageId, MessageState, Source};
 use crate::gateway::{content, notice, number};
-use crate::store::MessageView;
+use crate::store::{Lane, MessageView, NewOutbox, OutboxItem};
 
 /// Shows the state of a message: a mark on the event when the phone has it, a notice in reply when
 /// it failed, and the machine-readable status beside either.
@@ -24,25 +24,53 @@ pub(super) async fn show(
         return Ok(());
     };
     match &message.source {
-        Source::Event { event, .. } => {
+        Source::Event { event, sender, .. } => {
+            let mut heard = true;
             for (kind, body) in echoes(&message, &conversation, event, state) {
-                voice.say(&conversation, kind, &body).await?;
+                heard &= voice.say(&conversation, kind, &body).await? || kind != WORDS;
             }
-            Ok(())
+            if heard {
+                return Ok(());
+            }
+            let phone = number::display(&conversation.handset);
+            let words = notice::failed(&message, state, &phone);
+            tell_apart(gateway, &conversation, (id, state), sender, words).await
         }
         Source::Sms { .. } if state.is_failure() => {
             let phone = number::display(&conversation.handset);
             let words = notice::relay_failed(&message, state, &phone);
-            voice
-                .say(
-                    &conversation,
-                    "m.room.message",
-                    &content::notice(&words, None),
-                )
-                .await
+            let body = content::notice(&words, None);
+            if voice.say(&conversation, WORDS, &body).await? {
+                return Ok(());
+            }
+            let owner = &conversation.owner;
+            tell_apart(gateway, &conversation, (id, state), owner, words).await
         }
         Source::Sms { .. } => Ok(()),
     }
+}
+
+/// The type of what people read.
+const WORDS: &str = "m.room.message";
+
+/// Tells a failure to the person whom it concerns, from the bot: the room cannot hear it any more.
+async fn tell_apart(
+    gateway: &Gateway,
+    conversation: &Conversation,
+    (id, state): (MessageId, MessageState),
+    person: &UserId,
+    text: String,
+) -> Result<(), Trouble> {
+    let entry = NewOutbox {
+        key: format!("unheard:{id}:{state:?}"),
+        lane: Lane::Conversation(conversation.id),
+        item: OutboxItem::TellOwner {
+            homeserver: conversation.homeserver.clone(),
+            owner: person.to_owned(),
+            text,
+        },
+    };
+    gateway.enqueue(entry).await
 }
 
 /// The events that show a state, in order.
@@ -59,7 +87,7 @@ fn echoes(
         let words = notice::failed(message, state, &phone);
         status["message"] = Value::from(words.as_str());
         let notice = content::notice(&words, Some(event));
-        return vec![("m.room.message", notice), (content::STATUS, status)];
+        return vec![(WORDS, notice), (content::STATUS, status)];
     }
     let arrived =
         state == MessageState::Delivered || (state == MessageState::Submitted && !message.receipts);

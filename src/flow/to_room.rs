@@ -66,7 +66,10 @@ async fn hand_on(gateway: &Gateway, sms: &Sms) -> Result<(), Trouble> {
     match &sms.recipient {
         SmsRecipient::Conversation(id) => {
             let conversation = conversation(gateway, *id).await?;
-            into_room(gateway, sms, &conversation).await
+            match successor(gateway, sms, &conversation).await? {
+                Some(successor) => into_room(gateway, sms, &successor).await,
+                None => tell_former_owner(gateway, sms, &conversation).await,
+            }
         }
         SmsRecipient::Former(id) => {
             let conversation = conversation(gateway, *id).await?;
@@ -82,6 +85,26 @@ async fn hand_on(gateway: &Gateway, sms: &Sms) -> Result<(), Trouble> {
 async fn conversation(gateway: &Gateway, id: ConversationId) -> Result<Conversation, Trouble> {
     let found = gateway.store.conversation(id).await?;
     found.ok_or_else(|| Trouble::Never(format!("conversation {id} is not in the store")))
+}
+
+/// The conversation that goes on with what was texted to one that may have ended meanwhile: itself,
+/// or the same owner's that has its number now. Anybody else's must not hear it.
+pub(super) async fn successor(
+    gateway: &Gateway,
+    sms: &Sms,
+    texted: &Conversation,
+) -> Result<Option<Conversation>, Trouble> {
+    if texted.active {
+        return Ok(Some(texted.clone()));
+    }
+    let leases = gateway.store.leases().await?;
+    let Some(lease) = leases.iter().find(|lease| {
+        lease.cooling_until.is_none() && lease.handset == sms.from && lease.vmn.as_str() == sms.to
+    }) else {
+        return Ok(None);
+    };
+    let holder = conversation(gateway, lease.conversation).await?;
+    Ok(Some(holder).filter(|one| one.active && one.owner == texted.owner))
 }
 
 /// A phone texts a dedicated number: its owner gets a direct conversation with it.
@@ -198,7 +221,7 @@ async fn tell_former_owner(
     sms: &Sms,
     former: &Conversation,
 ) -> Result<(), Trouble> {
-    let text = notice::late_text(&number::display(&sms.from), &body(sms));
+    let text = late_words(sms);
     let item = OutboxItem::TellOwner {
         homeserver: former.homeserver.clone(),
         owner: former.owner.clone(),
@@ -211,6 +234,11 @@ async fn tell_former_owner(
         item,
     };
     gateway.enqueue(entry).await
+}
+
+/// A text as the owner of a conversation that has ended hears it.
+pub(super) fn late_words(sms: &Sms) -> String {
+    notice::late_text(&number::display(&sms.from), &body(sms))
 }
 
 /// The text as rooms and other phones see it.

@@ -93,3 +93,9 @@ pub fn bridge(conversation: &Conversation, bot: &UserId, phone: &str) -> Value {
 pub fn marker(conversation: &Conversation, instance: &str) -> Value {
     json!({ "conversation": conversation.id, "instance": instance })
 }
+
+/// By which the room that was made for the bot and one person is known.
+#[must_use]
+pub fn bot_marker(person: &UserId, instance: &str) -> Value {
+    json!({ "bot_room_of": person, "instance": instance })
+}

@@ -240,6 +240,23 @@ impl Homeserver for HttpHomeserver {
         Ok(state)
     }
 
+    async fn own_marker(&self, user: &UserId, room: &RoomId) -> Result<Option<Value>> {
+        let mut request = get_state_event_for_key::v3::Request::new(
+            room.to_owned(),
+            MARKER_TYPE.into(),
+            String::new(),
+        );
+        // Only so does the answer tell who set it.
+        request.format = get_state_event_for_key::v3::StateEventFormat::Event;
+        let response = match self.call(Identity::new(user), request).await {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            answer => answer?,
+        };
+        let event: SentContent = serde_json::from_str(response.event_or_content.get())
+            .map_err(|_| MatrixError::unreadable(200))?;
+        Ok((event.sender == user).then_some(event.content))
+    }
+
     async fn events_since(
         &self,
         user: &UserId,
@@ -383,6 +400,12 @@ struct StateEvent {
 }
 
 #[derive(Deserialize)]
+struct SentContent {
+    sender: OwnedUserId,
+    content: Value,
+}
+
+#[derive(Deserialize)]
 struct MemberContent {
     membership: String,
     #[serde(default)]
@@ -415,7 +438,6 @@ fn note(state: &mut RoomState, event: StateEvent) {
                 .and_then(Value::as_str)
                 .map(str::to_owned);
         }
-        (MARKER_TYPE, "") => state.marker = Some(event.content),
         _ => {}
     }
 }
@@ -755,7 +777,6 @@ mod tests {
                 { "type": "m.room.member", "state_key": "@odd:b.c", "content": { "membership": 1 } },
                 { "type": "m.room.name", "state_key": "", "content": { "name": 5 } },
                 { "type": "m.room.encryption", "state_key": "", "content": {} },
-                { "type": MARKER_TYPE, "state_key": "", "content": { "k": 1 } },
                 { "type": 3 },
             ]),
         )])
@@ -777,12 +798,33 @@ mod tests {
             ],
             encrypted: true,
             name: None,
-            marker: Some(json!({ "k": 1 })),
         };
         assert_eq!(state, expected);
         assert_eq!(
             server.seen(),
             [(format!("GET {ROOM}/state?{GHOST}"), Value::Null)]
+        );
+    }
+
+    #[tokio::test]
+    async fn a_marker_counts_only_where_the_same_user_set_it() {
+        let set_by = |sender: &str| json!({ "sender": sender, "content": { "k": 1 } });
+        let server = server(&[
+            (200, set_by(ghost().as_str())),
+            (200, set_by("@mallory:example.org")),
+            (404, json!({ "errcode": "M_NOT_FOUND", "error": "x" })),
+            (403, json!({ "errcode": "M_FORBIDDEN", "error": "x" })),
+        ])
+        .await;
+        let marker = || server.homeserver.own_marker(ghost(), room());
+        assert_eq!(marker().await, Ok(Some(json!({ "k": 1 }))));
+        assert_eq!(marker().await, Ok(None));
+        assert_eq!(marker().await, Ok(None));
+        assert!(marker().await.is_err());
+        let (asked, _) = &server.seen()[0];
+        assert_eq!(
+            *asked,
+            format!("GET {ROOM}/state/{MARKER_TYPE}/?format=event&{GHOST}")
         );
     }
 

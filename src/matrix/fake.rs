@@ -27,6 +27,7 @@ pub enum Op {
     CreateRoom,
     JoinedRooms,
     RoomState,
+    OwnMarker,
     EventsSince,
     Send,
     SendState,
@@ -401,6 +402,18 @@ impl Homeserver for FakeHomeserver {
         })
     }
 
+    async fn own_marker(&self, user: &UserId, room: &RoomId) -> Result<Option<Value>> {
+        self.serve(Op::OwnMarker, user, Some(room), |state| {
+            state.joined(room, user)?;
+            let timeline = &state.rooms.get(room).ok_or_else(not_found)?.timeline;
+            let mut newest_first = timeline.iter().rev();
+            let marker = newest_first
+                .find(|one| one.event_type == MARKER_TYPE && one.state_key.as_deref() == Some(""));
+            let own = marker.filter(|one| one.sender == user);
+            Ok(own.map(|one| one.content.clone()))
+        })
+    }
+
     async fn events_since(
         &self,
         user: &UserId,
@@ -444,6 +457,9 @@ impl Homeserver for FakeHomeserver {
                 return Ok(event.clone());
             }
             state.joined(room, user)?;
+            if !state.may_relate(room, content) {
+                return Err(MatrixError::refused(400, Some("M_UNKNOWN"), None));
+            }
             if event_type == "m.reaction" && state.has_said(room, user, event_type, content) {
                 let errcode = Some("M_DUPLICATE_ANNOTATION");
                 return Err(MatrixError::refused(400, errcode, None));
@@ -498,6 +514,19 @@ impl State {
         self.registered(user)?;
         let joined = self.membership(room, user).as_deref() == Some("join");
         if joined { Ok(()) } else { Err(forbidden()) }
+    }
+
+    /// Relations are to events of the same room.
+    fn may_relate(&self, room: &RoomId, content: &Value) -> bool {
+        let relation = &content["m.relates_to"];
+        if relation.get("rel_type").is_none() {
+            return true;
+        }
+        let timeline = self.rooms.get(room).map(|room| &room.timeline);
+        timeline.is_some_and(|timeline| {
+            let mut events = timeline.iter();
+            events.any(|event| relation["event_id"] == event.event_id.as_str())
+        })
     }
 
     fn has_said(&self, room: &RoomId, user: &UserId, event_type: &str, content: &Value) -> bool {
@@ -590,7 +619,6 @@ impl Room {
             members: self.state.iter().filter_map(present_member).collect(),
             encrypted: of("m.room.encryption").is_some(),
             name: name.map(str::to_owned),
-            marker: of(MARKER_TYPE).cloned(),
         }
     }
 }
@@ -748,12 +776,18 @@ mod tests {
         let user = user_id!("@.tel.1:example.org");
         ghost(&server, user).await;
         let room = room_of(&server, user).await;
-        server.set_state(&room, user, MARKER_TYPE, "", json!({ "key": 7 }));
+        let set = |sender: &UserId| {
+            server.set_state(&room, sender, MARKER_TYPE, "", json!({ "key": 7 }));
+        };
+        set(user);
         server.set_state(&room, user, "m.room.encryption", "", json!({}));
         let state = server.room_state(user, &room).await.expect("state");
         assert_eq!(state.members.len(), 2);
         assert!(state.encrypted);
-        assert_eq!(state.marker, Some(json!({ "key": 7 })));
-        assert_eq!(server.joined_rooms(user).await, Ok(vec![room]));
+        let marker = || server.own_marker(user, &room);
+        assert_eq!(marker().await, Ok(Some(json!({ "key": 7 }))));
+        set(user_id!("@alice:example.org"));
+        assert_eq!(marker().await, Ok(None));
+        assert_eq!(server.joined_rooms(user).await, Ok(vec![room.clone()]));
     }
 }

@@ -62,6 +62,10 @@ pub trait Homeserver: fmt::Debug + Send + Sync {
     /// What a room's state says, as far as the gateway cares.
     async fn room_state(&self, user: &UserId, room: &RoomId) -> Result<RoomState>;
 
+    /// The content of the room's [`MARKER_TYPE`] where `user` itself has set it; `None` where
+    /// nobody has, or somebody else: anybody can write what we would.
+    async fn own_marker(&self, user: &UserId, room: &RoomId) -> Result<Option<Value>>;
+
     /// The newest events of a room after `event`, oldest first, as far as `user` may see them: a
     /// homeserver tells an application service of a room only while one of its users is joined.
     async fn events_since(
@@ -129,8 +133,6 @@ pub struct RoomState {
     pub encrypted: bool,
     /// Its name.
     pub name: Option<String>,
-    /// The content of [`MARKER_TYPE`].
-    pub marker: Option<Value>,
 }
 
 /// Why a homeserver did not do it. Names no user, no room and nothing that was said.

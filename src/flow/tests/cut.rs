@@ -226,6 +226,7 @@ cut_homeserver! {
     fn create_room(user: &UserId, room: NewRoom) -> OwnedRoomId;
     fn joined_rooms(user: &UserId) -> Vec<OwnedRoomId>;
     fn room_state(user: &UserId, room: &RoomId) -> RoomState;
+    fn own_marker(user: &UserId, room: &RoomId) -> Option<Value>;
     fn events_since(user: &UserId, room: &RoomId, event: &EventId) -> Vec<NewEvent>;
     fn send(user: &UserId, room: &RoomId, event_type: &str, txn_id: &str, content: &Value) -> OwnedEventId;
     fn send_state(user: &UserId, room: &RoomId, event_type: &str, state_key: &str, content: &Value) -> OwnedEventId;

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::world::*;
+use crate::gateway::model::SmsId;
 use crate::matrix::fake::Op;
-use crate::store::SmsTaken;
+use crate::store::{Lane, NewOutbox, OutboxItem, SmsTaken};
 
 /// Alice's room with a phone that has been texted once, from [`DEDICATED`].
 async fn talking() -> (World, ruma::OwnedRoomId) {
@@ -255,4 +256,131 @@ async fn a_late_text_reaches_the_old_owner_though_the_bot_was_sent_out_of_their_
         told.iter().any(|words| words.contains("too late")),
         "{told:?}"
     );
+}
+
+/// Bob's number cools off; a text to it is for him alone.
+async fn a_late_text_for_bob(world: &mut World) {
+    world.top_up(BOB, "1").await;
+    let room = world.direct_room_of(BOB, PHONE).await;
+    world.says(&room, BOB, "hello");
+    world.run().await;
+    world.deliver().await;
+    world.member(&room, BOB, &ghost(PHONE), "leave");
+    world.run().await;
+}
+
+#[tokio::test]
+async fn a_late_text_is_never_said_in_a_room_that_a_stranger_made() {
+    let mut world = World::new();
+    a_late_text_for_bob(&mut world).await;
+    let trap = world.room(CAROL);
+    world.invite(&trap, CAROL, &user(BOT), false);
+    world.run().await;
+    let marker = crate::gateway::content::bot_marker(&user(BOB), world.store.instance());
+    let marker_type = crate::matrix::homeserver::MARKER_TYPE;
+    world
+        .home
+        .set_state(&trap, &user(CAROL), marker_type, "", marker);
+    world.invite(&trap, CAROL, &user(BOB), false);
+    world.member(&trap, CAROL, &user(CAROL), "leave");
+    world.run().await;
+    let before = world.words(&trap, &user(BOT));
+    world.texts(PHONE, FIRST_VMN, "too late").await;
+    world.run().await;
+    world.texts(PHONE, FIRST_VMN, "again").await;
+    world.run().await;
+    assert_eq!(world.words(&trap, &user(BOT)), before);
+    let rooms = world.home.rooms();
+    assert_eq!(rooms.len(), 3, "one new room");
+    let told = rooms.iter().filter(|room| **room != trap);
+    let told: Vec<_> = told
+        .flat_map(|room| world.words(room, &user(BOT)))
+        .collect();
+    assert_eq!(told.len(), 2, "{told:?}");
+}
+
+#[tokio::test]
+async fn the_bots_room_whose_creation_went_unanswered_is_taken_at_the_next_try() {
+    let mut world = World::new();
+    a_late_text_for_bob(&mut world).await;
+    world.home.lose_next_answer(Op::CreateRoom);
+    world.texts(PHONE, FIRST_VMN, "too late").await;
+    world.run().await;
+    assert_eq!(world.home.rooms().len(), 2);
+}
+
+#[tokio::test]
+async fn a_room_that_a_stranger_marked_is_not_taken_for_the_phones_own() {
+    let mut world = World::new();
+    let trap = world.direct_room_of(CAROL, PHONE).await;
+    let instance = world.store.instance().to_owned();
+    for conversation in 1..5 {
+        let marker = serde_json::json!({ "conversation": conversation, "instance": instance });
+        let marker_type = crate::matrix::homeserver::MARKER_TYPE;
+        let room = world.direct_room_of(CAROL, PHONE).await;
+        world
+            .home
+            .set_state(&room, &user(CAROL), marker_type, "", marker);
+    }
+    let before = world.home.rooms().len();
+    world.texts(PHONE, DEDICATED, "hello").await;
+    world.run().await;
+    assert_eq!(world.home.rooms().len(), before + 1);
+    assert!(
+        world
+            .words(&trap, &ghost(PHONE))
+            .iter()
+            .all(|words| words != "hello")
+    );
+}
+
+#[tokio::test]
+async fn a_text_for_a_conversation_that_has_just_ended_goes_to_its_owner_alone() {
+    let (mut world, room) = talking().await;
+    world.texts(PHONE, DEDICATED, "too late").await;
+    world.member(&room, ALICE, &ghost(PHONE), "leave");
+    world.run().await;
+    let rooms = world.home.rooms();
+    assert_eq!(rooms.len(), 2, "the bot's, and none of the phone's");
+    let bots = rooms.iter().find(|one| **one != room).unwrap();
+    assert!(world.only_words(bots, &user(BOT)).contains("too late"));
+    assert_ne!(world.membership(bots, &ghost(PHONE)), "join");
+}
+
+#[tokio::test]
+async fn a_text_that_waits_when_its_conversation_ends_goes_to_its_owner_alone() {
+    let (mut world, room) = talking().await;
+    world.texts(PHONE, DEDICATED, "too late").await;
+    let sms = world
+        .store
+        .pending_sms(SmsId(0), 1)
+        .await
+        .unwrap()
+        .remove(0);
+    let conversation = world.view(&room).await.conversations[0].id;
+    let entry = NewOutbox {
+        key: format!("sms:{}", sms.id),
+        lane: Lane::Conversation(conversation),
+        item: OutboxItem::SmsText {
+            sms: sms.id,
+            conversation,
+        },
+    };
+    world.gateway.enqueue(entry).await.unwrap();
+    world.member(&room, ALICE, &ghost(PHONE), "leave");
+    world.run().await;
+    let rooms = world.home.rooms();
+    assert_eq!(rooms.len(), 2);
+    let bots = rooms.iter().find(|one| **one != room).unwrap();
+    assert!(world.only_words(bots, &user(BOT)).contains("too late"));
+}
+
+#[tokio::test]
+async fn a_text_for_a_room_that_was_just_left_for_a_newer_one_is_said_there() {
+    let (mut world, old) = talking().await;
+    world.texts(PHONE, DEDICATED, "hello?").await;
+    let new = world.direct_room(PHONE).await;
+    assert_eq!(world.words(&new, &ghost(PHONE)), ["hello?"]);
+    let words = world.words(&old, &ghost(PHONE));
+    assert!(words.iter().all(|words| words != "hello?"), "{words:?}");
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use matrix_smpp_codec::values::MessageState as WireState;
 use ruma::OwnedRoomId;
 
 use super::world::*;
@@ -199,4 +200,36 @@ async fn a_homeserver_that_restarts_sees_nothing_twice() {
     world.home.restart();
     world.run().await;
     assert_eq!(world.words(&room, &ghost(PHONE)), ["hello"]);
+}
+
+#[tokio::test]
+async fn a_mark_for_an_event_of_a_room_that_was_replaced_is_let_go() {
+    let (mut world, room) = talking().await;
+    world.says(&room, ALICE, "again");
+    world.run().await;
+    world.home.fail_next(Op::Send, forbidden());
+    world.texts(PHONE, DEDICATED, "hello").await;
+    world.run().await;
+    assert_eq!(world.home.rooms().len(), 2, "replaced");
+    world.deliver().await;
+    world.receipts(WireState::DELIVERED).await;
+    world.run().await;
+    assert_eq!(world.store.sizes().await.unwrap().set_aside, 0);
+}
+
+#[tokio::test]
+async fn a_failure_that_the_room_cannot_hear_any_more_is_told_by_the_bot() {
+    let (mut world, room) = talking().await;
+    world.says(&room, ALICE, "again");
+    world.run().await;
+    world
+        .answer(|_| crate::store::Outcome::Rejected { status: 0x0b })
+        .await;
+    world.home.fail_next(Op::Send, forbidden());
+    world.run().await;
+    let rooms = world.home.rooms();
+    let bots = rooms.iter().find(|one| **one != room).expect("the bot's");
+    let told = world.only_words(bots, &user(BOT));
+    assert!(told.contains("+44 7700 900123"), "{told}");
+    assert_eq!(world.membership(bots, &user(ALICE)), "invite");
 }
