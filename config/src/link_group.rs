@@ -1,8 +1,6 @@
 //! `[[link_group]]`: one account at a peer, with all of its links.
 
-use std::time::Duration;
-
-use crate::check::{label, lasts};
+use crate::check::label;
 use crate::link::{self, Link};
 use crate::read::{Context, FromToml, Node, Reader};
 use crate::section::{Section, section, words};
@@ -53,8 +51,6 @@ section! {
         /// The name that routes use. It is part of the keys in the store, so it must not change.
         /// 1 to 64 letters, digits, `-`, `_` or `.`.
         name: String = required("\"operator\""), check label;
-        /// How long a delivery receipt is waited for. 1m to 30d.
-        receipt_timeout: Duration = default("\"72h\""), check lasts("1m", "30d");
         /// How an SMS to one of our numbers is answered when its handset has no conversation there:
         /// "drop" accepts and drops it, "reject" tells the SMSC that the destination is wrong.
         mo_unleased: MoUnleased = default("\"drop\"");

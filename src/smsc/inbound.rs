@@ -248,7 +248,8 @@ fn read_default(default: DefaultCoding, coding: DataCoding, payload: Bytes) -> (
     }
 }
 
-/// Who texts. A sender that is no international number has a ghost class of its own.
+/// Who texts. A sender that is no international number has a ghost class of its own: the digits of
+/// a national one could be another subscriber's international number.
 fn sender(ton: Ton, text: String) -> Handset {
     if text.trim().is_empty() {
         return Handset::Alphanumeric(NAMELESS.to_owned());
@@ -258,9 +259,9 @@ fn sender(ton: Ton, text: String) -> Handset {
     if ton == Ton::ALPHANUMERIC || !numeric {
         return Handset::Alphanumeric(text);
     }
-    let short = matches!(ton, Ton::NETWORK_SPECIFIC | Ton::ABBREVIATED);
+    let international = matches!(ton, Ton::INTERNATIONAL | Ton::UNKNOWN);
     match digits.parse::<E164>() {
-        Ok(number) if !short && digits.len() >= 7 => Handset::Number(E164Text(number)),
+        Ok(number) if international && digits.len() >= 7 => Handset::Number(E164Text(number)),
         _ => Handset::Shortcode(digits.to_owned()),
     }
 }
@@ -282,6 +283,28 @@ mod tests {
         for address in ["", " "] {
             let handset = sender(Ton::UNKNOWN, address.to_owned());
             assert_eq!(handset, Handset::Alphanumeric("unknown".to_owned()));
+        }
+    }
+
+    #[test]
+    fn only_an_international_number_is_a_number() {
+        let digits = "7700900123";
+        let number = Handset::Number(E164Text(digits.parse().unwrap()));
+        for ton in [Ton::UNKNOWN, Ton::INTERNATIONAL] {
+            assert_eq!(sender(ton, digits.to_owned()), number);
+            assert_eq!(sender(ton, format!("+{digits}")), number);
+            let short = Handset::Shortcode("770090".to_owned());
+            assert_eq!(sender(ton, "770090".to_owned()), short);
+        }
+        let others = [
+            Ton::NATIONAL,
+            Ton::NETWORK_SPECIFIC,
+            Ton::SUBSCRIBER_NUMBER,
+            Ton::ABBREVIATED,
+        ];
+        for ton in others {
+            let local = Handset::Shortcode(digits.to_owned());
+            assert_eq!(sender(ton, digits.to_owned()), local, "{ton:?}");
         }
     }
 

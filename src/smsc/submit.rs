@@ -5,7 +5,7 @@ use std::time::Duration;
 use matrix_smpp_codec::time::RelativeTime;
 use matrix_smpp_codec::values::{EsmClass, Npi, RegisteredDelivery, Ton};
 use matrix_smpp_codec::{Address, COctets, ShortMessage, SubmitSm};
-use matrix_smpp_config::Route;
+use matrix_smpp_config::{Originator as Sender, Route};
 
 use crate::gateway::model::{Originator, Timestamp};
 use crate::store::Claimed;
@@ -18,7 +18,7 @@ pub(super) fn submit_sm(
     route: Option<&Route>,
     now: Timestamp,
 ) -> Option<SubmitSm> {
-    let (source_ton, source_npi) = source_kind(claimed, route);
+    let (source_ton, source_npi) = source_kind(&claimed.originator, route);
     let udhi = if claimed.udhi {
         EsmClass::UDHI
     } else {
@@ -45,15 +45,26 @@ pub(super) fn submit_sm(
     })
 }
 
-/// The kind of the sender's number: the route's for its own originators, else what the digits are.
-fn source_kind(claimed: &Claimed, route: Option<&Route>) -> (Ton, Npi) {
-    match (&claimed.originator, route) {
-        (Originator::Vmn(_), Some(route)) => (Ton(route.source_ton), Npi(route.source_npi)),
+/// The kind of the sender's number. The route's settings are for its own kind of sender: the numbers
+/// of its pool, or its short code. A conversation that began on a route of the other kind keeps its
+/// number, which is then sent as what its digits are.
+fn source_kind(originator: &Originator, route: Option<&Route>) -> (Ton, Npi) {
+    match (originator, route.filter(|route| is_own(originator, route))) {
+        (_, Some(route)) => (Ton(route.source_ton), Npi(route.source_npi)),
         (Originator::Vmn(_), None) => (Ton::INTERNATIONAL, Npi::ISDN),
-        (Originator::Shortcode(_), Some(route)) if route.source_ton != Ton::INTERNATIONAL.0 => {
-            (Ton(route.source_ton), Npi(route.source_npi))
+        (Originator::Shortcode(_), None) => (Ton::NETWORK_SPECIFIC, Npi::UNKNOWN),
+    }
+}
+
+/// Whether a route's settings are about this sender. International, which is the default of the
+/// config, is never about a short code.
+fn is_own(originator: &Originator, route: &Route) -> bool {
+    match (originator, &route.originator) {
+        (Originator::Vmn(_), Sender::Pool(_)) => true,
+        (Originator::Shortcode(code), Sender::Shortcode(own)) => {
+            code == own.as_str() && route.source_ton != Ton::INTERNATIONAL.0
         }
-        (Originator::Shortcode(_), _) => (Ton::NETWORK_SPECIFIC, Npi::UNKNOWN),
+        _ => false,
     }
 }
 
@@ -65,8 +76,12 @@ fn validity(until: Timestamp, now: Timestamp) -> COctets<17> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use bytes::Bytes;
+    use matrix_smpp_codec::E164;
     use matrix_smpp_codec::values::DataCoding;
+    use matrix_smpp_config::ProcessEnv;
     use uuid::Uuid;
 
     use super::*;
@@ -147,5 +162,57 @@ mod tests {
         assert_eq!(submit_sm(&segment, None, NOW), None);
         let sender = Originator::Shortcode("1".repeat(21));
         assert_eq!(submit_sm(&claimed(sender), None, NOW), None);
+    }
+
+    fn route(originator: &str, ton: u8) -> Route {
+        let text = format!(
+            r#"
+            [[homeserver]]
+            name = "example.org"
+            url = "http://127.0.0.1:8008"
+            bot_localpart = ".tel.bot"
+            as_token = "0123456789abcdef0123456789abcdef"
+            hs_token = "fedcba9876543210fedcba9876543210"
+            [[link_group]]
+            name = "operator"
+            [[link_group.link]]
+            name = "a"
+            address = "127.0.0.1:2775"
+            system_id = "smsgw"
+            password = "secret"
+            [[pool]]
+            name = "uk"
+            numbers = ["447700900901"]
+            [[route]]
+            name = "uk"
+            prefixes = ["44"]
+            link_group = "operator"
+            originator = {originator}
+            price = "0.01"
+            source_ton = {ton}
+            "#
+        );
+        let settings = matrix_smpp_config::parse(&text, Path::new("test.toml"), &ProcessEnv);
+        settings.unwrap().routes.remove(0)
+    }
+
+    #[test]
+    fn a_route_tells_the_kind_of_its_own_senders_only() {
+        let number: E164 = "447700900901".parse().unwrap();
+        let vmn = Originator::Vmn(E164Text(number));
+        let code = Originator::Shortcode("12345".to_owned());
+        let other = Originator::Shortcode("54321".to_owned());
+        let pool = route("{ pool = \"uk\" }", 2);
+        let short = route("{ shortcode = \"12345\" }", 6);
+        let default = route("{ shortcode = \"12345\" }", 1);
+        let ton = |originator, route| source_kind(originator, route).0;
+        assert_eq!(ton(&vmn, Some(&pool)), Ton::NATIONAL);
+        assert_eq!(ton(&vmn, Some(&short)), Ton::INTERNATIONAL);
+        assert_eq!(ton(&vmn, None), Ton::INTERNATIONAL);
+        assert_eq!(ton(&code, Some(&short)), Ton::ABBREVIATED);
+        for route in [None, Some(&pool), Some(&default)] {
+            assert_eq!(ton(&code, route), Ton::NETWORK_SPECIFIC);
+        }
+        assert_eq!(ton(&other, Some(&short)), Ton::NETWORK_SPECIFIC);
     }
 }

@@ -63,7 +63,8 @@ macro_rules! suite {
                 ending_twice_cools_once,
                 two_conversations_of_a_handset_never_share_a_room,
                 a_conversation_uses_the_number_that_the_phone_texted,
-                a_number_that_serves_somebody_else_cannot_be_insisted_on,
+                a_number_that_serves_the_owners_other_conversation_leads_there,
+                a_number_that_serves_somebody_else_is_left_there,
                 what_is_on_the_wire_when_a_conversation_ends_is_not_queued_again;
             messages:
                 accepting_twice_queues_and_charges_once,

@@ -215,7 +215,9 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// All leases, active and cooling.
     async fn leases(&self) -> Result<Vec<Lease>>;
 
-    /// Frees a lease at once, cooling-off included. True if there was one.
+    /// Frees a lease at once, cooling-off included; its conversation forgets the number. True if
+    /// there was one. Fails with [`StoreError::Conflict`] while a message from the number may still
+    /// leave (queued, on the wire, uncertain): the pair would serve two conversations.
     async fn release_lease(&self, vmn: E164, handset: &Handset) -> Result<bool>;
 
     /// Gives a number to a Matrix ID: any handset may text it first. Fails with
@@ -388,7 +390,9 @@ pub struct OpenConversation {
     pub owner: OwnedUserId,
     /// Only one per (owner, handset).
     pub direct: bool,
-    /// The number it must use, when the phone texted a dedicated one first.
+    /// The number to use, when the phone texted a dedicated one first. Where it serves this handset
+    /// in an active conversation of the same owner already, that conversation is the answer; where
+    /// another owner's has it (cooling included), this one is opened without it.
     pub originator: Option<Originator>,
     /// Now.
     pub now: Timestamp,

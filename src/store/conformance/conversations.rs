@@ -204,30 +204,49 @@ pub(crate) async fn a_conversation_uses_the_number_that_the_phone_texted(engine:
     assert_eq!(store.leases().await.unwrap().len(), 3);
 }
 
-pub(crate) async fn a_number_that_serves_somebody_else_cannot_be_insisted_on(engine: &dyn Engine) {
+pub(crate) async fn a_number_that_serves_the_owners_other_conversation_leads_there(
+    engine: &dyn Engine,
+) {
     let store = with_credit(engine).await;
     let conversation = open(&store, group("a", ANNA, "alice")).await;
     let taken = number_of(&store, &conversation, "one").await;
     let request = OpenConversation {
-        originator: Some(taken),
+        room: None,
+        originator: Some(taken.clone()),
+        ..direct("-", ANNA, "alice")
+    };
+    let found = open(&store, request.clone()).await;
+    assert_eq!(
+        (found.id, found.originator),
+        (conversation.id, Some(taken.clone()))
+    );
+    // One that has ended is not found: its number goes where the owner talks to the phone now.
+    end(&store, &conversation, 20).await;
+    let new = open(&store, request).await;
+    assert_ne!(new.id, conversation.id);
+    assert_eq!(new.originator, Some(taken));
+}
+
+pub(crate) async fn a_number_that_serves_somebody_else_is_left_there(engine: &dyn Engine) {
+    let store = with_credit(engine).await;
+    let conversation = open(&store, group("a", ANNA, "alice")).await;
+    let taken = number_of(&store, &conversation, "one").await;
+    let request = OpenConversation {
+        originator: Some(taken.clone()),
         ..group("b", ANNA, "bob")
     };
-    let refused = store.open_conversation(request.clone()).await;
-    assert!(
-        matches!(refused, Err(StoreError::Conflict(_))),
-        "{refused:?}"
-    );
+    let other = open(&store, request.clone()).await;
+    assert_ne!(other.id, conversation.id);
+    assert_eq!(other.originator, None);
     end(&store, &conversation, 20).await;
-    let refused = store.open_conversation(request.clone()).await;
-    assert!(
-        matches!(refused, Err(StoreError::Conflict(_))),
-        "{refused:?}"
-    );
+    assert_eq!(open(&store, request.clone()).await.originator, None);
+    let leases = store.leases().await.unwrap();
+    assert_eq!((leases.len(), leases[0].conversation), (1, conversation.id));
     let later = OpenConversation {
         now: at(20).after(COOLING),
         ..request
     };
-    assert!(open(&store, later).await.originator.is_some());
+    assert_eq!(open(&store, later).await.originator, Some(taken));
 }
 
 pub(crate) async fn what_is_on_the_wire_when_a_conversation_ends_is_not_queued_again(

@@ -158,6 +158,21 @@ pub(crate) async fn a_lease_can_be_released_by_hand(engine: &dyn Engine) {
         },
     )
     .await;
+    let anna = phone(ANNA);
+    let release = || store.release_lease(number(VMN_1), &anna);
+    let refused = || async {
+        let error = release().await.unwrap_err();
+        let names = error.to_string().contains(&first.id.to_string());
+        assert!(matches!(error, StoreError::Conflict(_)) && names, "{error}");
+    };
+    refused().await;
+    let claimed = claim(&store, 11).await;
+    refused().await;
+    answer(&store, &claimed[0], Outcome::Uncertain, 12).await;
+    refused().await;
+    let kept = store.conversation(first.id).await.unwrap().unwrap();
+    assert!(kept.originator.is_some());
+    answer(&store, &claimed[0], submitted("id"), 13).await;
     assert!(
         store
             .release_lease(number(VMN_1), &phone(ANNA))

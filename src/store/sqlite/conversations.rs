@@ -50,6 +50,34 @@ pub(super) fn in_room(
 }
 
 pub(super) fn open(tx: &Connection, request: &OpenConversation) -> Result<Opened> {
+    let number = match &request.originator {
+        Some(Originator::Vmn(vmn)) => {
+            leases::of_pair(tx, vmn.0.as_str(), &request.handset, request.now)?
+        }
+        _ => None,
+    };
+    let Some(lease) = number else {
+        return open_any(tx, request);
+    };
+    let holder = existing(tx, lease.conversation)?;
+    if holder.owner != request.owner {
+        // The number stays where it is: this conversation leases another one when it sends.
+        let without = OpenConversation {
+            originator: None,
+            ..request.clone()
+        };
+        return open_any(tx, &without);
+    }
+    if !holder.active {
+        return open_any(tx, request);
+    }
+    Ok(Opened {
+        conversation: holder,
+        replaced: None,
+    })
+}
+
+fn open_any(tx: &Connection, request: &OpenConversation) -> Result<Opened> {
     if let Some(found) = active(tx, request)? {
         let conversation = with_originator(tx, found.id, request)?;
         return Ok(Opened {

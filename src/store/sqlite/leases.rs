@@ -148,6 +148,11 @@ pub(super) fn release(tx: &Connection, vmn: E164, handset: &Handset) -> Result<b
     let Some(conversation) = held else {
         return Ok(false);
     };
+    if may_still_send(tx, conversation, vmn)? {
+        return Err(StoreError::Conflict(format!(
+            "conversation {conversation} has messages under way from this number; end it first"
+        )));
+    }
     tx.run(
         "DELETE FROM lease WHERE handset = ?1 AND vmn = ?2",
         params![handset, vmn.as_str()],
@@ -157,6 +162,16 @@ pub(super) fn release(tx: &Connection, vmn: E164, handset: &Handset) -> Result<b
         params![conversation, format!("v:{vmn}")],
     )?;
     Ok(true)
+}
+
+/// True while a segment that shows the number may still reach the conversation's handset for the
+/// first time: queued, on the wire, or without an answer.
+fn may_still_send(tx: &Connection, conversation: ConversationId, vmn: E164) -> Result<bool> {
+    tx.any(
+        "SELECT 1 FROM segment CROSS JOIN message ON message.key = segment.message
+         WHERE segment.state < 3 AND message.conversation = ?1 AND message.originator = ?2 LIMIT 1",
+        params![conversation, format!("v:{vmn}")],
+    )
 }
 
 /// Forgets leases that have cooled off; tells how many.
