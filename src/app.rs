@@ -384,13 +384,13 @@ async fn greet_one(
     }
 }
 
-/// Tells systemd that the gateway lives, as long as its store answers.
+/// Tells systemd that the gateway lives, as long as its store commits.
 async fn watchdog(gateway: Gateway, stop: CancellationToken) {
     let Some(period) = sd_notify::watchdog_enabled() else {
         return stop.cancelled().await;
     };
     loop {
-        if gateway.store.sizes().await.is_ok() {
+        if ops::commits(&*gateway.store).await {
             notify(&[sd_notify::NotifyState::Watchdog]);
         }
         tokio::select! {
