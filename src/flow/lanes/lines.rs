@@ -59,7 +59,7 @@ struct Line<W: LaneWork> {
 
 /// The lanes that have something in memory.
 pub(super) struct Lines<W: LaneWork> {
-    lines: HashMap<W::Lane, Line<W>>,
+    by_lane: HashMap<W::Lane, Line<W>>,
     /// Lanes whose next item may be taken.
     fresh: VecDeque<W::Lane>,
     /// Lanes whose failed head may be tried again.
@@ -78,7 +78,7 @@ pub(super) struct Lines<W: LaneWork> {
 impl<W: LaneWork> Lines<W> {
     pub(super) fn new() -> Self {
         Self {
-            lines: HashMap::new(),
+            by_lane: HashMap::new(),
             fresh: VecDeque::new(),
             again: VecDeque::new(),
             parked: BTreeMap::new(),
@@ -98,7 +98,7 @@ impl<W: LaneWork> Lines<W> {
     /// Takes what the scan has found.
     pub(super) fn push(&mut self, item: W::Item) {
         let (lane, place) = (W::lane(&item), W::place(&item));
-        let line = self.lines.entry(lane.clone()).or_insert_with(|| Line {
+        let state = self.by_lane.entry(lane.clone()).or_insert_with(|| Line {
             waiting: VecDeque::new(),
             failed: None,
             busy: false,
@@ -106,18 +106,18 @@ impl<W: LaneWork> Lines<W> {
             kept: W::START,
             missed: false,
         });
-        if place <= line.kept {
+        if place <= state.kept {
             return;
         }
-        if line.missed || line.troubled || line.waiting.len() >= LANE_AHEAD {
-            line.missed = true;
+        if state.missed || state.troubled || state.waiting.len() >= LANE_AHEAD {
+            state.missed = true;
             return;
         }
-        if line.waiting.is_empty() && !line.busy {
+        if state.waiting.is_empty() && !state.busy {
             self.fresh.push_back(lane);
         }
-        line.kept = place;
-        line.waiting.push_back(item);
+        state.kept = place;
+        state.waiting.push_back(item);
         self.waiting += 1;
     }
 
@@ -126,16 +126,16 @@ impl<W: LaneWork> Lines<W> {
     pub(super) fn take(&mut self, concurrency: usize) -> Option<(W::Lane, Job<W::Item>)> {
         let retry = self.retrying < (concurrency / 2).max(1);
         if let Some(lane) = self.again.pop_front_if(|_| retry) {
-            let line = self.lines.get_mut(&lane)?;
-            line.busy = true;
+            let state = self.by_lane.get_mut(&lane)?;
+            state.busy = true;
             self.retrying += 1;
-            let job = line.failed.take()?;
+            let job = state.failed.take()?;
             return Some((lane, job));
         }
         let lane = self.fresh.pop_front()?;
-        let line = self.lines.get_mut(&lane)?;
-        line.busy = true;
-        let item = Arc::new(line.waiting.pop_front()?);
+        let state = self.by_lane.get_mut(&lane)?;
+        state.busy = true;
+        let item = Arc::new(state.waiting.pop_front()?);
         self.waiting -= 1;
         let job = Job {
             item,
@@ -147,42 +147,42 @@ impl<W: LaneWork> Lines<W> {
 
     /// The lane's head is done.
     pub(super) fn done(&mut self, lane: &W::Lane) {
-        let Some(line) = self.lines.get_mut(lane) else {
+        let Some(state) = self.by_lane.get_mut(lane) else {
             return;
         };
-        line.busy = false;
-        if line.troubled {
-            line.troubled = false;
+        state.busy = false;
+        if state.troubled {
+            state.troubled = false;
             self.troubled -= 1;
             self.retrying -= 1;
         }
-        if !line.waiting.is_empty() {
+        if !state.waiting.is_empty() {
             self.fresh.push_back(lane.clone());
-        } else if line.missed {
+        } else if state.missed {
             self.thirsty = true;
         } else {
-            self.lines.remove(lane);
+            self.by_lane.remove(lane);
         }
     }
 
     /// The lane's head has failed and waits until `until`; what is behind it goes back to the
     /// store, so that lanes in trouble take no room from others.
     pub(super) fn park(&mut self, lane: W::Lane, job: Job<W::Item>, until: Instant) {
-        let Some(line) = self.lines.get_mut(&lane) else {
+        let Some(state) = self.by_lane.get_mut(&lane) else {
             return;
         };
-        line.busy = false;
-        if line.troubled {
+        state.busy = false;
+        if state.troubled {
             self.retrying -= 1;
         } else {
-            line.troubled = true;
+            state.troubled = true;
             self.troubled += 1;
         }
-        line.missed |= !line.waiting.is_empty();
-        self.waiting -= line.waiting.len();
-        line.waiting = VecDeque::new();
-        line.kept = W::place(&job.item);
-        line.failed = Some(job);
+        state.missed |= !state.waiting.is_empty();
+        self.waiting -= state.waiting.len();
+        state.waiting = VecDeque::new();
+        state.kept = W::place(&job.item);
+        state.failed = Some(job);
         self.parked.insert((until, self.turn), lane);
         self.turn += 1;
     }
@@ -204,13 +204,13 @@ impl<W: LaneWork> Lines<W> {
         if !std::mem::take(&mut self.thirsty) {
             return None;
         }
-        let idle = |line: &Line<W>| !line.busy && !line.troubled && line.waiting.is_empty();
-        self.lines.retain(|_, line| line.missed || !idle(line));
+        let idle = |state: &Line<W>| !state.busy && !state.troubled && state.waiting.is_empty();
+        self.by_lane.retain(|_, state| state.missed || !idle(state));
         let mut start = None;
-        for line in self.lines.values_mut() {
-            if line.missed && !line.troubled {
-                line.missed = false;
-                start = Some(start.map_or(line.kept, |at: W::Place| at.min(line.kept)));
+        for state in self.by_lane.values_mut() {
+            if state.missed && !state.troubled {
+                state.missed = false;
+                start = Some(start.map_or(state.kept, |at: W::Place| at.min(state.kept)));
             }
         }
         start
