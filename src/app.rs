@@ -1,13 +1,14 @@
 //! The whole gateway put together: started, watched, stopped.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
+use futures_util::future::join_all;
 use matrix_smpp_config::{Homeserver as HomeserverSettings, Settings};
 use ruma::{OwnedServerName, OwnedUserId, UserId};
 use tokio::net::TcpListener;
@@ -207,7 +208,8 @@ impl Running {
         self.crew
             .spawn("the sweeper", flow::sweep::run(gateway(), stop()));
         self.crew.spawn("the watchdog", watchdog(gateway(), stop()));
-        self.crew.tracker.spawn(greet(gateway(), answered, stop()));
+        self.crew
+            .spawn("the greeter", greet(gateway(), answered, stop()));
     }
 
     /// Takes nothing more, unbinds, and waits as long as the settings allow.
@@ -290,22 +292,70 @@ fn connect(
     })
 }
 
-/// Makes each homeserver's bot and asks the homeserver to call us, which also ends the back-off in
-/// which it may be since we were last away.
+/// Greets every homeserver and looks after it, side by side, until `stop`.
 async fn greet(gateway: Gateway, answered: Arc<AtomicBool>, stop: CancellationToken) {
-    for (name, home) in &gateway.homeservers {
-        let mut attempt = 0;
-        while let Err(why) = greet_one(&gateway, name, home).await {
-            warn!(homeserver = %name, why, "the homeserver does not answer as it should");
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = tokio::time::sleep(gateway.retry_wait(attempt).min(MAX_GREETING_WAIT)) => {}
-            }
-            attempt += 1;
-        }
-        info!(homeserver = %name, "the homeserver answers and reaches us");
+    let silent = Silent::new(gateway.homeservers.keys().cloned(), answered);
+    let visits = gateway.homeservers.iter();
+    let visits = visits.map(|(name, home)| visit(&gateway, name, home, &silent));
+    tokio::select! {
+        () = stop.cancelled() => {}
+        _ = join_all(visits) => {}
     }
-    answered.store(true, Ordering::Relaxed);
+}
+
+/// Makes the homeserver's bot and asks the homeserver to call us, which also ends the back-off in
+/// which it may be since we were last away; then asks every minute whether it still answers.
+async fn visit(gateway: &Gateway, name: &OwnedServerName, home: &Connected, silent: &Silent) {
+    let mut attempt = 0;
+    loop {
+        match greet_one(gateway, name, home).await {
+            Ok(()) => {
+                info!(homeserver = %name, "the homeserver answers and reaches us");
+                attempt = 0;
+                silent.hears(name);
+                while home.api.whoami().await.is_ok() {
+                    tokio::time::sleep(VISIT).await;
+                }
+                warn!(homeserver = %name, "the homeserver does not answer any more");
+            }
+            Err(why) => {
+                warn!(homeserver = %name, why, "the homeserver does not answer as it should");
+            }
+        }
+        silent.misses(name);
+        tokio::time::sleep(gateway.retry_wait(attempt).min(MAX_GREETING_WAIT)).await;
+        attempt = attempt.saturating_add(1);
+    }
+}
+
+/// How often a homeserver is asked whether it still answers.
+const VISIT: Duration = Duration::from_mins(1);
+
+/// The homeservers that do not answer; `all_answer` is true while there are none.
+struct Silent {
+    names: Mutex<BTreeSet<OwnedServerName>>,
+    all_answer: Arc<AtomicBool>,
+}
+
+impl Silent {
+    fn new(names: impl Iterator<Item = OwnedServerName>, all_answer: Arc<AtomicBool>) -> Self {
+        Self {
+            names: Mutex::new(names.collect()),
+            all_answer,
+        }
+    }
+
+    fn hears(&self, name: &OwnedServerName) {
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        names.remove(name);
+        self.all_answer.store(names.is_empty(), Ordering::Relaxed);
+    }
+
+    fn misses(&self, name: &OwnedServerName) {
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        names.insert(name.clone());
+        self.all_answer.store(false, Ordering::Relaxed);
+    }
 }
 
 /// People who mend a homeserver's settings should not wait long to see that it helped.
@@ -334,18 +384,39 @@ async fn greet_one(
     }
 }
 
-/// Tells systemd that the gateway lives, as long as its store answers.
+/// Tells systemd that the gateway lives, as long as its store commits.
 async fn watchdog(gateway: Gateway, stop: CancellationToken) {
     let Some(period) = sd_notify::watchdog_enabled() else {
         return stop.cancelled().await;
     };
     loop {
-        if gateway.store.sizes().await.is_ok() {
+        if ops::commits(&*gateway.store).await {
             notify(&[sd_notify::NotifyState::Watchdog]);
         }
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(period / 3) => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn homeservers_answer_only_while_all_do() {
+        let name = |name: &str| OwnedServerName::try_from(name).unwrap();
+        let (one, two) = (name("one.example"), name("two.example"));
+        let all = Arc::new(AtomicBool::new(false));
+        let silent = Silent::new([one.clone(), two.clone()].into_iter(), Arc::clone(&all));
+        silent.hears(&two);
+        assert!(!all.load(Ordering::Relaxed));
+        silent.hears(&one);
+        assert!(all.load(Ordering::Relaxed));
+        silent.misses(&two);
+        assert!(!all.load(Ordering::Relaxed));
+        silent.hears(&two);
+        assert!(all.load(Ordering::Relaxed));
     }
 }

@@ -179,10 +179,11 @@ fn account_line(account: &AccountLine, currency: &str) -> String {
         reserved,
         settled,
         top_ups,
+        limit,
     } = account;
     format!(
         "{owner}  balance {balance} {currency}  reserved {reserved}  spent {settled}  \
-         paid in {top_ups}"
+         paid in {top_ups}  limit {limit}"
     )
 }
 
@@ -233,5 +234,21 @@ mod tests {
             assert!(wrong.contains("@alice:example.org"), "{wrong}");
         }
         assert!(matrix_id("@alice:example.org").is_ok());
+    }
+
+    #[test]
+    fn an_accounts_line_shows_its_limit() {
+        let money = |micros| Money::from_micros(micros).unwrap();
+        let account = AccountLine {
+            owner: OwnedUserId::try_from("@alice:example.org").unwrap(),
+            balance: money(1_000_000),
+            reserved: money(0),
+            settled: money(0),
+            top_ups: money(1_000_000),
+            limit: money(7_000_000),
+        };
+        let line = account_line(&account, "EUR");
+        let limit = format!("limit {}", account.limit);
+        assert!(line.ends_with(&limit), "{line}");
     }
 }

@@ -1,21 +1,24 @@
 //! Work in lanes: items of one lane one after the other, lanes side by side.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+mod lines;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
 use std::fmt::Debug;
-use std::future::Future;
+use std::future::{Future, ready};
 use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
 use super::Trouble;
-
-/// How many items a worker keeps in memory; the rest waits in the store.
-const READ_AHEAD: usize = 8_192;
+use lines::{Job, Lines};
 
 /// How many items are read from the store at once.
 const PAGE: usize = 512;
@@ -23,11 +26,11 @@ const PAGE: usize = 512;
 /// A kind of durable work that is done in lanes.
 pub(crate) trait LaneWork: Clone + Send + Sync + 'static {
     /// One piece of it.
-    type Item: Send + 'static;
+    type Item: Send + Sync + 'static;
     /// What must happen in order.
     type Lane: Clone + Debug + Eq + Hash + Send + 'static;
     /// The place of an item in the store, growing.
-    type Place: Copy + Send + 'static;
+    type Place: Copy + Ord + Send + 'static;
 
     /// Before the first.
     const START: Self::Place;
@@ -72,56 +75,10 @@ impl Retry {
     }
 }
 
-/// Items in memory, by lane.
-#[derive(Debug)]
-struct Lanes<L, T> {
-    waiting: HashMap<L, VecDeque<T>>,
-    free: VecDeque<L>,
-    busy: HashSet<L>,
-    len: usize,
-}
-
-impl<L: Clone + Eq + Hash, T> Lanes<L, T> {
-    fn new() -> Self {
-        Self {
-            waiting: HashMap::new(),
-            free: VecDeque::new(),
-            busy: HashSet::new(),
-            len: 0,
-        }
-    }
-
-    fn push(&mut self, lane: L, item: T) {
-        let queue = self.waiting.entry(lane.clone()).or_default();
-        if queue.is_empty() && !self.busy.contains(&lane) {
-            self.free.push_back(lane);
-        }
-        queue.push_back(item);
-        self.len += 1;
-    }
-
-    /// The next item whose lane is free; its lane is busy from now on.
-    fn take(&mut self) -> Option<(L, T)> {
-        let lane = self.free.pop_front()?;
-        let item = self.waiting.get_mut(&lane)?.pop_front()?;
-        self.busy.insert(lane.clone());
-        self.len -= 1;
-        Some((lane, item))
-    }
-
-    fn done(&mut self, lane: &L) {
-        self.busy.remove(lane);
-        match self.waiting.get(lane) {
-            Some(queue) if !queue.is_empty() => self.free.push_back(lane.clone()),
-            Some(_) => drop(self.waiting.remove(lane)),
-            None => {}
-        }
-    }
-}
-
 /// Does all work of a kind until `stop`, at most `concurrency` lanes at once. Looks for more when
-/// `wake` says so. What is under way when `stop` comes is dropped at its next wait: it is durable
-/// and every step of it bears repetition.
+/// `wake` says so. A lane whose head fails waits for its time without holding up others. What is
+/// under way when `stop` comes is dropped at its next wait: it is durable and every step of it
+/// bears repetition.
 pub(crate) async fn run<W: LaneWork>(
     work: W,
     concurrency: usize,
@@ -131,29 +88,47 @@ pub(crate) async fn run<W: LaneWork>(
 ) {
     let mut worker = Worker::new(work, retry);
     loop {
-        let refilled = worker.refill().await;
+        let read = worker.refill().await;
+        let next = worker.lines.wake(now());
         worker.start(concurrency);
-        let pause = if refilled {
-            Duration::from_mins(1)
-        } else {
-            retry.first
-        };
+        let look = now() + worker.pause(read);
+        let pause = next.map_or(look, |next| next.min(look));
         tokio::select! {
+            biased;
             () = stop.cancelled() => return,
+            Some(ended) = worker.tasks.join_next_with_id() => worker.end(ended),
             () = wake.notified() => {}
-            Some(ended) = worker.tasks.join_next_with_id() => worker.end(ended).await,
-            () = tokio::time::sleep(pause) => {}
+            () = ready(()), if matches!(read, Read::Some) => {}
+            () = tokio::time::sleep_until(pause) => {}
         }
     }
+}
+
+/// What a look into the store brought.
+#[derive(Debug, Clone, Copy)]
+enum Read {
+    /// There may be more.
+    Some,
+    /// Nothing more, or no room for it.
+    All,
+    /// The store did not answer.
+    Failed,
+}
+
+/// How a try ended.
+enum Tried {
+    Done,
+    Later { wish: Option<Duration> },
+    Never(String),
 }
 
 struct Worker<W: LaneWork> {
     work: W,
     retry: Retry,
-    lanes: Lanes<W::Lane, W::Item>,
+    lines: Lines<W>,
     cursor: W::Place,
-    tasks: JoinSet<()>,
-    running: HashMap<Id, (W::Lane, W::Place)>,
+    tasks: JoinSet<Tried>,
+    running: HashMap<Id, (W::Lane, Job<W::Item>)>,
 }
 
 impl<W: LaneWork> Worker<W> {
@@ -161,246 +136,121 @@ impl<W: LaneWork> Worker<W> {
         Self {
             work,
             retry,
-            lanes: Lanes::new(),
+            lines: Lines::new(),
             cursor: W::START,
             tasks: JoinSet::new(),
             running: HashMap::new(),
         }
     }
 
-    /// Reads on from the store while there is room. False when the store did not answer.
-    async fn refill(&mut self) -> bool {
-        while self.lanes.len < READ_AHEAD {
-            let items = match self.work.fetch(self.cursor, PAGE).await {
-                Ok(items) => items,
-                Err(trouble) => {
-                    warn!(%trouble, "cannot read pending work");
-                    return false;
-                }
-            };
-            let read = items.len();
-            for item in items {
-                self.cursor = W::place(&item);
-                self.lanes.push(W::lane(&item), item);
-            }
-            if read < PAGE {
-                break;
-            }
+    /// Reads on from the store where there is room.
+    async fn refill(&mut self) -> Read {
+        if !self.lines.have_room() {
+            return Read::All;
         }
-        true
+        let items = match self.work.fetch(self.cursor, PAGE).await {
+            Ok(items) => items,
+            Err(trouble) => {
+                warn!(%trouble, "cannot read pending work");
+                return Read::Failed;
+            }
+        };
+        let read = items.len();
+        for item in items {
+            self.cursor = W::place(&item);
+            self.lines.push(item);
+        }
+        if read == PAGE {
+            return Read::Some;
+        }
+        match self.lines.rewind() {
+            Some(start) => {
+                self.cursor = start;
+                Read::Some
+            }
+            None => Read::All,
+        }
+    }
+
+    fn pause(&self, read: Read) -> Duration {
+        match read {
+            Read::Some | Read::All => Duration::from_mins(1),
+            Read::Failed => self.retry.first,
+        }
     }
 
     fn start(&mut self, concurrency: usize) {
         while self.tasks.len() < concurrency {
-            let Some((lane, item)) = self.lanes.take() else {
+            let Some((lane, job)) = self.lines.take(concurrency) else {
                 return;
             };
-            let place = W::place(&item);
-            let task = self
-                .tasks
-                .spawn(attend(self.work.clone(), item, self.retry));
-            self.running.insert(task.id(), (lane, place));
+            let task = self.tasks.spawn(attend(self.work.clone(), job.clone()));
+            self.running.insert(task.id(), (lane, job));
         }
     }
 
-    /// A task ended; one that panicked has its item set aside, so that its lane goes on.
-    async fn end(&mut self, ended: Result<(Id, ()), JoinError>) {
-        let (id, panicked) = match &ended {
-            Ok((id, ())) => (*id, false),
-            Err(error) => (error.id(), error.is_panic()),
+    /// A task ended; the item of one that panicked is set aside, so that its lane goes on.
+    fn end(&mut self, ended: Result<(Id, Tried), JoinError>) {
+        let (id, tried) = match ended {
+            Ok((id, tried)) => (id, tried),
+            Err(error) => (
+                error.id(),
+                Tried::Never("it made the gateway panic".to_owned()),
+            ),
         };
-        let Some((lane, place)) = self.running.remove(&id) else {
+        let Some((lane, mut job)) = self.running.remove(&id) else {
             return;
         };
-        if panicked {
-            error!("a piece of work panicked and is set aside");
-            put_aside(&self.work, place, "it made the gateway panic", self.retry).await;
-        }
-        self.lanes.done(&lane);
-    }
-}
-
-/// Tries until the item is done or set aside.
-async fn attend<W: LaneWork>(work: W, item: W::Item, retry: Retry) {
-    let mut attempt = 0;
-    loop {
-        match work.attend(&item).await {
-            Ok(()) => return,
-            Err(Trouble::Later { wish, why }) => {
-                warn!(why, attempt, "will try again");
-                tokio::time::sleep(retry.wait(attempt, wish)).await;
-                attempt = attempt.saturating_add(1);
+        let at = now();
+        match tried {
+            Tried::Done => self.lines.done(&lane),
+            Tried::Later { wish } => {
+                let until = at + self.retry.wait(job.attempt, wish);
+                job.attempt = job.attempt.saturating_add(1);
+                self.lines.park(lane, job, until);
             }
-            Err(Trouble::Never(why)) => {
+            Tried::Never(why) => {
                 error!(why, "set aside");
-                return put_aside(&work, W::place(&item), &why, retry).await;
+                // One that panics even while it is set aside must not make a busy loop.
+                let pause = job
+                    .doomed
+                    .as_ref()
+                    .map_or(Duration::ZERO, |_| self.retry.cap);
+                job.attempt = 0;
+                job.doomed = Some(why);
+                self.lines.park(lane, job, at + pause);
             }
         }
     }
 }
 
-async fn put_aside<W: LaneWork>(work: &W, place: W::Place, why: &str, retry: Retry) {
-    let mut attempt = 0;
-    while let Err(trouble) = work.set_aside(place, why.to_owned()).await {
-        warn!(%trouble, "cannot set aside");
-        tokio::time::sleep(retry.wait(attempt, None)).await;
-        attempt = attempt.saturating_add(1);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Mutex;
-
-    use super::*;
-
-    const RETRY: Retry = Retry {
-        first: Duration::from_millis(1),
-        cap: Duration::from_millis(2),
-    };
-
-    /// Items are (place, lane, what happens); what was done is written down.
-    #[derive(Clone, Default)]
-    struct Script {
-        items: Arc<Vec<(usize, char, Act)>>,
-        done: Arc<Mutex<Vec<usize>>>,
-        aside: Arc<Mutex<Vec<usize>>>,
-        tries: Arc<Mutex<HashMap<usize, u32>>>,
-        finished: Arc<Notify>,
-    }
-
-    #[derive(Clone, Copy)]
-    enum Act {
-        Work,
-        FailTwice,
-        Never,
-        Panic,
-    }
-
-    impl Script {
-        fn new(items: &[(char, Act)]) -> Self {
-            let numbered = items
-                .iter()
-                .enumerate()
-                .map(|(at, (lane, act))| (at + 1, *lane, *act));
-            Self {
-                items: Arc::new(numbered.collect()),
-                ..Self::default()
+/// Tries once to do the item, or to set it aside.
+async fn attend<W: LaneWork>(work: W, job: Job<W::Item>) -> Tried {
+    let attempt = job.attempt;
+    if let Some(why) = job.doomed {
+        return match work.set_aside(W::place(&job.item), why).await {
+            Ok(()) => Tried::Done,
+            Err(trouble) => {
+                warn!(%trouble, attempt, "cannot set aside");
+                Tried::Later { wish: None }
             }
-        }
-
-        fn record(&self, list: &Mutex<Vec<usize>>, place: usize) {
-            list.lock().expect("lock").push(place);
-            let ended =
-                self.done.lock().expect("lock").len() + self.aside.lock().expect("lock").len();
-            if ended == self.items.len() {
-                self.finished.notify_one();
-            }
-        }
-
-        async fn play(&self, concurrency: usize) {
-            let stop = CancellationToken::new();
-            let wake = Arc::new(Notify::new());
-            let worker = run(self.clone(), concurrency, RETRY, wake, stop.clone());
-            tokio::select! {
-                () = worker => panic!("ended by itself"),
-                () = self.finished.notified() => stop.cancel(),
-            }
-        }
-
-        fn order_of(&self, lane: char) -> Vec<usize> {
-            let lane_of = |place: usize| self.items[place - 1].1;
-            let done = self.done.lock().expect("lock");
-            done.iter()
-                .copied()
-                .filter(|place| lane_of(*place) == lane)
-                .collect()
-        }
-    }
-
-    impl LaneWork for Script {
-        type Item = (usize, char, Act);
-        type Lane = char;
-        type Place = usize;
-        const START: usize = 0;
-
-        fn lane(item: &Self::Item) -> char {
-            item.1
-        }
-
-        fn place(item: &Self::Item) -> usize {
-            item.0
-        }
-
-        async fn fetch(&self, after: usize, limit: usize) -> Result<Vec<Self::Item>, Trouble> {
-            Ok(self.items.iter().skip(after).take(limit).copied().collect())
-        }
-
-        async fn attend(&self, item: &Self::Item) -> Result<(), Trouble> {
-            tokio::task::yield_now().await;
-            let tries = {
-                let mut tries = self.tries.lock().expect("lock");
-                let count = tries.entry(item.0).or_default();
-                *count += 1;
-                *count
-            };
-            match item.2 {
-                Act::FailTwice if tries < 3 => {
-                    return Err(Trouble::Later {
-                        wish: None,
-                        why: "not yet".into(),
-                    });
-                }
-                Act::Never => return Err(Trouble::Never("poison".into())),
-                Act::Panic => panic!("poison"),
-                Act::Work | Act::FailTwice => {}
-            }
-            self.record(&self.done, item.0);
-            Ok(())
-        }
-
-        async fn set_aside(&self, place: usize, _reason: String) -> Result<(), Trouble> {
-            self.record(&self.aside, place);
-            Ok(())
-        }
-    }
-
-    #[tokio::test]
-    async fn a_lane_keeps_its_order_through_failures() {
-        use Act::{FailTwice, Work};
-        let script = Script::new(&[
-            ('a', FailTwice),
-            ('b', Work),
-            ('a', Work),
-            ('b', FailTwice),
-            ('a', Work),
-        ]);
-        script.play(4).await;
-        assert_eq!(script.order_of('a'), [1, 3, 5]);
-        assert_eq!(script.order_of('b'), [2, 4]);
-    }
-
-    #[tokio::test]
-    async fn a_poisoned_item_is_set_aside_and_its_lane_goes_on() {
-        use Act::{Never, Panic, Work};
-        let script = Script::new(&[('a', Never), ('a', Panic), ('a', Work), ('b', Work)]);
-        script.play(1).await;
-        assert_eq!(script.order_of('a'), [3]);
-        assert_eq!(*script.aside.lock().expect("lock"), [1, 2]);
-    }
-
-    #[test]
-    fn waits_grow_to_the_cap_and_heed_the_peers_wish() {
-        let retry = Retry {
-            first: Duration::from_secs(1),
-            cap: Duration::from_secs(10),
         };
-        assert_eq!(retry.wait(0, None), Duration::from_secs(1));
-        assert_eq!(retry.wait(2, None), Duration::from_secs(4));
-        assert_eq!(retry.wait(60, None), Duration::from_secs(10));
-        assert_eq!(
-            retry.wait(0, Some(Duration::from_secs(30))),
-            Duration::from_secs(30)
-        );
     }
+    match work.attend(&job.item).await {
+        Ok(()) => Tried::Done,
+        Err(Trouble::Later { wish, why }) => {
+            warn!(why, attempt, "will try again");
+            Tried::Later { wish }
+        }
+        Err(Trouble::Never(why)) => Tried::Never(why),
+    }
+}
+
+/// Parked lanes wait by the timers' clock.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the worker drives its own timers; nothing is decided by this time"
+)]
+fn now() -> Instant {
+    Instant::now()
 }

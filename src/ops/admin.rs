@@ -117,6 +117,8 @@ pub struct AccountLine {
     pub settled: Money,
     /// [`Account::top_ups`].
     pub top_ups: Money,
+    /// [`Account::limit`].
+    pub limit: Money,
 }
 
 impl AccountLine {
@@ -126,7 +128,7 @@ impl AccountLine {
             reserved,
             settled,
             top_ups,
-            limit: _,
+            limit,
         } = account;
         Self {
             owner,
@@ -134,6 +136,7 @@ impl AccountLine {
             reserved,
             settled,
             top_ups,
+            limit,
         }
     }
 }
@@ -310,15 +313,26 @@ fn is_absent(error: &io::Error) -> bool {
     )
 }
 
-/// Listens on the socket, in place of what a dead gateway left there.
+/// Listens on the socket, in place of the one that a dead gateway left there.
 pub fn listen(socket: &Path) -> io::Result<UnixListener> {
-    match std::fs::remove_file(socket) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        Ok(()) | Err(_) => {}
-    }
+    remove_socket(socket)?;
     let listener = UnixListener::bind(socket)?;
     restrict(socket)?;
     Ok(listener)
+}
+
+/// Removes a socket where there is one, and nothing else.
+fn remove_socket(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::FileTypeExt as _;
+    match std::fs::symlink_metadata(path) {
+        Ok(found) if found.file_type().is_socket() => std::fs::remove_file(path),
+        Ok(_) => Err(io::Error::new(
+            io::ErrorKind::AlreadyExists,
+            "there is a file of this name that is no socket; move it or choose another path",
+        )),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 /// Only the gateway's own user may speak to it.

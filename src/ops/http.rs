@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
@@ -10,18 +11,18 @@ use axum::routing::get;
 
 use crate::ops::metrics::Metrics;
 use crate::smsc::Links;
-use crate::store::Store;
+use crate::store::{self, Store};
 
 /// What the operations listener tells about.
 #[derive(Debug, Clone)]
 pub struct Ops {
     /// Counts.
     pub metrics: Metrics,
-    /// For the sizes of what waits, and as a sign of life.
+    /// For the sizes of what waits, and asked to commit as a sign of life.
     pub store: Arc<dyn Store>,
     /// The SMPP links.
     pub links: Links,
-    /// True once the homeservers have answered.
+    /// True while all homeservers answer.
     pub homeservers_answer: Arc<AtomicBool>,
 }
 
@@ -42,21 +43,33 @@ async fn metrics(State(ops): State<Ops>) -> String {
     ops.metrics.render()
 }
 
-/// The process lives and its store answers.
+/// How long a commit may take in a store that works.
+const COMMIT_LIMIT: Duration = Duration::from_secs(10);
+
+/// The process lives and its store commits.
 async fn health(State(ops): State<Ops>) -> (StatusCode, &'static str) {
-    match ops.store.sizes().await {
-        Ok(_) => (StatusCode::OK, "ok\n"),
-        Err(_) => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "the store does not answer\n",
-        ),
+    if commits(&*ops.store).await {
+        return (StatusCode::OK, "ok\n");
     }
+    (
+        StatusCode::SERVICE_UNAVAILABLE,
+        "the store does not commit\n",
+    )
+}
+
+/// True when the store commits within [`COMMIT_LIMIT`].
+pub(crate) async fn commits(store: &dyn Store) -> bool {
+    in_time(COMMIT_LIMIT, store.probe()).await
+}
+
+async fn in_time(limit: Duration, probe: impl Future<Output = store::Result<()>>) -> bool {
+    matches!(tokio::time::timeout(limit, probe).await, Ok(Ok(())))
 }
 
 /// Texts can pass: the homeservers have answered and every link group has a bound link.
 async fn ready(State(ops): State<Ops>) -> (StatusCode, String) {
     if !ops.homeservers_answer.load(Ordering::Relaxed) {
-        return waiting("a homeserver has not answered yet\n".to_owned());
+        return waiting("a homeserver does not answer\n".to_owned());
     }
     let down = ops.links.groups_down();
     if down.is_empty() {
@@ -67,4 +80,21 @@ async fn ready(State(ops): State<Ops>) -> (StatusCode, String) {
 
 fn waiting(why: String) -> (StatusCode, String) {
     (StatusCode::SERVICE_UNAVAILABLE, why)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use super::*;
+    use crate::store::StoreError;
+
+    #[tokio::test]
+    async fn a_store_is_well_only_when_it_commits_in_time() {
+        let short = Duration::from_millis(1);
+        let full = StoreError::Unavailable("the disk is full".to_owned());
+        assert!(in_time(short, ready(Ok(()))).await);
+        assert!(!in_time(short, ready(Err(full))).await);
+        assert!(!in_time(short, pending()).await, "a hung commit");
+    }
 }

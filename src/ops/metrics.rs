@@ -34,14 +34,14 @@ pub struct Metrics {
     /// Receipts, by link group and how they were matched.
     pub receipts: IntCounterVec,
     /// PDUs, by link group, link, direction and command.
-    pub pdus: IntGaugeVec,
+    pub pdus: IntCounterVec,
     /// 1 while the link is bound.
     pub link_up: IntGaugeVec,
     /// What waits in the store, by kind.
     pub waiting: IntGaugeVec,
     /// What homeservers called.
     pub calls: Arc<Counts>,
-    called: IntGaugeVec,
+    called: IntCounterVec,
 }
 
 impl Metrics {
@@ -87,7 +87,7 @@ impl Metrics {
                 &["link_group"],
             ),
             receipts: counters("receipts_total", "Receipts", &["link_group", "match"]),
-            pdus: gauges("pdus_total", "PDUs on the wire", &pdu),
+            pdus: counters("pdus_total", "PDUs on the wire", &pdu),
             link_up: gauges(
                 "link_up",
                 "1 while the link is bound",
@@ -95,7 +95,7 @@ impl Metrics {
             ),
             waiting: gauges("waiting", "Items that wait in the store", &["kind"]),
             calls: Arc::default(),
-            called: gauges(
+            called: counters(
                 "homeserver_calls_total",
                 "What homeservers brought",
                 &["kind"],
@@ -153,8 +153,8 @@ impl Metrics {
             ("failed_transactions", &self.calls.failed_transactions),
             ("refused_calls", &self.calls.refused_calls),
         ] {
-            let count = i64::try_from(count.load(Ordering::Relaxed)).unwrap_or(i64::MAX);
-            self.called.with_label_values(&[kind]).set(count);
+            let counter = self.called.with_label_values(&[kind]);
+            catch_up(&counter, count.load(Ordering::Relaxed));
         }
     }
 
@@ -174,6 +174,11 @@ impl Default for Metrics {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// Brings a counter to what has been counted elsewhere; it never falls.
+pub(crate) fn catch_up(counter: &IntCounter, count: u64) {
+    counter.inc_by(count.saturating_sub(counter.get()));
 }
 
 fn full(name: &str) -> String {
@@ -209,5 +214,29 @@ mod tests {
         assert!(text.contains("matrix_smpp_waiting{kind=\"queued_segments\"} 7"));
         let named = |line: &str| line.starts_with('#') || line.starts_with("matrix_smpp_");
         assert!(text.lines().all(named), "{text}");
+    }
+
+    #[test]
+    fn totals_are_counters() {
+        let metrics = Metrics::new();
+        let pdus = ["operator", "one", "in", "submit_sm"];
+        catch_up(&metrics.pdus.with_label_values(&pdus), 3);
+        catch_up(&metrics.pdus.with_label_values(&pdus), 5);
+        metrics.calls.transactions.store(2, Ordering::Relaxed);
+        let text = metrics.render();
+        let types = text.lines().filter(|line| line.starts_with("# TYPE"));
+        for line in types {
+            assert_eq!(
+                line.contains("_total "),
+                line.ends_with(" counter"),
+                "{line}"
+            );
+        }
+        assert!(text.contains("# TYPE matrix_smpp_pdus_total counter"));
+        assert!(
+            text.contains("link=\"one\",link_group=\"operator\"} 5"),
+            "{text}"
+        );
+        assert!(text.contains("kind=\"transactions\"} 2"), "{text}");
     }
 }

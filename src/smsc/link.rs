@@ -16,7 +16,7 @@ use super::inbound::{Inbound, Request};
 use super::verdict::{Verdict, verdict};
 use crate::flow::Gateway;
 use crate::gateway::model::SegmentRef;
-use crate::ops::metrics::Metrics;
+use crate::ops::metrics::{self, Metrics};
 use crate::store::{Answer, Claimed, Outcome, StoreError};
 
 /// How many events are taken in at once, and so how many changes share a commit.
@@ -122,8 +122,7 @@ impl Outgoing {
                     direction,
                     command.name().unwrap_or("other"),
                 ];
-                let count = i64::try_from(count).unwrap_or(i64::MAX);
-                metrics.pdus.with_label_values(&labels).set(count);
+                metrics::catch_up(&metrics.pdus.with_label_values(&labels), count);
             }
         }
     }

@@ -168,3 +168,22 @@ fn times_are_shown_in_utc() {
     assert_eq!(utc(Timestamp(0)), "1970-01-01T00:00:00Z");
     assert_eq!(word(MessageState::Undeliverable), "undeliverable");
 }
+
+#[tokio::test]
+async fn the_socket_of_a_dead_gateway_is_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("admin.sock");
+    drop(listen(&path).unwrap());
+    assert!(path.exists());
+    assert!(listen(&path).is_ok());
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_socket_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("gateway.db");
+    std::fs::write(&path, "money").unwrap();
+    let error = listen(&path).unwrap_err();
+    assert!(error.to_string().contains("no socket"), "{error}");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "money");
+}
