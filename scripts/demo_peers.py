@@ -260,6 +260,7 @@ app_service_config_files: ["{registration}"]
 rc_message: {{per_second: 100, burst_count: 1000}}
 rc_login: {{address: {{per_second: 10, burst_count: 100}}, account: {{per_second: 10, burst_count: 100}}}}
 rc_joins: {{local: {{per_second: 10, burst_count: 100}}}}
+rc_room_creation: {{per_second: 10, burst_count: 100}}
 rc_invites: {{per_room: {{per_second: 10, burst_count: 100}}, per_user: {{per_second: 10, burst_count: 100}}}}
 """
 
