@@ -92,7 +92,12 @@ fn echoes(
     let arrived =
         state == MessageState::Delivered || (state == MessageState::Submitted && !message.receipts);
     let mark = arrived.then(|| ("m.reaction", content::check_mark(event)));
+    let twice = (arrived && message.possible_duplicate).then(|| {
+        let words = notice::maybe_twice(&number::display(&conversation.handset));
+        (WORDS, content::notice(&words, Some(event)))
+    });
     mark.into_iter()
+        .chain(twice)
         .chain([(content::STATUS, status)])
         .collect()
 }
@@ -159,6 +164,27 @@ mod tests {
         assert_eq!(
             kinds(false, MessageState::Submitted),
             ["m.reaction", content::STATUS]
+        );
+    }
+
+    #[test]
+    fn a_text_that_may_have_arrived_twice_says_so_once() {
+        let resent = MessageView {
+            possible_duplicate: true,
+            ..message(true, None)
+        };
+        let told = |state| {
+            let shown = echoes(&resent, &conversation(), &event(), state);
+            let words = shown.into_iter().filter(|(kind, _)| *kind == WORDS);
+            words.map(|(_, notice)| notice).collect::<Vec<_>>()
+        };
+        assert!(told(MessageState::Submitted).is_empty());
+        let delivered = told(MessageState::Delivered);
+        assert_eq!(delivered.len(), 1);
+        let body = delivered[0]["body"].as_str().expect("a body");
+        assert!(
+            body.contains("+44 7700 900123") && body.contains("twice"),
+            "{body}"
         );
     }
 

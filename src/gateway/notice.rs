@@ -73,6 +73,12 @@ pub fn failed(message: &MessageView, state: MessageState, phone: &str) -> String
     }
 }
 
+/// A message of which a segment was sent again because its first answer never came.
+#[must_use]
+pub fn maybe_twice(phone: &str) -> String {
+    format!("This may have reached {phone} twice: the network did not answer the first time.")
+}
+
 /// A relayed text of another phone that failed.
 #[must_use]
 pub fn relay_failed(message: &MessageView, state: MessageState, phone: &str) -> String {

@@ -3,10 +3,12 @@
 use ruma::UserId;
 use unicode_segmentation::UnicodeSegmentation;
 
+use std::fmt;
+
 use crate::matrix::event::{MessageKind, RoomMessage};
 
 /// What to do with a Matrix message.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Outgoing {
     /// Send this text.
     Text(String),
@@ -14,6 +16,17 @@ pub enum Outgoing {
     Unsendable(String),
     /// Not meant for phones (notices of bots).
     Silent,
+}
+
+impl fmt::Debug for Outgoing {
+    /// The text is private.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => write!(f, "Text([{} octets])", text.len()),
+            Self::Unsendable(why) => write!(f, "Unsendable({why:?})"),
+            Self::Silent => f.write_str("Silent"),
+        }
+    }
 }
 
 /// Who speaks, where more than two parties are present.

@@ -1,5 +1,7 @@
 //! How a text gets to a phone: its route, its segments, its price, its sender.
 
+use std::fmt;
+
 use matrix_smpp_codec::e164::E164;
 use matrix_smpp_codec::segment::{self, ReferenceWidth};
 use matrix_smpp_config::{ConcatReference, Numbers, Originator, Route, Settings, Uncertain};
@@ -27,7 +29,7 @@ pub enum Unplannable {
 }
 
 /// A text on its way into a conversation.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Draft<'a> {
     /// Where it comes from.
     pub source: Source,
@@ -41,6 +43,17 @@ pub struct Draft<'a> {
     pub dedicated: Vec<E164>,
     /// Now.
     pub now: Timestamp,
+}
+
+impl fmt::Debug for Draft<'_> {
+    /// Everything but the text.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { source, payer, .. } = self;
+        f.debug_struct("Draft")
+            .field("source", source)
+            .field("payer", payer)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The route to a number, or why there is none.
