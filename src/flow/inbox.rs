@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::lanes::{self, LaneWork, Retry};
-use super::{Gateway, Trouble, changes, membership, to_phone};
+use super::{Gateway, Trouble, changes, membership, message};
 use crate::gateway::model::InboxSeq;
 use crate::matrix::event::{self, RoomEvent};
 use crate::store::{Ending, InboxEvent};
@@ -91,7 +91,7 @@ pub(super) async fn handle_said(gateway: &Gateway, item: &InboxEvent) -> Result<
     match parsed.event {
         _ if gateway.is_ours(&parsed.sender) => Ok(()),
         RoomEvent::Message(message) => {
-            to_phone::handle(gateway, item, &parsed.sender, &message).await
+            message::handle(gateway, item, &parsed.sender, &message).await
         }
         RoomEvent::Redaction { redacts } => {
             changes::redact(gateway, item, &parsed.sender, &redacts).await

@@ -9,6 +9,7 @@ pub mod front;
 mod inbox;
 mod lanes;
 mod membership;
+mod message;
 pub mod outbox;
 mod portal;
 mod receipt;
@@ -18,6 +19,7 @@ pub mod sweep;
 mod tests;
 mod to_phone;
 pub mod to_room;
+mod voice;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;

@@ -3,19 +3,17 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use ruma::{RoomId, ServerName, UserId};
-use serde_json::Value;
+use ruma::{ServerName, UserId};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
+use super::voice::Voice;
 use super::{Gateway, Trouble, membership, portal, receipt, to_room};
-use crate::gateway::model::{Conversation, ConversationId, OutboxId, SmsId};
+use crate::gateway::model::{ConversationId, OutboxId, SmsId};
 use crate::gateway::{content, notice, number};
-use crate::matrix::homeserver::ErrorKind;
 use crate::store::{Ending, OutboxEntry, OutboxItem};
 
 /// Tells homeservers what they must hear, until `stop`.
@@ -143,11 +141,7 @@ async fn set_aside(gateway: &Gateway, id: OutboxId, why: &str) {
 
 /// Does what an entry asks for.
 async fn tell(gateway: &Gateway, entry: &OutboxEntry) -> Result<(), Trouble> {
-    let voice = Voice {
-        gateway,
-        entry: entry.id,
-        said: AtomicU32::new(0),
-    };
+    let voice = Voice::of(gateway, entry.id);
     match &entry.item {
         OutboxItem::SmsText { sms, conversation } => {
             text(gateway, &voice, *sms, *conversation).await
@@ -272,90 +266,4 @@ async fn tell_owner(
     Err(Trouble::Never(
         "the bot may not speak in its own room".to_owned(),
     ))
-}
-
-/// True for what marks an event and says nothing by itself.
-fn is_mark(kind: &str) -> bool {
-    matches!(kind, "m.reaction" | content::STATUS)
-}
-
-/// Speaks for one outbox entry: its n-th sentence always has the same transaction id.
-pub(super) struct Voice<'a> {
-    gateway: &'a Gateway,
-    entry: OutboxId,
-    said: AtomicU32,
-}
-
-impl Voice<'_> {
-    /// As a conversation's ghost in its room. False where there is no room, or where the
-    /// ghost may not speak any more: nobody has heard it.
-    pub(super) async fn say(
-        &self,
-        conversation: &Conversation,
-        kind: &str,
-        body: &Value,
-    ) -> Result<bool, Trouble> {
-        let Some(room) = &conversation.room else {
-            return Ok(false);
-        };
-        self.send(
-            &conversation.homeserver,
-            &conversation.ghost,
-            room,
-            kind,
-            body,
-        )
-        .await
-    }
-
-    async fn send(
-        &self,
-        homeserver: &ServerName,
-        sender: &UserId,
-        room: &RoomId,
-        kind: &str,
-        body: &Value,
-    ) -> Result<bool, Trouble> {
-        let api = &self.gateway.connected(homeserver)?.api;
-        let txn = self.txn(self.said.fetch_add(1, Ordering::Relaxed));
-        match api.send(sender, room, kind, &txn, body).await {
-            Ok(_) => Ok(true),
-            Err(error) if matches!(error.kind(), ErrorKind::Forbidden | ErrorKind::NotFound) => {
-                warn!(%error, "nobody can be told in this room any more");
-                Ok(false)
-            }
-            // A mark that is there already.
-            Err(error) if error.errcode() == Some("M_DUPLICATE_ANNOTATION") => Ok(true),
-            // The event is in another room: one that this room has replaced.
-            Err(error) if error.kind() == ErrorKind::Permanent && is_mark(kind) => {
-                warn!(%error, "a mark cannot be shown in this room");
-                Ok(false)
-            }
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// The only sentence of this entry, whichever room it ends in; false where the sender may not
-    /// speak in this room.
-    async fn try_send(
-        &self,
-        homeserver: &ServerName,
-        sender: &UserId,
-        room: &RoomId,
-        body: &Value,
-    ) -> Result<bool, Trouble> {
-        let api = &self.gateway.connected(homeserver)?.api;
-        let txn = self.txn(0);
-        match api.send(sender, room, "m.room.message", &txn, body).await {
-            Ok(_) => Ok(true),
-            Err(error) if matches!(error.kind(), ErrorKind::Forbidden | ErrorKind::NotFound) => {
-                Ok(false)
-            }
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    fn txn(&self, n: u32) -> String {
-        format!("{}-{}-{n}", self.gateway.store.instance(), self.entry)
-    }
 }

@@ -2,10 +2,10 @@
 
 use matrix_smpp_config::Money;
 
+use super::message::{MessageView, Refusal};
 use super::model::{Account, MessageState};
 use super::plan::Unplannable;
 use super::{failure, number::NumberError};
-use crate::store::{MessageView, Refusal};
 
 /// Amounts as people read them: the number and the operator's currency.
 #[derive(Debug, Clone, PartialEq, Eq)]

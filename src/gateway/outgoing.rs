@@ -5,7 +5,7 @@ use unicode_segmentation::UnicodeSegmentation;
 
 use std::fmt;
 
-use crate::matrix::event::{MessageKind, RoomMessage};
+use super::said::{MessageKind, RoomMessage};
 
 /// What to do with a Matrix message.
 #[derive(Clone, PartialEq, Eq)]
