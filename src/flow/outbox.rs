@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use ruma::{ServerName, UserId};
@@ -56,14 +57,9 @@ impl Worker {
         if room == 0 {
             return LOOK;
         }
-        let busy: Vec<_> = self
-            .running
-            .values()
-            .map(|(lane, _)| lane.clone())
-            .collect();
         let store = Arc::clone(&self.gateway.store);
         match store
-            .due_outbox(self.gateway.clock.now(), room, &busy)
+            .due_outbox(self.gateway.clock.now(), room, &self.busy())
             .await
         {
             Ok(entries) => entries.into_iter().for_each(|entry| self.spawn(entry)),
@@ -72,7 +68,7 @@ impl Worker {
                 return self.gateway.settings.limits.retry_first;
             }
         }
-        match store.next_outbox_due().await {
+        match store.next_outbox_due(&self.busy()).await {
             Ok(Some(at)) => self
                 .gateway
                 .clock
@@ -82,9 +78,21 @@ impl Worker {
         }
     }
 
+    fn busy(&self) -> Vec<String> {
+        let lanes = self.running.values().map(|(lane, _)| lane.clone());
+        lanes.collect()
+    }
+
     fn spawn(&mut self, entry: OutboxEntry) {
         let (lane, id) = (entry.lane.clone(), entry.id);
-        let task = self.tasks.spawn(attend(self.gateway.clone(), entry));
+        let gateway = self.gateway.clone();
+        let task = self.tasks.spawn(async move {
+            let pause = gateway.settings.limits.retry_first;
+            if !attend(gateway, entry).await {
+                // Its lane is busy for so long, and no other.
+                tokio::time::sleep(pause).await;
+            }
+        });
         self.running.insert(task.id(), (lane, id));
     }
 
@@ -103,11 +111,18 @@ impl Worker {
     }
 }
 
-/// Does one entry and ends it: done, put off or set aside.
-pub(super) async fn attend(gateway: Gateway, entry: OutboxEntry) {
+/// Does one entry and ends it: done, put off or set aside. False where the store did not note the
+/// end, so that the entry is due again.
+pub(super) async fn attend(gateway: Gateway, entry: OutboxEntry) -> bool {
     let done = match tell(&gateway, &entry).await {
-        Ok(()) => gateway.store.finish_outbox(entry.id, Ending::Done).await,
+        Ok(()) => {
+            gateway.heard_of_a_homeserver().await;
+            gateway.store.finish_outbox(entry.id, Ending::Done).await
+        }
         Err(Trouble::Later { wish, why }) => {
+            if wish.is_none() {
+                gateway.wakes.unanswered.store(true, Ordering::Relaxed);
+            }
             warn!(
                 why,
                 attempts = entry.attempts,
@@ -121,12 +136,15 @@ pub(super) async fn attend(gateway: Gateway, entry: OutboxEntry) {
         }
         Err(Trouble::Never(why)) => {
             error!(why, "an outbox entry is set aside");
-            return set_aside(&gateway, entry.id, &why).await;
+            set_aside(&gateway, entry.id, &why).await;
+            return true;
         }
     };
     if let Err(error) = done {
         warn!(%error, "cannot end an outbox entry; it will be repeated");
+        return false;
     }
+    true
 }
 
 async fn set_aside(gateway: &Gateway, id: OutboxId, why: &str) {
