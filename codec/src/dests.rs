@@ -2,10 +2,11 @@
 
 use std::ops::Deref;
 
-use bytes::{BufMut, Bytes, BytesMut};
 use nom::number::complete::{be_u8, be_u32};
 
-use crate::field::{Field, FieldError, OctetsError, Taken, fail, length_octet};
+use crate::field::{
+    Cursor, Field, FieldError, Frame, OctetsError, Taken, fail, length_octet, taken_whole,
+};
 use crate::octets::{Address, COctets};
 use crate::values::{CommandStatus, Npi, Ton};
 
@@ -34,13 +35,15 @@ impl DestAddress {
 }
 
 impl Field for DestAddress {
-    fn take<'a>(frame: &Bytes, input: &'a [u8]) -> Taken<'a, Self> {
+    taken_whole!();
+
+    fn take(input: &[u8]) -> Taken<'_, Self> {
         let (rest, flag) = be_u8(input)?;
         match flag {
             Self::SME_FLAG => {
-                let (rest, dest_addr_ton) = Ton::take(frame, rest)?;
-                let (rest, dest_addr_npi) = Npi::take(frame, rest)?;
-                let (rest, destination_addr) = Address::take(frame, rest)?;
+                let (rest, dest_addr_ton) = Ton::take(rest)?;
+                let (rest, dest_addr_npi) = Npi::take(rest)?;
+                let (rest, destination_addr) = Address::take(rest)?;
                 Ok((
                     rest,
                     Self::Sme {
@@ -51,27 +54,32 @@ impl Field for DestAddress {
                 ))
             }
             Self::LIST_FLAG => {
-                let (rest, dl_name) = COctets::take(frame, rest)?;
+                let (rest, dl_name) = COctets::take(rest)?;
                 Ok((rest, Self::List { dl_name }))
             }
             unknown => fail(FieldError::DestFlag(unknown)),
         }
     }
 
-    fn put(&self, out: &mut BytesMut) {
+    /// A flag, two octets and the longest address.
+    fn room(&self) -> usize {
+        24
+    }
+
+    fn put(&self, out: &mut Cursor<'_>) {
         match self {
             Self::Sme {
                 dest_addr_ton,
                 dest_addr_npi,
                 destination_addr,
             } => {
-                out.put_u8(Self::SME_FLAG);
+                out.put([Self::SME_FLAG]);
                 dest_addr_ton.put(out);
                 dest_addr_npi.put(out);
                 destination_addr.put(out);
             }
             Self::List { dl_name } => {
-                out.put_u8(Self::LIST_FLAG);
+                out.put([Self::LIST_FLAG]);
                 dl_name.put(out);
             }
         }
@@ -92,10 +100,12 @@ pub struct UnsuccessSme {
 }
 
 impl Field for UnsuccessSme {
-    fn take<'a>(frame: &Bytes, input: &'a [u8]) -> Taken<'a, Self> {
-        let (rest, dest_addr_ton) = Ton::take(frame, input)?;
-        let (rest, dest_addr_npi) = Npi::take(frame, rest)?;
-        let (rest, destination_addr) = Address::take(frame, rest)?;
+    taken_whole!();
+
+    fn take(input: &[u8]) -> Taken<'_, Self> {
+        let (rest, dest_addr_ton) = Ton::take(input)?;
+        let (rest, dest_addr_npi) = Npi::take(rest)?;
+        let (rest, destination_addr) = Address::take(rest)?;
         let (rest, status) = be_u32(rest)?;
         let error_status_code = CommandStatus(status);
         Ok((
@@ -109,11 +119,16 @@ impl Field for UnsuccessSme {
         ))
     }
 
-    fn put(&self, out: &mut BytesMut) {
+    /// Two octets, the longest address and a status.
+    fn room(&self) -> usize {
+        27
+    }
+
+    fn put(&self, out: &mut Cursor<'_>) {
         self.dest_addr_ton.put(out);
         self.dest_addr_npi.put(out);
         self.destination_addr.put(out);
-        out.put_u32(self.error_status_code.0);
+        out.put(self.error_status_code.0.to_be_bytes());
     }
 }
 
@@ -149,22 +164,28 @@ macro_rules! counted {
         }
 
         impl Field for $name {
-            fn take<'a>(frame: &Bytes, input: &'a [u8]) -> Taken<'a, Self> {
+            taken_whole!();
+
+    fn take(input: &[u8]) -> Taken<'_, Self> {
                 let (mut rest, count) = be_u8(input)?;
                 if usize::from(count) > Self::MAX {
                     return fail(FieldError::TooLong { max: Self::MAX });
                 }
                 let mut entries = Vec::new();
                 for _ in 0..count {
-                    let (after, entry) = <$entry>::take(frame, rest)?;
+                    let (after, entry) = <$entry>::take(rest)?;
                     entries.push(entry);
                     rest = after;
                 }
                 Ok((rest, Self(entries)))
             }
 
-            fn put(&self, out: &mut BytesMut) {
-                out.put_u8(length_octet(self.0.len()));
+            fn room(&self) -> usize {
+                self.0.iter().fold(1, |room: usize, entry| room.saturating_add(entry.room()))
+            }
+
+            fn put(&self, out: &mut Cursor<'_>) {
+                out.put([length_octet(self.0.len())]);
                 for entry in &self.0 {
                     entry.put(out);
                 }

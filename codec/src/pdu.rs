@@ -1,9 +1,10 @@
 //! Every PDU of SMPP 3.4, each declared once: its fields in wire order, with the standard's names.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Buf;
 
 use crate::dests::{DestAddresses, UnsuccessSmes};
-use crate::field::{DecodeError, Field, FieldError};
+use crate::field::{Cursor, DecodeError, Field, FieldError, Frame};
+use crate::frame::{Header, Inbound};
 use crate::octets::{Address, COctets, MessageId, Password, ShortMessage};
 use crate::tlv::Tlvs;
 use crate::values::{
@@ -12,11 +13,23 @@ use crate::values::{
 
 /// A PDU body as a whole.
 trait Layout: Sized {
-    /// Reads the fields in wire order. What is left behind them is not looked at.
-    fn read(frame: &Bytes, input: &[u8]) -> Result<Self, DecodeError>;
+    /// Reads the fields in wire order, the first behind the header, drops what is left of the frame,
+    /// and passes the body on. A function takes it, and not the caller, so that it is built where it
+    /// stays: moving it costs as much as reading it.
+    fn read<T>(
+        frame: Frame<'_, impl Buf>,
+        then: impl FnOnce(Self) -> T,
+        or: impl FnOnce(DecodeError) -> T,
+    ) -> T;
+
+    /// At least as many octets as the fields have on the wire, the tail not counted.
+    fn room(&self) -> usize;
 
     /// Writes the fields in wire order.
-    fn write(&self, out: &mut BytesMut);
+    fn write(&self, out: &mut Cursor<'_>);
+
+    /// The octets behind what is written.
+    fn tail(&self) -> &[u8];
 }
 
 /// Declares one PDU: a struct of its fields in wire order, read and written in that order.
@@ -29,15 +42,45 @@ macro_rules! pdu {
         }
 
         impl Layout for $name {
-            fn read(frame: &Bytes, input: &[u8]) -> Result<Self, DecodeError> {
-                $(let (input, $field) = <$ty>::take(frame, input)
-                    .map_err(|cause| unreadable(stringify!($name), stringify!($field), &cause))?;)+
+            // One function for each PDU: the compiler would make one of them all.
+            #[inline(never)]
+            fn read<T>(
+                mut frame: Frame<'_, impl Buf>,
+                then: impl FnOnce(Self) -> T,
+                or: impl FnOnce(DecodeError) -> T,
+            ) -> T {
+                let input = frame.body();
+                $(let (input, $field) = match <$ty>::take(input) {
+                    Ok(taken) => taken,
+                    Err(cause) => {
+                        let place = (stringify!($name), stringify!($field));
+                        return unreadable(frame, place, &cause, or);
+                    }
+                };)+
                 let _left_over = input;
-                Ok(Self { $($field,)+ })
+                $(let $field = <$ty>::keep($field, &mut frame);)+
+                frame.finish();
+                then(Self { $($field,)+ })
             }
 
-            fn write(&self, out: &mut BytesMut) {
+            #[inline]
+            fn room(&self) -> usize {
+                0_usize $(.saturating_add(self.$field.room()))+
+            }
+
+            #[inline]
+            fn write(&self, out: &mut Cursor<'_>) {
                 $(self.$field.put(out);)+
+            }
+
+            #[inline]
+            fn tail(&self) -> &[u8] {
+                let tail: &[u8] = &[];
+                $(let tail = match self.$field.tail() {
+                    [] => tail,
+                    tail => tail,
+                };)+
+                tail
             }
         }
 
@@ -58,12 +101,19 @@ macro_rules! pdu {
     };
 }
 
-fn unreadable(pdu: &'static str, field: &'static str, cause: &nom::Err<FieldError>) -> DecodeError {
+#[cold]
+fn unreadable<T>(
+    frame: Frame<'_, impl Buf>,
+    (pdu, field): (&'static str, &'static str),
+    cause: &nom::Err<FieldError>,
+    or: impl FnOnce(DecodeError) -> T,
+) -> T {
+    frame.finish();
     let cause = match cause {
         nom::Err::Error(cause) | nom::Err::Failure(cause) => *cause,
         nom::Err::Incomplete(_) => FieldError::Truncated,
     };
-    DecodeError { pdu, field, cause }
+    or(DecodeError { pdu, field, cause })
 }
 
 pdu! {
@@ -420,23 +470,41 @@ macro_rules! bodies {
                 })
             }
 
-            /// Reads the body of a known operation from `input`, a part of `frame`.
-            pub(crate) fn read(
-                command_id: CommandId,
-                frame: &Bytes,
-                input: &[u8],
-            ) -> Option<Result<Self, DecodeError>> {
-                match command_id {
-                    $(CommandId::$id => Some(bodies!(@read frame input $variant $(($body))?)),)+
-                    _ => None,
+            /// Reads the body of the operation with this header; `then` puts what came out into
+            /// what the caller returns.
+            #[inline]
+            pub(crate) fn read<T>(
+                header: Header,
+                frame: Frame<'_, impl Buf>,
+                then: impl Fn(Inbound) -> T,
+            ) -> T {
+                match header.command_id {
+                    $(CommandId::$id => bodies!(@read header frame then $variant $(($body))?),)+
+                    _ => then(Inbound::unknown(header, frame)),
                 }
             }
 
-            /// Writes the body.
-            pub(crate) fn write(&self, out: &mut BytesMut) {
+            /// At least as many octets as the body has on the wire, the tail not counted.
+            pub(crate) fn room(&self) -> usize {
+                match self {
+                    $($(Self::$variant(body) => <$body as Layout>::room(body),)?)+
+                    _ => 0,
+                }
+            }
+
+            /// Writes the body, the tail left out.
+            pub(crate) fn write(&self, out: &mut Cursor<'_>) {
                 match self {
                     $($(Self::$variant(body) => <$body as Layout>::write(body, out),)?)+
                     _ => {}
+                }
+            }
+
+            /// The octets behind what is written.
+            pub(crate) fn tail(&self) -> &[u8] {
+                match self {
+                    $($(Self::$variant(body) => <$body as Layout>::tail(body),)?)+
+                    _ => &[],
                 }
             }
         }
@@ -456,10 +524,18 @@ macro_rules! bodies {
         proptest::arbitrary::any::<$body>().prop_map(Self::$variant).boxed()
     };
     (@any $variant:ident) => { proptest::strategy::Just(Self::$variant).boxed() };
-    (@read $frame:ident $input:ident $variant:ident ($body:ty)) => {
-        <$body as Layout>::read($frame, $input).map(Self::$variant)
-    };
-    (@read $frame:ident $input:ident $variant:ident) => { Ok(Self::$variant) };
+    (@read $header:ident $frame:ident $then:ident $variant:ident ($body:ty)) => {{
+        let body_len = $frame.body().len();
+        <$body as Layout>::read(
+            $frame,
+            |body| $then(Inbound::pdu($header, Self::$variant(body))),
+            |error| $then(Inbound::broken($header, body_len, error)),
+        )
+    }};
+    (@read $header:ident $frame:ident $then:ident $variant:ident) => {{
+        $frame.finish();
+        $then(Inbound::pdu($header, Self::$variant))
+    }};
 }
 
 bodies! {
