@@ -5,7 +5,7 @@ use std::ops::Deref;
 use nom::number::complete::{be_u8, be_u32};
 
 use crate::field::{
-    Cursor, Field, FieldError, Frame, OctetsError, Taken, fail, length_octet, taken_whole,
+    Cursor, Field, FieldError, Frame, OctetsError, Taken, fail, keeps_nothing, length_octet,
 };
 use crate::octets::{Address, COctets};
 use crate::values::{CommandStatus, Npi, Ton};
@@ -29,33 +29,42 @@ pub enum DestAddress {
     },
 }
 
+impl Default for DestAddress {
+    fn default() -> Self {
+        Self::List {
+            dl_name: COctets::EMPTY,
+        }
+    }
+}
+
 impl DestAddress {
     const SME_FLAG: u8 = 1;
     const LIST_FLAG: u8 = 2;
 }
 
 impl Field for DestAddress {
-    taken_whole!();
+    keeps_nothing!();
 
-    fn take(input: &[u8]) -> Taken<'_, Self> {
+    fn take<'a>(&mut self, input: &'a [u8]) -> Taken<'a, ()> {
         let (rest, flag) = be_u8(input)?;
         match flag {
             Self::SME_FLAG => {
-                let (rest, dest_addr_ton) = Ton::take(rest)?;
-                let (rest, dest_addr_npi) = Npi::take(rest)?;
-                let (rest, destination_addr) = Address::take(rest)?;
-                Ok((
-                    rest,
-                    Self::Sme {
-                        dest_addr_ton,
-                        dest_addr_npi,
-                        destination_addr,
-                    },
-                ))
+                let (mut ton, mut npi, mut address) = Default::default();
+                let (rest, ()) = Ton::take(&mut ton, rest)?;
+                let (rest, ()) = Npi::take(&mut npi, rest)?;
+                let (rest, ()) = Address::take(&mut address, rest)?;
+                *self = Self::Sme {
+                    dest_addr_ton: ton,
+                    dest_addr_npi: npi,
+                    destination_addr: address,
+                };
+                Ok((rest, ()))
             }
             Self::LIST_FLAG => {
-                let (rest, dl_name) = COctets::take(rest)?;
-                Ok((rest, Self::List { dl_name }))
+                let mut dl_name = COctets::EMPTY;
+                let (rest, ()) = dl_name.take(rest)?;
+                *self = Self::List { dl_name };
+                Ok((rest, ()))
             }
             unknown => fail(FieldError::DestFlag(unknown)),
         }
@@ -100,23 +109,15 @@ pub struct UnsuccessSme {
 }
 
 impl Field for UnsuccessSme {
-    taken_whole!();
+    keeps_nothing!();
 
-    fn take(input: &[u8]) -> Taken<'_, Self> {
-        let (rest, dest_addr_ton) = Ton::take(input)?;
-        let (rest, dest_addr_npi) = Npi::take(rest)?;
-        let (rest, destination_addr) = Address::take(rest)?;
+    fn take<'a>(&mut self, input: &'a [u8]) -> Taken<'a, ()> {
+        let (rest, ()) = self.dest_addr_ton.take(input)?;
+        let (rest, ()) = self.dest_addr_npi.take(rest)?;
+        let (rest, ()) = self.destination_addr.take(rest)?;
         let (rest, status) = be_u32(rest)?;
-        let error_status_code = CommandStatus(status);
-        Ok((
-            rest,
-            Self {
-                dest_addr_ton,
-                dest_addr_npi,
-                destination_addr,
-                error_status_code,
-            },
-        ))
+        self.error_status_code = CommandStatus(status);
+        Ok((rest, ()))
     }
 
     /// Two octets, the longest address and a status.
@@ -164,20 +165,19 @@ macro_rules! counted {
         }
 
         impl Field for $name {
-            taken_whole!();
+            keeps_nothing!();
 
-    fn take(input: &[u8]) -> Taken<'_, Self> {
+            fn take<'a>(&mut self, input: &'a [u8]) -> Taken<'a, ()> {
                 let (mut rest, count) = be_u8(input)?;
                 if usize::from(count) > Self::MAX {
                     return fail(FieldError::TooLong { max: Self::MAX });
                 }
-                let mut entries = Vec::new();
                 for _ in 0..count {
-                    let (after, entry) = <$entry>::take(rest)?;
-                    entries.push(entry);
-                    rest = after;
+                    let mut entry = <$entry>::default();
+                    (rest, ()) = entry.take(rest)?;
+                    self.0.push(entry);
                 }
-                Ok((rest, Self(entries)))
+                Ok((rest, ()))
             }
 
             fn room(&self) -> usize {

@@ -78,17 +78,19 @@ pub(crate) type Taken<'a, T> = IResult<&'a [u8], T, FieldError>;
 
 /// Anything that has a place in a PDU body.
 ///
-/// Reading goes in two steps, so that a PDU that is broken or has no long values costs no claim on
-/// the memory it lies in: all fields are taken first, and then each is kept.
-pub(crate) trait Field: Sized {
-    /// What is taken: the value itself, or the place of its octets in the frame.
-    type Raw;
+/// A value is read into its place in the PDU, which costs less than moving it there, and in two
+/// steps: all fields of a body are taken, and then each keeps what it needs of the memory of the
+/// frame. A PDU that is broken, or has no long values, keeps nothing.
+pub(crate) trait Field: Default {
+    /// Where in the frame the octets are that are to be kept.
+    type Kept;
 
-    /// Reads the value at the start of `input`, whose end is the end of the frame.
-    fn take(input: &[u8]) -> Taken<'_, Self::Raw>;
+    /// Reads the value at the start of `input`, whose end is the end of the frame. The value was
+    /// the default before.
+    fn take<'a>(&mut self, input: &'a [u8]) -> Taken<'a, Self::Kept>;
 
-    /// Makes the value of what was taken. Long values stay in the memory of the frame.
-    fn keep(raw: Self::Raw, frame: &mut Frame<'_, impl Buf>) -> Self;
+    /// Takes the octets to keep from the frame.
+    fn keep(&mut self, kept: Self::Kept, frame: &mut Frame<'_, impl Buf>);
 
     /// At least as many octets as the value has on the wire, and enough for [`Field::put`].
     fn room(&self) -> usize;
@@ -102,18 +104,16 @@ pub(crate) trait Field: Sized {
     }
 }
 
-/// Implements [`Field`]'s first step for a value that is taken whole.
-macro_rules! taken_whole {
+/// The part of [`Field`] of a value that is copied out of the frame.
+macro_rules! keeps_nothing {
     () => {
-        type Raw = Self;
+        type Kept = ();
 
         #[inline]
-        fn keep(raw: Self, _frame: &mut Frame<'_, impl bytes::Buf>) -> Self {
-            raw
-        }
+        fn keep(&mut self, (): (), _frame: &mut Frame<'_, impl bytes::Buf>) {}
     };
 }
-pub(crate) use taken_whole;
+pub(crate) use keeps_nothing;
 
 /// A place in a frame, counted from the frame's end.
 #[derive(Debug, Clone, Copy)]
@@ -123,6 +123,11 @@ pub(crate) struct Place {
 }
 
 impl Place {
+    #[inline]
+    pub(crate) const fn is_empty(self) -> bool {
+        self.len == 0
+    }
+
     /// The first `len` octets of `input`, whose end is the frame's.
     #[inline]
     pub(crate) const fn at_start_of(input: &[u8], len: usize) -> Self {
@@ -176,7 +181,7 @@ impl<'b, B: Buf> Frame<'b, B> {
 
     /// Drops what is left of the frame.
     #[inline]
-    pub(crate) fn finish(mut self) {
+    pub(crate) fn finish(&mut self) {
         self.skip_to(0);
     }
 
@@ -241,11 +246,13 @@ pub(crate) fn fail<T>(error: FieldError) -> Result<T, nom::Err<FieldError>> {
 }
 
 impl Field for u8 {
-    taken_whole!();
+    keeps_nothing!();
 
     #[inline]
-    fn take(input: &[u8]) -> Taken<'_, Self> {
-        take_octet(input)
+    fn take<'a>(&mut self, input: &'a [u8]) -> Taken<'a, ()> {
+        let (rest, octet) = take_octet(input)?;
+        *self = octet;
+        Ok((rest, ()))
     }
 
     #[inline]
@@ -263,12 +270,11 @@ impl Field for u8 {
 macro_rules! octet_fields {
     ($($name:ident),*) => {$(
         impl Field for $name {
-            taken_whole!();
+            keeps_nothing!();
 
             #[inline]
-            fn take(input: &[u8]) -> Taken<'_, Self> {
-                let (rest, octet) = take_octet(input)?;
-                Ok((rest, Self(octet)))
+            fn take<'a>(&mut self, input: &'a [u8]) -> Taken<'a, ()> {
+                self.0.take(input)
             }
 
             #[inline]

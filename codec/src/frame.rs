@@ -53,7 +53,7 @@ pub fn cut(buffer: &mut BytesMut, max_len: usize) -> Result<Option<Bytes>, Frame
 /// As [`cut`].
 pub fn take(buffer: &mut BytesMut, max_len: usize) -> Result<Option<Inbound>, FrameError> {
     match whole_len(buffer, max_len)? {
-        Some(len) => read(Frame::new(buffer, len), |inbound| Ok(Some(inbound))),
+        Some(len) => read(Frame::new(buffer, len)),
         None => Ok(None),
     }
 }
@@ -243,16 +243,50 @@ pub enum Inbound {
 #[must_use]
 pub fn decode(mut frame: Bytes) -> Inbound {
     let len = frame.len();
-    read(Frame::new(&mut frame, len), |inbound| inbound)
+    read(Frame::new(&mut frame, len))
 }
 
-/// Reads one frame and drops what no value keeps of it; `then` puts what came out into what the
-/// caller returns.
+/// Reads one frame and drops what no value keeps of it.
 #[inline]
-fn read<T>(frame: Frame<'_, impl Buf>, then: impl Fn(Inbound) -> T) -> T {
+fn read<T: Outcome>(frame: Frame<'_, impl Buf>) -> T {
     match Header::read(frame.as_bytes()) {
-        Some(header) => Body::read(header, frame, then),
-        None => then(headless()),
+        Some(header) => Body::read(header, frame),
+        None => T::new(headless()),
+    }
+}
+
+/// What a function returns that reads a frame: an [`Inbound`], or one in a wrapping.
+pub(crate) trait Outcome {
+    fn new(inbound: Inbound) -> Self;
+
+    /// The body, where there is a PDU.
+    fn body_mut(&mut self) -> Option<&mut Body>;
+}
+
+impl Outcome for Inbound {
+    #[inline]
+    fn new(inbound: Inbound) -> Self {
+        inbound
+    }
+
+    #[inline]
+    fn body_mut(&mut self) -> Option<&mut Body> {
+        match self {
+            Self::Pdu(pdu) => Some(&mut pdu.body),
+            Self::Unknown { .. } | Self::Malformed { .. } => None,
+        }
+    }
+}
+
+impl Outcome for Result<Option<Inbound>, FrameError> {
+    #[inline]
+    fn new(inbound: Inbound) -> Self {
+        Ok(Some(inbound))
+    }
+
+    #[inline]
+    fn body_mut(&mut self) -> Option<&mut Body> {
+        self.as_mut().ok()?.as_mut()?.body_mut()
     }
 }
 
@@ -288,7 +322,7 @@ impl Inbound {
         }
     }
 
-    pub(crate) fn unknown(header: Header, mut frame: Frame<'_, impl Buf>) -> Self {
+    pub(crate) fn unknown(header: Header, frame: &mut Frame<'_, impl Buf>) -> Self {
         let input = frame.body();
         let body = frame.split(Place::at_start_of(input, input.len()));
         Self::Unknown { header, body }

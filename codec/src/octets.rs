@@ -8,8 +8,8 @@ use bytes::{Buf, Bytes};
 
 use crate::e164::{E164, Redacted};
 use crate::field::{
-    Cursor, Field, FieldError, Frame, OctetsError, Place, Taken, fail, length_octet, take_octet,
-    take_octets, taken_whole,
+    Cursor, Field, FieldError, Frame, OctetsError, Place, Taken, fail, keeps_nothing, length_octet,
+    take_octet, take_octets,
 };
 
 // === COctets ===
@@ -128,25 +128,23 @@ impl<const MAX: usize> fmt::Debug for COctets<MAX> {
 }
 
 impl<const MAX: usize> Field for COctets<MAX> {
-    taken_whole!();
+    keeps_nothing!();
 
     /// A string that the end of the frame cuts off is taken as it is: peers forget the last NUL.
     #[inline]
-    fn take(input: &[u8]) -> Taken<'_, Self> {
+    fn take<'a>(&mut self, input: &'a [u8]) -> Taken<'a, ()> {
         if input.is_empty() {
             return fail(FieldError::Truncated);
         }
-        let value = match input.first_chunk() {
-            Some(octets) => Self::up_to_nul(octets),
-            None => Self::near_the_end(input),
+        let ended = match input.first_chunk() {
+            Some(octets) => self.copy_to_nul(octets),
+            None => self.copy_near_the_end(input),
         };
-        match value {
-            Some(value) => {
-                let rest = input.get(value.len().saturating_add(1)..);
-                Ok((rest.unwrap_or_default(), value))
-            }
-            None => fail(FieldError::TooLong { max: MAX }),
+        if !ended {
+            return fail(FieldError::TooLong { max: MAX });
         }
+        let rest = input.get(self.len().saturating_add(1)..);
+        Ok((rest.unwrap_or_default(), ()))
     }
 
     #[inline]
@@ -162,36 +160,41 @@ impl<const MAX: usize> Field for COctets<MAX> {
 }
 
 impl<const MAX: usize> COctets<MAX> {
-    /// The octets before the first NUL; `None` where there is none. Goes by words of eight octets.
+    /// Copies the octets before the first NUL into an empty value, by words of eight; whether there
+    /// is a NUL.
     #[inline]
-    fn up_to_nul(octets: &[u8; MAX]) -> Option<Self> {
-        let mut value = Self::EMPTY;
+    fn copy_to_nul(&mut self, octets: &[u8; MAX]) -> bool {
         let (words, rest) = octets.as_chunks();
-        let (word_places, rest_places) = value.octets.as_chunks_mut();
+        let (word_places, rest_places) = self.octets.as_chunks_mut();
+        let mut copied: u8 = 0;
         for (word, place) in words.iter().zip(word_places) {
             let (before, len) = before_nul(*word);
             *place = before;
-            value.len = value.len.saturating_add(len);
+            copied = copied.saturating_add(len);
             if len < 8 {
-                return Some(value);
+                self.len = copied;
+                return true;
             }
         }
         for (octet, place) in rest.iter().zip(rest_places) {
             if *octet == 0 {
-                return Some(value);
+                self.len = copied;
+                return true;
             }
             *place = *octet;
-            value.len = value.len.saturating_add(1);
+            copied = copied.saturating_add(1);
         }
-        None
+        false
     }
 
-    /// The octets before the first NUL or the end, where fewer than `MAX` are left.
+    /// Copies the octets before the first NUL or the end, where fewer than `MAX` are left.
     #[inline(never)]
-    fn near_the_end(octets: &[u8]) -> Option<Self> {
+    fn copy_near_the_end(&mut self, octets: &[u8]) -> bool {
         let mut padded = [0; MAX];
-        padded.get_mut(..octets.len())?.copy_from_slice(octets);
-        Self::up_to_nul(&padded)
+        if let Some(place) = padded.get_mut(..octets.len()) {
+            place.copy_from_slice(octets);
+        }
+        self.copy_to_nul(&padded)
     }
 }
 
@@ -267,12 +270,11 @@ macro_rules! guarded_octets {
         }
 
         impl$(<const $max: usize>)? Field for $name$(<$max>)? {
-            taken_whole!();
+            keeps_nothing!();
 
             #[inline]
-            fn take(input: &[u8]) -> Taken<'_, Self> {
-                let (rest, octets) = <$inner>::take(input)?;
-                Ok((rest, Self(octets)))
+            fn take<'a>(&mut self, input: &'a [u8]) -> Taken<'a, ()> {
+                self.0.take(input)
             }
 
             #[inline]
@@ -366,10 +368,10 @@ impl fmt::Debug for ShortMessage {
 }
 
 impl Field for ShortMessage {
-    type Raw = Place;
+    type Kept = Place;
 
     #[inline]
-    fn take(input: &[u8]) -> Taken<'_, Place> {
+    fn take<'a>(&mut self, input: &'a [u8]) -> Taken<'a, Place> {
         let (rest, length) = take_octet(input)?;
         if usize::from(length) > Self::MAX_LEN {
             return fail(FieldError::TooLong { max: Self::MAX_LEN });
@@ -380,8 +382,10 @@ impl Field for ShortMessage {
     }
 
     #[inline]
-    fn keep(place: Place, frame: &mut Frame<'_, impl Buf>) -> Self {
-        Self(frame.split(place))
+    fn keep(&mut self, place: Place, frame: &mut Frame<'_, impl Buf>) {
+        if !place.is_empty() {
+            self.0 = frame.split(place);
+        }
     }
 
     #[inline]

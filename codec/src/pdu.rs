@@ -4,7 +4,7 @@ use bytes::Buf;
 
 use crate::dests::{DestAddresses, UnsuccessSmes};
 use crate::field::{Cursor, DecodeError, Field, FieldError, Frame};
-use crate::frame::{Header, Inbound};
+use crate::frame::{Header, Inbound, Outcome};
 use crate::octets::{Address, COctets, MessageId, Password, ShortMessage};
 use crate::tlv::Tlvs;
 use crate::values::{
@@ -12,15 +12,10 @@ use crate::values::{
 };
 
 /// A PDU body as a whole.
-trait Layout: Sized {
-    /// Reads the fields in wire order, the first behind the header, drops what is left of the frame,
-    /// and passes the body on. A function takes it, and not the caller, so that it is built where it
-    /// stays: moving it costs as much as reading it.
-    fn read<T>(
-        frame: Frame<'_, impl Buf>,
-        then: impl FnOnce(Self) -> T,
-        or: impl FnOnce(DecodeError) -> T,
-    ) -> T;
+trait Layout: Default {
+    /// Reads the fields in wire order, the first behind the header, into an empty body. What is left
+    /// behind them is not looked at.
+    fn read(&mut self, frame: &mut Frame<'_, impl Buf>) -> Result<(), DecodeError>;
 
     /// At least as many octets as the fields have on the wire, the tail not counted.
     fn room(&self) -> usize;
@@ -42,25 +37,14 @@ macro_rules! pdu {
         }
 
         impl Layout for $name {
-            // One function for each PDU: the compiler would make one of them all.
-            #[inline(never)]
-            fn read<T>(
-                mut frame: Frame<'_, impl Buf>,
-                then: impl FnOnce(Self) -> T,
-                or: impl FnOnce(DecodeError) -> T,
-            ) -> T {
+            #[inline]
+            fn read(&mut self, frame: &mut Frame<'_, impl Buf>) -> Result<(), DecodeError> {
                 let input = frame.body();
-                $(let (input, $field) = match <$ty>::take(input) {
-                    Ok(taken) => taken,
-                    Err(cause) => {
-                        let place = (stringify!($name), stringify!($field));
-                        return unreadable(frame, place, &cause, or);
-                    }
-                };)+
+                $(let (input, $field) = self.$field.take(input)
+                    .map_err(|cause| unreadable(stringify!($name), stringify!($field), &cause))?;)+
                 let _left_over = input;
-                $(let $field = <$ty>::keep($field, &mut frame);)+
-                frame.finish();
-                then(Self { $($field,)+ })
+                $(self.$field.keep($field, frame);)+
+                Ok(())
             }
 
             #[inline]
@@ -102,18 +86,12 @@ macro_rules! pdu {
 }
 
 #[cold]
-fn unreadable<T>(
-    frame: Frame<'_, impl Buf>,
-    (pdu, field): (&'static str, &'static str),
-    cause: &nom::Err<FieldError>,
-    or: impl FnOnce(DecodeError) -> T,
-) -> T {
-    frame.finish();
+fn unreadable(pdu: &'static str, field: &'static str, cause: &nom::Err<FieldError>) -> DecodeError {
     let cause = match cause {
         nom::Err::Error(cause) | nom::Err::Failure(cause) => *cause,
         nom::Err::Incomplete(_) => FieldError::Truncated,
     };
-    or(DecodeError { pdu, field, cause })
+    DecodeError { pdu, field, cause }
 }
 
 pdu! {
@@ -470,17 +448,12 @@ macro_rules! bodies {
                 })
             }
 
-            /// Reads the body of the operation with this header; `then` puts what came out into
-            /// what the caller returns.
+            /// Reads the PDU with this header.
             #[inline]
-            pub(crate) fn read<T>(
-                header: Header,
-                frame: Frame<'_, impl Buf>,
-                then: impl Fn(Inbound) -> T,
-            ) -> T {
+            pub(crate) fn read<T: Outcome>(header: Header, mut frame: Frame<'_, impl Buf>) -> T {
                 match header.command_id {
-                    $(CommandId::$id => bodies!(@read header frame then $variant $(($body))?),)+
-                    _ => then(Inbound::unknown(header, frame)),
+                    $(CommandId::$id => bodies!(@read header frame $variant $(($body))?),)+
+                    _ => T::new(Inbound::unknown(header, &mut frame)),
                 }
             }
 
@@ -524,18 +497,36 @@ macro_rules! bodies {
         proptest::arbitrary::any::<$body>().prop_map(Self::$variant).boxed()
     };
     (@any $variant:ident) => { proptest::strategy::Just(Self::$variant).boxed() };
-    (@read $header:ident $frame:ident $then:ident $variant:ident ($body:ty)) => {{
-        let body_len = $frame.body().len();
-        <$body as Layout>::read(
-            $frame,
-            |body| $then(Inbound::pdu($header, Self::$variant(body))),
-            |error| $then(Inbound::broken($header, body_len, error)),
-        )
-    }};
-    (@read $header:ident $frame:ident $then:ident $variant:ident) => {{
+    (@read $header:ident $frame:ident $variant:ident ($body:ty)) => {
+        read($header, $frame, Self::$variant, |body: &mut Self| match body {
+            Self::$variant(body) => Some(body),
+            _ => None,
+        })
+    };
+    (@read $header:ident $frame:ident $variant:ident) => {{
         $frame.finish();
-        $then(Inbound::pdu($header, Self::$variant))
+        T::new(Inbound::pdu($header, Self::$variant))
     }};
+}
+
+/// Reads a PDU with a body into what the caller returns, where it stays: moving it around would
+/// take as long as reading it.
+#[inline(never)]
+fn read<T: Outcome, B: Layout>(
+    header: Header,
+    mut frame: Frame<'_, impl Buf>,
+    variant: impl FnOnce(B) -> Body,
+    body_of: impl FnOnce(&mut Body) -> Option<&mut B>,
+) -> T {
+    let mut outcome = T::new(Inbound::pdu(header, variant(B::default())));
+    if let Some(body) = outcome.body_mut().and_then(body_of) {
+        let body_len = frame.body().len();
+        if let Err(error) = body.read(&mut frame) {
+            outcome = T::new(Inbound::broken(header, body_len, error));
+        }
+    }
+    frame.finish();
+    outcome
 }
 
 bodies! {

@@ -177,12 +177,12 @@ impl<'a> IntoIterator for &'a Tlvs {
 }
 
 impl Field for Tlvs {
-    type Raw = Place;
+    type Kept = Place;
 
     /// Takes the rest of the frame. Up to three NULs behind the last parameter are dropped: some
     /// peers end `short_message` with one.
     #[inline]
-    fn take(input: &[u8]) -> Taken<'_, Place> {
+    fn take<'a>(&mut self, input: &'a [u8]) -> Taken<'a, Place> {
         let mut rest = input;
         while !is_stray_nul(rest) {
             (rest, _) = take_tlv(rest)?;
@@ -192,8 +192,10 @@ impl Field for Tlvs {
     }
 
     #[inline]
-    fn keep(place: Place, frame: &mut Frame<'_, impl Buf>) -> Self {
-        Self(Repr::Frame(frame.split(place)))
+    fn keep(&mut self, place: Place, frame: &mut Frame<'_, impl Buf>) {
+        if !place.is_empty() {
+            self.0 = Repr::Frame(frame.split(place));
+        }
     }
 
     #[inline]

@@ -71,7 +71,9 @@ fn pdus() -> Vec<Pdu> {
 
 fn wire(pdus: &[Pdu]) -> BytesMut {
     let mut wire = BytesMut::new();
-    pdus.iter().for_each(|pdu| pdu.encode(&mut wire));
+    for pdu in pdus {
+        pdu.encode(&mut wire);
+    }
     wire
 }
 

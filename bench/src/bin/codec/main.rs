@@ -12,18 +12,17 @@ mod contestants {
 }
 
 use std::hint::black_box;
-use std::time::Instant;
 
 use bytes::BytesMut;
 use matrix_smpp_bench::bound;
-use matrix_smpp_bench::rounds::{self, Contestant, Lap, Summary};
+use matrix_smpp_bench::rounds::{self, Contestant, Lap, Outcome, Summary, lap};
 use matrix_smpp_bench::samples::{self, Sample};
 
 use ::rusmpp::tokio_codec::CommandCodec;
 use contestants::{ours, rusmpp, smpp_codec, smpp34};
 
-const ROUNDS: usize = 15;
-const LAPS: usize = 60;
+const ROUNDS: usize = 101;
+const LAPS: usize = 5;
 /// A lap decodes about this many octets, which fit into the cache.
 const STREAM: usize = 64 * 1024;
 
@@ -35,8 +34,8 @@ fn main() {
         encoders(stream, &mut contestants);
     }
     let allocations: Vec<f64> = contestants.iter_mut().map(allocations).collect();
-    let summaries = rounds::run(&mut contestants, ROUNDS, LAPS);
-    print(&contestants, &summaries, &allocations);
+    let outcomes = rounds::run(&mut contestants, ROUNDS, LAPS);
+    print(&contestants, &outcomes, &allocations);
 }
 
 /// A sample, repeated until it is a stream.
@@ -117,14 +116,11 @@ fn from_buffer<'a>(stream: &'a Stream, mut one: impl FnMut(&mut BytesMut) + 'a) 
     Box::new(move || {
         buffer.clear();
         buffer.extend_from_slice(&stream.octets);
-        let start = Instant::now();
-        while !buffer.is_empty() {
-            one(&mut buffer);
-        }
-        Lap {
-            time: start.elapsed(),
-            pdus: stream.count,
-        }
+        lap(stream.count, || {
+            while !buffer.is_empty() {
+                one(&mut buffer);
+            }
+        })
     })
 }
 
@@ -132,17 +128,14 @@ fn from_buffer<'a>(stream: &'a Stream, mut one: impl FnMut(&mut BytesMut) + 'a) 
 fn from_slice<'a>(stream: &'a Stream, mut one: impl FnMut(&[u8]) + 'a) -> Run<'a> {
     Box::new(move || {
         let mut rest = &stream.octets[..];
-        let start = Instant::now();
-        while let Some(length) = rest.first_chunk() {
-            let length = u32::from_be_bytes(*length) as usize;
-            let (frame, after) = rest.split_at_checked(length).expect("whole");
-            one(frame);
-            rest = after;
-        }
-        Lap {
-            time: start.elapsed(),
-            pdus: stream.count,
-        }
+        lap(stream.count, || {
+            while let Some(length) = rest.first_chunk() {
+                let length = u32::from_be_bytes(*length) as usize;
+                let (frame, after) = rest.split_at_checked(length).expect("whole");
+                one(frame);
+                rest = after;
+            }
+        })
     })
 }
 
@@ -201,16 +194,13 @@ fn over<'a, T: 'a>(stream: &Stream, pdus: Vec<T>, mut one: impl FnMut(&T) + 'a) 
     let count = stream.count;
     let times = count as usize / pdus.len();
     Box::new(move || {
-        let start = Instant::now();
-        for _ in 0..times {
-            for pdu in &pdus {
-                one(black_box(pdu));
+        lap(count, || {
+            for _ in 0..times {
+                for pdu in &pdus {
+                    one(black_box(pdu));
+                }
             }
-        }
-        Lap {
-            time: start.elapsed(),
-            pdus: count,
-        }
+        })
     })
 }
 
@@ -219,15 +209,15 @@ fn smpp34_encode(stream: &Stream) -> Run<'_> {
     let pdus = values(stream, |wire| smpp34::pdu(&wire));
     let times = stream.count as usize / pdus.len();
     Box::new(move || {
-        let clones: Vec<_> = (0..times).flat_map(|_| pdus.iter().cloned()).collect();
-        let start = Instant::now();
-        for pdu in clones {
-            black_box(smpp34::encode(pdu));
-        }
-        Lap {
-            time: start.elapsed(),
-            pdus: stream.count,
-        }
+        let mut clones = Vec::new();
+        allocation_counter::opt_out(|| {
+            clones.extend((0..times).flat_map(|_| pdus.iter().cloned()));
+        });
+        lap(stream.count, || {
+            for pdu in clones {
+                black_box(smpp34::encode(pdu));
+            }
+        })
     })
 }
 
@@ -239,17 +229,14 @@ fn allocations(contestant: &mut Contestant<'_>) -> f64 {
     counted.count_total as f64 / f64::from(pdus)
 }
 
-fn print(contestants: &[Contestant<'_>], summaries: &[Summary], allocations: &[f64]) {
+fn print(contestants: &[Contestant<'_>], outcomes: &[Outcome], allocations: &[f64]) {
     println!("| pdu | op | implementation | ns, median [min..max] | allocations | to the bound |");
     println!("|---|---|---|---|---|---|");
-    for ((contestant, summary), allocations) in contestants.iter().zip(summaries).zip(allocations) {
-        let mut rows = contestants.iter().zip(summaries);
-        let bound = rows.find(|(other, _)| other.bound && other.group == contestant.group);
-        let ratio = bound.map_or(f64::NAN, |(_, bound)| summary.median / bound.median);
-        let Summary { median, min, max } = summary;
+    for ((contestant, outcome), allocations) in contestants.iter().zip(outcomes).zip(allocations) {
+        let Summary { median, min, max } = outcome.time;
         println!(
-            "| {} | {} | {median:.1} [{min:.1}..{max:.1}] | {allocations:.2} | {ratio:.2} |",
-            contestant.group, contestant.name,
+            "| {} | {} | {median:.1} [{min:.1}..{max:.1}] | {allocations:.2} | {:.2} |",
+            contestant.group, contestant.name, outcome.to_bound.median,
         );
     }
 }
