@@ -63,6 +63,7 @@ pub mod field;
 pub mod frame;
 pub mod octets;
 pub mod pdu;
+pub mod quirks;
 pub mod receipt;
 pub mod segment;
 pub mod text;
@@ -84,12 +85,15 @@ pub use pdu::{
     DeliverSmResp, Outbind, QuerySm, QuerySmResp, ReplaceSm, SubmitMulti, SubmitMultiResp,
     SubmitSm, SubmitSmResp,
 };
+pub use quirks::{Quirk, Quirks};
 pub use receipt::Receipt;
-pub use segment::{Count, Part, ReferenceWidth, Segments, TooManySegments};
-pub use text::{Alphabet, Charset};
+pub use segment::{
+    Carriage, Carried, Part, Preview, ReferenceWidth, Segments, SplitError, Splitter,
+};
+pub use text::{Allowed, Alphabet, Charset, Language, Languages, Shifts};
 pub use time::{AbsoluteTime, RelativeTime, Time, TimeError};
 pub use tlv::{NetworkErrorCode, Tlv, Tlvs};
-pub use udh::{Concat, InboundText, Reference};
+pub use udh::{Concat, InboundText, Reference, TextFields};
 pub use values::{
     CommandId, CommandStatus, DataCoding, EsmClass, InterfaceVersion, MessageState, Npi,
     RegisteredDelivery, TlvTag, Ton,
