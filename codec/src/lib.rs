@@ -13,6 +13,8 @@
 //! - [`values`]: the numbers of the standard, open for those it does not know;
 //! - [`e164`]: telephone numbers;
 //! - [`udh`] and [`text`]: what the octets of a message say; [`segment`]: the way back;
+//! - [`reassembly`]: segments back into messages;
+//! - [`quirks`]: what some peers do against the standard;
 //! - [`receipt`] and [`mod@time`]: what became of a message, and when.
 //!
 //! ```
@@ -64,6 +66,7 @@ pub mod frame;
 pub mod octets;
 pub mod pdu;
 pub mod quirks;
+pub mod reassembly;
 pub mod receipt;
 pub mod segment;
 pub mod text;
@@ -86,6 +89,7 @@ pub use pdu::{
     SubmitSm, SubmitSmResp,
 };
 pub use quirks::{Quirk, Quirks};
+pub use reassembly::{Ends, Reassembler};
 pub use receipt::Receipt;
 pub use segment::{
     Carriage, Carried, Part, Preview, ReferenceWidth, Segments, SplitError, Splitter,
