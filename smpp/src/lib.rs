@@ -27,6 +27,7 @@
     )
 )]
 
+mod adapt;
 mod backoff;
 mod client;
 mod clock;
@@ -45,12 +46,14 @@ mod stream;
 mod tls;
 mod window;
 
+pub use adapt::AdaptSettings;
 pub use backoff::Backoff;
 pub use client::client;
 pub use counters::Counters;
 pub use error::{CloseReason, SubmitError, UnansweredCause};
 pub use link::{Link, LinkEvent, LinkEvents, LinkState};
 pub use operations::{BindMode, Role, SessionState};
+pub use rate::Meter;
 pub use server::{
     Authenticator, BindRequest, Incoming, ListenError, Listener, ListenerSettings, Peer, Running,
 };

@@ -146,6 +146,22 @@ impl Link {
             .command(|session, now| session.slow_down(now, pause));
     }
 
+    /// How long the capacity stays 0 because the peer throttled, its queue is full, or
+    /// [`slow_down`](Self::slow_down) said so.
+    #[must_use]
+    pub fn paused_for(&self) -> Option<Duration> {
+        let inner = self.shared.lock();
+        inner.session.as_ref()?.paused_for(clock::now())
+    }
+
+    /// The window and the rate of now, no more than those of the contract; `None` while there is no
+    /// session.
+    #[must_use]
+    pub fn pace(&self) -> Option<(usize, Option<NonZeroU32>)> {
+        let inner = self.shared.lock();
+        inner.session.as_ref().map(|session| session.pace())
+    }
+
     /// Sets window and rate, for this session and those after it.
     pub fn set_limits(&self, window: usize, rate: Option<NonZeroU32>) {
         {

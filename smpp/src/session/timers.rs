@@ -5,6 +5,7 @@ use std::time::Instant;
 use matrix_smpp_codec::Body;
 
 use super::{Session, State};
+use crate::adapt::Signal;
 use crate::counters::bump;
 use crate::error::{CloseReason, UnansweredCause};
 use crate::settings::SessionSettings;
@@ -130,16 +131,17 @@ impl Session {
             let Some(pending) = self.window.expired(now) else {
                 break;
             };
-            self.expire(pending);
+            self.expire(now, pending);
         }
         self.unbind_when_drained(now);
     }
 
-    fn expire(&mut self, pending: Pending) {
+    fn expire(&mut self, now: Instant, pending: Pending) {
         match pending.waiter {
             Waiter::Bind => self.close_with(CloseReason::NotBoundInTime),
             Waiter::Caller(_) => {
                 bump(&self.counters.timeouts);
+                self.pace.heard(now, pending.since, Signal::TimedOut);
                 self.give_up(pending, UnansweredCause::Timeout);
             }
             Waiter::Enquire if self.clock.enquiring => self.close_with(CloseReason::LinkDead),

@@ -499,6 +499,7 @@ async fn dropping_the_events_closes_the_link() {
 async fn a_slow_reader_stops_the_peer_and_memory_stays_bounded() {
     let (listener, mut settings) = smsc().await;
     settings.session.event_queue = 100;
+    settings.session.peer_window = usize::MAX;
     let (mut esme, mut raw) = bound(settings, &listener).await;
     // Written until the socket takes no more, which is when both kernels' buffers are full.
     let mut total = 0_u32;
