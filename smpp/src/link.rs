@@ -12,6 +12,7 @@ use matrix_smpp_codec::{Body, COctets, CommandStatus, InterfaceVersion};
 use crate::clock;
 use crate::counters::{Counters, bump};
 use crate::error::{CloseReason, SubmitError, UnansweredCause};
+use crate::rate::Meter;
 use crate::session::Session;
 use crate::shared::{Shared, wake};
 use crate::window::Ticket;
@@ -171,6 +172,19 @@ impl Link {
         }
         self.shared
             .command(|session, _| session.set_limits(window, rate));
+    }
+
+    /// Sets what the peer may ask of us at once and per second; see
+    /// [`Session::limit_peer`](crate::session::Session::limit_peer).
+    pub(crate) fn limit_peer(&self, window: usize, meter: Option<Meter>) {
+        self.shared
+            .command(|session, _| session.limit_peer(window, meter));
+    }
+
+    /// Gives the peer up unless it shows within `patience` that it lives.
+    pub(crate) fn probe(&self, patience: Duration) {
+        self.shared
+            .command(|session, now| session.probe(now, patience));
     }
 
     /// Closes gracefully: takes nothing more, waits for the answers that are due (no longer than

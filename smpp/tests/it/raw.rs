@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use matrix_smpp_codec::{
-    BindResp, Body, CommandId, CommandStatus, DataSm, DeliverSm, Inbound, Pdu, SubmitSm,
-    SubmitSmResp, cut, decode,
+    Bind, BindResp, Body, CommandId, CommandStatus, DataSm, DeliverSm, Inbound, InterfaceVersion,
+    Pdu, SubmitSm, SubmitSmResp, cut, decode,
 };
 use matrix_smpp_session::{
     Backoff, CloseReason, LinkEvent, LinkSettings, LinkState, ListenerSettings, SessionSettings,
@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use crate::common::*;
 
 /// A peer made of nothing but a socket and the codec.
-struct Raw {
+pub(crate) struct Raw {
     socket: TcpStream,
     inbound: BytesMut,
 }
@@ -37,12 +37,12 @@ impl Raw {
         Self::new(timeout(LONG, listener.accept()).await.unwrap().unwrap().0)
     }
 
-    async fn connect(address: &str) -> Self {
+    pub(crate) async fn connect(address: &str) -> Self {
         Self::new(TcpStream::connect(address).await.unwrap())
     }
 
     /// The next PDU; `None` at the end of the connection.
-    async fn read(&mut self) -> Option<Pdu> {
+    pub(crate) async fn read(&mut self) -> Option<Pdu> {
         loop {
             if let Some(frame) = cut(&mut self.inbound, 100_000).unwrap() {
                 let Inbound::Pdu(pdu) = decode(frame) else {
@@ -59,8 +59,22 @@ impl Raw {
         }
     }
 
-    async fn write(&mut self, octets: &[u8]) {
+    pub(crate) async fn write(&mut self, octets: &[u8]) {
         self.socket.write_all(octets).await.unwrap();
+    }
+
+    /// Binds as a transceiver with the password that the tests' listeners know.
+    pub(crate) async fn bind(&mut self) {
+        let bind = Bind {
+            system_id: octets("esme"),
+            password: "secret".parse().unwrap(),
+            interface_version: InterfaceVersion::V3_4,
+            ..Bind::default()
+        };
+        let request = encoded(&Pdu::new(1, Body::BindTransceiver(bind)));
+        self.write(&request).await;
+        let answer = self.read().await.unwrap();
+        assert_eq!(answer.status, CommandStatus::ESME_ROK);
     }
 
     /// Accepts the bind, whatever it says, with a bind response as a 3.3 SMSC writes it.

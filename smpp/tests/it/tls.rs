@@ -47,6 +47,7 @@ impl Authority {
             certificate,
             key,
             client_ca,
+            client_optional: false,
         });
         ListenerSettings {
             tls,
@@ -164,7 +165,7 @@ async fn a_listener_without_its_key_cannot_be_made() {
     let tls = Some(ServerTlsSettings {
         certificate,
         key: authority.ca(),
-        client_ca: None,
+        ..ServerTlsSettings::default()
     });
     let settings = ListenerSettings {
         tls,

@@ -91,17 +91,15 @@ fn in_state(role: Role, column: usize) -> Probe {
 }
 
 fn hear(probe: &mut Probe, command: CommandId) {
-    match Body::empty(command) {
-        Some(body) => probe.asks(77, body),
-        None => {
-            let mut frame = BytesMut::new();
-            for word in [16, command.0, 0, 77] {
-                frame.extend_from_slice(&word.to_be_bytes());
-            }
-            let inbound = decode(cut(&mut frame, 100).unwrap().unwrap());
-            probe.session.handle_inbound(probe.now, inbound);
-        }
+    if let Some(body) = Body::empty(command) {
+        return probe.asks(77, body);
     }
+    let mut frame = BytesMut::new();
+    for word in [16, command.0, 0, 77] {
+        frame.extend_from_slice(&word.to_be_bytes());
+    }
+    let inbound = decode(cut(&mut frame, 100).unwrap().unwrap());
+    probe.session.handle_inbound(probe.now, inbound);
 }
 
 fn check(role: Role, column: usize, command: CommandId, expected: char) {

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// fiorix/go-smpp#87: a request of the peer with our number was taken for the answer.
+// fiorix/go-smpp#87: a request of the peer with our number was taken for the answer.
 #[test]
 fn a_deliver_sm_with_the_number_of_our_submit_sm_answers_nothing() {
     let mut esme = Probe::esme();
@@ -15,8 +15,8 @@ fn a_deliver_sm_with_the_number_of_our_submit_sm_answers_nothing() {
     assert_eq!(tickets(&esme.events()), [1]);
 }
 
-/// twitter-archive/cloudhopper-smpp#46: requests that were never answered kept their places in the
-/// window for ever.
+// twitter-archive/cloudhopper-smpp#46: requests that were never answered kept their places in the
+// window for ever.
 #[test]
 fn a_window_full_of_requests_without_answers_frees_itself() {
     let mut esme = Probe::esme_with(
@@ -36,7 +36,7 @@ fn a_window_full_of_requests_without_answers_frees_itself() {
     assert_eq!(esme.session.capacity(esme.now), 3);
 }
 
-/// twitter-archive/cloudhopper-smpp#134: enquire_link timed out though its answer had come.
+// twitter-archive/cloudhopper-smpp#134: enquire_link timed out though its answer had come.
 #[test]
 fn an_answered_enquire_link_never_ends_the_session() {
     let mut esme = Probe::esme();
@@ -53,7 +53,7 @@ fn an_answered_enquire_link_never_ends_the_session() {
     assert_eq!(esme.session.finished(), None);
 }
 
-/// python-smpplib#52: an enquire_link_resp with a wrong number; jsmpp#91: an unknown number.
+// python-smpplib#52: an enquire_link_resp with a wrong number; jsmpp#91: an unknown number.
 #[test]
 fn an_enquire_link_resp_with_a_wrong_number_is_a_sign_of_life() {
     let mut esme = Probe::esme();
@@ -64,8 +64,8 @@ fn an_enquire_link_resp_with_a_wrong_number_is_a_sign_of_life() {
     assert_eq!(esme.session.finished(), None);
 }
 
-/// joaogervasoni/smppjs PR#25: numbers ran past 0x7FFFFFFF. And after the wrap those of requests
-/// that still wait for their answers must not be given twice.
+// joaogervasoni/smppjs PR#25: numbers ran past 0x7FFFFFFF. And after the wrap those of requests
+// that still wait for their answers must not be given twice.
 #[test]
 fn numbers_wrap_and_pass_over_those_in_flight() {
     let mut esme = Probe::esme();
@@ -86,7 +86,7 @@ fn numbers_wrap_and_pass_over_those_in_flight() {
     assert_eq!(tickets(&esme.events()), [1]);
 }
 
-/// funbox/smppex#58, vumi#404: a generic_nack was not taken for an answer.
+// funbox/smppex#58, vumi#404: a generic_nack was not taken for an answer.
 #[test]
 fn a_generic_nack_frees_its_place_in_the_window() {
     let mut esme = Probe::esme();
@@ -99,7 +99,7 @@ fn a_generic_nack_frees_its_place_in_the_window() {
     assert_eq!(esme.session.capacity(esme.now), 1);
 }
 
-/// A generic_nack with the number 0, for a header that the peer could not read, answers nothing.
+// A generic_nack with the number 0, for a header that the peer could not read, answers nothing.
 #[test]
 fn a_generic_nack_of_nothing_is_counted_and_dropped() {
     let mut esme = Probe::esme();
@@ -109,7 +109,7 @@ fn a_generic_nack_of_nothing_is_counted_and_dropped() {
     assert_eq!(esme.counters.stray_responses.load(Relaxed), 1);
 }
 
-/// uudashr/jsmpp#38, opentelecoms-org/jsmpp#82, #193: close hung, or its unbind_resp was lost.
+// uudashr/jsmpp#38, opentelecoms-org/jsmpp#82, #193: close hung, or its unbind_resp was lost.
 #[test]
 fn a_close_ends_though_the_peer_never_answers_unbind() {
     let mut esme = Probe::esme();
@@ -119,7 +119,7 @@ fn a_close_ends_though_the_peer_never_answers_unbind() {
     assert_eq!(esme.session.finished(), Some(CloseReason::WeClosed));
 }
 
-/// The specification leaves open what becomes of answers that are due when unbind comes.
+// The specification leaves open what becomes of answers that are due when unbind comes.
 #[test]
 fn requests_that_the_peer_leaves_unanswered_by_its_unbind_are_handed_back() {
     let mut esme = Probe::esme();
@@ -136,7 +136,7 @@ fn requests_that_the_peer_leaves_unanswered_by_its_unbind_are_handed_back() {
     );
 }
 
-/// joaogervasoni/smppjs#49, mozes/smpp.twisted#2: enquire_link before the bind killed the session.
+// joaogervasoni/smppjs#49, mozes/smpp.twisted#2: enquire_link before the bind killed the session.
 #[test]
 fn an_enquire_link_before_the_bind_is_answered_and_the_bind_still_works() {
     let mut smsc = Probe::open(Role::Smsc, settings());
@@ -147,7 +147,7 @@ fn an_enquire_link_before_the_bind_is_answered_and_the_bind_still_works() {
     assert!(matches!(smsc.events()[..], [Event::BindAsked { .. }]));
 }
 
-/// linxGnu/gosmpp#181, melroselabs/smpp-smsc-simulator#3: bind, enquire_link, submit_sm at once.
+// linxGnu/gosmpp#181, melroselabs/smpp-smsc-simulator#3: bind, enquire_link, submit_sm at once.
 #[test]
 fn an_enquire_link_and_a_submit_right_behind_the_bind_response_are_served() {
     let mut smsc = Probe::smsc(BindMode::Transceiver);
@@ -159,7 +159,7 @@ fn an_enquire_link_and_a_submit_right_behind_the_bind_response_are_served() {
     assert_eq!(smsc.session.finished(), None);
 }
 
-/// OpenSMPPBox ghosts, kneodev/ksmppd#49: a peer that is gone without a word held its bind for good.
+// OpenSMPPBox ghosts, kneodev/ksmppd#49: a peer that is gone without a word held its bind for good.
 #[test]
 fn a_silent_peer_loses_its_bind() {
     let mut smsc = Probe::smsc(BindMode::Transceiver);
@@ -167,7 +167,7 @@ fn a_silent_peer_loses_its_bind() {
     assert_eq!(smsc.session.finished(), Some(CloseReason::LinkDead));
 }
 
-/// linxGnu/gosmpp#81: requests piled up on a link that was dead.
+// linxGnu/gosmpp#81: requests piled up on a link that was dead.
 #[test]
 fn a_session_that_is_over_takes_no_more_requests() {
     let mut esme = Probe::esme();
@@ -176,8 +176,8 @@ fn a_session_that_is_over_takes_no_more_requests() {
     assert_eq!(esme.session.capacity(esme.now), 0);
 }
 
-/// JadKHaddad/Rusmpp: one body that could not be read ended the session; smppex#6: a response with
-/// an error status and no body crashed it; jookies/jasmin#124, #128.
+// JadKHaddad/Rusmpp: one body that could not be read ended the session; smppex#6: a response with
+// an error status and no body crashed it; jookies/jasmin#124, #128.
 #[test]
 fn an_error_response_is_an_answer_with_a_body_and_without() {
     for body in [
@@ -200,7 +200,7 @@ fn an_error_response_is_an_answer_with_a_body_and_without() {
     }
 }
 
-/// smpp34 1.4.0: a vendor's status was a panic.
+// smpp34 1.4.0: a vendor's status was a panic.
 #[test]
 fn a_status_that_nobody_knows_survives_as_its_number() {
     let mut esme = Probe::esme();
@@ -210,8 +210,8 @@ fn a_status_that_nobody_knows_survives_as_its_number() {
     assert!(matches!(esme.events()[..], [Event::Answered { status: seen, .. }] if seen == status));
 }
 
-/// jookies/jasmin#425 and the Kannel list's msg05418: the wait of a throttled link ran into the
-/// response timer of what was already sent.
+// jookies/jasmin#425 and the Kannel list's msg05418: the wait of a throttled link ran into the
+// response timer of what was already sent.
 #[test]
 fn a_pause_does_not_touch_what_is_already_sent() {
     let adapting = SessionSettings {
@@ -230,7 +230,7 @@ fn a_pause_does_not_touch_what_is_already_sent() {
     assert_eq!(tickets(&esme.events()), [1, 2]);
 }
 
-/// Clocks of virtual machines jump: hours may pass at once.
+// Clocks of virtual machines jump: hours may pass at once.
 #[test]
 fn a_jump_of_the_clock_ends_what_is_over_once_and_goes_on() {
     let mut esme = Probe::esme();
