@@ -6,6 +6,7 @@
 
 mod accounts;
 mod common;
+mod hostile;
 mod loopback;
 mod raw;
 mod simulation;

@@ -20,7 +20,7 @@ use crate::common::*;
 
 /// A peer made of nothing but a socket and the codec.
 pub(crate) struct Raw {
-    socket: TcpStream,
+    pub(crate) socket: TcpStream,
     inbound: BytesMut,
 }
 
@@ -65,16 +65,19 @@ impl Raw {
 
     /// Binds as a transceiver with the password that the tests' listeners know.
     pub(crate) async fn bind(&mut self) {
+        self.write(&Self::bind_request()).await;
+        let answer = self.read().await.unwrap();
+        assert_eq!(answer.status, CommandStatus::ESME_ROK);
+    }
+
+    pub(crate) fn bind_request() -> Vec<u8> {
         let bind = Bind {
             system_id: octets("esme"),
             password: "secret".parse().unwrap(),
             interface_version: InterfaceVersion::V3_4,
             ..Bind::default()
         };
-        let request = encoded(&Pdu::new(1, Body::BindTransceiver(bind)));
-        self.write(&request).await;
-        let answer = self.read().await.unwrap();
-        assert_eq!(answer.status, CommandStatus::ESME_ROK);
+        encoded(&Pdu::new(1, Body::BindTransceiver(bind))).to_vec()
     }
 
     /// Accepts the bind, whatever it says, with a bind response as a 3.3 SMSC writes it.
@@ -84,7 +87,7 @@ impl Raw {
     }
 }
 
-fn encoded(pdu: &Pdu) -> BytesMut {
+pub(crate) fn encoded(pdu: &Pdu) -> BytesMut {
     let mut octets = BytesMut::new();
     pdu.encode(&mut octets);
     octets
