@@ -38,3 +38,4 @@ mod service;
 
 // What really went over the wire.
 mod tshark;
+mod upgrade;
