@@ -46,8 +46,8 @@ impl Authority {
     }
 
     /// Settings of a client with a certificate like this.
-    fn certify_params(&self, name: &str, params: CertificateParams) -> TlsSettings {
-        let (certificate, key) = self.sign(name, &params);
+    fn certify_params(&self, name: &str, params: &CertificateParams) -> TlsSettings {
+        let (certificate, key) = self.sign(name, params);
         TlsSettings {
             certificate: Some(certificate),
             key: Some(key),
@@ -263,7 +263,7 @@ async fn the_common_name_of_a_certificate_is_a_name_of_it() {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.distinguished_name.push(DnType::CountryName, "GB");
         params.distinguished_name.push(DnType::CommonName, name);
-        authority.certify_params(name, params)
+        authority.certify_params(name, &params)
     };
     for (name, expected) in [("ESME.test", false), ("esme.test.evil", true)] {
         let event = first_event(&address, named(name)).await;
