@@ -33,9 +33,9 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Role {
-    /// Binds to an SMSC and sends submit_sm (the ESME role).
+    /// Binds to an SMSC and sends `submit_sm` (the ESME role).
     Send(Box<SendArgs>),
-    /// Lets ESMEs bind, sends them deliver_sm, answers their submit_sm (the SMSC role).
+    /// Lets ESMEs bind, sends them `deliver_sm`, answers their `submit_sm` (the SMSC role).
     Listen(Box<ListenArgs>),
 }
 
@@ -50,10 +50,15 @@ struct SendArgs {
     system_id: String,
 
     /// The account's password.
-    #[arg(long, env = "SMPP_LOAD_PASSWORD", hide_env_values = true, default_value = "")]
+    #[arg(
+        long,
+        env = "SMPP_LOAD_PASSWORD",
+        hide_env_values = true,
+        default_value = ""
+    )]
     password: String,
 
-    /// The system_type, where the SMSC asks for one.
+    /// The `system_type`, where the SMSC asks for one.
     #[arg(long, default_value = "")]
     system_type: String,
 
@@ -120,7 +125,7 @@ struct ListenArgs {
     #[arg(long, default_value = "60s", value_name = "TIME", value_parser = duration)]
     bind_timeout: Duration,
 
-    /// Give receipts for the submit_sm that ask for them, on the bind that they came on.
+    /// Give receipts for the `submit_sm` that ask for them, on the bind that they came on.
     #[arg(long)]
     receipts: bool,
 
@@ -222,7 +227,7 @@ struct ReportArgs {
     #[arg(long, short)]
     quiet: bool,
 
-    /// Fail below so many answers with ESME_ROK a second. An open loop ends a little below its rate.
+    /// Fail below so many answers with `ESME_ROK` a second. An open loop ends a little below its rate.
     #[arg(long, value_name = "N")]
     expect_rate: Option<f64>,
 
@@ -440,7 +445,11 @@ fn summary(outcome: &Outcome) -> io::Result<()> {
             time(times.max)
         )?;
     }
-    for (status, count) in outcome.statuses.iter().filter(|(name, _)| *name != "ESME_ROK") {
+    for (status, count) in outcome
+        .statuses
+        .iter()
+        .filter(|(name, _)| *name != "ESME_ROK")
+    {
         writeln!(out, "{status}: {count}")?;
     }
     for verdict in &outcome.expectations {
@@ -590,7 +599,11 @@ mod tests {
     fn binds_of_one_kind_are_not_joined_by_the_one_that_is_there_by_default() {
         let settings = send_args(&["--tx", "2", "--rx", "1"]).settings();
         assert_eq!(
-            (settings.transceivers, settings.transmitters, settings.receivers),
+            (
+                settings.transceivers,
+                settings.transmitters,
+                settings.receivers
+            ),
             (0, 2, 1)
         );
     }

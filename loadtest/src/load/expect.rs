@@ -59,7 +59,11 @@ impl Expectations {
             self.max_p99
                 .map(|bound| at_most("max-p99", in_ms(bound), in_ms(p99))),
             self.receipts_percent.map(|bound| {
-                let percent = if wanted > 0.0 { 100.0 * matched / wanted } else { 0.0 };
+                let percent = if wanted > 0.0 {
+                    100.0 * matched / wanted
+                } else {
+                    0.0
+                };
                 at_least("expect-receipts-percent", bound, percent)
             }),
         ];

@@ -17,13 +17,24 @@ svg polyline{fill:none;stroke-width:1.6}.no{color:#b00}.yes{color:#070}";
 #[must_use]
 pub fn html(outcome: &Outcome) -> String {
     let mut out = String::from("<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\">");
-    push(&mut out, format_args!("<title>smpp-load</title><style>{STYLE}</style>\n"));
-    push(&mut out, format_args!("<h1>{}</h1>\n", escape(&headline(outcome))));
+    push(
+        &mut out,
+        format_args!("<title>smpp-load</title><style>{STYLE}</style>\n"),
+    );
+    push(
+        &mut out,
+        format_args!("<h1>{}</h1>\n", escape(&headline(outcome))),
+    );
     verdicts(&mut out, outcome);
     summary(&mut out, outcome);
     latencies(&mut out, outcome);
     statuses(&mut out, outcome);
-    for plot in [rates(outcome), over_time(outcome), distribution(outcome), queues(outcome)] {
+    for plot in [
+        rates(outcome),
+        over_time(outcome),
+        distribution(outcome),
+        queues(outcome),
+    ] {
         out.push_str(&plot.figure());
     }
     out.push_str("</html>\n");
@@ -37,13 +48,24 @@ fn headline(outcome: &Outcome) -> String {
         || format!("closed loop, window {}", run.window),
         |rate| format!("open loop, {rate}/s, window {}", run.window),
     );
-    let stopped = if outcome.stopped { ", stopped early" } else { "" };
-    format!("smpp-load {} {}: {binds} binds, {pace}{stopped}", run.mode, run.address)
+    let stopped = if outcome.stopped {
+        ", stopped early"
+    } else {
+        ""
+    };
+    format!(
+        "smpp-load {} {}: {binds} binds, {pace}{stopped}",
+        run.mode, run.address
+    )
 }
 
 fn verdicts(out: &mut String, outcome: &Outcome) {
     for verdict in &outcome.expectations {
-        let (class, word) = if verdict.met { ("yes", "met") } else { ("no", "NOT MET") };
+        let (class, word) = if verdict.met {
+            ("yes", "met")
+        } else {
+            ("no", "NOT MET")
+        };
         push(
             out,
             format_args!(
@@ -57,7 +79,10 @@ fn verdicts(out: &mut String, outcome: &Outcome) {
 fn summary(out: &mut String, outcome: &Outcome) {
     let counts = &outcome.counts;
     let rows = [
-        ("answered ESME_ROK, per second", format!("{:.1}", outcome.ok_per_second)),
+        (
+            "answered ESME_ROK, per second",
+            format!("{:.1}", outcome.ok_per_second),
+        ),
         ("sent", counts.sent.to_string()),
         ("answered ESME_ROK", counts.ok.to_string()),
         ("answered with another status", counts.refused.to_string()),
@@ -66,18 +91,30 @@ fn summary(out: &mut String, outcome: &Outcome) {
         ("never left", counts.never_left.to_string()),
         ("due and not sent", outcome.unsent.to_string()),
         ("errors", format!("{:.3} %", outcome.error_percent)),
-        ("receipts, matched / all / missing", format!(
-            "{} / {} / {}",
-            counts.receipts_matched, counts.receipts, outcome.receipts_missing
-        )),
+        (
+            "receipts, matched / all / missing",
+            format!(
+                "{} / {} / {}",
+                counts.receipts_matched, counts.receipts, outcome.receipts_missing
+            ),
+        ),
         ("other messages received", counts.received.to_string()),
         ("reconnects", counts.reconnects.to_string()),
-        ("time", format!("{:.3} s", real(outcome.answering_ms) / 1_000.0)),
-        ("CPU time", format!("{:.3} s", real(outcome.cpu_ms) / 1_000.0)),
+        (
+            "time",
+            format!("{:.3} s", real(outcome.answering_ms) / 1_000.0),
+        ),
+        (
+            "CPU time",
+            format!("{:.3} s", real(outcome.cpu_ms) / 1_000.0),
+        ),
     ];
     out.push_str("<table>");
     for (name, value) in rows {
-        push(out, format_args!("<tr><td>{name}</td><td>{value}</td></tr>"));
+        push(
+            out,
+            format_args!("<tr><td>{name}</td><td>{value}</td></tr>"),
+        );
     }
     out.push_str("</table>\n");
 }
@@ -104,14 +141,24 @@ fn latencies(out: &mut String, outcome: &Outcome) {
 
 const fn columns(times: &Quantiles) -> [u64; 8] {
     [
-        times.min, times.mean, times.p50, times.p90, times.p99, times.p999, times.p9999, times.max,
+        times.min,
+        times.mean,
+        times.p50,
+        times.p90,
+        times.p99,
+        times.p999,
+        times.p9999,
+        times.max,
     ]
 }
 
 fn statuses(out: &mut String, outcome: &Outcome) {
     out.push_str("<table><tr><th>status</th><th>answers</th></tr>");
     for (name, count) in &outcome.statuses {
-        push(out, format_args!("<tr><td>{}</td><td>{count}</td></tr>", escape(name)));
+        push(
+            out,
+            format_args!("<tr><td>{}</td><td>{count}</td></tr>", escape(name)),
+        );
     }
     out.push_str("</table>\n");
 }
@@ -145,12 +192,25 @@ fn rates(outcome: &Outcome) -> Plot<'_> {
         y: Scale::Linear,
         y_format: |value| format!("{value}"),
         lines: vec![
-            line(outcome, "sent", "#999", rate(|interval| interval.counts.sent)),
+            line(
+                outcome,
+                "sent",
+                "#999",
+                rate(|interval| interval.counts.sent),
+            ),
             line(outcome, "ok", "#07a", rate(|interval| interval.counts.ok)),
-            line(outcome, "failed", "#c00", rate(|interval| interval.counts.failed())),
-            line(outcome, "received", "#3a3", rate(|interval| {
-                interval.counts.received + interval.counts.receipts
-            })),
+            line(
+                outcome,
+                "failed",
+                "#c00",
+                rate(|interval| interval.counts.failed()),
+            ),
+            line(
+                outcome,
+                "received",
+                "#3a3",
+                rate(|interval| interval.counts.received + interval.counts.receipts),
+            ),
         ],
     }
 }
@@ -184,11 +244,17 @@ fn distribution(outcome: &Outcome) -> Plot<'_> {
         .collect();
     let most = points.last().map_or(0.0, |point| point.0);
     let ticks = [0.0, 50.0, 90.0, 99.0, 99.9, 99.99, 99.999, 99.9999];
-    let ticks = ticks.into_iter().filter(|percentile| nines(*percentile) <= most);
+    let ticks = ticks
+        .into_iter()
+        .filter(|percentile| nines(*percentile) <= most);
     Plot {
         title: "Latency by percentile",
         x_label: "percentile",
-        x_ticks: Some(ticks.map(|percentile| (nines(percentile), format!("{percentile}"))).collect()),
+        x_ticks: Some(
+            ticks
+                .map(|percentile| (nines(percentile), format!("{percentile}")))
+                .collect(),
+        ),
         y: Scale::Log,
         y_format: micros,
         lines: vec![Line {
@@ -207,8 +273,12 @@ fn queues(outcome: &Outcome) -> Plot<'_> {
         y: Scale::Linear,
         y_format: |value| format!("{value}"),
         lines: vec![
-            line(outcome, "in flight", "#07a", |interval| real(interval.in_flight)),
-            line(outcome, "backlog", "#c00", |interval| real(interval.backlog)),
+            line(outcome, "in flight", "#07a", |interval| {
+                real(interval.in_flight)
+            }),
+            line(outcome, "backlog", "#c00", |interval| {
+                real(interval.backlog)
+            }),
         ],
     }
 }
@@ -224,5 +294,7 @@ fn micros(value: f64) -> String {
 }
 
 fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use matrix_smpp_codec::{
     Body, CommandStatus, DeliverSm, DeliverSmResp, MessageId, Receipt, SubmitSm, SubmitSmResp,
 };
-use matrix_smpp_session::{Link, LinkEvent, LinkEvents, Ticket, UnansweredCause};
+use matrix_smpp_session::{Link, LinkEvent, LinkEvents, SubmitError, Ticket, UnansweredCause};
 use tokio::sync::watch;
 use tokio::time::sleep_until;
 
@@ -73,7 +73,8 @@ impl Feed {
                     Body::SubmitSm(pdu)
                 }
             };
-            self.ready.extend(self.messages.segments(self.next).into_iter().map(wrap));
+            self.ready
+                .extend(self.messages.segments(self.next).into_iter().map(wrap));
             self.next = self.next.saturating_add(self.stride);
         }
         self.ready.pop_front()
@@ -212,8 +213,8 @@ impl Lane {
                         self.finish();
                         break Wait::Event;
                     };
-                    if let Err(body) = self.submit(Flight { due, sent: now }, body) {
-                        self.keep(body);
+                    if let Err(refused) = self.submit(Flight { due, sent: now }, body) {
+                        self.keep(refused.into_body());
                         break Wait::Event;
                     }
                     self.advance();
@@ -241,8 +242,8 @@ impl Lane {
             let Some(body) = self.owed.pop_front() else {
                 break;
             };
-            if let Err(body) = self.submit(Flight { due, sent: now }, body) {
-                self.owed.push_front(body);
+            if let Err(refused) = self.submit(Flight { due, sent: now }, body) {
+                self.owed.push_front(refused.into_body());
                 break;
             }
             sent += 1;
@@ -253,13 +254,12 @@ impl Lane {
     }
 
     /// Hands one request to the session, or gives it back. The one place that submits.
-    fn submit(&mut self, flight: Flight, body: Body) -> Result<(), Body> {
+    fn submit(&mut self, flight: Flight, body: Body) -> Result<(), SubmitError> {
         let ticket = self.flights.open(flight);
         self.shared.in_flight.fetch_add(1, Ordering::AcqRel);
-        self.link.submit(ticket, body).map_err(|refused| {
+        self.link.submit(ticket, body).inspect_err(|_| {
             self.flights.close(ticket);
             self.shared.less(&self.shared.in_flight, 1);
-            refused.into_body()
         })
     }
 
@@ -334,17 +334,20 @@ impl Lane {
         };
         tally.answered(status);
         let service = now.saturating_duration_since(flight.sent);
-        let late = self
-            .start
-            .map_or(Duration::ZERO, |start| {
-                flight.sent.saturating_duration_since(start + flight.due)
-            });
+        let late = self.start.map_or(Duration::ZERO, |start| {
+            flight.sent.saturating_duration_since(start + flight.due)
+        });
         note(&mut tally.service, service);
         note(&mut tally.latency, late + service);
-        if let (true, true, Body::SubmitSmResp(answer)) = (self.wants_receipts, status.is_ok(), body) {
+        if let (true, true, Body::SubmitSmResp(answer)) =
+            (self.wants_receipts, status.is_ok(), body)
+        {
             // Counted first: the receipt may be there already, on another bind.
             self.shared.owed.fetch_add(1, Ordering::AcqRel);
-            let matched = self.shared.receipts.accepted(answer.message_id.as_bytes(), flight.sent);
+            let matched = self
+                .shared
+                .receipts
+                .accepted(answer.message_id.as_bytes(), flight.sent);
             if matched != Matched::NotYet {
                 self.shared.less(&self.shared.owed, 1);
             }
@@ -352,11 +355,20 @@ impl Lane {
         }
     }
 
-    fn asked(&mut self, now: Instant, (epoch, sequence): (u64, u32), body: Body, tally: &mut Tally) {
+    fn asked(
+        &mut self,
+        now: Instant,
+        (epoch, sequence): (u64, u32),
+        body: Body,
+        tally: &mut Tally,
+    ) {
         let (status, answer) = match body {
             Body::DeliverSm(pdu) => {
                 self.delivered(now, &pdu, tally);
-                (CommandStatus::ESME_ROK, Body::DeliverSmResp(DeliverSmResp::default()))
+                (
+                    CommandStatus::ESME_ROK,
+                    Body::DeliverSmResp(DeliverSmResp::default()),
+                )
             }
             Body::SubmitSm(pdu) => {
                 tally.counts.received += 1;
@@ -364,7 +376,10 @@ impl Lane {
             }
             other => {
                 let answer = other.command_id().response().and_then(Body::empty);
-                (CommandStatus::ESME_RINVCMDID, answer.unwrap_or(Body::GenericNack))
+                (
+                    CommandStatus::ESME_RINVCMDID,
+                    answer.unwrap_or(Body::GenericNack),
+                )
             }
         };
         self.link.respond(sequence, epoch, status, answer);

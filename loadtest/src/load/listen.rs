@@ -89,7 +89,9 @@ impl Listen {
         } = self;
         if settings.binds == 0 {
             // Never taken away: the run has no other end than its time.
-            shared.sending.fetch_add(1, std::sync::atomic::Ordering::AcqRel);
+            shared
+                .sending
+                .fetch_add(1, std::sync::atomic::Ordering::AcqRel);
         }
         let (vacant, mut missing) = watch::channel(feeds.len());
         let hall = Arc::new(Hall {
@@ -200,7 +202,11 @@ impl Hall {
             mut events,
             ..
         } = peer;
-        let feed = if mode.sends(Role::Smsc) { self.take() } else { None };
+        let feed = if mode.sends(Role::Smsc) {
+            self.take()
+        } else {
+            None
+        };
         let mut lane = Lane::new(number, link, feed, Arc::clone(&self.shared));
         lane.gives_receipts = self.receipts && mode.sends(Role::Smsc);
         let (_reason, left) = tokio::join!(running, lane.work(&mut events));

@@ -71,7 +71,9 @@ impl Quantiles {
 fn mean(histogram: &Histogram<u64>) -> u64 {
     let sum: u128 = histogram
         .iter_recorded()
-        .map(|step| u128::from(step.value_iterated_to()) * u128::from(step.count_since_last_iteration()))
+        .map(|step| {
+            u128::from(step.value_iterated_to()) * u128::from(step.count_since_last_iteration())
+        })
         .sum();
     let mean = sum.checked_div(u128::from(histogram.len()));
     u64::try_from(mean.unwrap_or(0)).unwrap_or(u64::MAX)

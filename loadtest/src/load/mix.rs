@@ -4,8 +4,8 @@ use std::num::NonZeroU64;
 
 use matrix_smpp_codec::segment::{self, TooManySegments};
 use matrix_smpp_codec::{
-    Address, Body, DataCoding, DeliverSm, EsmClass, MessageState, Npi, Part, Receipt, ReferenceWidth, RegisteredDelivery,
-    Segments, ShortMessage, SubmitSm, Ton,
+    Address, Body, DataCoding, DeliverSm, EsmClass, MessageState, Npi, Part, Receipt,
+    ReferenceWidth, RegisteredDelivery, Segments, ShortMessage, SubmitSm, Ton,
 };
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
@@ -172,7 +172,8 @@ impl Messages {
         SubmitSm {
             esm_class: self.template.esm_class | udhi,
             data_coding,
-            short_message: ShortMessage::try_from(part.short_message(reference)).unwrap_or_default(),
+            short_message: ShortMessage::try_from(part.short_message(reference))
+                .unwrap_or_default(),
             ..self.template.clone()
         }
     }
@@ -244,7 +245,11 @@ fn texts(mix: &Mix) -> Result<Vec<Text>, MixError> {
 }
 
 fn generated(mix: &Mix) -> Result<Vec<Text>, MixError> {
-    let total: u64 = mix.lengths.iter().map(|range| u64::from(range.weight)).sum();
+    let total: u64 = mix
+        .lengths
+        .iter()
+        .map(|range| u64::from(range.weight))
+        .sum();
     let usable = mix.lengths.iter().all(|range| range.from <= range.to);
     if total == 0 || !usable {
         return Err(MixError::Lengths);
@@ -286,8 +291,8 @@ mod tests {
 
     use super::*;
 
-    fn messages(mix: Mix) -> Messages {
-        Messages::new(&mix).unwrap()
+    fn messages(mix: &Mix) -> Messages {
+        Messages::new(mix).unwrap()
     }
 
     fn fixed(text: &str) -> Mix {
@@ -304,26 +309,36 @@ mod tests {
             to_count: NonZeroU64::new(3).unwrap(),
             ..fixed("hello")
         };
-        let messages = messages(mix);
-        let to = |number| messages.segments(number).remove(0).destination_addr.to_text();
+        let messages = messages(&mix);
+        let to = |number| {
+            messages
+                .segments(number)
+                .remove(0)
+                .destination_addr
+                .to_text()
+        };
         assert_eq!([to(0), to(1), to(2), to(3)], ["007", "008", "009", "007"]);
     }
 
     #[test]
     fn a_long_text_is_several_segments_with_one_reference() {
-        let segments = messages(fixed(&"ж".repeat(200))).segments(5);
+        let segments = messages(&fixed(&"ж".repeat(200))).segments(5);
         assert_eq!(segments.len(), 4);
         let concats: Vec<_> = segments
             .iter()
             .map(|pdu| InboundText::from(pdu).concat.unwrap())
             .collect();
-        assert!(concats.iter().all(|part| part.reference == concats[0].reference));
+        assert!(
+            concats
+                .iter()
+                .all(|part| part.reference == concats[0].reference)
+        );
         assert_eq!(concats[3].index, 4);
     }
 
     #[test]
     fn a_fixed_text_may_bear_the_number_of_its_message() {
-        let text = messages(fixed("number {n}")).segments(42).remove(0);
+        let text = messages(&fixed("number {n}")).segments(42).remove(0);
         assert_eq!(&*text.short_message, b"number 42");
     }
 
@@ -338,7 +353,7 @@ mod tests {
             ucs2_percent: 50,
             ..Mix::default()
         };
-        let messages = messages(mix);
+        let messages = messages(&mix);
         let mut seen = HashSet::new();
         for number in 0..500 {
             let pdu = messages.segments(number).remove(0);
@@ -353,11 +368,13 @@ mod tests {
     #[test]
     fn the_same_seed_gives_the_same_messages() {
         let all = |seed| {
-            let messages = messages(Mix {
+            let messages = messages(&Mix {
                 seed,
                 ..Mix::default()
             });
-            (0..50).map(|number| messages.segments(number)).collect::<Vec<_>>()
+            (0..50)
+                .map(|number| messages.segments(number))
+                .collect::<Vec<_>>()
         };
         assert_eq!(all(7), all(7));
         assert_ne!(all(7), all(8));
@@ -373,10 +390,20 @@ mod tests {
         }
         let to = "99".to_owned();
         let to_count = NonZeroU64::new(2).unwrap();
-        assert_eq!(wrong(Mix { to, to_count, ..base() }), MixError::To);
+        assert_eq!(
+            wrong(Mix {
+                to,
+                to_count,
+                ..base()
+            }),
+            MixError::To
+        );
         for from in ["", "123456789012345678901", "twelve chars"] {
             let from = from.to_owned();
-            let refused = wrong(Mix { from: from.clone(), ..base() });
+            let refused = wrong(Mix {
+                from: from.clone(),
+                ..base()
+            });
             assert_eq!(refused, MixError::From(from));
         }
         let lengths = Vec::new();
@@ -388,9 +415,14 @@ mod tests {
     #[test]
     fn the_sender_is_a_number_or_a_name() {
         let from = "Bank".to_owned();
-        let named = messages(Mix { from, ..fixed("hello") }).segments(0).remove(0);
+        let named = messages(&Mix {
+            from,
+            ..fixed("hello")
+        })
+        .segments(0)
+        .remove(0);
         assert_eq!(named.source_addr_ton, Ton::ALPHANUMERIC);
-        let numbered = messages(fixed("hello")).segments(0).remove(0);
+        let numbered = messages(&fixed("hello")).segments(0).remove(0);
         assert_eq!(numbered.source_addr_ton, Ton::INTERNATIONAL);
     }
 }

@@ -193,7 +193,7 @@ impl Outcome {
 /// Five points each time the rest of the distribution halves.
 fn curve(histogram: &Histogram<u64>) -> Vec<Point> {
     let point = |step: hdrhistogram::iterators::IterationValue<u64>| Point {
-        percentile: step.quantile_iterated_to() * 100.0,
+        percentile: rounded(step.quantile_iterated_to() * 100.0, 1e6),
         latency_us: step.value_iterated_to(),
         count: histogram.count_between(0, step.value_iterated_to()),
     };
@@ -213,12 +213,17 @@ pub(crate) fn per_second(count: u64, time: Duration) -> f64 {
     if time.is_zero() {
         return 0.0;
     }
-    real(count) / time.as_secs_f64()
+    rounded(real(count) / time.as_secs_f64(), 1e3)
+}
+
+/// To so many parts of 1.
+fn rounded(value: f64, parts: f64) -> f64 {
+    (value * parts).round() / parts
 }
 
 fn percent(part: u64, whole: u64) -> f64 {
     if whole == 0 {
         return 0.0;
     }
-    100.0 * real(part) / real(whole)
+    rounded(100.0 * real(part) / real(whole), 1e6)
 }

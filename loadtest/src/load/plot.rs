@@ -45,7 +45,10 @@ impl Plot<'_> {
         let mut out = format!("<figure><figcaption>{}", self.title);
         for line in &self.lines {
             let (name, color) = (line.name, line.color);
-            push(&mut out, format_args!(" <span style=\"color:{color}\">&#9632; {name}</span>"));
+            push(
+                &mut out,
+                format_args!(" <span style=\"color:{color}\">&#9632; {name}</span>"),
+            );
         }
         push(
             &mut out,
@@ -82,7 +85,12 @@ impl Plot<'_> {
                 ),
             );
         }
-        let round = || x.ticks().into_iter().map(|value| (value, format!("{value}"))).collect();
+        let round = || {
+            x.ticks()
+                .into_iter()
+                .map(|value| (value, format!("{value}")))
+                .collect()
+        };
         for (value, label) in self.x_ticks.clone().unwrap_or_else(round) {
             let at = x.place(value);
             push(
@@ -158,14 +166,19 @@ impl Axis {
 /// 1, 2 or 5 times a power of ten.
 fn round_step(rough: f64) -> f64 {
     let power = 10_f64.powf(rough.log10().floor());
-    let digit = [1.0, 2.0, 5.0].into_iter().find(|digit| digit * power >= rough);
+    let digit = [1.0, 2.0, 5.0]
+        .into_iter()
+        .find(|digit| digit * power >= rough);
     digit.unwrap_or(10.0) * power
 }
 
 fn draw(out: &mut String, line: &Line<'_>, x: &Axis, y: &Axis) {
     push(
         out,
-        format_args!("<polyline data-series=\"{}\" stroke=\"{}\" points=\"", line.name, line.color),
+        format_args!(
+            "<polyline data-series=\"{}\" stroke=\"{}\" points=\"",
+            line.name, line.color
+        ),
     );
     let group = line.points.len().div_ceil(MOST_POINTS).max(1);
     let highest = |chunk: &[(f64, f64)]| {
@@ -173,7 +186,10 @@ fn draw(out: &mut String, line: &Line<'_>, x: &Axis, y: &Axis) {
         all.max_by(|one, other| one.1.total_cmp(&other.1))
     };
     for (at, value) in line.points.chunks(group).filter_map(highest) {
-        push(out, format_args!("{:.1},{:.1} ", x.place(at), y.place(value)));
+        push(
+            out,
+            format_args!("{:.1},{:.1} ", x.place(at), y.place(value)),
+        );
     }
     out.push_str("\"/>");
 }
@@ -206,7 +222,10 @@ mod tests {
     #[test]
     fn the_line_goes_from_corner_to_corner() {
         let figure = figure(Scale::Linear, vec![(0.0, 0.0), (10.0, 100.0)]);
-        assert!(figure.contains("points=\"70.0,224.0 844.0,12.0 \""), "{figure}");
+        assert!(
+            figure.contains("points=\"70.0,224.0 844.0,12.0 \""),
+            "{figure}"
+        );
         assert!(figure.contains(">100 ms</text>"));
     }
 

@@ -107,7 +107,8 @@ impl Conductor<'_> {
         self.shared.phase.send_replace(Phase::Sending(start));
         let end = self.traffic.duration.map(|length| start + length + GRACE);
         let stop = self.stop.sending.clone();
-        self.wait(&mut meter, &self.shared.sending, end, &stop).await;
+        self.wait(&mut meter, &self.shared.sending, end, &stop)
+            .await;
         meter.sending_ended(clock::now(), self.stop.sending.is_cancelled());
         self.shared.phase.send_replace(Phase::Draining);
         let end = clock::now() + self.traffic.drain;
@@ -117,7 +118,8 @@ impl Conductor<'_> {
         meter.answering_ended(clock::now());
         if self.traffic.mix.receipts {
             let end = clock::now() + self.traffic.receipt_wait;
-            self.wait(&mut meter, &self.shared.owed, Some(end), &stop).await;
+            self.wait(&mut meter, &self.shared.owed, Some(end), &stop)
+                .await;
         }
         self.shared.phase.send_replace(Phase::Closing);
         meter

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use matrix_smpp_codec::{COctets, Password as WirePassword};
 use matrix_smpp_session::{
-    Backoff, BindMode, BindSettings, CloseReason, LinkEvent, LinkEvents, LinkSettings,
-    Role, SessionSettings, client,
+    Backoff, BindMode, BindSettings, CloseReason, LinkEvent, LinkEvents, LinkSettings, Role,
+    SessionSettings, client,
 };
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -50,7 +50,11 @@ pub async fn send(
     let (news, verdicts) = mpsc::channel(modes.len());
     let mut lanes = JoinSet::new();
     for (number, mode) in modes.iter().enumerate() {
-        let feed = if mode.sends(Role::Esme) { feeds.next() } else { None };
+        let feed = if mode.sends(Role::Esme) {
+            feeds.next()
+        } else {
+            None
+        };
         let bind = Bind {
             number,
             settings: link_settings(settings, number, *mode)?,
@@ -190,7 +194,9 @@ fn link_settings(
     number: usize,
     mode: BindMode,
 ) -> Result<LinkSettings, LoadError> {
-    let system_id = settings.system_id.replace("{bind}", &(number + 1).to_string());
+    let system_id = settings
+        .system_id
+        .replace("{bind}", &(number + 1).to_string());
     let system_id = COctets::try_from(system_id.as_str());
     let password = WirePassword::try_from(settings.password.0.as_str());
     let system_type = COctets::try_from(settings.system_type.as_str());

@@ -15,6 +15,9 @@ const SHARDS: usize = 8;
 /// Three digits of each latency are kept: 0.1 % of error.
 const DIGITS: u8 = 3;
 
+/// A day in microseconds.
+const LONGEST: u64 = 86_400_000_000;
+
 /// Counts of a run, or of one interval of it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
@@ -141,9 +144,12 @@ fn merge(into: &mut Histogram<u64>, from: &Histogram<u64>) {
     }
 }
 
-/// Notes a time. Those below one microsecond count as none.
+/// Notes a time; one of more than a day as a day, so that the histogram cannot grow for ever.
 pub(crate) fn note(histogram: &mut Histogram<u64>, time: Duration) {
-    histogram.saturating_record(u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
+    let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+    if let Err(error) = histogram.record(micros.min(LONGEST)) {
+        tracing::error!(%error, "a time could not be noted");
+    }
 }
 
 /// The tallies of all binds.
