@@ -7,7 +7,7 @@ use ruma::{OwnedEventId, UserId};
 use super::{Gateway, Trouble, to_phone};
 use crate::gateway::model::{Conversation, ConversationId, MessageState, Source};
 use crate::gateway::notice;
-use crate::matrix::event::RoomMessage;
+use crate::gateway::said::RoomMessage;
 use crate::store::{InboxEvent, MessageView, RoomView};
 
 /// A redaction: takes back what has not been sent, and says so either way.

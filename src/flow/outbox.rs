@@ -3,19 +3,18 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use ruma::{RoomId, ServerName, UserId};
-use serde_json::Value;
+use ruma::{ServerName, UserId};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
+use super::voice::Voice;
 use super::{Gateway, Trouble, membership, portal, receipt, to_room};
-use crate::gateway::model::{Conversation, ConversationId, OutboxId, SmsId};
+use crate::gateway::model::{ConversationId, OutboxId, SmsId};
 use crate::gateway::{content, notice, number};
-use crate::matrix::homeserver::ErrorKind;
 use crate::store::{Ending, OutboxEntry, OutboxItem};
 
 /// Tells homeservers what they must hear, until `stop`.
@@ -58,14 +57,9 @@ impl Worker {
         if room == 0 {
             return LOOK;
         }
-        let busy: Vec<_> = self
-            .running
-            .values()
-            .map(|(lane, _)| lane.clone())
-            .collect();
         let store = Arc::clone(&self.gateway.store);
         match store
-            .due_outbox(self.gateway.clock.now(), room, &busy)
+            .due_outbox(self.gateway.clock.now(), room, &self.busy())
             .await
         {
             Ok(entries) => entries.into_iter().for_each(|entry| self.spawn(entry)),
@@ -74,7 +68,7 @@ impl Worker {
                 return self.gateway.settings.limits.retry_first;
             }
         }
-        match store.next_outbox_due().await {
+        match store.next_outbox_due(&self.busy()).await {
             Ok(Some(at)) => self
                 .gateway
                 .clock
@@ -84,9 +78,21 @@ impl Worker {
         }
     }
 
+    fn busy(&self) -> Vec<String> {
+        let lanes = self.running.values().map(|(lane, _)| lane.clone());
+        lanes.collect()
+    }
+
     fn spawn(&mut self, entry: OutboxEntry) {
         let (lane, id) = (entry.lane.clone(), entry.id);
-        let task = self.tasks.spawn(attend(self.gateway.clone(), entry));
+        let gateway = self.gateway.clone();
+        let task = self.tasks.spawn(async move {
+            let pause = gateway.settings.limits.retry_first;
+            if !attend(gateway, entry).await {
+                // Its lane is busy for so long, and no other.
+                tokio::time::sleep(pause).await;
+            }
+        });
         self.running.insert(task.id(), (lane, id));
     }
 
@@ -105,11 +111,18 @@ impl Worker {
     }
 }
 
-/// Does one entry and ends it: done, put off or set aside.
-pub(super) async fn attend(gateway: Gateway, entry: OutboxEntry) {
+/// Does one entry and ends it: done, put off or set aside. False where the store did not note the
+/// end, so that the entry is due again.
+pub(super) async fn attend(gateway: Gateway, entry: OutboxEntry) -> bool {
     let done = match tell(&gateway, &entry).await {
-        Ok(()) => gateway.store.finish_outbox(entry.id, Ending::Done).await,
+        Ok(()) => {
+            gateway.heard_of_a_homeserver().await;
+            gateway.store.finish_outbox(entry.id, Ending::Done).await
+        }
         Err(Trouble::Later { wish, why }) => {
+            if wish.is_none() {
+                gateway.wakes.unanswered.store(true, Ordering::Relaxed);
+            }
             warn!(
                 why,
                 attempts = entry.attempts,
@@ -123,12 +136,15 @@ pub(super) async fn attend(gateway: Gateway, entry: OutboxEntry) {
         }
         Err(Trouble::Never(why)) => {
             error!(why, "an outbox entry is set aside");
-            return set_aside(&gateway, entry.id, &why).await;
+            set_aside(&gateway, entry.id, &why).await;
+            return true;
         }
     };
     if let Err(error) = done {
         warn!(%error, "cannot end an outbox entry; it will be repeated");
+        return false;
     }
+    true
 }
 
 async fn set_aside(gateway: &Gateway, id: OutboxId, why: &str) {
@@ -143,11 +159,7 @@ async fn set_aside(gateway: &Gateway, id: OutboxId, why: &str) {
 
 /// Does what an entry asks for.
 async fn tell(gateway: &Gateway, entry: &OutboxEntry) -> Result<(), Trouble> {
-    let voice = Voice {
-        gateway,
-        entry: entry.id,
-        said: AtomicU32::new(0),
-    };
+    let voice = Voice::of(gateway, entry.id);
     match &entry.item {
         OutboxItem::SmsText { sms, conversation } => {
             text(gateway, &voice, *sms, *conversation).await
@@ -272,90 +284,4 @@ async fn tell_owner(
     Err(Trouble::Never(
         "the bot may not speak in its own room".to_owned(),
     ))
-}
-
-/// True for what marks an event and says nothing by itself.
-fn is_mark(kind: &str) -> bool {
-    matches!(kind, "m.reaction" | content::STATUS)
-}
-
-/// Speaks for one outbox entry: its n-th sentence always has the same transaction id.
-pub(super) struct Voice<'a> {
-    gateway: &'a Gateway,
-    entry: OutboxId,
-    said: AtomicU32,
-}
-
-impl Voice<'_> {
-    /// As a conversation's ghost in its room. False where there is no room, or where the
-    /// ghost may not speak any more: nobody has heard it.
-    pub(super) async fn say(
-        &self,
-        conversation: &Conversation,
-        kind: &str,
-        body: &Value,
-    ) -> Result<bool, Trouble> {
-        let Some(room) = &conversation.room else {
-            return Ok(false);
-        };
-        self.send(
-            &conversation.homeserver,
-            &conversation.ghost,
-            room,
-            kind,
-            body,
-        )
-        .await
-    }
-
-    async fn send(
-        &self,
-        homeserver: &ServerName,
-        sender: &UserId,
-        room: &RoomId,
-        kind: &str,
-        body: &Value,
-    ) -> Result<bool, Trouble> {
-        let api = &self.gateway.connected(homeserver)?.api;
-        let txn = self.txn(self.said.fetch_add(1, Ordering::Relaxed));
-        match api.send(sender, room, kind, &txn, body).await {
-            Ok(_) => Ok(true),
-            Err(error) if matches!(error.kind(), ErrorKind::Forbidden | ErrorKind::NotFound) => {
-                warn!(%error, "nobody can be told in this room any more");
-                Ok(false)
-            }
-            // A mark that is there already.
-            Err(error) if error.errcode() == Some("M_DUPLICATE_ANNOTATION") => Ok(true),
-            // The event is in another room: one that this room has replaced.
-            Err(error) if error.kind() == ErrorKind::Permanent && is_mark(kind) => {
-                warn!(%error, "a mark cannot be shown in this room");
-                Ok(false)
-            }
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// The only sentence of this entry, whichever room it ends in; false where the sender may not
-    /// speak in this room.
-    async fn try_send(
-        &self,
-        homeserver: &ServerName,
-        sender: &UserId,
-        room: &RoomId,
-        body: &Value,
-    ) -> Result<bool, Trouble> {
-        let api = &self.gateway.connected(homeserver)?.api;
-        let txn = self.txn(0);
-        match api.send(sender, room, "m.room.message", &txn, body).await {
-            Ok(_) => Ok(true),
-            Err(error) if matches!(error.kind(), ErrorKind::Forbidden | ErrorKind::NotFound) => {
-                Ok(false)
-            }
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    fn txn(&self, n: u32) -> String {
-        format!("{}-{}-{n}", self.gateway.store.instance(), self.entry)
-    }
 }

@@ -3,7 +3,7 @@
 use ruma::{OwnedEventId, UserId};
 use serde_json::Value;
 
-use super::outbox::Voice;
+use super::voice::Voice;
 use super::{Gateway, Trouble};
 use crate::gateway::model::{Conversation, MessageId, MessageState, Source};
 use crate::gateway::{content, notice, number};

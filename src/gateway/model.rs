@@ -358,6 +358,17 @@ pub struct Account {
     pub limit: Money,
 }
 
+/// A standing that the gateway tells apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Membership {
+    /// Invited.
+    Invited,
+    /// Joined.
+    Joined,
+    /// Left, kicked, banned, or knocking.
+    Gone,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,18 +6,20 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use matrix_smpp_codec::e164::E164;
-use matrix_smpp_codec::segment::Segments;
 use matrix_smpp_codec::udh::Concat;
 use matrix_smpp_codec::values::{DataCoding, MessageState as WireState};
-use matrix_smpp_config::{Money, Numbers};
+use matrix_smpp_config::Money;
 use ruma::{OwnedEventId, OwnedRoomId, OwnedServerName, OwnedUserId, RoomId, ServerName, UserId};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::gateway::model::{
     Account, Conversation, ConversationId, Handset, InboxSeq, MessageId, MessageState, Originator,
-    OutboxId, SegmentRef, SmsId, Source, Timestamp, UncertainPolicy,
+    OutboxId, SegmentRef, SmsId, Source, Timestamp,
 };
+
+pub use crate::gateway::message::{Failure, MessageView, NewMessage, OriginatorPlan, Refusal};
+pub use crate::gateway::model::Membership;
 
 /// Everything durable. See the module's head for what each operation promises.
 #[async_trait]
@@ -182,8 +184,11 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Puts an entry off until `at`; its lane waits with it. Counts an attempt.
     async fn postpone_outbox(&self, id: OutboxId, at: Timestamp, error: &str) -> Result<()>;
 
-    /// When the next postponed entry falls due; in the past while its lane is busy.
-    async fn next_outbox_due(&self) -> Result<Option<Timestamp>>;
+    /// When the next postponed entry falls due, leaving out the lanes in `busy`.
+    async fn next_outbox_due(&self, busy: &[String]) -> Result<Option<Timestamp>>;
+
+    /// Makes every postponed entry due now: a homeserver that gave no answers gives answers again.
+    async fn hurry_outbox(&self, now: Timestamp) -> Result<()>;
 
     // --- money --------------------------------------------------------------------------------
 
@@ -354,17 +359,6 @@ pub struct Member {
     pub display_name: Option<String>,
 }
 
-/// A standing that the gateway tells apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Membership {
-    /// Invited.
-    Invited,
-    /// Joined.
-    Joined,
-    /// Left, kicked, banned, or knocking.
-    Gone,
-}
-
 /// A room with its active conversations.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RoomView {
@@ -408,57 +402,6 @@ pub struct Opened {
     pub replaced: Option<Conversation>,
 }
 
-/// A message to accept.
-#[derive(Debug, Clone)]
-pub struct NewMessage {
-    /// [`MessageId::of`] source and conversation.
-    pub id: MessageId,
-    /// Where its text comes from.
-    pub source: Source,
-    /// The lane.
-    pub conversation: ConversationId,
-    /// The phone.
-    pub destination: E164,
-    /// Whose credit it uses.
-    pub payer: OwnedUserId,
-    /// The route's name, for its settings at sending time.
-    pub route: String,
-    /// The link group that carries it.
-    pub link_group: String,
-    /// Which numbers may be its sender.
-    pub originators: OriginatorPlan,
-    /// Price of one segment; 0 or more.
-    pub price: Money,
-    /// The text, split. The store chooses the concatenation reference so that two messages of one
-    /// (originator, handset) pair that follow each other differ.
-    pub segments: Segments,
-    /// Ask for a delivery receipt, and expect one.
-    pub receipts: bool,
-    /// What to do where an answer never comes.
-    pub uncertain: UncertainPolicy,
-    /// Give up after this time.
-    pub valid_until: Timestamp,
-    /// Now.
-    pub now: Timestamp,
-}
-
-/// Which numbers may be the sender of a conversation that has none yet, best first.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum OriginatorPlan {
-    /// Any of these whose pair with the handset is free: the owner's own numbers first, then the
-    /// pool's, in order.
-    Vmns {
-        /// The pool's name, for people.
-        pool: String,
-        /// Numbers that are dedicated to the conversation's owner.
-        dedicated: Vec<E164>,
-        /// The pool's numbers.
-        numbers: Numbers,
-    },
-    /// A short code, shared by all.
-    Shortcode(String),
-}
-
 /// What became of a [`NewMessage`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Acceptance {
@@ -471,26 +414,6 @@ pub enum Acceptance {
     Repeated(MessageState),
     /// Not accepted; nothing has changed.
     Refused(Refusal),
-}
-
-/// Why the store refused a message.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Refusal {
-    /// The payer's credit does not cover all segments.
-    NoCredit {
-        /// What is left.
-        balance: Money,
-        /// What this message would have cost.
-        cost: Money,
-    },
-    /// Every number of the pool is taken for this handset.
-    PoolExhausted {
-        /// The pool.
-        pool: String,
-    },
-    /// The conversation has ended.
-    ConversationEnded,
 }
 
 /// A segment that may be written to the wire.
@@ -566,41 +489,6 @@ pub enum Outcome {
     },
     /// The bytes may have left and no answer will come: the message's policy decides.
     Uncertain,
-}
-
-/// One message as the rooms and people see it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MessageView {
-    /// Which.
-    pub id: MessageId,
-    /// Where its text comes from.
-    pub source: Source,
-    /// The lane.
-    pub conversation: ConversationId,
-    /// The phone.
-    pub destination: E164,
-    /// How far it is.
-    pub state: MessageState,
-    /// A receipt is to be expected.
-    pub receipts: bool,
-    /// How many segments it has.
-    pub segments: u8,
-    /// Price of one segment.
-    pub price: Money,
-    /// `command_status` of the refusal, or the receipt's error code, of the segment that failed it.
-    pub failure: Option<Failure>,
-    /// One of its segments may have been sent twice.
-    pub possible_duplicate: bool,
-}
-
-/// The peer's reason for a failure.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Failure {
-    /// `command_status` of the answer.
-    Status(u32),
-    /// `err:` or `network_error_code` of the receipt.
-    Receipt(String),
 }
 
 /// A delivery receipt.
