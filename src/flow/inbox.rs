@@ -96,9 +96,9 @@ pub(super) async fn handle_said(gateway: &Gateway, item: &InboxEvent) -> Result<
         RoomEvent::Redaction { redacts } => {
             changes::redact(gateway, item, &parsed.sender, &redacts).await
         }
-        RoomEvent::Reaction { .. } => changes::react(gateway, item).await,
+        RoomEvent::Reaction { .. } => changes::react(gateway, item, &parsed.sender).await,
         RoomEvent::Encryption | RoomEvent::Encrypted => {
-            membership::leave_encrypted(gateway, item).await
+            membership::leave_encrypted(gateway, item, &parsed.sender).await
         }
         RoomEvent::Member(_) | RoomEvent::Tombstone { .. } | RoomEvent::Other { .. } => {
             debug!(event = %item.event_id, "nothing to do");

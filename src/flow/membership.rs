@@ -68,7 +68,11 @@ pub(super) async fn handle(
 }
 
 /// A message or a switch says that the room is encrypted: every phone in it says so and leaves.
-pub(super) async fn leave_encrypted(gateway: &Gateway, item: &InboxEvent) -> Result<(), Trouble> {
+pub(super) async fn leave_encrypted(
+    gateway: &Gateway,
+    item: &InboxEvent,
+    sender: &UserId,
+) -> Result<(), Trouble> {
     gateway
         .store
         .set_encrypted(&item.homeserver, &item.room)
@@ -89,7 +93,8 @@ pub(super) async fn leave_encrypted(gateway: &Gateway, item: &InboxEvent) -> Res
     }
     // Once for a room.
     let key = format!("encrypted:{}:{}", item.homeserver, item.room);
-    bot_says(gateway, home, item, key, notice::encrypted_bot()).await
+    let says = (notice::encrypted_bot(), Some(sender));
+    bot_says(gateway, home, item, key, says).await
 }
 
 /// The bot joins whoever invites it, and greets.
@@ -119,17 +124,17 @@ async fn welcome_bot(
         notice::greeting()
     };
     let key = format!("greeting:{}:{}", item.homeserver, item.event_id);
-    bot_says(gateway, home, item, key, text).await?;
+    bot_says(gateway, home, item, key, (text, None)).await?;
     catch_up(gateway, home, item, bot).await
 }
 
-/// Has the bot say something in the room of an event.
+/// Has the bot say something in the room of an event, or to this person where it cannot.
 async fn bot_says(
     gateway: &Gateway,
     home: &Connected,
     item: &InboxEvent,
     key: String,
-    text: String,
+    (text, to): (String, Option<&UserId>),
 ) -> Result<(), Trouble> {
     let notice = OutboxItem::Notice {
         homeserver: item.homeserver.clone(),
@@ -137,6 +142,7 @@ async fn bot_says(
         sender: home.names.bot().to_owned(),
         text,
         reply_to: None,
+        to: to.map(ToOwned::to_owned),
     };
     let lane = Lane::Room(item.homeserver.clone(), item.room.clone());
     let entry = NewOutbox {
@@ -330,6 +336,7 @@ async fn end(gateway: &Gateway, conversation: &Conversation) -> Result<(), Troub
         .store
         .end_conversation(conversation.id, cooling_off, gateway.clock.now())
         .await?;
+    gateway.wakes.outbox.notify_one();
     info!(conversation = %conversation.id, "a conversation ended");
     Ok(())
 }

@@ -85,6 +85,7 @@ pub(super) async fn send(
 pub(super) async fn tell_refused(
     gateway: &Gateway,
     item: &InboxEvent,
+    sender: &UserId,
     conversations: &[Conversation],
     text: String,
 ) -> Result<(), Trouble> {
@@ -98,6 +99,7 @@ pub(super) async fn tell_refused(
             conversation: first.id,
             event: item.event_id.clone(),
             text,
+            to: Some(sender.to_owned()),
         },
     };
     gateway.enqueue(entry).await

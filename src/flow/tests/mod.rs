@@ -10,4 +10,5 @@ mod from_phones;
 mod invitations;
 mod talk;
 mod trouble;
+mod unheard;
 mod world;
