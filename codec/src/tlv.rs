@@ -35,18 +35,18 @@ pub struct Tlvs(Repr);
 #[derive(Clone)]
 enum Repr {
     /// Few octets, whether decoded or built.
-    Inline { octets: [u8; Repr::INLINE], len: u8 },
+    Inline { octets: [u8; INLINE], len: u8 },
     /// Decoded: a slice of the frame.
     Frame(Bytes),
     /// Built here.
     Built(Vec<u8>),
 }
 
-impl Repr {
-    /// Enough for those of most receipts and segments, and no more than makes a `Tlvs` 64 octets.
-    /// To copy these costs less than to share the frame a second time.
-    const INLINE: usize = 62;
+/// The most octets kept inline: enough for most receipts and segments, and as many as make a `Tlvs`
+/// 64 octets. To copy these costs less than to share the frame a second time.
+const INLINE: usize = 62;
 
+impl Repr {
     /// Adds octets where they are kept inline and fit; whether they did.
     #[inline]
     fn add_inline(&mut self, added: &[u8]) -> bool {
@@ -68,7 +68,7 @@ impl Default for Repr {
     #[inline]
     fn default() -> Self {
         Self::Inline {
-            octets: [0; Self::INLINE],
+            octets: [0; INLINE],
             len: 0,
         }
     }
@@ -127,7 +127,7 @@ impl Tlvs {
         let length = u16::try_from(value.len()).map_err(|_| too_long)?;
         let [tag_high, tag_low] = tag.0.to_be_bytes();
         let [length_high, length_low] = length.to_be_bytes();
-        self.add(&[tag_high, tag_low, length_high, length_low], value);
+        self.add([tag_high, tag_low, length_high, length_low], value);
         Ok(())
     }
 
@@ -161,10 +161,10 @@ impl Tlvs {
         self.push_short(tag, value);
     }
 
-    fn add(&mut self, head: &[u8; 4], value: &[u8]) {
+    fn add(&mut self, head: [u8; 4], value: &[u8]) {
         let len = head.len().saturating_add(value.len());
         let inline_len = self.as_bytes().len().saturating_add(len);
-        if inline_len <= Repr::INLINE && self.0.add_inline(head) && self.0.add_inline(value) {
+        if inline_len <= INLINE && self.0.add_inline(&head) && self.0.add_inline(value) {
             return;
         }
         let mut octets = match std::mem::take(&mut self.0) {
@@ -175,7 +175,7 @@ impl Tlvs {
             }
         };
         octets.reserve(len);
-        octets.extend_from_slice(head);
+        octets.extend_from_slice(&head);
         octets.extend_from_slice(value);
         self.0 = Repr::Built(octets);
     }
