@@ -14,6 +14,8 @@
 //! - [`values`]: the numbers of the standard, open for those it does not know;
 //! - [`e164`]: telephone numbers;
 //! - [`udh`] and [`text`]: what the octets of a message say; [`segment`]: the way back;
+//! - [`reassembly`]: segments back into messages;
+//! - [`quirks`]: what some peers do against the standard;
 //! - [`receipt`] and [`mod@time`]: what became of a message, and when.
 //!
 //! ```
@@ -63,6 +65,8 @@ pub mod field;
 pub mod frame;
 pub mod octets;
 pub mod pdu;
+pub mod quirks;
+pub mod reassembly;
 pub mod receipt;
 pub mod segment;
 pub mod text;
@@ -84,12 +88,16 @@ pub use pdu::{
     DeliverSmResp, Outbind, QuerySm, QuerySmResp, ReplaceSm, SubmitMulti, SubmitMultiResp,
     SubmitSm, SubmitSmResp,
 };
+pub use quirks::{Quirk, Quirks};
+pub use reassembly::{Ends, Reassembler};
 pub use receipt::Receipt;
-pub use segment::{Count, Part, ReferenceWidth, Segments, TooManySegments};
-pub use text::{Alphabet, Charset};
+pub use segment::{
+    Carriage, Carried, Part, Preview, ReferenceWidth, Segments, SplitError, Splitter,
+};
+pub use text::{Allowed, Alphabet, Charset, Language, Languages, Shifts};
 pub use time::{AbsoluteTime, RelativeTime, Time, TimeError};
 pub use tlv::{NetworkErrorCode, Tlv, Tlvs};
-pub use udh::{Concat, InboundText, Reference};
+pub use udh::{Concat, InboundText, Reference, TextFields};
 pub use values::{
     CommandId, CommandStatus, DataCoding, EsmClass, InterfaceVersion, MessageState, Npi,
     RegisteredDelivery, TlvTag, Ton,
