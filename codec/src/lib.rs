@@ -9,7 +9,7 @@
 //! - [`frame`]: cutting, header, [`Pdu`], [`Inbound`];
 //! - [`pdu`]: one declaration per PDU, and [`Body`];
 //! - [`field`], [`octets`], [`dests`]: what a body is made of;
-//! - [`tlv`]: optional parameters;
+//! - [`tlv`]: optional parameters; [`callback`]: those that are more than a number;
 //! - [`values`]: the numbers of the standard, open for those it does not know;
 //! - [`e164`]: telephone numbers;
 //! - [`udh`] and [`text`]: what the octets of a message say; [`segment`]: the way back;
@@ -59,6 +59,7 @@
     )
 )]
 
+pub mod callback;
 pub mod dests;
 pub mod e164;
 pub mod field;
@@ -78,6 +79,7 @@ pub mod values;
 #[cfg(test)]
 mod tests;
 
+pub use callback::{CallbackNum, CallbackNumAtag, ItsSession, Subaddress};
 pub use dests::{DestAddress, DestAddresses, UnsuccessSme, UnsuccessSmes};
 pub use e164::{E164, E164Error};
 pub use field::{DecodeError, FieldError, OctetsError};
