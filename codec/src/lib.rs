@@ -15,7 +15,7 @@
 //! - [`udh`] and [`text`]: what the octets of a message say; [`segment`]: the way back;
 //! - [`reassembly`]: segments back into messages;
 //! - [`quirks`]: what some peers do against the standard;
-//! - [`receipt`] and [`mod@time`]: what became of a message, and when.
+//! - [`receipt`], [`message_id`] and [`mod@time`]: what became of a message, which, and when.
 //!
 //! ```
 //! use bytes::BytesMut;
@@ -64,6 +64,7 @@ pub mod dests;
 pub mod e164;
 pub mod field;
 pub mod frame;
+pub mod message_id;
 pub mod octets;
 pub mod pdu;
 pub mod quirks;
@@ -84,6 +85,7 @@ pub use dests::{DestAddress, DestAddresses, UnsuccessSme, UnsuccessSmes};
 pub use e164::{E164, E164Error};
 pub use field::{DecodeError, FieldError, OctetsError};
 pub use frame::{FrameError, HEADER_LEN, Header, Inbound, Pdu, cut, decode};
+pub use message_id::IdForm;
 pub use octets::{Address, COctets, MessageId, Password, ShortMessage};
 pub use pdu::{
     AlertNotification, Bind, BindResp, Body, CancelSm, DataSm, DataSmResp, DeliverSm,
