@@ -60,7 +60,7 @@ impl Ears {
         server.spawn(async {
             axum::serve(socket, routes)
                 .await
-                .expect("a listening socket")
+                .expect("a listening socket");
         });
         ears
     }
