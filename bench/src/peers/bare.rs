@@ -7,6 +7,7 @@ use bytes::{Bytes, BytesMut};
 use matrix_smpp_codec::{Bind, BindResp, Body, Pdu, SubmitSm, SubmitSmResp};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
 use super::{ANSWERED, MESSAGE_ID, NUMBERS, TEXT};
@@ -51,12 +52,7 @@ async fn answer(mut stream: TcpStream) {
 
 pub async fn drive(port: u16, window: usize) {
     let mut stream = bind(port).await;
-    let message = encoded(Body::SubmitSm(SubmitSm {
-        source_addr: NUMBERS[0].parse().expect("short"),
-        destination_addr: NUMBERS[1].parse().expect("short"),
-        short_message: Bytes::from_static(TEXT).try_into().expect("short"),
-        ..SubmitSm::default()
-    }));
+    let message = message();
     let mut input = BytesMut::with_capacity(CHUNK);
     let mut output = Vec::new();
     let mut sequence = 1_u32;
@@ -78,7 +74,7 @@ pub async fn drive(port: u16, window: usize) {
 }
 
 /// A connection that is bound.
-pub async fn bind(port: u16) -> TcpStream {
+async fn bind(port: u16) -> TcpStream {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await.expect("a server");
     stream.set_nodelay(true).expect("a socket");
     let bind = Body::BindTransceiver(Bind {
@@ -91,6 +87,90 @@ pub async fn bind(port: u16) -> TcpStream {
         assert_ne!(stream.read_buf(&mut input).await.expect("the server lives"), 0);
     }
     stream
+}
+
+/// A bound session that answers `enquire_link` and keeps no buffer.
+pub struct Client {
+    orders: mpsc::Sender<usize>,
+    done: mpsc::Receiver<()>,
+}
+
+impl Client {
+    /// Binds.
+    pub async fn bind(port: u16) -> Self {
+        let stream = bind(port).await;
+        let (orders, ordered) = mpsc::channel(1);
+        let (finished, done) = mpsc::channel(1);
+        TaskTracker::new().spawn(stay(stream, ordered, finished));
+        Self { orders, done }
+    }
+
+    /// Sends so many messages and waits for their answers.
+    pub async fn exchange(&mut self, messages: usize) {
+        self.orders.send(messages).await.expect("alive");
+        self.done.recv().await.expect("alive");
+    }
+}
+
+async fn stay(mut stream: TcpStream, mut ordered: mpsc::Receiver<usize>, done: mpsc::Sender<()>) {
+    let mut missing = 0;
+    loop {
+        tokio::select! {
+            order = ordered.recv() => {
+                let Some(messages) = order else { return };
+                missing = messages;
+                let message = message();
+                for _ in 0..messages {
+                    stream.write_all(&message).await.expect("the server lives");
+                }
+            }
+            ready = stream.readable() => {
+                ready.expect("the server lives");
+                let answered = take_in(&mut stream).await;
+                if missing > 0 {
+                    missing -= answered;
+                    if missing == 0 {
+                        done.send(()).await.expect("alive");
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Answers `enquire_link`; counts answers.
+async fn take_in(stream: &mut TcpStream) -> usize {
+    let mut input = BytesMut::with_capacity(4096);
+    let mut answered = 0;
+    match stream.try_read_buf(&mut input) {
+        Ok(octets) => assert_ne!(octets, 0),
+        Err(error) => {
+            assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
+            return 0;
+        }
+    }
+    while !input.is_empty() {
+        let Some(mut pdu) = cut(&mut input) else {
+            assert_ne!(stream.read_buf(&mut input).await.expect("the server lives"), 0);
+            continue;
+        };
+        if pdu[4] & 0x80 != 0 {
+            answered += 1;
+        } else {
+            pdu[4] |= 0x80;
+            stream.write_all(&pdu).await.expect("the server lives");
+        }
+    }
+    answered
+}
+
+fn message() -> BytesMut {
+    encoded(Body::SubmitSm(SubmitSm {
+        source_addr: NUMBERS[0].parse().expect("short"),
+        destination_addr: NUMBERS[1].parse().expect("short"),
+        short_message: Bytes::from_static(TEXT).try_into().expect("short"),
+        ..SubmitSm::default()
+    }))
 }
 
 fn encoded(body: Body) -> BytesMut {
