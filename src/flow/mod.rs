@@ -4,6 +4,7 @@
 //! item last. A process that dies anywhere in between starts the item again and changes nothing
 //! that has been done.
 
+mod aside;
 mod changes;
 pub mod front;
 mod inbox;
@@ -43,6 +44,7 @@ use crate::ops::metrics::Metrics;
 use crate::store::{NewOutbox, Store, StoreError};
 
 pub use inbox::run as run_inbox;
+pub use lanes::Wake;
 
 /// How long a number rests that is in no pool: a dedicated one, or one that left the config.
 const COOLING_OFF: Duration = Duration::from_hours(30 * 24);
@@ -83,9 +85,9 @@ pub struct Connected {
 #[derive(Debug, Clone, Default)]
 pub struct Wakes {
     /// Matrix events came.
-    pub inbox: Arc<Notify>,
+    pub inbox: Wake,
     /// Whole SMS came.
-    pub sms: Arc<Notify>,
+    pub sms: Wake,
     /// Something must be said at a homeserver.
     pub outbox: Arc<Notify>,
     /// Segments wait for this link group.
@@ -102,6 +104,13 @@ impl Wakes {
             groups: Arc::new(groups),
             ..Self::default()
         }
+    }
+
+    /// Something that was set aside is back in its lane.
+    pub fn again(&self) {
+        self.inbox.ring_again();
+        self.sms.ring_again();
+        self.outbox.notify_one();
     }
 
     /// Rings for a link group.
@@ -155,6 +164,12 @@ impl Gateway {
         self.store.enqueue(vec![entry], self.clock.now()).await?;
         self.wakes.outbox.notify_one();
         Ok(())
+    }
+
+    /// Something was set aside, and somebody hears of it.
+    pub(crate) fn set_aside(&self) {
+        self.metrics.set_aside.inc();
+        self.wakes.outbox.notify_one();
     }
 
     /// The numbers that belong to `owner`, by config or by CLI.
