@@ -33,7 +33,10 @@ pub(crate) fn router(hub: Arc<Hub>) -> Router {
         .route("/{room}/state", get(state))
         .route("/{room}/state/{type}", get(state_event).put(set_state))
         .route("/{room}/state/{type}/", get(state_event).put(set_state))
-        .route("/{room}/state/{type}/{key}", get(state_event).put(set_state))
+        .route(
+            "/{room}/state/{type}/{key}",
+            get(state_event).put(set_state),
+        )
         .route("/{room}/messages", get(messages));
     let v3 = Router::new()
         .route("/register", post(register))
@@ -54,12 +57,7 @@ pub(crate) fn router(hub: Arc<Hub>) -> Router {
 }
 
 /// Counts the request, and lets it go wrong where a fault says so.
-async fn go_wrong(
-    State(hub): Stub,
-    path: MatchedPath,
-    request: Request,
-    next: Next,
-) -> Response {
+async fn go_wrong(State(hub): Stub, path: MatchedPath, request: Request, next: Next) -> Response {
     let name = name(request.method(), path.as_str());
     *hub.counts().requests.entry(name).or_default() += 1;
     let Some(fault) = hub.faults().draw(name) else {
@@ -80,22 +78,33 @@ async fn go_wrong(
 }
 
 fn wrong(fault: &Fault) -> Response {
-    let status = fault.status.and_then(|status| StatusCode::from_u16(status).ok());
+    let status = fault
+        .status
+        .and_then(|status| StatusCode::from_u16(status).ok());
     let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let limited = status == StatusCode::TOO_MANY_REQUESTS;
-    let errcode = if limited { "M_LIMIT_EXCEEDED" } else { "M_UNKNOWN" };
+    let errcode = if limited {
+        "M_LIMIT_EXCEEDED"
+    } else {
+        "M_UNKNOWN"
+    };
     let mut body = json!({ "errcode": errcode, "error": "a fault was asked for" });
     let mut headers = HeaderMap::new();
     if let Some(after) = fault.retry_after_ms {
         body["retry_after_ms"] = after.into();
-        headers.insert(header::RETRY_AFTER, HeaderValue::from(after.div_ceil(1_000)));
+        headers.insert(
+            header::RETRY_AFTER,
+            HeaderValue::from(after.div_ceil(1_000)),
+        );
     }
     (status, headers, Json(body)).into_response()
 }
 
 /// What faults and counts call a request.
 fn name(method: &Method, path: &str) -> &'static str {
-    let last = path.rsplit('/').find(|part| !part.starts_with('{') && !part.is_empty());
+    let last = path
+        .rsplit('/')
+        .find(|part| !part.starts_with('{') && !part.is_empty());
     match (last.unwrap_or_default(), method == Method::GET) {
         ("register", _) => "register",
         ("whoami", _) => "whoami",
@@ -130,10 +139,12 @@ struct As(String);
 
 #[derive(Deserialize)]
 struct Identity {
-    user_id: Option<String>,
-    device_id: Option<String>,
+    #[serde(rename = "user_id")]
+    user: Option<String>,
+    #[serde(rename = "device_id")]
+    device: Option<String>,
     #[serde(rename = "org.matrix.msc3202.device_id")]
-    unstable_device_id: Option<String>,
+    unstable_device: Option<String>,
 }
 
 impl FromRequestParts<Arc<Hub>> for As {
@@ -158,8 +169,8 @@ impl FromRequestParts<Arc<Hub>> for As {
         }
         let identity = Query::<Identity>::try_from_uri(&parts.uri);
         let Query(identity) = identity.map_err(|_| refused("M_INVALID_PARAM"))?;
-        let user = identity.user_id.unwrap_or_else(|| hub.bot.clone());
-        let device = identity.device_id.or(identity.unstable_device_id);
+        let user = identity.user.unwrap_or_else(|| hub.bot.clone());
+        let device = identity.device.or(identity.unstable_device);
         hub.model(|model, _| {
             model.registered(&user)?;
             device.map_or(Ok(()), |device| model.device_known(&user, &device))

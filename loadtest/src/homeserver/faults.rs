@@ -106,9 +106,8 @@ mod tests {
 
     #[test]
     fn the_first_fault_that_fits_happens_as_often_as_it_says() {
-        let mut faults = faults(
-            r#"[{"on": "send", "status": 429, "times": 2}, {"on": "any", "status": 500}]"#,
-        );
+        let mut faults =
+            faults(r#"[{"on": "send", "status": 429, "times": 2}, {"on": "any", "status": 500}]"#);
         let status = |faults: &mut Faults, request| faults.draw(request).map(|fault| fault.status);
         assert_eq!(status(&mut faults, "join"), Some(Some(500)));
         assert_eq!(status(&mut faults, "send"), Some(Some(429)));
@@ -121,7 +120,9 @@ mod tests {
     #[test]
     fn a_share_of_the_requests_is_hit() {
         let mut faults = faults(r#"[{"on": "any", "percent": 25}]"#);
-        let hit = (0..10_000).filter(|_| faults.draw("send").is_some()).count();
+        let hit = (0..10_000)
+            .filter(|_| faults.draw("send").is_some())
+            .count();
         assert!((2_200..2_800).contains(&hit), "{hit}");
     }
 }

@@ -46,7 +46,7 @@ fn word() -> String {
 }
 
 /// Writes until all is written: in each room `TEXT #NUMBER @MILLISECONDS`, the number counted from 0
-/// over all rooms and the time that at which the message was due (Unix time).
+/// over all rooms, and with the time at which the message was due (Unix time).
 pub(crate) async fn flood(hub: Arc<Hub>, flood: Flood) {
     let pace = Pace::new(flood.rate, Duration::from_millis(flood.ramp_ms));
     let (start, start_ms) = (clock::now(), clock::unix_ms());

@@ -91,13 +91,15 @@ impl StubHomeserver {
         let router = client::router(Arc::clone(&hub)).merge(control::router(Arc::clone(&hub)));
         let stop = hub.stop.clone();
         let served = axum::serve(listener, router).into_future();
-        hub.tasks.spawn(stop.clone().run_until_cancelled_owned(async move {
-            if let Err(error) = served.await {
-                tracing::error!(%error, "the HTTP side has ended");
-            }
-        }));
+        hub.tasks
+            .spawn(stop.clone().run_until_cancelled_owned(async move {
+                if let Err(error) = served.await {
+                    tracing::error!(%error, "the HTTP side has ended");
+                }
+            }));
         let push = push::push(Arc::clone(&hub), http);
-        hub.tasks.spawn(stop.clone().run_until_cancelled_owned(push));
+        hub.tasks
+            .spawn(stop.clone().run_until_cancelled_owned(push));
         Ok(Self {
             address,
             hub,

@@ -40,11 +40,13 @@ pub(crate) const EXCLUSIVE: Refusal = refuse(400, "M_EXCLUSIVE");
 /// One event of a room.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Event {
-    pub(crate) event_id: String,
-    pub(crate) room_id: String,
+    #[serde(rename = "event_id")]
+    pub(crate) id: String,
+    #[serde(rename = "room_id")]
+    pub(crate) room: String,
     pub(crate) sender: String,
     #[serde(rename = "type")]
-    pub(crate) event_type: String,
+    pub(crate) kind: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) state_key: Option<String>,
     pub(crate) content: Value,
@@ -149,7 +151,10 @@ impl Model {
     }
 
     pub(crate) fn device_known(&self, user: &str, device: &str) -> Result<(), Refusal> {
-        let known = self.users.get(user).is_some_and(|user| user.devices.contains(device));
+        let known = self
+            .users
+            .get(user)
+            .is_some_and(|user| user.devices.contains(device));
         known.then_some(()).ok_or(UNKNOWN_DEVICE)
     }
 
@@ -166,7 +171,10 @@ impl Model {
     }
 
     pub(crate) fn name(&self, user: &str) -> Result<Option<String>, Refusal> {
-        self.users.get(user).map(|user| user.name.clone()).ok_or(NOT_FOUND)
+        self.users
+            .get(user)
+            .map(|user| user.name.clone())
+            .ok_or(NOT_FOUND)
     }
 
     pub(crate) fn join(&mut self, now: Now, room: &str, user: &str) -> Result<(), Refusal> {
@@ -234,13 +242,20 @@ impl Model {
                 content: json!({ "room_version": "12" }),
             },
         );
-        self.set_member(now, &room, (creator, creator), json!({ "membership": "join" }));
+        self.set_member(
+            now,
+            &room,
+            (creator, creator),
+            json!({ "membership": "join" }),
+        );
         room
     }
 
     pub(crate) fn joined_rooms(&self, user: &str) -> Vec<&str> {
         let rooms = self.rooms.keys().map(String::as_str);
-        rooms.filter(|room| self.joined(room, user).is_ok()).collect()
+        rooms
+            .filter(|room| self.joined(room, user).is_ok())
+            .collect()
     }
 
     pub(crate) fn state(&self, room: &str, user: &str) -> Result<Vec<Arc<Event>>, Refusal> {
@@ -265,11 +280,12 @@ impl Model {
         self.joined(saying.room, saying.sender)?;
         if saying.event_type == "m.room.member" {
             let invitee = saying.state_key.unwrap_or_default();
-            if saying.content["membership"] == "invite" && self.joined(saying.room, invitee).is_ok() {
+            if saying.content["membership"] == "invite" && self.joined(saying.room, invitee).is_ok()
+            {
                 return Err(FORBIDDEN);
             }
         }
-        Ok(self.append(now, saying).event_id.clone())
+        Ok(self.append(now, saying).id.clone())
     }
 
     /// The latest events, newest first.
@@ -311,8 +327,8 @@ impl Model {
             self.known.remove(&oldest);
         }
         self.known_order.push_back(key.clone());
-        self.known.insert(key, event.event_id.clone());
-        Ok(event.event_id.clone())
+        self.known.insert(key, event.id.clone());
+        Ok(event.id.clone())
     }
 
     // === what people do ===
@@ -326,7 +342,7 @@ impl Model {
             state_key: None,
             content,
         };
-        self.append(now, saying).event_id.clone()
+        self.append(now, saying).id.clone()
     }
 
     pub(crate) fn membership(&self, room: &str, user: &str) -> Option<&str> {
@@ -373,7 +389,13 @@ impl Model {
         joined.then_some(()).ok_or(FORBIDDEN)
     }
 
-    fn set_member(&mut self, now: Now, room: &str, (sender, user): (&str, &str), mut content: Value) {
+    fn set_member(
+        &mut self,
+        now: Now,
+        room: &str,
+        (sender, user): (&str, &str),
+        mut content: Value,
+    ) {
         let name = self.users.get(user).and_then(|user| user.name.as_deref());
         if let (Some(name), Some(fields)) = (name, content.as_object_mut()) {
             fields.insert("displayname".to_owned(), name.into());
@@ -393,10 +415,10 @@ impl Model {
     fn append(&mut self, now: Now, saying: Saying<'_>) -> Arc<Event> {
         let number = self.number();
         let event = Arc::new(Event {
-            event_id: format!("${:016x}{number:0>27}", self.run),
-            room_id: saying.room.to_owned(),
+            id: format!("${:016x}{number:0>27}", self.run),
+            room: saying.room.to_owned(),
             sender: saying.sender.to_owned(),
-            event_type: saying.event_type.to_owned(),
+            kind: saying.event_type.to_owned(),
             state_key: saying.state_key.map(str::to_owned),
             content: saying.content,
             origin_server_ts: now.unix_ms,
@@ -491,7 +513,9 @@ mod tests {
         }
         let bodies = |model: &Model| {
             let owed = model.owed(2);
-            owed.iter().map(|one| one.event.content["body"].clone()).collect::<Vec<_>>()
+            owed.iter()
+                .map(|one| one.event.content["body"].clone())
+                .collect::<Vec<_>>()
         };
         assert_eq!(bodies(&model), [json!(0), json!(1)]);
         assert_eq!(bodies(&model), [json!(0), json!(1)]);

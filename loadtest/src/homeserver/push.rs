@@ -27,7 +27,10 @@ pub(crate) fn client() -> Result<Client, reqwest::Error> {
             let nobody = rustls::RootCertStore::empty();
             builder.with_root_certificates(nobody).with_no_client_auth()
         });
-    let mut builder = Client::builder().timeout(TIMEOUT).tcp_nodelay(true).no_proxy();
+    let mut builder = Client::builder()
+        .timeout(TIMEOUT)
+        .tcp_nodelay(true)
+        .no_proxy();
     if let Ok(tls) = tls {
         builder = builder.tls_backend_preconfigured(tls);
     }
