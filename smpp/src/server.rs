@@ -377,8 +377,14 @@ impl Peer {
     }
 
     /// See [`Link::respond`].
-    pub fn respond(&self, sequence: u32, session_epoch: u64, status: CommandStatus, body: Body) {
-        self.link.respond(sequence, session_epoch, status, body);
+    pub fn respond(
+        &self,
+        sequence: u32,
+        session_epoch: u64,
+        status: CommandStatus,
+        body: Body,
+    ) -> Option<u64> {
+        self.link.respond(sequence, session_epoch, status, body)
     }
 
     /// See [`Link::close`].

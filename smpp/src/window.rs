@@ -28,6 +28,8 @@ pub(crate) struct Pending {
     /// Where its first octet stands in the stream of all octets encoded; `None` while it waits in
     /// the outbox.
     pub(crate) offset: Option<u64>,
+    /// How many answers of ours stand before it in the stream.
+    pub(crate) after_answers: u64,
 }
 
 /// All requests without an answer, in the order of their deadlines.
@@ -161,6 +163,7 @@ mod tests {
             waiter: Waiter::Caller(Ticket(ticket)),
             expects: CommandId::SUBMIT_SM_RESP,
             offset: None,
+            after_answers: 0,
         }
     }
 
@@ -223,6 +226,7 @@ mod tests {
             waiter: Waiter::Enquire,
             expects: CommandId::ENQUIRE_LINK_RESP,
             offset: None,
+            after_answers: 0,
         };
         window.insert(1, crate::clock::now(), enquiry);
         assert_eq!(window.in_flight(), 0);

@@ -182,6 +182,11 @@ row_id! {
     SmsId
 }
 row_id! {
+    /// What the store remembers of an inbound PDU that it has taken. Given by the store, forgotten
+    /// after a while.
+    TakenId
+}
+row_id! {
     /// One thing to do at the homeserver.
     OutboxId
 }

@@ -16,6 +16,7 @@ use crate::gateway::model::{
 };
 
 pub(crate) mod conversations;
+pub(crate) mod copies;
 pub(crate) mod events;
 pub(crate) mod lanes;
 pub(crate) mod ledger;
@@ -25,6 +26,7 @@ pub(crate) mod outbox;
 pub(crate) mod receipts;
 pub(crate) mod rooms;
 pub(crate) mod sms;
+pub(crate) mod smsc;
 
 /// Makes stores of one engine.
 pub(crate) trait Engine: Sync {
@@ -125,13 +127,22 @@ macro_rules! suite {
                 a_part_that_comes_twice_counts_once,
                 a_reference_used_again_hands_the_old_parts_on,
                 parts_that_never_complete_are_handed_on_with_gaps,
-                a_copy_over_a_new_bind_is_a_redelivery,
-                a_copy_that_is_taken_after_its_redelivery_is_known,
-                the_same_text_on_a_living_bind_is_new,
                 the_parts_of_one_phone_are_bounded,
                 sms_are_pending_in_the_order_in_which_they_became_whole,
                 a_part_follows_the_first_part_though_the_lease_ended,
                 an_sms_too_long_for_a_pdu_is_refused;
+            copies:
+                an_answer_that_was_missed_explains_one_copy,
+                an_smsc_may_come_back_a_day_later,
+                an_answer_that_was_heard_explains_no_copy,
+                the_same_words_on_one_living_bind_are_new,
+                the_same_words_on_two_living_binds_wait_for_the_first,
+                a_copy_that_is_taken_after_its_redelivery_is_known,
+                a_part_has_its_reference_as_evidence,
+                what_a_peer_says_of_identity_is_believed,
+                what_was_heard_is_soon_forgotten;
+            smsc:
+                every_sms_is_taken_once_whenever_binds_die;
             outbox:
                 a_lane_is_done_in_order,
                 a_postponed_entry_holds_up_its_own_lane_only,

@@ -155,6 +155,7 @@ impl Session {
 
     fn complete(&mut self, now: Instant, pending: Pending, pdu: Pdu) {
         let Pdu { status, body, .. } = pdu;
+        self.hear_answers(pending.after_answers);
         match pending.waiter {
             Waiter::Bind => self.take_bind_response(now, status, &body),
             Waiter::Caller(ticket) => {
@@ -172,6 +173,14 @@ impl Session {
             }
             Waiter::Enquire => {}
             Waiter::Unbind => self.end_unbinding(),
+        }
+    }
+
+    /// The peer reads in order: whoever answers a request has read all that stood before it.
+    fn hear_answers(&mut self, answers: u64) {
+        if answers > self.heard_answers && self.settings.confirm_answers.is_some() {
+            self.heard_answers = answers;
+            self.events.push_back(Event::Heard(answers));
         }
     }
 

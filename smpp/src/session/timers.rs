@@ -19,6 +19,8 @@ pub(super) struct Clock {
     last_heard: Instant,
     /// An `enquire_link` went out and nothing has been heard since.
     enquiring: bool,
+    /// The first answer of ours that no request has followed.
+    pub(super) unconfirmed_since: Option<Instant>,
     /// The last PDU of either side other than `enquire_link`.
     pub(super) last_transaction: Instant,
     /// A graceful close waits for answers until then.
@@ -37,6 +39,7 @@ impl Clock {
             init_by: Some(now + settings.session_init),
             last_heard: now,
             enquiring: false,
+            unconfirmed_since: None,
             last_transaction: now,
             drain_until: None,
             unbound_by: None,
@@ -74,6 +77,7 @@ impl Session {
             self.window.next_deadline(),
             clock.init_by,
             self.enquire_at(),
+            self.confirm_at(),
             self.inactive_at(),
             clock
                 .drain_until
@@ -107,6 +111,9 @@ impl Session {
             self.clock.enquiring = true;
             self.request(now, Waiter::Enquire, Body::EnquireLink);
         }
+        if passed(self.confirm_at()) {
+            self.confirm_answers(now);
+        }
     }
 
     /// We do not read at present (the owner is slow), so the peer's silence says nothing.
@@ -117,6 +124,12 @@ impl Session {
     fn enquire_at(&self) -> Option<Instant> {
         let due = matches!(self.state, State::Bound(_)) && !self.clock.enquiring;
         due.then(|| self.clock.last_heard + self.settings.enquire_link)
+    }
+
+    fn confirm_at(&self) -> Option<Instant> {
+        let bound = matches!(self.state, State::Bound(_));
+        let wait = self.settings.confirm_answers.filter(|_| bound)?;
+        Some(self.clock.unconfirmed_since? + wait)
     }
 
     fn inactive_at(&self) -> Option<Instant> {

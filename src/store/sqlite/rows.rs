@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::gateway::model::{
     ConversationId, E164Text, Handset, InboxSeq, MessageId, MessageState, Originator, OutboxId,
-    SmsId, Timestamp,
+    SmsId, TakenId, Timestamp,
 };
 use crate::store::{Ending, Result, SmsRecipient, StoreError};
 
@@ -134,7 +134,14 @@ macro_rules! number_column {
     )*};
 }
 
-number_column!(Timestamp, ConversationId, InboxSeq, SmsId, OutboxId);
+number_column!(
+    Timestamp,
+    ConversationId,
+    InboxSeq,
+    SmsId,
+    TakenId,
+    OutboxId
+);
 
 impl ToSql for MessageId {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {

@@ -39,7 +39,7 @@ pub(super) fn sweep(
             limit,
         )?,
         forget_surplus_receipts(tx)?,
-        forget(tx, "taken", "id", "at <= ?1", sms::before(now), limit)?,
+        forget(tx, "taken", "id", "until <= ?1", now, limit)?,
         forget(
             tx,
             "event",
