@@ -89,6 +89,10 @@ fn echoes(
         let notice = content::notice(&words, Some(event));
         return vec![(WORDS, notice), (content::STATUS, status)];
     }
+    if state == MessageState::NoReceipt {
+        let words = notice::no_receipt(&number::display(&conversation.handset));
+        status["message"] = Value::from(words);
+    }
     let arrived =
         state == MessageState::Delivered || (state == MessageState::Submitted && !message.receipts);
     let mark = arrived.then(|| ("m.reaction", content::check_mark(event)));
@@ -165,6 +169,19 @@ mod tests {
             kinds(false, MessageState::Submitted),
             ["m.reaction", content::STATUS]
         );
+    }
+
+    #[test]
+    fn a_receipt_that_never_came_is_told_to_programs_only() {
+        let sent = message(true, None);
+        let shown = echoes(&sent, &conversation(), &event(), MessageState::NoReceipt);
+        let [(content::STATUS, status)] = &shown[..] else {
+            panic!("{shown:?}")
+        };
+        assert_eq!(status["status"], "SUCCESS");
+        assert!(status.get("delivered_to_users").is_none());
+        let words = status["message"].as_str().expect("words");
+        assert!(words.contains("never said"), "{words}");
     }
 
     #[test]

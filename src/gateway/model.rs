@@ -293,6 +293,8 @@ pub enum MessageState {
     Uncertain,
     /// The peer took it and gave a message id.
     Submitted,
+    /// The peer took it, and the receipt that was asked for never came. A late one still counts.
+    NoReceipt,
     /// The phone has it.
     Delivered,
     /// The peer says that the phone will not get it.
@@ -308,7 +310,8 @@ pub enum MessageState {
 }
 
 impl MessageState {
-    /// True where nothing will change any more, a late receipt for an uncertain one excepted.
+    /// True where nothing will change any more, except by a late receipt for one that was uncertain
+    /// or had none.
     #[must_use]
     pub fn is_final(self) -> bool {
         !matches!(

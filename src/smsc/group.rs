@@ -195,8 +195,21 @@ impl Dispatcher {
         };
         let roomiest = self.links.iter().max_by_key(|one| one.handle.capacity())?;
         match roomiest.submit(claimed, Body::SubmitSm(pdu)) {
-            Ok(()) => None,
+            Ok(()) => {
+                self.count(claimed);
+                None
+            }
             Err(_) => Some(answer(Outcome::NotWritten)),
+        }
+    }
+
+    fn count(&self, sent: &Claimed) {
+        if sent.possible_duplicate {
+            self.gateway
+                .metrics
+                .possible_duplicates
+                .with_label_values(&[&self.group])
+                .inc();
         }
     }
 

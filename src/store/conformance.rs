@@ -81,6 +81,7 @@ macro_rules! suite {
                 taking_back_a_waiting_message_does_not_let_others_overtake,
                 a_dedicated_number_is_never_leased_to_another,
                 the_history_tells_each_change,
+                an_edit_leads_to_the_history_of_what_it_edits,
                 a_shortcode_is_shared_and_leases_nothing,
                 a_message_is_forgotten_long_after_its_end_but_its_cost_is_not;
             lanes:
@@ -116,7 +117,11 @@ macro_rules! suite {
                 a_segment_on_the_wire_may_still_claim_the_receipt,
                 a_receipt_before_the_uncertainty_proves_it_too,
                 an_uncertain_segment_is_lost_after_its_hold,
-                a_lost_segment_may_still_arrive_without_a_charge;
+                a_lost_segment_may_still_arrive_without_a_charge,
+                a_receipt_that_never_comes_is_waited_for_so_long,
+                a_receipt_after_its_time_still_counts,
+                no_receipt_is_missed_where_none_was_asked_for,
+                one_segment_without_a_receipt_leaves_the_message_without;
             sms:
                 an_sms_goes_to_the_conversation_that_leases_the_number,
                 an_sms_to_nobody_is_not_kept,
@@ -188,6 +193,8 @@ const LINKS: &str = "operator";
 const PRICE: i64 = 10;
 /// When a message is too old.
 const VALID_UNTIL: Timestamp = Timestamp(1_000_000);
+/// When a receipt is not expected any more.
+const RECEIPT_BY: Timestamp = Timestamp(1_500_000);
 /// The first VMN of the pool and the one after it.
 const VMN_1: &str = "447700900901";
 const VMN_2: &str = "447700900902";
@@ -292,6 +299,7 @@ fn message(conversation: &Conversation, name: &str) -> NewMessage {
         receipts: true,
         uncertain: UncertainPolicy::Hold(60_000),
         valid_until: VALID_UNTIL,
+        receipt_by: RECEIPT_BY,
         now: at(10),
     }
 }

@@ -141,7 +141,7 @@ pub trait Store: fmt::Debug + Send + Sync {
     async fn recover(&self, now: Timestamp) -> Result<usize>;
 
     /// Does what is due by time: expires queued messages past their validity (refund, news), ends
-    /// holds of uncertain segments, frees cooled leases, hands partial SMS over, forgets old
+    /// holds of uncertain segments and waits for receipts, frees cooled leases, hands partial SMS over, forgets old
     /// parked receipts and duplicate keys. Does at most `limit` of each; true if there may be more.
     async fn sweep(&self, now: Timestamp, limit: usize) -> Result<bool>;
 
@@ -244,7 +244,8 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// read-only, and does not return while the disk hangs or changes queue.
     async fn probe(&self) -> Result<()>;
 
-    /// The history of one message, or of every message of one event id.
+    /// The history of one message, of every message of one event id, or of those that an edit, a
+    /// redaction or a reaction is about, by its own event id.
     async fn explain(&self, id: &str) -> Result<Vec<History>>;
 
     /// Sizes for the gauges.
@@ -791,6 +792,8 @@ pub struct History {
     pub payer: OwnedUserId,
     /// Price of one segment.
     pub price: Money,
+    /// One of its segments may have been sent twice.
+    pub possible_duplicate: bool,
     /// What happened, oldest first.
     pub steps: Vec<Step>,
 }

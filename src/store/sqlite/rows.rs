@@ -157,7 +157,7 @@ impl FromSql for MessageId {
 }
 
 /// The states by their numbers in the database.
-const STATES: [MessageState; 10] = [
+const STATES: [MessageState; 11] = [
     MessageState::Queued,
     MessageState::Intent,
     MessageState::Uncertain,
@@ -168,6 +168,7 @@ const STATES: [MessageState; 10] = [
     MessageState::Rejected,
     MessageState::Lost,
     MessageState::Cancelled,
+    MessageState::NoReceipt,
 ];
 
 impl ToSql for MessageState {
@@ -376,7 +377,7 @@ mod tests {
                 state
             );
         }
-        assert!(MessageState::column_result(ValueRef::Integer(10)).is_err());
+        assert!(MessageState::column_result(ValueRef::Integer(11)).is_err());
     }
 
     #[test]

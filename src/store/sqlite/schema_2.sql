@@ -1,4 +1,5 @@
--- What the peer is known to have heard of our answers to its SMS.
+-- Which answers of ours a peer has heard, how long a receipt is waited for, and what an event is
+-- about.
 
 DROP TABLE taken;
 
@@ -17,3 +18,15 @@ CREATE TABLE taken (
 
 CREATE INDEX taken_copy ON taken (link_group, handset, number, fingerprint);
 CREATE INDEX taken_until ON taken (until);
+
+-- No receipt is expected after receipt_by; NULL where none is expected at all.
+ALTER TABLE message ADD COLUMN receipt_by INTEGER;
+
+UPDATE message SET receipt_by = valid_until + 21600000 WHERE receipts = 1;
+
+CREATE INDEX message_receipt ON message (receipt_by) WHERE state = 3;
+
+-- The event that a finished one edited, redacted or otherwise referred to.
+ALTER TABLE event ADD COLUMN about TEXT;
+
+CREATE INDEX event_about ON event (event_id) WHERE about IS NOT NULL;

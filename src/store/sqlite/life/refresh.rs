@@ -52,7 +52,11 @@ fn state_of(before: MessageState, segments: &[Segment]) -> MessageState {
 fn tell(tx: &Connection, message: &Message, state: MessageState, now: Timestamp) -> Result<()> {
     let told = match message.source {
         Source::Event { .. } => {
-            state.is_failure() || matches!(state, MessageState::Submitted | MessageState::Delivered)
+            state.is_failure()
+                || matches!(
+                    state,
+                    MessageState::Submitted | MessageState::NoReceipt | MessageState::Delivered
+                )
         }
         Source::Sms { .. } => state.is_failure(),
     };
@@ -112,7 +116,8 @@ mod tests {
 
     #[test]
     fn a_message_is_as_far_as_its_least_advanced_segment() {
-        use MessageState::{Delivered, Intent, Queued, Submitted};
+        use MessageState::{Delivered, Intent, NoReceipt, Queued, Submitted};
+        assert_eq!(state(Submitted, &[Delivered, NoReceipt]), NoReceipt);
         assert_eq!(state(Queued, &[Submitted, Intent]), Intent);
         assert_eq!(state(Queued, &[Submitted, Delivered]), Submitted);
         assert_eq!(state(Submitted, &[Delivered, Delivered]), Delivered);
