@@ -181,23 +181,21 @@ impl<'b, B: Buf> Frame<'b, B> {
         if place.len == 0 {
             return Bytes::new();
         }
-        self.skip_to(place.start);
-        let len = place.len.min(self.left);
+        let skipped = self.left.saturating_sub(place.start);
+        let len = skipped.saturating_add(place.len).min(self.left);
         self.left = self.left.saturating_sub(len);
-        self.octets.copy_to_bytes(len)
+        // The octets before the place go with it and are dropped there, where that costs least.
+        let mut octets = self.octets.copy_to_bytes(len);
+        octets.advance(skipped.min(len));
+        octets
     }
 
     /// Drops what is left of the frame.
     #[inline]
     pub(crate) fn finish(&mut self) {
-        self.skip_to(0);
-    }
-
-    #[inline]
-    fn skip_to(&mut self, left: usize) {
-        if let Some(skipped @ 1..) = self.left.checked_sub(left) {
-            self.octets.advance(skipped);
-            self.left = left;
+        if self.left > 0 {
+            self.octets.advance(self.left);
+            self.left = 0;
         }
     }
 }
