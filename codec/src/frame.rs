@@ -52,10 +52,27 @@ pub fn cut(buffer: &mut BytesMut, max_len: usize) -> Result<Option<Bytes>, Frame
 ///
 /// As [`cut`].
 pub fn take(buffer: &mut BytesMut, max_len: usize) -> Result<Option<Inbound>, FrameError> {
+    let mut place = None;
+    take_into(buffer, max_len, &mut place)?;
+    Ok(place)
+}
+
+/// [`take`] into a place that many PDUs go through, which saves moving them: `None` where the next
+/// one has not all come. What was there before is dropped.
+///
+/// # Errors
+///
+/// As [`cut`]; the place stays as it was.
+pub fn take_into(
+    buffer: &mut BytesMut,
+    max_len: usize,
+    place: &mut Option<Inbound>,
+) -> Result<(), FrameError> {
     match whole_len(buffer, max_len)? {
-        Some(len) => read(Frame::new(buffer, len)),
-        None => Ok(None),
+        Some(len) => read(Frame::new(buffer, len), place),
+        None => *place = None,
     }
+    Ok(())
 }
 
 /// The length of the PDU at the front of `buffer`, where it has all come.
@@ -235,50 +252,17 @@ pub enum Inbound {
 #[must_use]
 pub fn decode(mut frame: Bytes) -> Inbound {
     let len = frame.len();
-    read(Frame::new(&mut frame, len))
+    let mut place = None;
+    read(Frame::new(&mut frame, len), &mut place);
+    place.unwrap_or_else(headless)
 }
 
 /// Reads one frame and drops what no value keeps of it.
 #[inline]
-fn read<T: Outcome>(frame: Frame<'_, impl Buf>) -> T {
+fn read(frame: Frame<'_, impl Buf>, place: &mut Option<Inbound>) {
     match Header::read(frame.as_bytes()) {
-        Some(header) => Body::read(header, frame),
-        None => T::new(headless()),
-    }
-}
-
-/// What a function returns that reads a frame: an [`Inbound`], or one in a wrapping.
-pub(crate) trait Outcome {
-    fn new(inbound: Inbound) -> Self;
-
-    /// The body, where there is a PDU.
-    fn body_mut(&mut self) -> Option<&mut Body>;
-}
-
-impl Outcome for Inbound {
-    #[inline]
-    fn new(inbound: Inbound) -> Self {
-        inbound
-    }
-
-    #[inline]
-    fn body_mut(&mut self) -> Option<&mut Body> {
-        match self {
-            Self::Pdu(pdu) => Some(&mut pdu.body),
-            Self::Unknown { .. } | Self::Malformed { .. } => None,
-        }
-    }
-}
-
-impl Outcome for Result<Option<Inbound>, FrameError> {
-    #[inline]
-    fn new(inbound: Inbound) -> Self {
-        Ok(Some(inbound))
-    }
-
-    #[inline]
-    fn body_mut(&mut self) -> Option<&mut Body> {
-        self.as_mut().ok()?.as_mut()?.body_mut()
+        Some(header) => Body::read(header, frame, place),
+        None => *place = Some(headless()),
     }
 }
 

@@ -81,7 +81,7 @@ mod tests;
 pub use dests::{DestAddress, DestAddresses, UnsuccessSme, UnsuccessSmes};
 pub use e164::{E164, E164Error};
 pub use field::{DecodeError, FieldError, OctetsError};
-pub use frame::{FrameError, HEADER_LEN, Header, Inbound, Pdu, cut, decode, take};
+pub use frame::{FrameError, HEADER_LEN, Header, Inbound, Pdu, cut, decode, take, take_into};
 pub use octets::{Address, COctets, MessageId, Password, ShortMessage};
 pub use pdu::{
     AlertNotification, Bind, BindResp, Body, CancelSm, DataSm, DataSmResp, DeliverSm,

@@ -389,7 +389,8 @@ impl Field for ShortMessage {
     #[inline]
     fn keep(&mut self, place: Place, frame: &mut Frame<'_, impl Buf>) {
         if !place.is_empty() {
-            self.0 = frame.split(place);
+            // What it replaces is the empty default, which has nothing to drop.
+            std::mem::forget(std::mem::replace(&mut self.0, frame.split(place)));
         }
     }
 

@@ -4,7 +4,7 @@ use bytes::{Buf, BytesMut};
 
 use crate::dests::{DestAddresses, UnsuccessSmes};
 use crate::field::{Cursor, DecodeError, Field, FieldError, Frame};
-use crate::frame::{HEADER_LEN, Header, Inbound, Outcome};
+use crate::frame::{HEADER_LEN, Header, Inbound};
 use crate::octets::{Address, COctets, MessageId, Password, ShortMessage};
 use crate::tlv::Tlvs;
 use crate::values::{
@@ -448,12 +448,16 @@ macro_rules! bodies {
                 })
             }
 
-            /// Reads the PDU with this header.
+            /// Reads the PDU with this header into its place.
             #[inline]
-            pub(crate) fn read<T: Outcome>(header: Header, mut frame: Frame<'_, impl Buf>) -> T {
+            pub(crate) fn read(
+                header: Header,
+                mut frame: Frame<'_, impl Buf>,
+                place: &mut Option<Inbound>,
+            ) {
                 match header.command_id {
-                    $(CommandId::$id => bodies!(@read header frame $variant $(($body))?),)+
-                    _ => T::new(Inbound::unknown(header, &mut frame)),
+                    $(CommandId::$id => bodies!(@read header frame place $variant $(($body))?),)+
+                    _ => *place = Some(Inbound::unknown(header, &mut frame)),
                 }
             }
 
@@ -482,36 +486,35 @@ macro_rules! bodies {
         proptest::arbitrary::any::<$body>().prop_map(Self::$variant).boxed()
     };
     (@any $variant:ident) => { proptest::strategy::Just(Self::$variant).boxed() };
-    (@read $header:ident $frame:ident $variant:ident ($body:ty)) => {
-        read($header, $frame, Self::$variant, |body: &mut Self| match body {
+    (@read $header:ident $frame:ident $place:ident $variant:ident ($body:ty)) => {
+        read($header, $frame, $place, Self::$variant, |body: &mut Self| match body {
             Self::$variant(body) => Some(body),
             _ => None,
         })
     };
-    (@read $header:ident $frame:ident $variant:ident) => {{
+    (@read $header:ident $frame:ident $place:ident $variant:ident) => {{
         $frame.finish();
-        T::new(Inbound::pdu($header, Self::$variant))
+        *$place = Some(Inbound::pdu($header, Self::$variant));
     }};
 }
 
-/// Reads a PDU with a body into what the caller returns, where it stays: moving it around would
-/// take as long as reading it.
+/// Reads a PDU with a body where it stays: moving it would take as long as reading it.
 #[inline(never)]
-fn read<T: Outcome, B: Layout>(
+fn read<B: Layout>(
     header: Header,
     mut frame: Frame<'_, impl Buf>,
+    place: &mut Option<Inbound>,
     variant: impl FnOnce(B) -> Body,
     body_of: impl FnOnce(&mut Body) -> Option<&mut B>,
-) -> T {
-    let mut outcome = T::new(Inbound::pdu(header, variant(B::default())));
-    if let Some(body) = outcome.body_mut().and_then(body_of) {
-        let body_len = frame.body().len();
-        if let Err(error) = body.read(&mut frame) {
-            outcome = T::new(Inbound::broken(header, body_len, error));
-        }
+) {
+    let inbound = place.insert(Inbound::pdu(header, variant(B::default())));
+    if let Inbound::Pdu(pdu) = inbound
+        && let Some(body) = body_of(&mut pdu.body)
+        && let Err(error) = body.read(&mut frame)
+    {
+        *inbound = Inbound::broken(header, frame.body().len(), error);
     }
     frame.finish();
-    outcome
 }
 
 /// Appends a PDU with a body to `out`.

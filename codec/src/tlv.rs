@@ -233,7 +233,7 @@ impl Field for Tlvs {
 
     #[inline]
     fn keep(&mut self, place: Place, frame: &mut Frame<'_, impl Buf>) {
-        if !self.0.add_inline(frame.at(place)) {
+        if !place.is_empty() && !self.0.add_inline(frame.at(place)) {
             self.0 = Repr::Frame(frame.split(place));
         }
     }
