@@ -1,10 +1,10 @@
 //! From bytes to whole PDUs and back: cutting by `command_length`, the header, what became of the
 //! body. SMPP 3.4 §3.2 and §5.1.
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use thiserror::Error;
 
-use crate::field::{DecodeError, FieldError, Frame, Place};
+use crate::field::{DecodeError, FieldError, Frame, Place, Source};
 use crate::pdu::Body;
 use crate::values::{CommandId, CommandStatus};
 
@@ -109,7 +109,7 @@ pub struct Header {
 impl Header {
     /// The header that a frame begins with; `None` where it is shorter than one.
     #[inline]
-    fn read(frame: &[u8]) -> Option<Self> {
+    pub(crate) fn read(frame: &[u8]) -> Option<Self> {
         let header = frame.first_chunk::<HEADER_LEN>()?;
         let [_command_length, command_id, status, sequence] = header.as_chunks().0 else {
             return None;
@@ -259,9 +259,9 @@ pub fn decode(mut frame: Bytes) -> Inbound {
 
 /// Reads one frame and drops what no value keeps of it.
 #[inline]
-fn read(frame: Frame<'_, impl Buf>, place: &mut Option<Inbound>) {
-    match Header::read(frame.as_bytes()) {
-        Some(header) => Body::read(header, frame, place),
+fn read(frame: Frame<'_, impl Source>, place: &mut Option<Inbound>) {
+    match frame.header() {
+        Some(header) => Body::read(header.command_id, frame, place),
         None => *place = Some(headless()),
     }
 }
@@ -298,7 +298,8 @@ impl Inbound {
         }
     }
 
-    pub(crate) fn unknown(header: Header, frame: &mut Frame<'_, impl Buf>) -> Self {
+    pub(crate) fn unknown(frame: &mut Frame<'_, impl Source>) -> Self {
+        let header = frame.header().unwrap_or_default();
         let input = frame.body();
         let body = frame.split(Place::at_start_of(input, input.len()));
         Self::Unknown { header, body }

@@ -4,12 +4,12 @@ use std::fmt;
 use std::ops::Deref;
 use std::str::FromStr;
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 
 use crate::e164::{E164, Redacted};
 use crate::field::{
-    Cursor, Field, FieldError, Frame, OctetsError, Place, Taken, fail, keeps_nothing, length_octet,
-    take_octet, take_octets,
+    Cursor, Field, FieldError, Frame, OctetsError, Place, Source, Taken, fail, keeps_nothing,
+    length_octet, take_octet, take_octets,
 };
 
 // === COctets ===
@@ -387,7 +387,7 @@ impl Field for ShortMessage {
     }
 
     #[inline]
-    fn keep(&mut self, place: Place, frame: &mut Frame<'_, impl Buf>) {
+    fn keep(&mut self, place: Place, frame: &mut Frame<'_, impl Source>) {
         if !place.is_empty() {
             // What it replaces is the empty default, which has nothing to drop.
             std::mem::forget(std::mem::replace(&mut self.0, frame.split(place)));

@@ -2,9 +2,11 @@
 
 use std::fmt;
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 
-use crate::field::{Cursor, Field, Frame, OctetsError, Place, Taken, length_octet, take_tlv};
+use crate::field::{
+    Cursor, Field, Frame, OctetsError, Place, Source, Taken, length_octet, take_tlv,
+};
 use crate::octets::MessageId;
 use crate::values::{InterfaceVersion, MessageState, TlvTag};
 
@@ -232,7 +234,7 @@ impl Field for Tlvs {
     }
 
     #[inline]
-    fn keep(&mut self, place: Place, frame: &mut Frame<'_, impl Buf>) {
+    fn keep(&mut self, place: Place, frame: &mut Frame<'_, impl Source>) {
         if !place.is_empty() && !self.0.add_inline(frame.at(place)) {
             self.0 = Repr::Frame(frame.split(place));
         }
