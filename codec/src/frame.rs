@@ -63,6 +63,7 @@ pub fn take(buffer: &mut BytesMut, max_len: usize) -> Result<Option<Inbound>, Fr
 /// # Errors
 ///
 /// As [`cut`]; the place stays as it was.
+#[inline]
 pub fn take_into(
     buffer: &mut BytesMut,
     max_len: usize,
@@ -258,7 +259,7 @@ pub fn decode(mut frame: Bytes) -> Inbound {
 }
 
 /// Reads one frame and drops what no value keeps of it.
-#[inline]
+#[inline(never)]
 fn read(frame: Frame<'_, impl Source>, place: &mut Option<Inbound>) {
     match frame.header() {
         Some(header) => Body::read(header.command_id, frame, place),

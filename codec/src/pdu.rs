@@ -494,8 +494,8 @@ macro_rules! bodies {
     };
     (@read $frame:ident $place:ident $variant:ident) => {{
         let header = $frame.header().unwrap_or_default();
-        $frame.finish();
         *$place = Some(Inbound::pdu(header, Self::$variant));
+        $frame.finish();
     }};
 }
 
