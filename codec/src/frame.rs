@@ -299,10 +299,11 @@ impl Inbound {
         }
     }
 
-    pub(crate) fn unknown(frame: &mut Frame<'_, impl Source>) -> Self {
+    pub(crate) fn unknown(mut frame: Frame<'_, impl Source>) -> Self {
         let header = frame.header().unwrap_or_default();
         let input = frame.body();
         let body = frame.split(Place::at_start_of(input, input.len()));
+        frame.finish();
         Self::Unknown { header, body }
     }
 }
@@ -360,6 +361,37 @@ mod tests {
         );
         let mut buffer = BytesMut::from(&[0, 0, 4, 0][..]);
         assert_eq!(cut(&mut buffer, 1024), Ok(None));
+    }
+
+    #[test]
+    fn pdus_are_taken_one_by_one_through_one_place() {
+        let submit_sm = Pdu::new(7, Body::SubmitSm(SubmitSm::default()));
+        let enquire_link = Pdu::new(8, Body::EnquireLink);
+        let mut buffer = BytesMut::new();
+        submit_sm.encode(&mut buffer);
+        enquire_link.encode(&mut buffer);
+        let last = buffer.split_off(buffer.len() - 1);
+        let mut place = None;
+        take_into(&mut buffer, 1024, &mut place).unwrap();
+        assert_eq!(place, Some(Inbound::Pdu(submit_sm)));
+        take_into(&mut buffer, 1024, &mut place).unwrap();
+        assert_eq!(place, None);
+        buffer.unsplit(last);
+        assert_eq!(
+            take_into(&mut buffer, 15, &mut place),
+            Err(FrameError::TooLong {
+                length: 16,
+                max: 15
+            })
+        );
+        assert_eq!(take(&mut buffer, 16), Ok(Some(Inbound::Pdu(enquire_link))));
+        assert!(buffer.is_empty());
+    }
+
+    #[test]
+    fn a_pdu_is_small_enough_to_be_moved() {
+        assert!(size_of::<Inbound>() <= 224);
+        assert_eq!(size_of::<Option<Inbound>>(), size_of::<Inbound>());
     }
 
     #[test]

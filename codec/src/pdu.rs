@@ -457,7 +457,7 @@ macro_rules! bodies {
             ) {
                 match command_id {
                     $(CommandId::$id => bodies!(@read frame place $variant $(($body))?),)+
-                    _ => *place = Some(Inbound::unknown(&mut frame)),
+                    _ => *place = Some(Inbound::unknown(frame)),
                 }
             }
 

@@ -50,16 +50,16 @@ enum Repr {
 #[repr(align(8))]
 struct Few {
     len: u8,
-    octets: [u8; Few::MAX],
+    octets: [u8; MAX_INLINE],
 }
 
-impl Few {
-    /// Enough for those of most receipts and segments, and as many as make a `Tlvs` 64 octets.
-    const MAX: usize = 55;
+/// Enough for those of most receipts and segments, and as many as make a `Tlvs` 64 octets.
+const MAX_INLINE: usize = 55;
 
+impl Few {
     const EMPTY: Self = Self {
         len: 0,
-        octets: [0; Self::MAX],
+        octets: [0; MAX_INLINE],
     };
 
     #[inline]
@@ -189,7 +189,7 @@ impl Tlvs {
     fn add(&mut self, head: [u8; 4], value: &[u8]) {
         let len = head.len().saturating_add(value.len());
         let inline_len = self.as_bytes().len().saturating_add(len);
-        if inline_len <= Few::MAX && self.0.add_inline(&head) && self.0.add_inline(value) {
+        if inline_len <= MAX_INLINE && self.0.add_inline(&head) && self.0.add_inline(value) {
             return;
         }
         let mut octets = match std::mem::take(&mut self.0) {
