@@ -1,8 +1,9 @@
 //! SMPP 3.4 bytes to values and back.
 //!
 //! Bytes are first cut into whole frames by `command_length` ([`frame::cut`]), then each frame is
-//! decoded on its own ([`frame::decode`]): a bad PDU is a value, not a broken link. Nothing here
-//! knows a clock, a socket or a task.
+//! decoded on its own ([`frame::decode`]): a bad PDU is a value, not a broken link. Links use
+//! [`frame::take`], which does both at once and allocates nothing. Nothing here knows a clock, a
+//! socket or a task.
 //!
 //! Going down the list of modules follows a PDU from the wire to a text:
 //!
@@ -19,7 +20,7 @@
 //!
 //! ```
 //! use bytes::BytesMut;
-//! use matrix_smpp_codec::{Body, Inbound, Pdu, SubmitSm, cut, decode};
+//! use matrix_smpp_codec::{Body, Inbound, Pdu, SubmitSm, take};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let submit_sm = SubmitSm {
@@ -32,8 +33,7 @@
 //! let mut wire = BytesMut::new();
 //! sent.encode(&mut wire);
 //!
-//! let frame = cut(&mut wire, 64 * 1024)?.ok_or("not a whole PDU yet")?;
-//! assert_eq!(decode(frame), Inbound::Pdu(sent));
+//! assert_eq!(take(&mut wire, 64 * 1024)?, Some(Inbound::Pdu(sent)));
 //! # Ok(())
 //! # }
 //! ```
@@ -84,7 +84,7 @@ pub use callback::{CallbackNum, CallbackNumAtag, ItsSession, Subaddress};
 pub use dests::{DestAddress, DestAddresses, UnsuccessSme, UnsuccessSmes};
 pub use e164::{E164, E164Error};
 pub use field::{DecodeError, FieldError, OctetsError};
-pub use frame::{FrameError, HEADER_LEN, Header, Inbound, Pdu, cut, decode};
+pub use frame::{FrameError, HEADER_LEN, Header, Inbound, Pdu, cut, decode, take};
 pub use message_id::IdForm;
 pub use octets::{Address, COctets, MessageId, Password, ShortMessage};
 pub use pdu::{

@@ -97,9 +97,9 @@ pub(super) async fn handle_said(gateway: &Gateway, item: &InboxEvent) -> Result<
         RoomEvent::Redaction { redacts } => {
             changes::redact(gateway, item, &parsed.sender, &redacts).await
         }
-        RoomEvent::Reaction => changes::react(gateway, item).await,
-        RoomEvent::Encryption => membership::leave_encrypted(gateway, item).await,
-        RoomEvent::Encrypted => membership::unreadable(gateway, item).await,
+        RoomEvent::Reaction => changes::react(gateway, item, &parsed.sender).await,
+        RoomEvent::Encryption => membership::leave_encrypted(gateway, item, &parsed.sender).await,
+        RoomEvent::Encrypted => membership::unreadable(gateway, item, &parsed.sender).await,
         RoomEvent::Tombstone { replacement } => upgrade::follow(gateway, item, replacement).await,
         RoomEvent::Member(_) | RoomEvent::Other { .. } => {
             debug!(event = %item.event_id, "nothing to do");

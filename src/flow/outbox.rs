@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use ruma::{ServerName, UserId};
+use ruma::{EventId, ServerName, UserId};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
@@ -15,7 +15,7 @@ use super::voice::Voice;
 use super::{Gateway, Trouble, membership, portal, receipt, to_room};
 use crate::gateway::model::{ConversationId, OutboxId, SmsId};
 use crate::gateway::{content, notice, number};
-use crate::store::{Ending, OutboxEntry, OutboxItem};
+use crate::store::{Ending, Lane, OutboxEntry, OutboxItem};
 
 /// Tells homeservers what they must hear, until `stop`.
 pub async fn run(gateway: Gateway, stop: CancellationToken) {
@@ -159,7 +159,7 @@ async fn set_aside(gateway: &Gateway, id: OutboxId, why: &str) {
 
 /// Does what an entry asks for.
 async fn tell(gateway: &Gateway, entry: &OutboxEntry) -> Result<(), Trouble> {
-    let voice = Voice::of(gateway, entry.id);
+    let voice = Voice::of(gateway, entry);
     match &entry.item {
         OutboxItem::SmsText { sms, conversation } => {
             text(gateway, &voice, *sms, *conversation).await
@@ -171,31 +171,27 @@ async fn tell(gateway: &Gateway, entry: &OutboxEntry) -> Result<(), Trouble> {
             conversation,
             event,
             text,
-        } => {
-            let Some(conversation) = gateway.store.conversation(*conversation).await? else {
-                return Ok(());
-            };
-            let notice = content::notice(text, Some(event));
-            voice.say(&conversation, "m.room.message", &notice).await?;
-            let network = content::network(&conversation);
-            let status = content::refused_status(event, &network, text);
-            voice
-                .say(&conversation, content::STATUS, &status)
-                .await
-                .map(drop)
-        }
+            to,
+        } => refused(gateway, &voice, *conversation, event, (text, to.as_deref())).await,
         OutboxItem::Notice {
             homeserver,
             room,
             sender,
             text,
             reply_to,
+            to,
         } => {
             let notice = content::notice(text, reply_to.as_deref());
-            voice
+            let heard = voice
                 .send(homeserver, sender, room, "m.room.message", &notice)
+                .await?;
+            let Some(person) = to.as_deref().filter(|_| !heard) else {
+                return Ok(());
+            };
+            let lane = Lane::Room(homeserver.clone(), room.clone());
+            voice
+                .tell_apart(lane, homeserver, person, text.clone())
                 .await
-                .map(drop)
         }
         OutboxItem::Moved { conversation } => moved(gateway, &voice, *conversation).await,
         OutboxItem::TellOwner {
@@ -204,6 +200,32 @@ async fn tell(gateway: &Gateway, entry: &OutboxEntry) -> Result<(), Trouble> {
             text,
         } => tell_owner(gateway, &voice, homeserver, owner, text).await,
     }
+}
+
+/// A refusal: a notice in reply and the status event, or words of the bot to the writer.
+async fn refused(
+    gateway: &Gateway,
+    voice: &Voice<'_>,
+    conversation: ConversationId,
+    event: &EventId,
+    (text, writer): (&str, Option<&UserId>),
+) -> Result<(), Trouble> {
+    let Some(conversation) = gateway.store.conversation(conversation).await? else {
+        return Ok(());
+    };
+    let notice = content::notice(text, Some(event));
+    if voice.say(&conversation, "m.room.message", &notice).await? {
+        let network = content::network(&conversation);
+        let status = content::refused_status(event, &network, text);
+        let shown = voice.say(&conversation, content::STATUS, &status).await;
+        return shown.map(drop);
+    }
+    let Some(writer) = writer else { return Ok(()) };
+    let lane = Lane::Conversation(conversation.id);
+    let homeserver = &conversation.homeserver;
+    voice
+        .tell_apart(lane, homeserver, writer, text.to_owned())
+        .await
 }
 
 /// An inbound SMS: the room is made ready, then the ghost speaks. A room that turns out to be gone
@@ -253,7 +275,13 @@ async fn moved(
     };
     let words = notice::moved(&number::display(&old.handset));
     let farewell = content::notice(&words, None);
-    voice.say(&old, "m.room.message", &farewell).await?;
+    if !voice.say(&old, "m.room.message", &farewell).await? {
+        let words = notice::moved_apart(&number::display(&old.handset));
+        let lane = Lane::Conversation(old.id);
+        voice
+            .tell_apart(lane, &old.homeserver, &old.owner, words)
+            .await?;
+    }
     let home = gateway.connected(&old.homeserver)?;
     membership::leave(home, &old.ghost, room, &words).await
 }

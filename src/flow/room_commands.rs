@@ -30,6 +30,7 @@ pub(super) async fn answer(
             sender: speaker,
             text,
             reply_to: Some(item.event_id.clone()),
+            to: Some(sender.to_owned()),
         },
     };
     gateway.enqueue(entry).await

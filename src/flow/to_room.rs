@@ -210,6 +210,7 @@ async fn tell_relay_refused(
             sender: other.ghost.clone(),
             text,
             reply_to: None,
+            to: Some(other.owner.clone()),
         },
     };
     gateway.enqueue(entry).await

@@ -59,7 +59,7 @@ macro_rules! suite {
                 a_resumed_conversation_gets_its_cooling_number_back,
                 a_resumed_conversation_whose_number_is_taken_gets_another,
                 a_new_direct_conversation_gets_the_number_its_owner_had,
-                ending_refunds_what_is_queued_and_leaves_what_is_on_the_wire,
+                ending_refunds_what_is_queued_with_news_and_leaves_what_is_on_the_wire,
                 ending_twice_cools_once,
                 two_conversations_of_a_handset_never_share_a_room,
                 a_conversation_uses_the_number_that_the_phone_texted,

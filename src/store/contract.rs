@@ -82,8 +82,8 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// reserved for it.
     async fn open_conversation(&self, request: OpenConversation) -> Result<Opened>;
 
-    /// Ends a conversation: what is queued is cancelled and refunded, its lease cools off.
-    /// Idempotent.
+    /// Ends a conversation: what is queued is cancelled and refunded (which is news), its lease
+    /// cools off. Idempotent.
     async fn end_conversation(
         &self,
         id: ConversationId,
@@ -117,7 +117,7 @@ pub trait Store: fmt::Debug + Send + Sync {
     async fn record_answers(&self, answers: Vec<Answer>, now: Timestamp) -> Result<()>;
 
     /// Takes back what event `event` says to phones, where no byte has been written: refunds and
-    /// frees the lane. A message with any segment past the queue stays whole. Gives all messages of
+    /// frees the lane, without news: whoever asks for it tells. A message with any segment past the queue stays whole. Gives all messages of
     /// the event, as they are then.
     async fn cancel_event(
         &self,
@@ -640,7 +640,8 @@ pub enum OutboxItem {
         conversation: ConversationId,
     },
     /// Show what became of a message. Queued by the store itself, once per state that a person
-    /// wants to know: `Submitted`, `Delivered`, and every failure.
+    /// wants to know: `Submitted`, `Delivered`, every failure, and `Cancelled` where it was not the
+    /// writer who took it back.
     MessageNews {
         /// The message.
         message: MessageId,
@@ -659,6 +660,10 @@ pub enum OutboxItem {
         text: String,
         /// The event that it answers.
         reply_to: Option<OwnedEventId>,
+        /// Who is told by the bot instead where the room cannot hear it; `None` where nobody needs
+        /// to know.
+        #[serde(default)]
+        to: Option<OwnedUserId>,
     },
     /// Show that a message from an event was refused: a notice in reply, and the status event.
     Refused {
@@ -668,6 +673,9 @@ pub enum OutboxItem {
         event: OwnedEventId,
         /// The words.
         text: String,
+        /// Who wrote the event: told by the bot where the room cannot hear it.
+        #[serde(default)]
+        to: Option<OwnedUserId>,
     },
     /// Say that a direct conversation goes on in a newer room, and leave the old one. Queued by the
     /// store itself when a number is taken over.

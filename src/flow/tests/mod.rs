@@ -11,4 +11,5 @@ mod invitations;
 mod rooms;
 mod talk;
 mod trouble;
+mod unheard;
 mod world;

@@ -139,6 +139,7 @@ pub(crate) async fn an_item_survives_the_store(engine: &dyn Engine) {
         sender: user("bot"),
         text: "\u{0}\"'\n😀".to_owned(),
         reply_to: Some(event("e")),
+        to: Some(user("alice")),
     };
     let lane = Lane::Room(home(), room("a"));
     let entry = NewOutbox {

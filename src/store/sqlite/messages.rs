@@ -251,7 +251,7 @@ pub(super) fn cancel_event(
             .all(|segment| segment.state == MessageState::Queued && segment.in_lane);
         if unsent {
             life::withdraw(tx, &message, MessageState::Cancelled, (now, "taken back"))?;
-            life::refresh(tx, key, now)?;
+            life::refresh_silently(tx, key, now)?;
         }
     }
     of_event(tx, homeserver, event)
