@@ -21,7 +21,7 @@ pub(crate) fn hex(text: &str) -> Bytes {
         .collect()
 }
 
-fn encoded(pdu: &Pdu) -> Bytes {
+pub(crate) fn encoded(pdu: &Pdu) -> Bytes {
     let mut out = BytesMut::new();
     pdu.encode(&mut out);
     out.freeze()
