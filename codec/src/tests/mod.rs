@@ -3,6 +3,7 @@
 mod arbitrary;
 mod golden;
 mod hostile;
+mod peers;
 mod properties;
 
 use bytes::{Bytes, BytesMut};
