@@ -388,7 +388,7 @@ fn an_answer_without_fields_may_have_octets() {
     }
 }
 
-/// twitter-archive/cloudhopper-smpp tests; smppjs PR 25; Kannel's generic_nack.
+/// twitter-archive/cloudhopper-smpp tests; smppjs PR 25; Kannel's `generic_nack`.
 #[test]
 fn any_sequence_number_and_any_command_are_kept_to_be_answered() {
     for sequence in [0, 1, 0x7fff_ffff, 0x8000_0000, 0x806a_179b, u32::MAX] {
@@ -552,7 +552,7 @@ fn segments_join_whichever_comes_last_and_whichever_link_brings_them() {
     assert_eq!(whole, Some(text));
 }
 
-/// jasmin's long_content_max_parts cuts silently.
+/// jasmin's `long_content_max_parts` cuts silently.
 #[test]
 fn a_text_that_is_too_long_is_refused_and_never_cut() {
     let text = "a".repeat(153 * 255 + 1);
