@@ -1,6 +1,6 @@
 //! The echo: what became of a message, shown in the room that it came from.
 
-use ruma::{OwnedEventId, UserId};
+use ruma::{OwnedEventId, OwnedUserId, UserId};
 use serde_json::Value;
 
 use super::voice::{self, Voice};
@@ -17,16 +17,8 @@ pub(super) async fn show(
     id: MessageId,
     state: MessageState,
 ) -> Result<(), Trouble> {
-    let Some(message) = gateway.store.message(id).await? else {
+    let Some(news) = News::read(gateway, id, state).await? else {
         return Ok(());
-    };
-    let Some(conversation) = gateway.store.conversation(message.conversation).await? else {
-        return Ok(());
-    };
-    let news = News {
-        message,
-        conversation,
-        state,
     };
     match &news.message.source {
         Source::Event { event, sender, .. } => {
@@ -49,6 +41,28 @@ pub(super) async fn show(
     }
 }
 
+/// Whom a piece of bad news concerns, in which conversation, and its words.
+pub(super) async fn bad_news(
+    gateway: &Gateway,
+    id: MessageId,
+    state: MessageState,
+) -> Result<Option<(Conversation, OwnedUserId, String)>, Trouble> {
+    if !state.is_bad_news() {
+        return Ok(None);
+    }
+    let Some(news) = News::read(gateway, id, state).await? else {
+        return Ok(None);
+    };
+    let told = match &news.message.source {
+        Source::Event { sender, .. } => {
+            let sender = sender.clone();
+            news.words().map(|words| (sender, words))
+        }
+        Source::Sms { .. } => Some((news.conversation.owner.clone(), news.relay_words())),
+    };
+    Ok(told.map(|(person, words)| (news.conversation, person, words)))
+}
+
 /// The type of what people read.
 const WORDS: &str = "m.room.message";
 
@@ -60,6 +74,23 @@ struct News {
 }
 
 impl News {
+    /// `None` where the message is forgotten.
+    async fn read(
+        gateway: &Gateway,
+        id: MessageId,
+        state: MessageState,
+    ) -> Result<Option<Self>, Trouble> {
+        let Some(message) = gateway.store.message(id).await? else {
+            return Ok(None);
+        };
+        let conversation = gateway.store.conversation(message.conversation).await?;
+        Ok(conversation.map(|conversation| Self {
+            message,
+            conversation,
+            state,
+        }))
+    }
+
     fn phone(&self) -> String {
         number::display(&self.conversation.handset)
     }
@@ -135,6 +166,8 @@ impl News {
         let words = self.words();
         if self.state.is_bad_news() {
             status["message"] = Value::from(words.as_deref());
+        } else if self.state == MessageState::NoReceipt {
+            status["message"] = Value::from(notice::no_receipt(&self.phone()));
         }
         let mark = self.has_arrived();
         let mark = mark.then(|| ("m.reaction", content::check_mark(event)));
@@ -218,6 +251,18 @@ mod tests {
             kinds(false, MessageState::Submitted),
             ["m.reaction", content::STATUS]
         );
+    }
+
+    #[test]
+    fn a_receipt_that_never_came_is_told_to_programs_only() {
+        let shown = echoes(message(true, None), MessageState::NoReceipt);
+        let [(content::STATUS, status)] = &shown[..] else {
+            panic!("{shown:?}")
+        };
+        assert_eq!(status["status"], "SUCCESS");
+        assert!(status.get("delivered_to_users").is_none());
+        let words = status["message"].as_str().expect("words");
+        assert!(words.contains("never said"), "{words}");
     }
 
     #[test]

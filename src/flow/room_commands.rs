@@ -37,7 +37,7 @@ pub(super) async fn answer(
 }
 
 /// Who answers: the bot where it is in the room, else the room's first phone.
-fn speaker(gateway: &Gateway, room: &RoomView) -> Result<Option<OwnedUserId>, Trouble> {
+pub(super) fn speaker(gateway: &Gateway, room: &RoomView) -> Result<Option<OwnedUserId>, Trouble> {
     let bot = gateway.connected(&room.facts.homeserver)?.names.bot();
     let joined = |who: &UserId| {
         let mut members = room.facts.members.iter();

@@ -75,6 +75,12 @@ pub fn failed(message: &MessageView, state: MessageState, phone: &str) -> String
     }
 }
 
+/// A message whose receipt never came.
+#[must_use]
+pub fn no_receipt(phone: &str) -> String {
+    format!("The network took this text and never said whether {phone} has it.")
+}
+
 /// A message of which a segment was sent again because its first answer never came.
 #[must_use]
 pub fn maybe_twice(phone: &str) -> String {
@@ -334,6 +340,40 @@ pub fn too_late_to_redact(phones: &str) -> String {
 #[must_use]
 pub fn cancelled(phones: &str) -> String {
     format!("Cancelled: the text had not been sent to {phones} yet, and nothing was charged.")
+}
+
+/// Something that a person did and the gateway could not handle.
+#[must_use]
+pub fn event_set_aside(report: &str) -> String {
+    format!(
+        "Something went wrong inside the gateway: this may have had no effect, and a text may not \
+         have been sent. Your administrator can find out why and try again. (Report {report})"
+    )
+}
+
+/// The same, where the person is told in another room.
+#[must_use]
+pub fn event_set_aside_apart(report: &str) -> String {
+    format!(
+        "Something went wrong inside the gateway: what you last did in a room with a phone may have \
+         had no effect, and a text may not have been sent. Your administrator can find out why and \
+         try again. (Report {report})"
+    )
+}
+
+/// A text of a phone that could not be shown.
+#[must_use]
+pub fn text_set_aside(phone: &str, report: &str) -> String {
+    format!(
+        "A text from {phone} came and could not be shown. Your administrator can find out why and \
+         try again. (Report {report})"
+    )
+}
+
+/// Words that could not be said where they belong.
+#[must_use]
+pub fn reported(words: &str, report: &str) -> String {
+    format!("{words} (Report {report})")
 }
 
 /// A reaction of a Matrix user.

@@ -1,5 +1,6 @@
 //! The flows as people see them: each test is a sentence about rooms and phones.
 
+mod aside;
 mod changes;
 mod commands;
 mod crash;

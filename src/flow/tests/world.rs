@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use super::super::lanes::LaneWork;
+use super::super::lanes::{Doom, LaneWork};
 use super::super::{Connected, Gateway, Parts, Trouble, Wakes, inbox, outbox, to_room};
 use super::cut::{Cut, CutHomeserver, CutStore};
 use crate::clock::Clock;
@@ -260,6 +260,8 @@ impl World {
             concat: None,
             data_coding: DataCoding::UCS2,
             payload: Bytes::from(payload),
+            user_message_reference: None,
+            peer_id: None,
             dedicated_to: self
                 .gateway
                 .settings
@@ -476,7 +478,8 @@ impl World {
                     self.clock.advance(pause);
                 }
                 Err(Trouble::Never(why)) => {
-                    let aside = work.set_aside(W::place(item), why).await;
+                    let doom = Doom { why, silent: false };
+                    let aside = work.set_aside(item, doom).await;
                     return aside.unwrap();
                 }
             }
