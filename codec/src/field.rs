@@ -33,7 +33,7 @@ pub enum FieldError {
 
 /// Why one PDU body could not be read, and where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("{pdu}.{field}: {cause}")]
+#[error("{pdu}.{field}, octet {at}: {cause}")]
 pub struct DecodeError {
     /// The PDU, as this crate calls it.
     pub pdu: &'static str,
@@ -41,6 +41,8 @@ pub struct DecodeError {
     pub field: &'static str,
     /// What is wrong with it.
     pub cause: FieldError,
+    /// Where it begins: so many octets behind the start of the frame.
+    pub at: usize,
 }
 
 impl DecodeError {

@@ -273,6 +273,7 @@ fn headless() -> Inbound {
         pdu: "header",
         field: "command_length",
         cause: FieldError::Truncated,
+        at: 0,
     };
     Inbound::Malformed {
         header: Header::default(),

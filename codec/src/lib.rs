@@ -98,7 +98,9 @@ pub use receipt::Receipt;
 pub use segment::{
     Carriage, Carried, Part, Preview, ReferenceWidth, Segments, SplitError, Splitter,
 };
-pub use text::{Allowed, Alphabet, Charset, Language, Languages, Shifts};
+pub use text::{
+    Allowed, Alphabet, Charset, Language, Languages, MessageClass, MessageWaiting, Shifts,
+};
 pub use time::{AbsoluteTime, RelativeTime, Time, TimeError};
 pub use tlv::{NetworkErrorCode, Tlv, Tlvs};
 pub use udh::{Concat, InboundText, Reference, TextFields};

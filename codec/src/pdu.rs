@@ -39,9 +39,12 @@ macro_rules! pdu {
         impl Layout for $name {
             #[inline]
             fn read(&mut self, frame: &mut Frame<'_, impl Source>) -> Result<(), DecodeError> {
+                let whole = frame.as_bytes().len();
                 let input = frame.body();
-                $(let (input, $field) = self.$field.take(input)
-                    .map_err(|cause| unreadable(stringify!($name), stringify!($field), &cause))?;)+
+                $(let (input, $field) = self.$field.take(input).map_err(|cause| {
+                    let at = whole.saturating_sub(input.len());
+                    unreadable(stringify!($name), stringify!($field), &cause, at)
+                })?;)+
                 let _left_over = input;
                 $(self.$field.keep($field, frame);)+
                 Ok(())
@@ -86,12 +89,22 @@ macro_rules! pdu {
 }
 
 #[cold]
-fn unreadable(pdu: &'static str, field: &'static str, cause: &nom::Err<FieldError>) -> DecodeError {
+fn unreadable(
+    pdu: &'static str,
+    field: &'static str,
+    cause: &nom::Err<FieldError>,
+    at: usize,
+) -> DecodeError {
     let cause = match cause {
         nom::Err::Error(cause) | nom::Err::Failure(cause) => *cause,
         nom::Err::Incomplete(_) => FieldError::Truncated,
     };
-    DecodeError { pdu, field, cause }
+    DecodeError {
+        pdu,
+        field,
+        cause,
+        at,
+    }
 }
 
 pdu! {
