@@ -50,6 +50,10 @@ pub fn status(event: &EventId, network: &str, state: MessageState, ghost: &UserI
             content["status"] = json!("FAIL_PERMANENT");
             content["reason"] = json!("m.foreign_network_error");
         }
+        MessageState::Cancelled => {
+            content["status"] = json!("FAIL_PERMANENT");
+            content["reason"] = json!("m.event_not_handled");
+        }
         _ => content["status"] = json!("PENDING"),
     }
     content

@@ -312,7 +312,13 @@ impl MessageState {
         )
     }
 
-    /// True where the room should hear that the phone did not get the message.
+    /// True where the phone does not get the message, whoever is the cause.
+    #[must_use]
+    pub fn is_bad_news(self) -> bool {
+        self.is_failure() || self == Self::Cancelled
+    }
+
+    /// True where the network failed to bring the message to the phone.
     #[must_use]
     pub fn is_failure(self) -> bool {
         matches!(

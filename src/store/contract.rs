@@ -1,6 +1,7 @@
 //! The operations that the gateway asks of its store, and the values they speak in.
 
 use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -82,8 +83,8 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// reserved for it.
     async fn open_conversation(&self, request: OpenConversation) -> Result<Opened>;
 
-    /// Ends a conversation: what is queued is cancelled and refunded, its lease cools off.
-    /// Idempotent.
+    /// Ends a conversation: what is queued is cancelled and refunded (which is news), its lease
+    /// cools off. Idempotent.
     async fn end_conversation(
         &self,
         id: ConversationId,
@@ -117,7 +118,7 @@ pub trait Store: fmt::Debug + Send + Sync {
     async fn record_answers(&self, answers: Vec<Answer>, now: Timestamp) -> Result<()>;
 
     /// Takes back what event `event` says to phones, where no byte has been written: refunds and
-    /// frees the lane. A message with any segment past the queue stays whole. Gives all messages of
+    /// frees the lane, without news: whoever asks for it tells. A message with any segment past the queue stays whole. Gives all messages of
     /// the event, as they are then.
     async fn cancel_event(
         &self,
@@ -189,6 +190,20 @@ pub trait Store: fmt::Debug + Send + Sync {
 
     /// Makes every postponed entry due now: a homeserver that gave no answers gives answers again.
     async fn hurry_outbox(&self, now: Timestamp) -> Result<()>;
+
+    // --- what was set aside -------------------------------------------------------------------
+
+    /// What was set aside, at most `limit` of each kind, oldest first.
+    async fn aside(&self, limit: usize) -> Result<Vec<Aside>>;
+
+    /// Puts something that was set aside back into its lane, before whatever waits there. False
+    /// where nothing of this id is set aside.
+    async fn retry_aside(&self, id: AsideId, now: Timestamp) -> Result<bool>;
+
+    /// Ends something that was set aside, for good; its content goes. What an event has queued for
+    /// phones and no byte of which has left is taken back and refunded, with news. False where
+    /// nothing of this id is set aside.
+    async fn drop_aside(&self, id: AsideId, now: Timestamp) -> Result<bool>;
 
     // --- money --------------------------------------------------------------------------------
 
@@ -332,7 +347,61 @@ pub enum Ending {
     SetAside {
         /// Why, without private content.
         reason: String,
+        /// Now.
+        at: Timestamp,
+        /// How people hear of it: queued in the same step.
+        tell: Option<Box<NewOutbox>>,
     },
+}
+
+/// Something that was set aside, by its kind and place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum AsideId {
+    /// A Matrix event: `e17`.
+    Event(InboxSeq),
+    /// A whole SMS: `s17`.
+    Sms(SmsId),
+    /// A thing to do at the homeserver: `o17`.
+    Outbox(OutboxId),
+}
+
+impl fmt::Display for AsideId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Event(InboxSeq(id)) => write!(f, "e{id}"),
+            Self::Sms(id) => write!(f, "s{id}"),
+            Self::Outbox(id) => write!(f, "o{id}"),
+        }
+    }
+}
+
+impl FromStr for AsideId {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let wrong = "write the id as in e17, s17 or o17";
+        let (kind, id) = text.split_at_checked(1).ok_or(wrong)?;
+        let id = id.parse().map_err(|_| wrong)?;
+        match kind {
+            "e" => Ok(Self::Event(InboxSeq(id))),
+            "s" => Ok(Self::Sms(SmsId(id))),
+            "o" => Ok(Self::Outbox(OutboxId(id))),
+            _ => Err(wrong),
+        }
+    }
+}
+
+/// Something that was set aside, for people; nothing that anybody said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Aside {
+    /// Which.
+    pub id: AsideId,
+    /// When it was set aside.
+    pub at: Timestamp,
+    /// The event's id, the link group of the SMS, or the kind of thing to do.
+    pub about: String,
+    /// Why.
+    pub reason: String,
 }
 
 /// What a room's state says.
@@ -617,6 +686,8 @@ pub enum Lane {
     Conversation(ConversationId),
     /// One room of one homeserver.
     Room(OwnedServerName, OwnedRoomId),
+    /// One person, where it is about no room and no conversation.
+    Person(OwnedUserId),
 }
 
 impl fmt::Display for Lane {
@@ -624,6 +695,7 @@ impl fmt::Display for Lane {
         match self {
             Self::Conversation(id) => write!(f, "c:{id}"),
             Self::Room(homeserver, room) => write!(f, "r:{homeserver}:{room}"),
+            Self::Person(user) => write!(f, "p:{user}"),
         }
     }
 }
@@ -640,7 +712,8 @@ pub enum OutboxItem {
         conversation: ConversationId,
     },
     /// Show what became of a message. Queued by the store itself, once per state that a person
-    /// wants to know: `Submitted`, `Delivered`, and every failure.
+    /// wants to know: `Submitted`, `Delivered`, every failure, and `Cancelled` where it was not the
+    /// writer who took it back.
     MessageNews {
         /// The message.
         message: MessageId,
@@ -659,6 +732,10 @@ pub enum OutboxItem {
         text: String,
         /// The event that it answers.
         reply_to: Option<OwnedEventId>,
+        /// Who is told by the bot instead where the room cannot hear it; `None` where nobody needs
+        /// to know.
+        #[serde(default)]
+        to: Option<OwnedUserId>,
     },
     /// Show that a message from an event was refused: a notice in reply, and the status event.
     Refused {
@@ -668,6 +745,9 @@ pub enum OutboxItem {
         event: OwnedEventId,
         /// The words.
         text: String,
+        /// Who wrote the event: told by the bot where the room cannot hear it.
+        #[serde(default)]
+        to: Option<OwnedUserId>,
     },
     /// Say that a direct conversation goes on in a newer room, and leave the old one. Queued by the
     /// store itself when a number is taken over.
@@ -685,6 +765,21 @@ pub enum OutboxItem {
         /// The words.
         text: String,
     },
+}
+
+impl OutboxItem {
+    /// Its kind, as one word or two.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::SmsText { .. } => "sms_text",
+            Self::MessageNews { .. } => "message_news",
+            Self::Notice { .. } => "notice",
+            Self::Refused { .. } => "refused",
+            Self::Moved { .. } => "moved",
+            Self::TellOwner { .. } => "tell_owner",
+        }
+    }
 }
 
 /// A thing to do at the homeserver, when its turn has come.
