@@ -91,7 +91,8 @@ pub enum Event {
 ///   Closed ◀──────────────────────┴──────────────────────┴─────────────────────────┘
 /// ```
 ///
-/// An impossible length or the end of the connection leads to Closed from anywhere.
+/// An impossible length or the end of the connection leads to Closed from anywhere. An SMSC that has
+/// sent outbind waits in Outbound, from where it goes on as from Open.
 #[derive(Debug, Clone, Copy)]
 enum State {
     Open,
