@@ -3,10 +3,10 @@
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 PYTHON := $(firstword $(wildcard /usr/bin/python3.11) python3)
 
-.PHONY: help setup demo test soak fmt lint doc
+.PHONY: help setup demo test soak bench-session fmt lint doc
 
 help: ## List the commands.
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
 
 setup: ## Install what this machine lacks: Synapse, tshark, systemd-analyze.
 	@./scripts/setup.sh
@@ -30,6 +30,11 @@ soak: setup ## Kill the gateway under load for many rounds; SEED=n ROUNDS=n choo
 	KILL_SEED=$(or $(SEED),1) KILL_ROUNDS=$(or $(ROUNDS),20) $(if $(KEEP),KILL_KEEP=$(KEEP)) \
 		cargo test --locked -p matrix-smpp --test it -- --nocapture \
 		--exact kill::whoever_dies_whenever_every_text_is_accounted_for
+
+# Outside the workspace: other SMPP crates stay out of its lock file. Both need taskset (util-linux).
+bench-session: ## Rate, processor time and memory of a session beside smpp34 and a bare socket loop.
+	cargo run --release --manifest-path bench/Cargo.toml --bin session
+	cargo run --release --manifest-path bench/Cargo.toml --bin idle
 
 fmt: ## Format the code.
 	cargo fmt --all

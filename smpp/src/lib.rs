@@ -49,7 +49,7 @@ pub use backoff::Backoff;
 pub use client::client;
 pub use counters::Counters;
 pub use error::{CloseReason, SubmitError, UnansweredCause};
-pub use link::{Link, LinkEvent, LinkEvents, LinkState};
+pub use link::{Answer, Link, LinkEvent, LinkEvents, LinkState};
 pub use operations::{BindMode, Role, SessionState};
 pub use server::{
     Authenticator, BindRequest, Incoming, ListenError, Listener, ListenerSettings, Peer, Running,

@@ -24,6 +24,15 @@ impl Sequence {
         self.next = if taken >= LAST { 1 } else { taken + 1 };
         taken
     }
+
+    /// How many numbers after `first` this one is given out, as numbers go round.
+    pub(crate) const fn distance(first: u32, number: u32) -> u32 {
+        if number >= first {
+            number - first
+        } else {
+            (LAST - first).wrapping_add(number)
+        }
+    }
 }
 
 #[cfg(test)]
@@ -40,5 +49,14 @@ mod tests {
     fn the_last_number_is_followed_by_one() {
         let mut sequence = Sequence::starting_at(LAST);
         assert_eq!((sequence.take(), sequence.take()), (0x7FFF_FFFF, 1));
+    }
+
+    #[test]
+    fn numbers_are_apart_as_far_as_they_are_taken() {
+        let mut sequence = Sequence::starting_at(LAST - 1);
+        let first = sequence.take();
+        for distance in 1..5 {
+            assert_eq!(Sequence::distance(first, sequence.take()), distance);
+        }
     }
 }
