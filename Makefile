@@ -3,12 +3,12 @@
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 PYTHON := $(firstword $(wildcard /usr/bin/python3.11) python3)
 
-.PHONY: help setup demo test soak bench-session fmt lint doc
+.PHONY: help setup demo test soak fmt lint doc bench-codec bench-session
 
 help: ## List the commands.
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
 
-setup: ## Install what this machine lacks: Synapse, tshark, systemd-analyze.
+setup: ## Install what this machine lacks: Synapse, tshark, Kannel, systemd-analyze.
 	@./scripts/setup.sh
 
 demo: setup ## Hold a conversation between a room and a phone, then stay up; ONCE=1 ends by itself.
@@ -31,11 +31,6 @@ soak: setup ## Kill the gateway under load for many rounds; SEED=n ROUNDS=n choo
 		cargo test --locked -p matrix-smpp --test it -- --nocapture \
 		--exact kill::whoever_dies_whenever_every_text_is_accounted_for
 
-# Outside the workspace: other SMPP crates stay out of its lock file. Both need taskset (util-linux).
-bench-session: ## Rate, processor time and memory of a session beside smpp34 and a bare socket loop.
-	cargo run --release --manifest-path bench/Cargo.toml --bin session
-	cargo run --release --manifest-path bench/Cargo.toml --bin idle
-
 fmt: ## Format the code.
 	cargo fmt --all
 
@@ -46,3 +41,10 @@ lint: ## Check format, lints and layers.
 
 doc: ## Build the documentation, warnings denied.
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps
+
+bench-codec: ## Time the codec beside hand-written bounds and other crates.
+	cargo run --locked --release --manifest-path bench/Cargo.toml --bin codec
+
+bench-session: ## Rate, processor time and memory of sessions beside smpp34 and a bare socket loop.
+	cargo run --locked --release --manifest-path bench/Cargo.toml --bin session
+	cargo run --locked --release --manifest-path bench/Cargo.toml --bin idle

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use matrix_smpp_codec::Bind;
+use matrix_smpp_codec::{Bind, Outbind};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -45,6 +45,7 @@ pub(crate) struct Inner {
     /// The owner wants nothing sent before then.
     pub(crate) slow_until: Option<Instant>,
     pub(crate) bind_asked: Option<(BindMode, Box<Bind>)>,
+    pub(crate) outbind_asked: Option<Box<Outbind>>,
     pub(crate) queue: VecDeque<LinkEvent>,
     /// The driver stopped reading because the queue is full.
     pub(crate) paused: bool,
@@ -71,6 +72,7 @@ impl Shared {
                 bound_at: None,
                 slow_until: None,
                 bind_asked: None,
+                outbind_asked: None,
                 queue: VecDeque::new(),
                 paused: false,
                 ended: false,
@@ -244,8 +246,9 @@ impl Inner {
                         cause,
                     });
                 }
-                // Down tells the reason; an outbind on a link that we opened asks for what we do.
-                Event::Closed(_) | Event::Outbind(_) => {}
+                Event::Outbind(outbind) => self.outbind_asked = Some(outbind),
+                // Down tells the reason.
+                Event::Closed(_) => {}
             }
         }
     }

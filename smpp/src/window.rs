@@ -27,6 +27,8 @@ pub(crate) enum Waiter {
 pub(crate) struct Pending {
     pub(crate) waiter: Waiter,
     pub(crate) expects: CommandId,
+    /// When it was asked for.
+    pub(crate) since: Instant,
     /// Where its first octet stands in the stream of all octets encoded; `None` while it waits in
     /// the outbox.
     pub(crate) offset: Option<u64>,
@@ -45,6 +47,8 @@ pub(crate) struct Window {
     waiting: usize,
     /// How many of those are the caller's; only they count against the window.
     in_flight: usize,
+    /// Numbers do not follow one another: they have gone round while one request still waited.
+    overtaken: bool,
 }
 
 #[derive(Debug)]
@@ -64,8 +68,16 @@ impl Window {
         self.waiting == 0
     }
 
+    pub(crate) fn holds(&self, sequence: u32) -> bool {
+        let request = self
+            .place(sequence)
+            .and_then(|place| self.requests.get(place));
+        request.is_some_and(|request| request.pending.is_some())
+    }
+
     pub(crate) fn insert(&mut self, sequence: u32, deadline: Instant, pending: Pending) {
         self.sweep();
+        self.overtaken |= self.is_overtaken_by(sequence);
         self.waiting += 1;
         self.in_flight += usize::from(matches!(pending.waiter, Waiter::Caller(_)));
         self.requests.push_back(Request {
@@ -120,20 +132,38 @@ impl Window {
     }
 
     fn slot(&mut self, sequence: u32) -> Option<&mut Option<Pending>> {
+        let place = self.place(sequence)?;
+        Some(&mut self.requests.get_mut(place)?.pending)
+    }
+
+    fn place(&self, sequence: u32) -> Option<usize> {
+        if self.overtaken {
+            let mut sequences = self.requests.iter().map(|request| request.sequence);
+            return sequences.position(|other| other == sequence);
+        }
         let first = self.requests.front()?.sequence;
         let distance = Sequence::distance(first, sequence);
-        let without_gaps = usize::try_from(distance).ok()?;
-        let place = match self.requests.get(without_gaps) {
-            Some(request) if request.sequence == sequence => without_gaps,
-            _ => {
-                let distance_of = |request: &Request| Sequence::distance(first, request.sequence);
-                self.requests
-                    .binary_search_by_key(&distance, distance_of)
-                    .ok()?
-            }
+        if self.farthest()? < distance {
+            return None;
+        }
+        let fits = |place: &usize| {
+            let request = self.requests.get(*place);
+            request.is_some_and(|request| request.sequence == sequence)
         };
-        let request = self.requests.get_mut(place)?;
-        (request.sequence == sequence).then_some(&mut request.pending)
+        let by_distance = |request: &Request| Sequence::distance(first, request.sequence);
+        let by_search = || {
+            self.requests
+                .binary_search_by_key(&distance, by_distance)
+                .ok()
+        };
+        let without_gaps = usize::try_from(distance).ok().filter(fits);
+        without_gaps.or_else(by_search).filter(fits)
+    }
+
+    /// How far the last number is from the first.
+    fn farthest(&self) -> Option<u32> {
+        let (first, last) = (self.requests.front()?, self.requests.back()?);
+        Some(Sequence::distance(first.sequence, last.sequence))
     }
 
     fn settle(&mut self, pending: &Pending) {
@@ -146,6 +176,14 @@ impl Window {
         {
             self.requests.pop_front();
         }
+        self.overtaken &= !self.requests.is_empty();
+    }
+
+    /// Whether the numbers have gone round past the oldest request, which still waits.
+    fn is_overtaken_by(&self, sequence: u32) -> bool {
+        let first = self.requests.front().map(|first| first.sequence);
+        let distance = first.map(|first| Sequence::distance(first, sequence));
+        distance < self.farthest()
     }
 
     /// Keeps `requests` within twice those that wait: one answer that never comes must not make it
@@ -167,6 +205,7 @@ mod tests {
         Pending {
             waiter: Waiter::Caller(Ticket(ticket)),
             expects: CommandId::SUBMIT_SM_RESP,
+            since: crate::clock::now(),
             offset: None,
         }
     }
@@ -229,6 +268,7 @@ mod tests {
         let enquiry = Pending {
             waiter: Waiter::Enquire,
             expects: CommandId::ENQUIRE_LINK_RESP,
+            since: crate::clock::now(),
             offset: None,
         };
         window.insert(1, crate::clock::now(), enquiry);
