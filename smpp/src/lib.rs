@@ -55,5 +55,6 @@ pub use server::{
     Authenticator, BindRequest, Incoming, ListenError, Listener, ListenerSettings, Peer, Running,
 };
 pub use settings::{BindSettings, LinkSettings, SessionSettings};
+pub use stream::Transport;
 pub use tls::{ServerTlsSettings, TlsError, TlsSettings};
 pub use window::Ticket;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use matrix_smpp_codec::{Body, COctets, CommandStatus, InterfaceVersion, Npi, Password, Ton};
 use rustls::ServerConfig;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
 use tokio_rustls::{TlsAcceptor, TlsStream};
@@ -21,7 +21,7 @@ use crate::link::{Link, LinkEvents};
 use crate::operations::{BindMode, Role};
 use crate::settings::SessionSettings;
 use crate::shared::Shared;
-use crate::stream::Stream;
+use crate::stream::{Stream, Transport};
 use crate::tls::{ServerTlsSettings, TlsError};
 
 /// How to accept sessions.
@@ -152,11 +152,11 @@ impl Listener {
             tracing::debug!(%address, %error, "cannot set TCP_NODELAY");
         }
         Ok(Incoming {
-            stream,
+            stream: Stream::Plain(stream),
             address,
             tls: self.tls.clone(),
             settings: Arc::clone(&self.settings),
-            place,
+            place: Some(place),
         })
     }
 
@@ -202,14 +202,31 @@ async fn run(
 /// A connection that is not bound yet.
 #[derive(Debug)]
 pub struct Incoming {
-    stream: TcpStream,
+    stream: Stream,
     address: SocketAddr,
     tls: Option<Arc<ServerConfig>>,
     settings: Arc<ListenerSettings>,
-    place: OwnedSemaphorePermit,
+    place: Option<OwnedSemaphorePermit>,
 }
 
 impl Incoming {
+    /// A connection that the caller accepted, or made to send outbind over it, and secured itself:
+    /// of the settings, `tls` and `max_connections` mean nothing here.
+    #[must_use]
+    pub fn over(
+        stream: Box<dyn Transport>,
+        address: SocketAddr,
+        settings: Arc<ListenerSettings>,
+    ) -> Self {
+        Self {
+            stream: Stream::Own(stream),
+            address,
+            tls: None,
+            settings,
+            place: None,
+        }
+    }
+
     /// Where it comes from.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
@@ -271,12 +288,13 @@ impl Incoming {
 }
 
 async fn secure(
-    stream: TcpStream,
+    stream: Stream,
     tls: Option<Arc<ServerConfig>>,
     limit: Duration,
 ) -> Result<Stream, CloseReason> {
-    let Some(config) = tls else {
-        return Ok(Stream::Plain(stream));
+    let (stream, config) = match (stream, tls) {
+        (Stream::Plain(stream), Some(config)) => (stream, config),
+        (stream, _) => return Ok(stream),
     };
     match timeout(limit, TlsAcceptor::from(config).accept(stream)).await {
         Ok(Ok(stream)) => Ok(Stream::Tls(Box::new(TlsStream::Server(stream)))),
@@ -320,7 +338,7 @@ async fn bind_asked(
 pub struct Running {
     driver: Driver,
     shared: Ending,
-    _place: OwnedSemaphorePermit,
+    _place: Option<OwnedSemaphorePermit>,
 }
 
 #[derive(Debug)]

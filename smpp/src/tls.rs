@@ -8,7 +8,7 @@ use rustls::pki_types::{CertificateDer, InvalidDnsNameError, PrivateKeyDer, Serv
 use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use thiserror::Error;
-use tokio_rustls::TlsConnector;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 /// TLS towards a peer that we connect to. The files are PEM and are read again for every
 /// connection, so that a renewed certificate is used without a restart.
@@ -94,6 +94,11 @@ impl TlsSettings {
 }
 
 impl ServerTlsSettings {
+    /// Reads the files, for a caller that accepts connections itself.
+    pub fn acceptor(&self) -> Result<TlsAcceptor, TlsError> {
+        self.config().map(TlsAcceptor::from)
+    }
+
     /// Reads the files.
     pub(crate) fn config(&self) -> Result<Arc<ServerConfig>, TlsError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
