@@ -58,7 +58,12 @@ impl From<Args> for SimSettings {
             accounts: args.accounts,
             receipt_delay: args.receipt_delay,
             seed: args.seed,
-            tls: files.map(|(chain, key)| Certificate { chain, key }),
+            tls: files.map(|(chain, key)| Certificate {
+                chain,
+                key,
+                client_ca: None,
+            }),
+            ..Self::default()
         }
     }
 }
