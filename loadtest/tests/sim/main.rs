@@ -1,7 +1,10 @@
 //! The simulator as its users meet it: ESMEs over SMPP, people and tests over HTTP.
 
 mod client;
+mod faults;
 mod mo;
 mod mt;
+mod operations;
 mod program;
+mod raw;
 mod session;
