@@ -13,9 +13,8 @@ const SUBMIT_SM_RESP: u32 = 0x8000_0004;
 
 /// A bind with a fault on its first `submit_sm_resp`.
 async fn faulty(sim: &Sim, fault: &str) -> Raw {
-    let fault = format!(
-        r#"{{"command": "submit_sm_resp", "on": {{"times": 1}}, "fault": {fault}}}"#
-    );
+    let fault =
+        format!(r#"{{"command": "submit_sm_resp", "on": {{"times": 1}}, "fault": {fault}}}"#);
     let (status, answer) = post(sim, "/faults", &fault).await;
     assert_eq!(status, 200, "{answer}");
     Raw::bind(sim, "gateway").await
@@ -74,7 +73,12 @@ async fn an_answer_can_have_the_wrong_number_or_none() {
 async fn an_error_can_come_with_and_without_a_body() {
     let throttled = CommandStatus::ESME_RTHROTTLED.0;
     let sim = simulator().await;
-    post(&sim, "/behaviour", r#"{"submit_status": "ESME_RTHROTTLED"}"#).await;
+    post(
+        &sim,
+        "/behaviour",
+        r#"{"submit_status": "ESME_RTHROTTLED"}"#,
+    )
+    .await;
     let mut raw = faulty(&sim, r#"{"kind": "body", "hex": "00"}"#).await;
     for length in [17, 16] {
         raw.submit("x").await;
@@ -211,7 +215,10 @@ async fn faults_are_listed_with_their_counts_and_taken_away() {
     raw.submit("y").await;
     raw.pdu().await;
     let faults = get(&sim, "/faults").await;
-    assert_eq!((&faults[0]["seen"], &faults[0]["taken"]), (&2.into(), &1.into()));
+    assert_eq!(
+        (&faults[0]["seen"], &faults[0]["taken"]),
+        (&2.into(), &1.into())
+    );
     assert_eq!(faults[0]["fault"]["kind"], "drop");
     let (status, _) = http(sim.http_addr, "DELETE", "/faults/1", "").await;
     assert_eq!(status, 200);

@@ -30,7 +30,10 @@ fn query(id: &str) -> Body {
 async fn state(esme: &mut Esme, id: &str) -> MessageState {
     match ask(esme, query(id)).await {
         (CommandStatus::ESME_ROK, Body::QuerySmResp(answer)) => {
-            assert_eq!(answer.final_date.is_empty(), !answer.message_state.is_final());
+            assert_eq!(
+                answer.final_date.is_empty(),
+                !answer.message_state.is_final()
+            );
             answer.message_state
         }
         other => panic!("no state but {other:?}"),
