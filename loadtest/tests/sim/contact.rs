@@ -1,4 +1,8 @@
 //! When the simulator speaks first: outbind, alerts, phones that write.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a helper that panics fails its test, as it should"
+)]
 
 use std::time::Duration;
 

@@ -1,4 +1,8 @@
 //! Every request that an ESME can make, answered.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a helper that panics fails its test, as it should"
+)]
 
 use matrix_smpp_codec::{
     Body, CancelSm, CommandId, CommandStatus, DataSm, DestAddress, DestAddresses, MessageState,

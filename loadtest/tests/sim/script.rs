@@ -1,4 +1,8 @@
 //! Scenarios, accounts and binds: who may do what, and how the simulator answers.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a helper that panics fails its test, as it should"
+)]
 
 use std::time::{Duration, Instant};
 
