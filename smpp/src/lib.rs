@@ -27,15 +27,22 @@
     )
 )]
 
+mod accounts;
+mod adapt;
 mod backoff;
 mod client;
 mod clock;
 mod counters;
 mod driver;
 mod error;
+mod establish;
 mod link;
 mod operations;
+mod outbind;
+mod places;
 mod rate;
+mod refusals;
+mod reply;
 mod sequence;
 mod server;
 pub mod session;
@@ -45,16 +52,22 @@ mod stream;
 mod tls;
 mod window;
 
+pub use accounts::{Account, Accounts, AccountsSettings, Admission, BoundPeer, PeerLimits};
+pub use adapt::AdaptSettings;
 pub use backoff::Backoff;
 pub use client::client;
 pub use counters::Counters;
 pub use error::{CloseReason, SubmitError, UnansweredCause};
+pub use establish::Running;
 pub use link::{Link, LinkEvent, LinkEvents, LinkState};
 pub use operations::{BindMode, Role, SessionState};
+pub use outbind::{OutbindIncoming, OutbindListener, OutbindRequest, OutbindSettings, outbind};
+pub use rate::Meter;
+pub use reply::Reply;
 pub use server::{
-    Authenticator, BindRequest, Incoming, ListenError, Listener, ListenerSettings, Peer, Running,
+    Authenticator, BindRequest, Incoming, ListenError, Listener, ListenerSettings, Peer,
 };
 pub use settings::{BindSettings, LinkSettings, SessionSettings};
 pub use stream::Transport;
-pub use tls::{ServerTlsSettings, TlsError, TlsSettings};
+pub use tls::{ServerTls, ServerTlsSettings, TlsError, TlsSettings};
 pub use window::Ticket;

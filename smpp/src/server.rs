@@ -2,27 +2,27 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use matrix_smpp_codec::{Body, COctets, CommandStatus, InterfaceVersion, Npi, Password, Ton};
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_rustls::{TlsAcceptor, TlsStream};
 use tokio_util::task::TaskTracker;
 
-use crate::driver::Driver;
+use crate::accounts::Admission;
 use crate::error::{CloseReason, SubmitError};
+use crate::establish::{Arrival, Running};
 use crate::link::{Link, LinkEvents};
 use crate::operations::{BindMode, Role};
+use crate::places::{Place, Places};
+use crate::reply::Reply;
 use crate::settings::SessionSettings;
-use crate::shared::Shared;
 use crate::stream::{Stream, Transport};
-use crate::tls::{ServerTlsSettings, TlsError};
+use crate::tls::{self, ServerTls, ServerTlsSettings, TlsError};
 
 /// How to accept sessions.
 #[derive(Debug, Clone)]
@@ -35,6 +35,9 @@ pub struct ListenerSettings {
     pub session: SessionSettings,
     /// Most connections at once; further ones wait in the system's accept queue.
     pub max_connections: usize,
+    /// Most connections at once from one address (of IPv6: from one network of 64 bits); further
+    /// ones are closed at once. `None` for no limit of their own.
+    pub max_per_address: Option<usize>,
 }
 
 impl Default for ListenerSettings {
@@ -44,6 +47,7 @@ impl Default for ListenerSettings {
             tls: None,
             session: SessionSettings::default(),
             max_connections: 1_000,
+            max_per_address: None,
         }
     }
 }
@@ -69,30 +73,32 @@ pub struct BindRequest {
     pub addr_npi: Npi,
     /// The addresses that it wants to serve.
     pub address_range: COctets<41>,
+    /// The names in its TLS certificate, which the listener's `client_ca` has signed; none where it
+    /// showed none.
+    pub certificate_names: Vec<String>,
 }
 
 /// Decides who may bind.
 ///
-/// Any `Fn(BindRequest) -> impl Future<Output = Result<(), CommandStatus>>` is one. The session's
-/// init timer goes on while it decides.
+/// [`Accounts`](crate::Accounts) is one that knows accounts; any
+/// `Fn(BindRequest) -> impl Future<Output = Result<(), CommandStatus>>` (or with an [`Admission`]) is
+/// one too. The session's init timer goes on while it decides.
 pub trait Authenticator: Send + Sync + 'static {
     /// `Err` refuses with this status, such as `ESME_RINVPASWD`; the connection is then closed.
     fn authenticate(
         &self,
         request: BindRequest,
-    ) -> impl Future<Output = Result<(), CommandStatus>> + Send;
+    ) -> impl Future<Output = Result<Admission, CommandStatus>> + Send;
 }
 
-impl<F, Decision> Authenticator for F
+impl<F, Decision, Granted> Authenticator for F
 where
     F: Fn(BindRequest) -> Decision + Send + Sync + 'static,
-    Decision: Future<Output = Result<(), CommandStatus>> + Send,
+    Decision: Future<Output = Result<Granted, CommandStatus>> + Send,
+    Granted: Into<Admission>,
 {
-    fn authenticate(
-        &self,
-        request: BindRequest,
-    ) -> impl Future<Output = Result<(), CommandStatus>> + Send {
-        self(request)
+    async fn authenticate(&self, request: BindRequest) -> Result<Admission, CommandStatus> {
+        self(request).await.map(Into::into)
     }
 }
 
@@ -100,9 +106,9 @@ where
 #[derive(Debug)]
 pub struct Listener {
     socket: TcpListener,
-    tls: Option<Arc<ServerConfig>>,
+    tls: Option<ServerTls>,
     settings: Arc<ListenerSettings>,
-    places: Arc<Semaphore>,
+    places: Places,
 }
 
 /// Why a listener could not be made.
@@ -120,13 +126,9 @@ pub enum ListenError {
 impl Listener {
     /// Listens on `address` (`host:port`; port 0 for any free one).
     pub async fn bind(address: &str, settings: ListenerSettings) -> Result<Self, ListenError> {
-        let tls = settings
-            .tls
-            .as_ref()
-            .map(ServerTlsSettings::config)
-            .transpose()?;
+        let tls = settings.tls.clone().map(ServerTls::new).transpose()?;
         let socket = TcpListener::bind(address).await?;
-        let places = Arc::new(Semaphore::new(settings.max_connections));
+        let places = Places::new(settings.max_connections, settings.max_per_address);
         Ok(Self {
             socket,
             tls,
@@ -140,13 +142,22 @@ impl Listener {
         self.socket.local_addr()
     }
 
+    /// The listener's TLS, to be told when the files have changed; `None` where it speaks none.
+    #[must_use]
+    pub fn tls(&self) -> Option<ServerTls> {
+        self.tls.clone()
+    }
+
     /// The next connection; waits while there are as many as allowed. Can be dropped at any time.
     pub async fn accept(&self) -> io::Result<Incoming> {
-        let place = Arc::clone(&self.places)
-            .acquire_owned()
-            .await
-            .map_err(io::Error::other)?;
-        let (stream, address) = self.socket.accept().await?;
+        let (stream, address, place) = loop {
+            let place = self.places.one().await?;
+            let (stream, address) = self.socket.accept().await?;
+            if let Some(place) = self.places.give(place, address.ip()) {
+                break (stream, address, place);
+            }
+            tracing::debug!(%address, "too many connections from there");
+        };
         if let Err(error) = stream.set_nodelay(true) {
             // It is gone already: its first read will tell.
             tracing::debug!(%address, %error, "cannot set TCP_NODELAY");
@@ -154,7 +165,7 @@ impl Listener {
         Ok(Incoming {
             stream: Stream::Plain(stream),
             address,
-            tls: self.tls.clone(),
+            tls: self.tls.as_ref().map(ServerTls::config),
             settings: Arc::clone(&self.settings),
             place: Some(place),
         })
@@ -206,12 +217,12 @@ pub struct Incoming {
     address: SocketAddr,
     tls: Option<Arc<ServerConfig>>,
     settings: Arc<ListenerSettings>,
-    place: Option<OwnedSemaphorePermit>,
+    place: Option<Place>,
 }
 
 impl Incoming {
     /// A connection that the caller accepted, or made to send outbind over it, and secured itself:
-    /// of the settings, `tls` and `max_connections` mean nothing here.
+    /// of the settings, TLS and the limits of connections mean nothing here.
     #[must_use]
     pub fn over(
         stream: Box<dyn Transport>,
@@ -238,52 +249,26 @@ impl Incoming {
         self,
         authenticator: &impl Authenticator,
     ) -> Result<(Peer, Running), CloseReason> {
-        let Self {
+        let (session, ours) = (self.settings.session, self.settings.system_id);
+        let arrival = self.secured().await?;
+        let begun = arrival.begin(Role::Smsc, session, |_| {});
+        begun.bound(ours, authenticator).await
+    }
+
+    pub(crate) fn session(&self) -> SessionSettings {
+        self.settings.session
+    }
+
+    /// Does the TLS handshake, where the listener speaks TLS.
+    pub(crate) async fn secured(self) -> Result<Arrival, CloseReason> {
+        let limit = self.settings.session.session_init;
+        let (stream, names) = secure(self.stream, self.tls, limit).await?;
+        Ok(Arrival {
             stream,
-            address,
-            tls,
-            settings,
-            place,
-        } = self;
-        let stream = secure(stream, tls, settings.session.session_init).await?;
-        let shared = Shared::new(address.to_string(), settings.session);
-        shared.begin(Role::Smsc, |_, _| {});
-        let mut running = Running {
-            driver: Driver::new(Arc::clone(&shared), stream),
-            shared: Ending(Arc::clone(&shared)),
-            _place: place,
-        };
-        let events = LinkEvents {
-            shared: Arc::clone(&shared),
-        };
-        let request = bind_asked(&mut running, &shared, address).await?;
-        let (system_id, mode) = (request.system_id, request.mode);
-        let verdict = tokio::select! {
-            biased;
-            reason = &mut running => return Err(reason),
-            verdict = authenticator.authenticate(request) => verdict,
-        };
-        let status = verdict.err().unwrap_or(CommandStatus::ESME_ROK);
-        let ours = if verdict.is_ok() {
-            settings.system_id
-        } else {
-            COctets::default()
-        };
-        shared.command(|session, now| session.answer_bind(now, status, ours));
-        if verdict.is_err() {
-            return Err(running.await);
-        }
-        let link = Link { shared };
-        Ok((
-            Peer {
-                system_id,
-                mode,
-                address,
-                link,
-                events,
-            },
-            running,
-        ))
+            address: self.address,
+            names,
+            place: self.place,
+        })
     }
 }
 
@@ -291,74 +276,18 @@ async fn secure(
     stream: Stream,
     tls: Option<Arc<ServerConfig>>,
     limit: Duration,
-) -> Result<Stream, CloseReason> {
+) -> Result<(Stream, Vec<String>), CloseReason> {
     let (stream, config) = match (stream, tls) {
         (Stream::Plain(stream), Some(config)) => (stream, config),
-        (stream, _) => return Ok(stream),
+        (stream, _) => return Ok((stream, Vec::new())),
     };
     match timeout(limit, TlsAcceptor::from(config).accept(stream)).await {
-        Ok(Ok(stream)) => Ok(Stream::Tls(Box::new(TlsStream::Server(stream)))),
+        Ok(Ok(stream)) => {
+            let names = tls::client_names(stream.get_ref().1);
+            Ok((Stream::Tls(Box::new(TlsStream::Server(stream))), names))
+        }
         Ok(Err(_refused)) => Err(CloseReason::TlsHandshake),
         Err(_elapsed) => Err(CloseReason::NotBoundInTime),
-    }
-}
-
-/// Drives the session until the peer wants to bind.
-async fn bind_asked(
-    running: &mut Running,
-    shared: &Shared,
-    address: SocketAddr,
-) -> Result<BindRequest, CloseReason> {
-    let (mode, bind) = std::future::poll_fn(|cx| {
-        let ended = Pin::new(&mut *running).poll(cx);
-        match (shared.lock().bind_asked.take(), ended) {
-            (Some(asked), _) => Poll::Ready(Ok(asked)),
-            (None, Poll::Ready(reason)) => Poll::Ready(Err(reason)),
-            (None, Poll::Pending) => Poll::Pending,
-        }
-    })
-    .await?;
-    Ok(BindRequest {
-        address,
-        mode,
-        system_id: bind.system_id,
-        password: bind.password,
-        system_type: bind.system_type,
-        interface_version: bind.interface_version,
-        addr_ton: bind.addr_ton,
-        addr_npi: bind.addr_npi,
-        address_range: bind.address_range,
-    })
-}
-
-/// Drives an accepted session; ends when it does. Dropped before, it hands back every request
-/// without an answer and ends the events.
-#[derive(Debug)]
-#[must_use = "the session lives only while this is polled"]
-pub struct Running {
-    driver: Driver,
-    shared: Ending,
-    _place: Option<OwnedSemaphorePermit>,
-}
-
-#[derive(Debug)]
-struct Ending(Arc<Shared>);
-
-impl Drop for Ending {
-    fn drop(&mut self) {
-        self.0.finish();
-    }
-}
-
-impl Future for Running {
-    type Output = CloseReason;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<CloseReason> {
-        Pin::new(&mut self.driver).poll(cx).map(|(reason, _held)| {
-            self.shared.0.report_down(reason, None);
-            self.shared.0.finish();
-            reason
-        })
     }
 }
 
@@ -397,6 +326,11 @@ impl Peer {
     /// See [`Link::respond`].
     pub fn respond(&self, sequence: u32, session_epoch: u64, status: CommandStatus, body: Body) {
         self.link.respond(sequence, session_epoch, status, body);
+    }
+
+    /// A handle for the answer to a request, to be given from anywhere and at any time.
+    pub fn reply(&self, sequence: u32, session_epoch: u64) -> Reply {
+        self.link.reply(sequence, session_epoch)
     }
 
     /// See [`Link::close`].

@@ -4,11 +4,13 @@
 //! item last. A process that dies anywhere in between starts the item again and changes nothing
 //! that has been done.
 
+mod aside;
 mod changes;
 pub mod front;
 mod inbox;
 mod lanes;
 mod membership;
+mod message;
 pub mod outbox;
 mod portal;
 mod receipt;
@@ -18,11 +20,14 @@ pub mod sweep;
 mod tests;
 mod to_phone;
 pub mod to_room;
+mod upgrade;
+mod voice;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use matrix_smpp_codec::e164::E164;
@@ -41,6 +46,7 @@ use crate::ops::metrics::Metrics;
 use crate::store::{NewOutbox, Store, StoreError};
 
 pub use inbox::run as run_inbox;
+pub use lanes::Wake;
 
 /// How long a number rests that is in no pool: a dedicated one, or one that left the config.
 const COOLING_OFF: Duration = Duration::from_hours(30 * 24);
@@ -81,11 +87,13 @@ pub struct Connected {
 #[derive(Debug, Clone, Default)]
 pub struct Wakes {
     /// Matrix events came.
-    pub inbox: Arc<Notify>,
+    pub inbox: Wake,
     /// Whole SMS came.
-    pub sms: Arc<Notify>,
+    pub sms: Wake,
     /// Something must be said at a homeserver.
     pub outbox: Arc<Notify>,
+    /// True after an outbox entry was put off because its homeserver gave no answer.
+    pub unanswered: Arc<AtomicBool>,
     /// Segments wait for this link group.
     pub groups: Arc<HashMap<String, Arc<Notify>>>,
 }
@@ -100,6 +108,13 @@ impl Wakes {
             groups: Arc::new(groups),
             ..Self::default()
         }
+    }
+
+    /// Something that was set aside is back in its lane.
+    pub fn again(&self) {
+        self.inbox.ring_again();
+        self.sms.ring_again();
+        self.outbox.notify_one();
     }
 
     /// Rings for a link group.
@@ -153,6 +168,24 @@ impl Gateway {
         self.store.enqueue(vec![entry], self.clock.now()).await?;
         self.wakes.outbox.notify_one();
         Ok(())
+    }
+
+    /// A homeserver has spoken: what waits for one that gave no answer is tried again at once,
+    /// instead of after its back-off.
+    pub(crate) async fn heard_of_a_homeserver(&self) {
+        if !self.wakes.unanswered.swap(false, Ordering::Relaxed) {
+            return;
+        }
+        match self.store.hurry_outbox(self.clock.now()).await {
+            Ok(()) => self.wakes.outbox.notify_one(),
+            Err(_) => self.wakes.unanswered.store(true, Ordering::Relaxed),
+        }
+    }
+
+    /// Something was set aside, and somebody hears of it.
+    pub(crate) fn set_aside(&self) {
+        self.metrics.set_aside.inc();
+        self.wakes.outbox.notify_one();
     }
 
     /// The numbers that belong to `owner`, by config or by CLI.

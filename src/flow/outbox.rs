@@ -3,20 +3,20 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use ruma::{RoomId, ServerName, UserId};
-use serde_json::Value;
+use ruma::{EventId, ServerName, UserId};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
-use super::{Gateway, Trouble, membership, portal, receipt, to_room};
-use crate::gateway::model::{Conversation, ConversationId, OutboxId, SmsId};
+use super::lanes::Doom;
+use super::voice::Voice;
+use super::{Gateway, Trouble, aside, membership, portal, receipt, to_room};
+use crate::gateway::model::{ConversationId, SmsId};
 use crate::gateway::{content, notice, number};
-use crate::matrix::homeserver::ErrorKind;
-use crate::store::{Ending, OutboxEntry, OutboxItem};
+use crate::store::{Ending, Lane, OutboxEntry, OutboxItem};
 
 /// Tells homeservers what they must hear, until `stop`.
 pub async fn run(gateway: Gateway, stop: CancellationToken) {
@@ -31,7 +31,7 @@ pub async fn run(gateway: Gateway, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => return,
             () = wake.notified() => {}
-            Some(ended) = worker.tasks.join_next_with_id() => worker.end(ended).await,
+            Some(ended) = worker.tasks.join_next_with_id() => worker.end(&ended),
             () = tokio::time::sleep(pause) => {}
         }
     }
@@ -43,7 +43,13 @@ const LOOK: Duration = Duration::from_mins(1);
 struct Worker {
     gateway: Gateway,
     tasks: JoinSet<()>,
-    running: HashMap<Id, (String, OutboxId)>,
+    running: HashMap<Id, Doing>,
+}
+
+/// An entry that is being done, or set aside.
+struct Doing {
+    entry: OutboxEntry,
+    doomed: bool,
 }
 
 impl Worker {
@@ -58,14 +64,9 @@ impl Worker {
         if room == 0 {
             return LOOK;
         }
-        let busy: Vec<_> = self
-            .running
-            .values()
-            .map(|(lane, _)| lane.clone())
-            .collect();
         let store = Arc::clone(&self.gateway.store);
         match store
-            .due_outbox(self.gateway.clock.now(), room, &busy)
+            .due_outbox(self.gateway.clock.now(), room, &self.busy())
             .await
         {
             Ok(entries) => entries.into_iter().for_each(|entry| self.spawn(entry)),
@@ -74,7 +75,7 @@ impl Worker {
                 return self.gateway.settings.limits.retry_first;
             }
         }
-        match store.next_outbox_due().await {
+        match store.next_outbox_due(&self.busy()).await {
             Ok(Some(at)) => self
                 .gateway
                 .clock
@@ -84,32 +85,64 @@ impl Worker {
         }
     }
 
-    fn spawn(&mut self, entry: OutboxEntry) {
-        let (lane, id) = (entry.lane.clone(), entry.id);
-        let task = self.tasks.spawn(attend(self.gateway.clone(), entry));
-        self.running.insert(task.id(), (lane, id));
+    fn busy(&self) -> Vec<String> {
+        let lanes = self.running.values().map(|doing| doing.entry.lane.clone());
+        lanes.collect()
     }
 
-    async fn end(&mut self, ended: Result<(Id, ()), JoinError>) {
-        let (task, panicked) = match &ended {
+    fn spawn(&mut self, entry: OutboxEntry) {
+        let (gateway, due) = (self.gateway.clone(), entry.clone());
+        let task = self.tasks.spawn(async move {
+            let pause = gateway.settings.limits.retry_first;
+            if !attend(gateway, due).await {
+                // Its lane is busy for so long, and no other.
+                tokio::time::sleep(pause).await;
+            }
+        });
+        let doomed = false;
+        self.running.insert(task.id(), Doing { entry, doomed });
+    }
+
+    fn end(&mut self, ended: &Result<(Id, ()), JoinError>) {
+        let (task, panicked) = match ended {
             Ok((task, ())) => (*task, false),
             Err(error) => (error.id(), error.is_panic()),
         };
-        let Some((_, id)) = self.running.remove(&task) else {
+        let Some(Doing { entry, doomed }) = self.running.remove(&task) else {
             return;
         };
         if panicked {
             error!("an outbox entry panicked and is set aside");
-            set_aside(&self.gateway, id, "it made the gateway panic").await;
+            self.doom(entry, doomed);
         }
+    }
+
+    /// Sets an entry aside that has panicked; in silence where that panicked too.
+    fn doom(&mut self, entry: OutboxEntry, silent: bool) {
+        let (gateway, doomed) = (self.gateway.clone(), entry.clone());
+        let doom = Doom {
+            why: "it made the gateway panic".to_owned(),
+            silent,
+        };
+        let task = async move { set_aside(&gateway, &doomed, doom).await };
+        let task = self.tasks.spawn(task);
+        let doomed = true;
+        self.running.insert(task.id(), Doing { entry, doomed });
     }
 }
 
-/// Does one entry and ends it: done, put off or set aside.
-pub(super) async fn attend(gateway: Gateway, entry: OutboxEntry) {
+/// Does one entry and ends it: done, put off or set aside. False where the store did not note the
+/// end, so that the entry is due again.
+pub(super) async fn attend(gateway: Gateway, entry: OutboxEntry) -> bool {
     let done = match tell(&gateway, &entry).await {
-        Ok(()) => gateway.store.finish_outbox(entry.id, Ending::Done).await,
+        Ok(()) => {
+            gateway.heard_of_a_homeserver().await;
+            gateway.store.finish_outbox(entry.id, Ending::Done).await
+        }
         Err(Trouble::Later { wish, why }) => {
+            if wish.is_none() {
+                gateway.wakes.unanswered.store(true, Ordering::Relaxed);
+            }
             warn!(
                 why,
                 attempts = entry.attempts,
@@ -123,31 +156,33 @@ pub(super) async fn attend(gateway: Gateway, entry: OutboxEntry) {
         }
         Err(Trouble::Never(why)) => {
             error!(why, "an outbox entry is set aside");
-            return set_aside(&gateway, entry.id, &why).await;
+            let silent = false;
+            set_aside(&gateway, &entry, Doom { why, silent }).await;
+            return true;
         }
     };
     if let Err(error) = done {
         warn!(%error, "cannot end an outbox entry; it will be repeated");
+        return false;
+    }
+    true
+}
+
+async fn set_aside(gateway: &Gateway, entry: &OutboxEntry, doom: Doom) {
+    match try_set_aside(gateway, entry, doom).await {
+        Ok(()) => gateway.set_aside(),
+        Err(trouble) => warn!(%trouble, "cannot set an outbox entry aside; it will be repeated"),
     }
 }
 
-async fn set_aside(gateway: &Gateway, id: OutboxId, why: &str) {
-    gateway.metrics.set_aside.inc();
-    let ending = Ending::SetAside {
-        reason: why.to_owned(),
-    };
-    if let Err(error) = gateway.store.finish_outbox(id, ending).await {
-        warn!(%error, "cannot set an outbox entry aside; it will be repeated");
-    }
+async fn try_set_aside(gateway: &Gateway, entry: &OutboxEntry, doom: Doom) -> Result<(), Trouble> {
+    let ending = aside::entry(gateway, entry, doom).await?;
+    Ok(gateway.store.finish_outbox(entry.id, ending).await?)
 }
 
 /// Does what an entry asks for.
 async fn tell(gateway: &Gateway, entry: &OutboxEntry) -> Result<(), Trouble> {
-    let voice = Voice {
-        gateway,
-        entry: entry.id,
-        said: AtomicU32::new(0),
-    };
+    let voice = Voice::of(gateway, entry);
     match &entry.item {
         OutboxItem::SmsText { sms, conversation } => {
             text(gateway, &voice, *sms, *conversation).await
@@ -159,31 +194,27 @@ async fn tell(gateway: &Gateway, entry: &OutboxEntry) -> Result<(), Trouble> {
             conversation,
             event,
             text,
-        } => {
-            let Some(conversation) = gateway.store.conversation(*conversation).await? else {
-                return Ok(());
-            };
-            let notice = content::notice(text, Some(event));
-            voice.say(&conversation, "m.room.message", &notice).await?;
-            let network = content::network(&conversation);
-            let status = content::refused_status(event, &network, text);
-            voice
-                .say(&conversation, content::STATUS, &status)
-                .await
-                .map(drop)
-        }
+            to,
+        } => refused(gateway, &voice, *conversation, event, (text, to.as_deref())).await,
         OutboxItem::Notice {
             homeserver,
             room,
             sender,
             text,
             reply_to,
+            to,
         } => {
             let notice = content::notice(text, reply_to.as_deref());
-            voice
+            let heard = voice
                 .send(homeserver, sender, room, "m.room.message", &notice)
+                .await?;
+            let Some(person) = to.as_deref().filter(|_| !heard) else {
+                return Ok(());
+            };
+            let lane = Lane::Room(homeserver.clone(), room.clone());
+            voice
+                .tell_apart(lane, homeserver, person, text.clone())
                 .await
-                .map(drop)
         }
         OutboxItem::Moved { conversation } => moved(gateway, &voice, *conversation).await,
         OutboxItem::TellOwner {
@@ -192,6 +223,32 @@ async fn tell(gateway: &Gateway, entry: &OutboxEntry) -> Result<(), Trouble> {
             text,
         } => tell_owner(gateway, &voice, homeserver, owner, text).await,
     }
+}
+
+/// A refusal: a notice in reply and the status event, or words of the bot to the writer.
+async fn refused(
+    gateway: &Gateway,
+    voice: &Voice<'_>,
+    conversation: ConversationId,
+    event: &EventId,
+    (text, writer): (&str, Option<&UserId>),
+) -> Result<(), Trouble> {
+    let Some(conversation) = gateway.store.conversation(conversation).await? else {
+        return Ok(());
+    };
+    let notice = content::notice(text, Some(event));
+    if voice.say(&conversation, "m.room.message", &notice).await? {
+        let network = content::network(&conversation);
+        let status = content::refused_status(event, &network, text);
+        let shown = voice.say(&conversation, content::STATUS, &status).await;
+        return shown.map(drop);
+    }
+    let Some(writer) = writer else { return Ok(()) };
+    let lane = Lane::Conversation(conversation.id);
+    let homeserver = &conversation.homeserver;
+    voice
+        .tell_apart(lane, homeserver, writer, text.to_owned())
+        .await
 }
 
 /// An inbound SMS: the room is made ready, then the ghost speaks. A room that turns out to be gone
@@ -241,7 +298,13 @@ async fn moved(
     };
     let words = notice::moved(&number::display(&old.handset));
     let farewell = content::notice(&words, None);
-    voice.say(&old, "m.room.message", &farewell).await?;
+    if !voice.say(&old, "m.room.message", &farewell).await? {
+        let words = notice::moved_apart(&number::display(&old.handset));
+        let lane = Lane::Conversation(old.id);
+        voice
+            .tell_apart(lane, &old.homeserver, &old.owner, words)
+            .await?;
+    }
     let home = gateway.connected(&old.homeserver)?;
     membership::leave(home, &old.ghost, room, &words).await
 }
@@ -272,90 +335,4 @@ async fn tell_owner(
     Err(Trouble::Never(
         "the bot may not speak in its own room".to_owned(),
     ))
-}
-
-/// True for what marks an event and says nothing by itself.
-fn is_mark(kind: &str) -> bool {
-    matches!(kind, "m.reaction" | content::STATUS)
-}
-
-/// Speaks for one outbox entry: its n-th sentence always has the same transaction id.
-pub(super) struct Voice<'a> {
-    gateway: &'a Gateway,
-    entry: OutboxId,
-    said: AtomicU32,
-}
-
-impl Voice<'_> {
-    /// As a conversation's ghost in its room. False where there is no room, or where the
-    /// ghost may not speak any more: nobody has heard it.
-    pub(super) async fn say(
-        &self,
-        conversation: &Conversation,
-        kind: &str,
-        body: &Value,
-    ) -> Result<bool, Trouble> {
-        let Some(room) = &conversation.room else {
-            return Ok(false);
-        };
-        self.send(
-            &conversation.homeserver,
-            &conversation.ghost,
-            room,
-            kind,
-            body,
-        )
-        .await
-    }
-
-    async fn send(
-        &self,
-        homeserver: &ServerName,
-        sender: &UserId,
-        room: &RoomId,
-        kind: &str,
-        body: &Value,
-    ) -> Result<bool, Trouble> {
-        let api = &self.gateway.connected(homeserver)?.api;
-        let txn = self.txn(self.said.fetch_add(1, Ordering::Relaxed));
-        match api.send(sender, room, kind, &txn, body).await {
-            Ok(_) => Ok(true),
-            Err(error) if matches!(error.kind(), ErrorKind::Forbidden | ErrorKind::NotFound) => {
-                warn!(%error, "nobody can be told in this room any more");
-                Ok(false)
-            }
-            // A mark that is there already.
-            Err(error) if error.errcode() == Some("M_DUPLICATE_ANNOTATION") => Ok(true),
-            // The event is in another room: one that this room has replaced.
-            Err(error) if error.kind() == ErrorKind::Permanent && is_mark(kind) => {
-                warn!(%error, "a mark cannot be shown in this room");
-                Ok(false)
-            }
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// The only sentence of this entry, whichever room it ends in; false where the sender may not
-    /// speak in this room.
-    async fn try_send(
-        &self,
-        homeserver: &ServerName,
-        sender: &UserId,
-        room: &RoomId,
-        body: &Value,
-    ) -> Result<bool, Trouble> {
-        let api = &self.gateway.connected(homeserver)?.api;
-        let txn = self.txn(0);
-        match api.send(sender, room, "m.room.message", &txn, body).await {
-            Ok(_) => Ok(true),
-            Err(error) if matches!(error.kind(), ErrorKind::Forbidden | ErrorKind::NotFound) => {
-                Ok(false)
-            }
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    fn txn(&self, n: u32) -> String {
-        format!("{}-{}-{n}", self.gateway.store.instance(), self.entry)
-    }
 }

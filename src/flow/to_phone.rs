@@ -2,67 +2,15 @@
 
 use ruma::{OwnedUserId, UserId};
 
-use super::{Gateway, Trouble, changes, membership, room_commands};
-use crate::gateway::command::Command;
+use super::{Gateway, Trouble};
 use crate::gateway::model::{Conversation, Source};
-use crate::gateway::names::Who;
 use crate::gateway::outgoing::{self, Outgoing, Speaker};
 use crate::gateway::plan::{self, Draft};
-use crate::gateway::{command, notice, number};
-use crate::matrix::event::{MessageKind, RoomMessage};
+use crate::gateway::said::RoomMessage;
+use crate::gateway::{notice, number};
 use crate::store::{
     Acceptance, InboxEvent, Lane, Member, Membership, NewOutbox, OutboxItem, RoomView,
 };
-
-/// Handles an `m.room.message` of a Matrix user.
-pub(super) async fn handle(
-    gateway: &Gateway,
-    item: &InboxEvent,
-    sender: &UserId,
-    message: &RoomMessage,
-) -> Result<(), Trouble> {
-    let Some(room) = gateway.store.room(&item.homeserver, &item.room).await? else {
-        return Ok(());
-    };
-    if matches!(message.kind, MessageKind::Notice) {
-        return Ok(());
-    }
-    let own_room = is_bots_own(gateway, &room)?;
-    let command = match &message.kind {
-        MessageKind::Text { body } => command::parse(body, own_room),
-        _ => own_room.then_some(Command::NotWords),
-    };
-    if let Some(command) = command {
-        return room_commands::answer(gateway, item, sender, &room, command).await;
-    }
-    membership::dismiss_stragglers(gateway, item, &room).await?;
-    if room.conversations.is_empty() {
-        return Ok(());
-    }
-    if let Some(original) = &message.replaces {
-        return changes::edit(gateway, item, sender, &room, message, original).await;
-    }
-    let phones = &room.conversations;
-    let refused = say(gateway, item, sender, &room, message, phones).await?;
-    tell_refused(gateway, item, phones, refused.join("\n")).await
-}
-
-/// True for a room of the bot and one person.
-fn is_bots_own(gateway: &Gateway, room: &RoomView) -> Result<bool, Trouble> {
-    let names = &gateway.connected(&room.facts.homeserver)?.names;
-    let members = room.facts.members.iter();
-    let present = members.filter(|member| member.membership != Membership::Gone);
-    let (mut bot, mut people, mut phones) = (false, 0, room.conversations.len());
-    for member in present {
-        match names.who(&member.user) {
-            Who::Bot => bot = true,
-            Who::Foreign => people += 1,
-            Who::Ghost(_) => phones += 1,
-            Who::Misnamed { .. } => {}
-        }
-    }
-    Ok(bot && people <= 1 && phones == 0)
-}
 
 /// Sends what `message` says into `conversations` of `room`. Gives the words for what was not sent.
 pub(super) async fn say(
@@ -82,6 +30,10 @@ pub(super) async fn say(
         Outgoing::Silent => return Ok(Vec::new()),
         Outgoing::Unsendable(words) => return Ok(vec![words]),
         Outgoing::Text(text) => text,
+        Outgoing::Partly { text, words } => {
+            tell_left_out(gateway, item, sender, conversations, words).await?;
+            text
+        }
     };
     let source = source_of(item, sender, message);
     let mut refusals = Vec::new();
@@ -137,6 +89,7 @@ pub(super) async fn send(
 pub(super) async fn tell_refused(
     gateway: &Gateway,
     item: &InboxEvent,
+    sender: &UserId,
     conversations: &[Conversation],
     text: String,
 ) -> Result<(), Trouble> {
@@ -150,6 +103,33 @@ pub(super) async fn tell_refused(
             conversation: first.id,
             event: item.event_id.clone(),
             text,
+            to: Some(sender.to_owned()),
+        },
+    };
+    gateway.enqueue(entry).await
+}
+
+/// Says once in the room what of an event the phones do not get.
+async fn tell_left_out(
+    gateway: &Gateway,
+    item: &InboxEvent,
+    sender: &UserId,
+    conversations: &[Conversation],
+    text: String,
+) -> Result<(), Trouble> {
+    let Some(first) = conversations.first() else {
+        return Ok(());
+    };
+    let entry = NewOutbox {
+        key: format!("left-out:{}:{}", item.homeserver, item.event_id),
+        lane: Lane::Conversation(first.id),
+        item: OutboxItem::Notice {
+            homeserver: item.homeserver.clone(),
+            room: item.room.clone(),
+            sender: first.ghost.clone(),
+            text,
+            reply_to: Some(item.event_id.clone()),
+            to: Some(sender.to_owned()),
         },
     };
     gateway.enqueue(entry).await

@@ -2,8 +2,8 @@
 
 use matrix_smpp_codec::values::CommandStatus;
 
+use super::message::Failure;
 use super::model::MessageState;
-use crate::store::Failure;
 
 /// The reason for a failure, as the rest of a sentence that begins with "because".
 #[must_use]

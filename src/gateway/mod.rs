@@ -3,9 +3,11 @@
 pub mod command;
 pub mod content;
 pub mod failure;
+pub mod message;
 pub mod model;
 pub mod names;
 pub mod notice;
 pub mod number;
 pub mod outgoing;
 pub mod plan;
+pub mod said;

@@ -312,7 +312,13 @@ impl MessageState {
         )
     }
 
-    /// True where the room should hear that the phone did not get the message.
+    /// True where the phone does not get the message, whoever is the cause.
+    #[must_use]
+    pub fn is_bad_news(self) -> bool {
+        self.is_failure() || self == Self::Cancelled
+    }
+
+    /// True where the network failed to bring the message to the phone.
     #[must_use]
     pub fn is_failure(self) -> bool {
         matches!(
@@ -356,6 +362,17 @@ pub struct Account {
     pub top_ups: Money,
     /// How far below zero the balance may go; 0 or more.
     pub limit: Money,
+}
+
+/// A standing that the gateway tells apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Membership {
+    /// Invited.
+    Invited,
+    /// Joined.
+    Joined,
+    /// Left, kicked, banned, or knocking.
+    Gone,
 }
 
 #[cfg(test)]

@@ -2,10 +2,12 @@
 
 use matrix_smpp_config::Money;
 
+use ruma::UserId;
+
+use super::message::{MessageView, Refusal};
 use super::model::{Account, MessageState};
 use super::plan::Unplannable;
 use super::{failure, number::NumberError};
-use crate::store::{MessageView, Refusal};
 
 /// Amounts as people read them: the number and the operator's currency.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -245,6 +247,68 @@ pub fn moved(phone: &str) -> String {
     format!("The conversation with {phone} continues in your newer room; this one has ended.")
 }
 
+/// The room of a conversation was replaced by one that the phone may not enter uninvited.
+#[must_use]
+pub fn room_replaced(phone: &str, ghost: &UserId) -> String {
+    format!(
+        "The room of your conversation with {phone} was replaced by a new one. Invite {ghost} \
+         there, and the conversation goes on with the same number."
+    )
+}
+
+/// A message in a room that is not encrypted, which only its sender's device can read.
+#[must_use]
+pub fn unreadable() -> String {
+    "That message is encrypted though this room is not, so nothing was sent. Send it again \
+     without encryption."
+        .to_owned()
+}
+
+/// The same, said by the bot because the older room cannot be spoken to.
+#[must_use]
+pub fn moved_apart(phone: &str) -> String {
+    format!("The conversation with {phone} continues in your newer room; the older one has ended.")
+}
+
+/// A message that was taken back before it left, and not by its writer.
+#[must_use]
+pub fn not_left(message: &MessageView, phone: &str, ended: bool) -> String {
+    let why = if ended {
+        "the conversation in this room ended first"
+    } else {
+        "it was taken back before it left"
+    };
+    let charge = if message.segments == 1 {
+        "Nothing was charged"
+    } else {
+        "What had not left was not charged"
+    };
+    format!(
+        "Not sent to {phone}: {why}. {charge}. (Message {})",
+        message.id
+    )
+}
+
+/// Messages of one person that were taken back together, said by the bot.
+#[must_use]
+pub fn not_left_apart(message: &MessageView, phone: &str) -> String {
+    format!(
+        "What you wrote to {phone} and had not left yet when the conversation ended was not sent, \
+         and was not charged. (Message {})",
+        message.id
+    )
+}
+
+/// Texts of other phones of a room that were taken back together, said by the bot.
+#[must_use]
+pub fn relay_not_left(message: &MessageView, phone: &str) -> String {
+    format!(
+        "Texts of other phones that had not left for {phone} when its conversation ended were not \
+         sent, and were not charged. (Message {})",
+        message.id
+    )
+}
+
 /// An edit of something that is on its way or arrived.
 #[must_use]
 pub fn too_late_to_edit(phones: &str) -> String {
@@ -270,6 +334,40 @@ pub fn too_late_to_redact(phones: &str) -> String {
 #[must_use]
 pub fn cancelled(phones: &str) -> String {
     format!("Cancelled: the text had not been sent to {phones} yet, and nothing was charged.")
+}
+
+/// Something that a person did and the gateway could not handle.
+#[must_use]
+pub fn event_set_aside(report: &str) -> String {
+    format!(
+        "Something went wrong inside the gateway: this may have had no effect, and a text may not \
+         have been sent. Your administrator can find out why and try again. (Report {report})"
+    )
+}
+
+/// The same, where the person is told in another room.
+#[must_use]
+pub fn event_set_aside_apart(report: &str) -> String {
+    format!(
+        "Something went wrong inside the gateway: what you last did in a room with a phone may have \
+         had no effect, and a text may not have been sent. Your administrator can find out why and \
+         try again. (Report {report})"
+    )
+}
+
+/// A text of a phone that could not be shown.
+#[must_use]
+pub fn text_set_aside(phone: &str, report: &str) -> String {
+    format!(
+        "A text from {phone} came and could not be shown. Your administrator can find out why and \
+         try again. (Report {report})"
+    )
+}
+
+/// Words that could not be said where they belong.
+#[must_use]
+pub fn reported(words: &str, report: &str) -> String {
+    format!("{words} (Report {report})")
 }
 
 /// A reaction of a Matrix user.

@@ -7,8 +7,8 @@ use matrix_smpp_codec::segment::{self, ReferenceWidth};
 use matrix_smpp_config::{ConcatReference, Numbers, Originator, Route, Settings, Uncertain};
 use ruma::OwnedUserId;
 
+use super::message::{NewMessage, OriginatorPlan};
 use super::model::{Conversation, MessageId, Source, Timestamp, UncertainPolicy};
-use crate::store::{NewMessage, OriginatorPlan};
 
 /// Why a text cannot be sent, found before the store is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -222,7 +222,7 @@ impl Inbound {
             }
             SmsTaken::Stored { complete } => {
                 if complete {
-                    self.gateway.wakes.sms.notify_one();
+                    self.gateway.wakes.sms.ring();
                 }
                 Ok(Fate::Durable)
             }

@@ -11,10 +11,11 @@ use ruma::{OwnedEventId, OwnedRoomId, OwnedServerName, OwnedUserId};
 
 use super::*;
 use crate::gateway::model::{
-    Conversation, E164Text, Handset, MessageId, MessageState, OutboxId, Source, Timestamp,
+    Conversation, E164Text, Handset, MessageId, MessageState, OutboxId, SmsId, Source, Timestamp,
     UncertainPolicy,
 };
 
+pub(crate) mod aside;
 pub(crate) mod conversations;
 pub(crate) mod events;
 pub(crate) mod lanes;
@@ -59,7 +60,7 @@ macro_rules! suite {
                 a_resumed_conversation_gets_its_cooling_number_back,
                 a_resumed_conversation_whose_number_is_taken_gets_another,
                 a_new_direct_conversation_gets_the_number_its_owner_had,
-                ending_refunds_what_is_queued_and_leaves_what_is_on_the_wire,
+                ending_refunds_what_is_queued_with_news_and_leaves_what_is_on_the_wire,
                 ending_twice_cools_once,
                 two_conversations_of_a_handset_never_share_a_room,
                 a_conversation_uses_the_number_that_the_phone_texted,
@@ -135,10 +136,17 @@ macro_rules! suite {
             outbox:
                 a_lane_is_done_in_order,
                 a_postponed_entry_holds_up_its_own_lane_only,
+                postponed_entries_can_be_made_due_at_once,
                 an_entry_is_queued_once_by_its_key,
                 busy_lanes_are_left_out,
                 an_entry_set_aside_lets_its_lane_go_on,
                 an_item_survives_the_store;
+            aside:
+                what_is_set_aside_is_told_once_in_the_same_step,
+                what_is_set_aside_is_listed_without_its_content,
+                what_is_tried_again_is_first_in_its_lane,
+                what_is_dropped_is_gone_for_good,
+                a_dropped_event_takes_back_what_has_not_left;
             ledger:
                 a_top_up_is_paid_in_once_by_its_key,
                 what_is_not_there_cannot_be_taken_out,
@@ -256,6 +264,15 @@ fn pool(count: u64) -> OriginatorPlan {
         pool: "uk".to_owned(),
         dedicated: Vec::new(),
         numbers,
+    }
+}
+
+/// Set aside without a word to anybody.
+fn aside(reason: &str) -> Ending {
+    Ending::SetAside {
+        reason: reason.to_owned(),
+        at: at(20),
+        tell: None,
     }
 }
 

@@ -1,23 +1,26 @@
 //! The operations that the gateway asks of its store, and the values they speak in.
 
 use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use matrix_smpp_codec::e164::E164;
-use matrix_smpp_codec::segment::Segments;
 use matrix_smpp_codec::udh::Concat;
 use matrix_smpp_codec::values::{DataCoding, MessageState as WireState};
-use matrix_smpp_config::{Money, Numbers};
+use matrix_smpp_config::Money;
 use ruma::{OwnedEventId, OwnedRoomId, OwnedServerName, OwnedUserId, RoomId, ServerName, UserId};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::gateway::model::{
     Account, Conversation, ConversationId, Handset, InboxSeq, MessageId, MessageState, Originator,
-    OutboxId, SegmentRef, SmsId, Source, Timestamp, UncertainPolicy,
+    OutboxId, SegmentRef, SmsId, Source, Timestamp,
 };
+
+pub use crate::gateway::message::{Failure, MessageView, NewMessage, OriginatorPlan, Refusal};
+pub use crate::gateway::model::Membership;
 
 /// Everything durable. See the module's head for what each operation promises.
 #[async_trait]
@@ -80,8 +83,8 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// reserved for it.
     async fn open_conversation(&self, request: OpenConversation) -> Result<Opened>;
 
-    /// Ends a conversation: what is queued is cancelled and refunded, its lease cools off.
-    /// Idempotent.
+    /// Ends a conversation: what is queued is cancelled and refunded (which is news), its lease
+    /// cools off. Idempotent.
     async fn end_conversation(
         &self,
         id: ConversationId,
@@ -115,7 +118,7 @@ pub trait Store: fmt::Debug + Send + Sync {
     async fn record_answers(&self, answers: Vec<Answer>, now: Timestamp) -> Result<()>;
 
     /// Takes back what event `event` says to phones, where no byte has been written: refunds and
-    /// frees the lane. A message with any segment past the queue stays whole. Gives all messages of
+    /// frees the lane, without news: whoever asks for it tells. A message with any segment past the queue stays whole. Gives all messages of
     /// the event, as they are then.
     async fn cancel_event(
         &self,
@@ -182,8 +185,25 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Puts an entry off until `at`; its lane waits with it. Counts an attempt.
     async fn postpone_outbox(&self, id: OutboxId, at: Timestamp, error: &str) -> Result<()>;
 
-    /// When the next postponed entry falls due; in the past while its lane is busy.
-    async fn next_outbox_due(&self) -> Result<Option<Timestamp>>;
+    /// When the next postponed entry falls due, leaving out the lanes in `busy`.
+    async fn next_outbox_due(&self, busy: &[String]) -> Result<Option<Timestamp>>;
+
+    /// Makes every postponed entry due now: a homeserver that gave no answers gives answers again.
+    async fn hurry_outbox(&self, now: Timestamp) -> Result<()>;
+
+    // --- what was set aside -------------------------------------------------------------------
+
+    /// What was set aside, at most `limit` of each kind, oldest first.
+    async fn aside(&self, limit: usize) -> Result<Vec<Aside>>;
+
+    /// Puts something that was set aside back into its lane, before whatever waits there. False
+    /// where nothing of this id is set aside.
+    async fn retry_aside(&self, id: AsideId, now: Timestamp) -> Result<bool>;
+
+    /// Ends something that was set aside, for good; its content goes. What an event has queued for
+    /// phones and no byte of which has left is taken back and refunded, with news. False where
+    /// nothing of this id is set aside.
+    async fn drop_aside(&self, id: AsideId, now: Timestamp) -> Result<bool>;
 
     // --- money --------------------------------------------------------------------------------
 
@@ -327,7 +347,61 @@ pub enum Ending {
     SetAside {
         /// Why, without private content.
         reason: String,
+        /// Now.
+        at: Timestamp,
+        /// How people hear of it: queued in the same step.
+        tell: Option<Box<NewOutbox>>,
     },
+}
+
+/// Something that was set aside, by its kind and place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum AsideId {
+    /// A Matrix event: `e17`.
+    Event(InboxSeq),
+    /// A whole SMS: `s17`.
+    Sms(SmsId),
+    /// A thing to do at the homeserver: `o17`.
+    Outbox(OutboxId),
+}
+
+impl fmt::Display for AsideId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Event(InboxSeq(id)) => write!(f, "e{id}"),
+            Self::Sms(id) => write!(f, "s{id}"),
+            Self::Outbox(id) => write!(f, "o{id}"),
+        }
+    }
+}
+
+impl FromStr for AsideId {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let wrong = "write the id as in e17, s17 or o17";
+        let (kind, id) = text.split_at_checked(1).ok_or(wrong)?;
+        let id = id.parse().map_err(|_| wrong)?;
+        match kind {
+            "e" => Ok(Self::Event(InboxSeq(id))),
+            "s" => Ok(Self::Sms(SmsId(id))),
+            "o" => Ok(Self::Outbox(OutboxId(id))),
+            _ => Err(wrong),
+        }
+    }
+}
+
+/// Something that was set aside, for people; nothing that anybody said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Aside {
+    /// Which.
+    pub id: AsideId,
+    /// When it was set aside.
+    pub at: Timestamp,
+    /// The event's id, the link group of the SMS, or the kind of thing to do.
+    pub about: String,
+    /// Why.
+    pub reason: String,
 }
 
 /// What a room's state says.
@@ -352,17 +426,6 @@ pub struct Member {
     pub membership: Membership,
     /// Their name in this room.
     pub display_name: Option<String>,
-}
-
-/// A standing that the gateway tells apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Membership {
-    /// Invited.
-    Invited,
-    /// Joined.
-    Joined,
-    /// Left, kicked, banned, or knocking.
-    Gone,
 }
 
 /// A room with its active conversations.
@@ -408,57 +471,6 @@ pub struct Opened {
     pub replaced: Option<Conversation>,
 }
 
-/// A message to accept.
-#[derive(Debug, Clone)]
-pub struct NewMessage {
-    /// [`MessageId::of`] source and conversation.
-    pub id: MessageId,
-    /// Where its text comes from.
-    pub source: Source,
-    /// The lane.
-    pub conversation: ConversationId,
-    /// The phone.
-    pub destination: E164,
-    /// Whose credit it uses.
-    pub payer: OwnedUserId,
-    /// The route's name, for its settings at sending time.
-    pub route: String,
-    /// The link group that carries it.
-    pub link_group: String,
-    /// Which numbers may be its sender.
-    pub originators: OriginatorPlan,
-    /// Price of one segment; 0 or more.
-    pub price: Money,
-    /// The text, split. The store chooses the concatenation reference so that two messages of one
-    /// (originator, handset) pair that follow each other differ.
-    pub segments: Segments,
-    /// Ask for a delivery receipt, and expect one.
-    pub receipts: bool,
-    /// What to do where an answer never comes.
-    pub uncertain: UncertainPolicy,
-    /// Give up after this time.
-    pub valid_until: Timestamp,
-    /// Now.
-    pub now: Timestamp,
-}
-
-/// Which numbers may be the sender of a conversation that has none yet, best first.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum OriginatorPlan {
-    /// Any of these whose pair with the handset is free: the owner's own numbers first, then the
-    /// pool's, in order.
-    Vmns {
-        /// The pool's name, for people.
-        pool: String,
-        /// Numbers that are dedicated to the conversation's owner.
-        dedicated: Vec<E164>,
-        /// The pool's numbers.
-        numbers: Numbers,
-    },
-    /// A short code, shared by all.
-    Shortcode(String),
-}
-
 /// What became of a [`NewMessage`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Acceptance {
@@ -471,26 +483,6 @@ pub enum Acceptance {
     Repeated(MessageState),
     /// Not accepted; nothing has changed.
     Refused(Refusal),
-}
-
-/// Why the store refused a message.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Refusal {
-    /// The payer's credit does not cover all segments.
-    NoCredit {
-        /// What is left.
-        balance: Money,
-        /// What this message would have cost.
-        cost: Money,
-    },
-    /// Every number of the pool is taken for this handset.
-    PoolExhausted {
-        /// The pool.
-        pool: String,
-    },
-    /// The conversation has ended.
-    ConversationEnded,
 }
 
 /// A segment that may be written to the wire.
@@ -566,41 +558,6 @@ pub enum Outcome {
     },
     /// The bytes may have left and no answer will come: the message's policy decides.
     Uncertain,
-}
-
-/// One message as the rooms and people see it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MessageView {
-    /// Which.
-    pub id: MessageId,
-    /// Where its text comes from.
-    pub source: Source,
-    /// The lane.
-    pub conversation: ConversationId,
-    /// The phone.
-    pub destination: E164,
-    /// How far it is.
-    pub state: MessageState,
-    /// A receipt is to be expected.
-    pub receipts: bool,
-    /// How many segments it has.
-    pub segments: u8,
-    /// Price of one segment.
-    pub price: Money,
-    /// `command_status` of the refusal, or the receipt's error code, of the segment that failed it.
-    pub failure: Option<Failure>,
-    /// One of its segments may have been sent twice.
-    pub possible_duplicate: bool,
-}
-
-/// The peer's reason for a failure.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Failure {
-    /// `command_status` of the answer.
-    Status(u32),
-    /// `err:` or `network_error_code` of the receipt.
-    Receipt(String),
 }
 
 /// A delivery receipt.
@@ -729,6 +686,8 @@ pub enum Lane {
     Conversation(ConversationId),
     /// One room of one homeserver.
     Room(OwnedServerName, OwnedRoomId),
+    /// One person, where it is about no room and no conversation.
+    Person(OwnedUserId),
 }
 
 impl fmt::Display for Lane {
@@ -736,6 +695,7 @@ impl fmt::Display for Lane {
         match self {
             Self::Conversation(id) => write!(f, "c:{id}"),
             Self::Room(homeserver, room) => write!(f, "r:{homeserver}:{room}"),
+            Self::Person(user) => write!(f, "p:{user}"),
         }
     }
 }
@@ -752,7 +712,8 @@ pub enum OutboxItem {
         conversation: ConversationId,
     },
     /// Show what became of a message. Queued by the store itself, once per state that a person
-    /// wants to know: `Submitted`, `Delivered`, and every failure.
+    /// wants to know: `Submitted`, `Delivered`, every failure, and `Cancelled` where it was not the
+    /// writer who took it back.
     MessageNews {
         /// The message.
         message: MessageId,
@@ -771,6 +732,10 @@ pub enum OutboxItem {
         text: String,
         /// The event that it answers.
         reply_to: Option<OwnedEventId>,
+        /// Who is told by the bot instead where the room cannot hear it; `None` where nobody needs
+        /// to know.
+        #[serde(default)]
+        to: Option<OwnedUserId>,
     },
     /// Show that a message from an event was refused: a notice in reply, and the status event.
     Refused {
@@ -780,6 +745,9 @@ pub enum OutboxItem {
         event: OwnedEventId,
         /// The words.
         text: String,
+        /// Who wrote the event: told by the bot where the room cannot hear it.
+        #[serde(default)]
+        to: Option<OwnedUserId>,
     },
     /// Say that a direct conversation goes on in a newer room, and leave the old one. Queued by the
     /// store itself when a number is taken over.
@@ -797,6 +765,21 @@ pub enum OutboxItem {
         /// The words.
         text: String,
     },
+}
+
+impl OutboxItem {
+    /// Its kind, as one word or two.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::SmsText { .. } => "sms_text",
+            Self::MessageNews { .. } => "message_news",
+            Self::Notice { .. } => "notice",
+            Self::Refused { .. } => "refused",
+            Self::Moved { .. } => "moved",
+            Self::TellOwner { .. } => "tell_owner",
+        }
+    }
 }
 
 /// A thing to do at the homeserver, when its turn has come.

@@ -163,6 +163,7 @@ mod tests {
             addr_ton: Ton::UNKNOWN,
             addr_npi: Npi::UNKNOWN,
             address_range: COctets::default(),
+            certificate_names: Vec::new(),
         }
     }
 

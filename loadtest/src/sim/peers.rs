@@ -9,8 +9,8 @@ use std::time::Duration;
 use bytes::BytesMut;
 use matrix_smpp_codec::{Body, COctets, CommandStatus, Outbind, Pdu};
 use matrix_smpp_session::{
-    Authenticator, BindRequest, CloseReason, Incoming, Link, ListenError, ListenerSettings, Peer,
-    Running, ServerTlsSettings, SessionSettings,
+    Admission, Authenticator, BindRequest, CloseReason, Incoming, Link, ListenError,
+    ListenerSettings, Peer, Running, ServerTls, ServerTlsSettings, SessionSettings,
 };
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
@@ -79,8 +79,9 @@ impl Port {
                 certificate: files.chain.clone(),
                 key: files.key.clone(),
                 client_ca: files.client_ca.clone(),
+                ..ServerTlsSettings::default()
             };
-            settings.acceptor()
+            ServerTls::new(settings).map(|tls| tls.acceptor())
         });
         Ok(Self {
             tls: acceptor.transpose()?,
@@ -345,7 +346,7 @@ impl Door {
 }
 
 impl Authenticator for Door {
-    async fn authenticate(&self, request: BindRequest) -> Result<(), CommandStatus> {
+    async fn authenticate(&self, request: BindRequest) -> Result<Admission, CommandStatus> {
         let (verdict, delay) = self.judge(&request);
         if verdict.is_err() {
             self.smsc.refused(request.mode.request());
@@ -353,7 +354,7 @@ impl Authenticator for Door {
         if !delay.is_zero() {
             sleep(delay).await;
         }
-        verdict
+        verdict.map(Admission::from)
     }
 }
 

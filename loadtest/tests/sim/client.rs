@@ -114,6 +114,8 @@ impl Esme {
 
     /// Sends and waits for the status and message id of the answer.
     pub(crate) async fn submit(&mut self, pdu: SubmitSm) -> (CommandStatus, String) {
+        // After a throttled answer the session takes a pause.
+        timeout(PATIENCE, self.link.ready()).await.expect("room");
         self.link.submit(Ticket(1), Body::SubmitSm(pdu)).unwrap();
         match self.event().await {
             LinkEvent::Answered {

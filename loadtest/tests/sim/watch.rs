@@ -1,4 +1,8 @@
 //! Looking at what has happened: messages, expectations, counters, the capture.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a helper that panics fails its test, as it should"
+)]
 
 use std::process::Stdio;
 

@@ -4,8 +4,11 @@
     reason = "a test that panics has failed, as it should"
 )]
 
+mod accounts;
 mod common;
+mod hostile;
 mod loopback;
+mod outbind;
 mod raw;
 mod simulation;
 mod tls;

@@ -9,7 +9,7 @@ mod refresh;
 
 use rusqlite::{Connection, Row, params};
 
-pub(super) use self::refresh::refresh;
+pub(super) use self::refresh::{refresh, refresh_silently};
 use super::money::{self, Charge};
 use super::receipts;
 use super::rows::{Sql as _, json, to_json};

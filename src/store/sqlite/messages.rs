@@ -242,17 +242,24 @@ pub(super) fn cancel_event(
         |row| Ok(row.get(0)?),
     )?;
     for key in keys {
-        let Some(message) = life::message(tx, key)? else {
-            continue;
-        };
-        // One that is to be sent again has left the lane, and its first bytes may have arrived.
-        let unsent = life::segments(tx, key)?
-            .iter()
-            .all(|segment| segment.state == MessageState::Queued && segment.in_lane);
-        if unsent {
-            life::withdraw(tx, &message, MessageState::Cancelled, (now, "taken back"))?;
-            life::refresh(tx, key, now)?;
-        }
+        take_back(tx, key, (now, "taken back"))?;
+        life::refresh_silently(tx, key, now)?;
     }
     of_event(tx, homeserver, event)
+}
+
+/// Takes a message back of which no byte can have reached the peer. Its refreshing is left to the
+/// caller.
+pub(super) fn take_back(tx: &Connection, key: i64, (now, why): (Timestamp, &str)) -> Result<()> {
+    let Some(message) = life::message(tx, key)? else {
+        return Ok(());
+    };
+    // One that is to be sent again has left the lane, and its first bytes may have arrived.
+    let unsent = life::segments(tx, key)?
+        .iter()
+        .all(|segment| segment.state == MessageState::Queued && segment.in_lane);
+    if unsent {
+        life::withdraw(tx, &message, MessageState::Cancelled, (now, why))?;
+    }
+    Ok(())
 }

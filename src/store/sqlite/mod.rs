@@ -3,6 +3,7 @@
 //! Every operation that changes something is one job of the writer; every question is asked of
 //! a reader. The operations themselves are plain functions of a connection, one file per area.
 
+mod aside;
 mod conversations;
 mod dispatch;
 mod explain;
@@ -40,10 +41,10 @@ use self::reader::Readers;
 use self::rows::{Page, Sql as _};
 use self::writer::Writer;
 use super::{
-    Acceptance, Answer, AuditDifference, Claimed, Ending, History, InboxEvent, Lease, Member,
-    MessageView, NewMessage, NewOutbox, OpenConversation, Opened, OutboxEntry, ReceiptIn,
-    ReceiptTaken, Result, RoomFacts, RoomView, Sizes, Sms, SmsIn, SmsTaken, Store, StoreError,
-    Taken, Transaction,
+    Acceptance, Answer, Aside, AsideId, AuditDifference, Claimed, Ending, History, InboxEvent,
+    Lease, Member, MessageView, NewMessage, NewOutbox, OpenConversation, Opened, OutboxEntry,
+    ReceiptIn, ReceiptTaken, Result, RoomFacts, RoomView, Sizes, Sms, SmsIn, SmsTaken, Store,
+    StoreError, Taken, Transaction,
 };
 use crate::gateway::model::{
     Account, Conversation, ConversationId, Handset, InboxSeq, MessageId, OutboxId, SmsId, Timestamp,
@@ -119,9 +120,16 @@ impl SqliteStore {
                 error!(%key, reason, "set aside what cannot be read");
             }
             self.write(move |tx| {
-                unreadable
-                    .into_iter()
-                    .try_for_each(|(key, reason)| finish(tx, key, &Ending::SetAside { reason }))
+                unreadable.into_iter().try_for_each(|(key, reason)| {
+                    // Nobody can be told: whom it concerns may be what cannot be read. Its time is
+                    // that of the item itself.
+                    let ending = Ending::SetAside {
+                        reason,
+                        at: Timestamp::default(),
+                        tell: None,
+                    };
+                    finish(tx, key, &ending)
+                })
             })
             .await?;
         }
@@ -321,8 +329,25 @@ impl Store for SqliteStore {
             .await
     }
 
-    async fn next_outbox_due(&self) -> Result<Option<Timestamp>> {
-        self.read(outbox::next_due).await
+    async fn next_outbox_due(&self, busy: &[String]) -> Result<Option<Timestamp>> {
+        let busy = busy.to_vec();
+        self.read(move |tx| outbox::next_due(tx, &busy)).await
+    }
+
+    async fn hurry_outbox(&self, now: Timestamp) -> Result<()> {
+        self.write(move |tx| outbox::hurry(tx, now)).await
+    }
+
+    async fn aside(&self, limit: usize) -> Result<Vec<Aside>> {
+        self.read(move |tx| aside::list(tx, limit)).await
+    }
+
+    async fn retry_aside(&self, id: AsideId, now: Timestamp) -> Result<bool> {
+        self.write(move |tx| aside::retry(tx, id, now)).await
+    }
+
+    async fn drop_aside(&self, id: AsideId, now: Timestamp) -> Result<bool> {
+        self.write(move |tx| aside::end(tx, id, now)).await
     }
 
     async fn top_up(

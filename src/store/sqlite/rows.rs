@@ -303,11 +303,11 @@ pub(super) fn json<T: DeserializeOwned>(row: &Row<'_>, column: &str) -> Result<T
         .map_err(|error| StoreError::Corrupt(format!("{column}: line {}", error.line())))
 }
 
-/// `progress` and `reason` of something that ends.
-pub(super) fn ending(ending: &Ending) -> (i64, Option<&str>) {
+/// `progress`, `reason` and `ended_at` of something that ends.
+pub(super) fn ending(ending: &Ending) -> (i64, Option<&str>, Option<Timestamp>) {
     match ending {
-        Ending::Done => (1, None),
-        Ending::SetAside { reason } => (2, Some(reason)),
+        Ending::Done => (1, None, None),
+        Ending::SetAside { reason, at, .. } => (2, Some(reason), Some(*at)),
     }
 }
 

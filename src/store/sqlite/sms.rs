@@ -6,8 +6,8 @@ use matrix_smpp_codec::values::DataCoding;
 use rusqlite::{Connection, Row, params};
 use uuid::Uuid;
 
-use super::leases;
 use super::rows::{self, Page, Sql as _};
+use super::{aside, leases};
 use crate::gateway::model::{SmsId, Timestamp};
 use crate::store::{
     Ending, REDELIVERY_WINDOW, Result, Sms, SmsIn, SmsRecipient, SmsTaken, StoreError,
@@ -328,12 +328,13 @@ pub(super) fn get(tx: &Connection, id: SmsId) -> Result<Option<Sms>> {
 }
 
 pub(super) fn finish(tx: &Connection, id: SmsId, ending: &Ending) -> Result<()> {
-    let (progress, reason) = rows::ending(ending);
-    tx.run(
-        "UPDATE sms SET progress = ?2, reason = ?3 WHERE id = ?1 AND progress = 0",
-        params![id, progress, reason],
+    let (progress, reason, at) = rows::ending(ending);
+    let ended = tx.run(
+        "UPDATE sms SET progress = ?2, reason = ?3, ended_at = max(?4, at)
+         WHERE id = ?1 AND progress = 0",
+        params![id, progress, reason, at],
     )?;
-    Ok(())
+    aside::tell(tx, ending, ended)
 }
 
 #[cfg(test)]

@@ -1,0 +1,62 @@
+//! What somebody says in a room, to whom it is: the bot, or the phones.
+
+use ruma::UserId;
+
+use super::{Gateway, Trouble, changes, membership, room_commands, to_phone};
+use crate::gateway::command::{self, Command};
+use crate::gateway::names::Who;
+use crate::gateway::said::{MessageKind, RoomMessage};
+use crate::store::{InboxEvent, Membership, RoomView};
+
+/// Handles an `m.room.message` of a Matrix user.
+pub(super) async fn handle(
+    gateway: &Gateway,
+    item: &InboxEvent,
+    sender: &UserId,
+    message: &RoomMessage,
+) -> Result<(), Trouble> {
+    let Some(mut room) = gateway.store.room(&item.homeserver, &item.room).await? else {
+        return Ok(());
+    };
+    if matches!(message.kind, MessageKind::Notice) {
+        return Ok(());
+    }
+    let own_room = is_bots_own(gateway, &room)?;
+    let command = match &message.kind {
+        MessageKind::Text { body } => command::parse(body, own_room),
+        _ => own_room.then_some(Command::NotWords),
+    };
+    if let Some(command) = command {
+        return room_commands::answer(gateway, item, sender, &room, command).await;
+    }
+    if membership::settle_stragglers(gateway, item, &room).await? {
+        let found = gateway.store.room(&item.homeserver, &item.room).await?;
+        room = found.unwrap_or(room);
+    }
+    if room.conversations.is_empty() {
+        return Ok(());
+    }
+    if let Some(original) = &message.replaces {
+        return changes::edit(gateway, item, sender, &room, message, original).await;
+    }
+    let phones = &room.conversations;
+    let refused = to_phone::say(gateway, item, sender, &room, message, phones).await?;
+    to_phone::tell_refused(gateway, item, sender, phones, refused.join("\n")).await
+}
+
+/// True for a room of the bot and one person.
+fn is_bots_own(gateway: &Gateway, room: &RoomView) -> Result<bool, Trouble> {
+    let names = &gateway.connected(&room.facts.homeserver)?.names;
+    let members = room.facts.members.iter();
+    let present = members.filter(|member| member.membership != Membership::Gone);
+    let (mut bot, mut people, mut phones) = (false, 0, room.conversations.len());
+    for member in present {
+        match names.who(&member.user) {
+            Who::Bot => bot = true,
+            Who::Foreign => people += 1,
+            Who::Ghost(_) => phones += 1,
+            Who::Misnamed { .. } => {}
+        }
+    }
+    Ok(bot && people <= 1 && phones == 0)
+}
