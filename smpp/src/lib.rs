@@ -75,5 +75,6 @@ pub use server::{
     Authenticator, BindRequest, Incoming, ListenError, Listener, ListenerSettings, Peer,
 };
 pub use settings::{BindSettings, LinkSettings, SessionSettings};
+pub use stream::Transport;
 pub use tls::{ServerTls, ServerTlsSettings, TlsError, TlsSettings};
 pub use window::Ticket;
