@@ -3,12 +3,12 @@
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 PYTHON := $(firstword $(wildcard /usr/bin/python3.11) python3)
 
-.PHONY: help setup demo test soak fmt lint doc
+.PHONY: help setup demo test soak fmt lint doc bench-codec
 
 help: ## List the commands.
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
 
-setup: ## Install what this machine lacks: Synapse, tshark, systemd-analyze.
+setup: ## Install what this machine lacks: Synapse, tshark, Kannel, systemd-analyze.
 	@./scripts/setup.sh
 
 demo: setup ## Hold a conversation between a room and a phone, then stay up; ONCE=1 ends by itself.
@@ -41,3 +41,6 @@ lint: ## Check format, lints and layers.
 
 doc: ## Build the documentation, warnings denied.
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps
+
+bench-codec: ## Time the codec beside hand-written bounds and other crates.
+	cargo run --locked --release --manifest-path bench/Cargo.toml --bin codec

@@ -20,6 +20,7 @@ missing_packages() {
     have cc || printf '%s\n' gcc libc6-dev
     { have tshark && have dumpcap; } || printf '%s\n' tshark
     have systemd-analyze || printf '%s\n' systemd
+    [[ -x /usr/sbin/bearerbox ]] || printf '%s\n' kannel
     have setpriv || printf '%s\n' util-linux
     python_for_venv >/dev/null || printf '%s\n' python3.11 python3.11-venv
 }
@@ -37,8 +38,9 @@ install_packages() {
         || fail "apt-get could not install ${missing[*]}"
 }
 
+# In run level 1 no package starts its service: Kannel's would serve on ports of its own.
 apt_install() {
-    DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "$@" >&2
+    RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "$@" >&2
 }
 
 # --- Synapse -------------------------------------------------------------------------------------

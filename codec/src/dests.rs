@@ -2,10 +2,11 @@
 
 use std::ops::Deref;
 
-use bytes::{BufMut, Bytes, BytesMut};
 use nom::number::complete::{be_u8, be_u32};
 
-use crate::field::{Field, FieldError, OctetsError, Taken, fail, length_octet};
+use crate::field::{
+    Cursor, Field, FieldError, Frame, OctetsError, Taken, fail, keeps_nothing, length_octet,
+};
 use crate::octets::{Address, COctets};
 use crate::values::{CommandStatus, Npi, Ton};
 
@@ -28,50 +29,66 @@ pub enum DestAddress {
     },
 }
 
+impl Default for DestAddress {
+    fn default() -> Self {
+        Self::List {
+            dl_name: COctets::EMPTY,
+        }
+    }
+}
+
 impl DestAddress {
     const SME_FLAG: u8 = 1;
     const LIST_FLAG: u8 = 2;
 }
 
 impl Field for DestAddress {
-    fn take<'a>(frame: &Bytes, input: &'a [u8]) -> Taken<'a, Self> {
+    keeps_nothing!();
+
+    fn take<'a>(&mut self, input: &'a [u8]) -> Taken<'a, ()> {
         let (rest, flag) = be_u8(input)?;
         match flag {
             Self::SME_FLAG => {
-                let (rest, dest_addr_ton) = Ton::take(frame, rest)?;
-                let (rest, dest_addr_npi) = Npi::take(frame, rest)?;
-                let (rest, destination_addr) = Address::take(frame, rest)?;
-                Ok((
-                    rest,
-                    Self::Sme {
-                        dest_addr_ton,
-                        dest_addr_npi,
-                        destination_addr,
-                    },
-                ))
+                let (mut ton, mut npi, mut address) = Default::default();
+                let (rest, ()) = Ton::take(&mut ton, rest)?;
+                let (rest, ()) = Npi::take(&mut npi, rest)?;
+                let (rest, ()) = Address::take(&mut address, rest)?;
+                *self = Self::Sme {
+                    dest_addr_ton: ton,
+                    dest_addr_npi: npi,
+                    destination_addr: address,
+                };
+                Ok((rest, ()))
             }
             Self::LIST_FLAG => {
-                let (rest, dl_name) = COctets::take(frame, rest)?;
-                Ok((rest, Self::List { dl_name }))
+                let mut dl_name = COctets::EMPTY;
+                let (rest, ()) = dl_name.take(rest)?;
+                *self = Self::List { dl_name };
+                Ok((rest, ()))
             }
             unknown => fail(FieldError::DestFlag(unknown)),
         }
     }
 
-    fn put(&self, out: &mut BytesMut) {
+    /// A flag, two octets and the longest address.
+    fn room(&self) -> usize {
+        24
+    }
+
+    fn put(&self, out: &mut Cursor<'_>) {
         match self {
             Self::Sme {
                 dest_addr_ton,
                 dest_addr_npi,
                 destination_addr,
             } => {
-                out.put_u8(Self::SME_FLAG);
+                out.put([Self::SME_FLAG]);
                 dest_addr_ton.put(out);
                 dest_addr_npi.put(out);
                 destination_addr.put(out);
             }
             Self::List { dl_name } => {
-                out.put_u8(Self::LIST_FLAG);
+                out.put([Self::LIST_FLAG]);
                 dl_name.put(out);
             }
         }
@@ -92,28 +109,27 @@ pub struct UnsuccessSme {
 }
 
 impl Field for UnsuccessSme {
-    fn take<'a>(frame: &Bytes, input: &'a [u8]) -> Taken<'a, Self> {
-        let (rest, dest_addr_ton) = Ton::take(frame, input)?;
-        let (rest, dest_addr_npi) = Npi::take(frame, rest)?;
-        let (rest, destination_addr) = Address::take(frame, rest)?;
+    keeps_nothing!();
+
+    fn take<'a>(&mut self, input: &'a [u8]) -> Taken<'a, ()> {
+        let (rest, ()) = self.dest_addr_ton.take(input)?;
+        let (rest, ()) = self.dest_addr_npi.take(rest)?;
+        let (rest, ()) = self.destination_addr.take(rest)?;
         let (rest, status) = be_u32(rest)?;
-        let error_status_code = CommandStatus(status);
-        Ok((
-            rest,
-            Self {
-                dest_addr_ton,
-                dest_addr_npi,
-                destination_addr,
-                error_status_code,
-            },
-        ))
+        self.error_status_code = CommandStatus(status);
+        Ok((rest, ()))
     }
 
-    fn put(&self, out: &mut BytesMut) {
+    /// Two octets, the longest address and a status.
+    fn room(&self) -> usize {
+        27
+    }
+
+    fn put(&self, out: &mut Cursor<'_>) {
         self.dest_addr_ton.put(out);
         self.dest_addr_npi.put(out);
         self.destination_addr.put(out);
-        out.put_u32(self.error_status_code.0);
+        out.put(self.error_status_code.0.to_be_bytes());
     }
 }
 
@@ -149,22 +165,27 @@ macro_rules! counted {
         }
 
         impl Field for $name {
-            fn take<'a>(frame: &Bytes, input: &'a [u8]) -> Taken<'a, Self> {
+            keeps_nothing!();
+
+            fn take<'a>(&mut self, input: &'a [u8]) -> Taken<'a, ()> {
                 let (mut rest, count) = be_u8(input)?;
                 if usize::from(count) > Self::MAX {
                     return fail(FieldError::TooLong { max: Self::MAX });
                 }
-                let mut entries = Vec::new();
                 for _ in 0..count {
-                    let (after, entry) = <$entry>::take(frame, rest)?;
-                    entries.push(entry);
-                    rest = after;
+                    let mut entry = <$entry>::default();
+                    (rest, ()) = entry.take(rest)?;
+                    self.0.push(entry);
                 }
-                Ok((rest, Self(entries)))
+                Ok((rest, ()))
             }
 
-            fn put(&self, out: &mut BytesMut) {
-                out.put_u8(length_octet(self.0.len()));
+            fn room(&self) -> usize {
+                self.0.iter().fold(1, |room: usize, entry| room.saturating_add(entry.room()))
+            }
+
+            fn put(&self, out: &mut Cursor<'_>) {
+                out.put([length_octet(self.0.len())]);
                 for entry in &self.0 {
                     entry.put(out);
                 }

@@ -1,11 +1,10 @@
 //! From bytes to whole PDUs and back: cutting by `command_length`, the header, what became of the
 //! body. SMPP 3.4 §3.2 and §5.1.
 
-use bytes::{BufMut, Bytes, BytesMut};
-use nom::number::complete::be_u32;
+use bytes::{Buf, Bytes, BytesMut};
 use thiserror::Error;
 
-use crate::field::{DecodeError, FieldError};
+use crate::field::{Cursor, DecodeError, FieldError, Frame, Place};
 use crate::pdu::Body;
 use crate::values::{CommandId, CommandStatus};
 
@@ -41,6 +40,27 @@ pub enum FrameError {
 /// Only for a length that no PDU can have (below 16) or that is above `max_len` octets; `buffer`
 /// stays as it was.
 pub fn cut(buffer: &mut BytesMut, max_len: usize) -> Result<Option<Bytes>, FrameError> {
+    let whole = whole_len(buffer, max_len)?;
+    Ok(whole.map(|len| buffer.split_to(len).freeze()))
+}
+
+/// Cuts and decodes in one: takes one whole PDU off the front of `buffer`, or nothing while it has
+/// not all come. Only a text or TLVs keep the memory that was read into alive, each as a slice of
+/// it; a PDU without them leaves nothing behind. See [`cut`] and [`decode`].
+///
+/// # Errors
+///
+/// As [`cut`].
+pub fn take(buffer: &mut BytesMut, max_len: usize) -> Result<Option<Inbound>, FrameError> {
+    match whole_len(buffer, max_len)? {
+        Some(len) => read(Frame::new(buffer, len)),
+        None => Ok(None),
+    }
+}
+
+/// The length of the PDU at the front of `buffer`, where it has all come.
+#[inline]
+fn whole_len(buffer: &[u8], max_len: usize) -> Result<Option<usize>, FrameError> {
     let Some(octets) = buffer.first_chunk::<4>() else {
         return Ok(None);
     };
@@ -55,10 +75,7 @@ pub fn cut(buffer: &mut BytesMut, max_len: usize) -> Result<Option<Bytes>, Frame
             max: max_len,
         });
     }
-    if buffer.len() < whole {
-        return Ok(None);
-    }
-    Ok(Some(buffer.split_to(whole).freeze()))
+    Ok((buffer.len() >= whole).then_some(whole))
 }
 
 /// The header without `command_length`, which the frame itself has.
@@ -73,6 +90,20 @@ pub struct Header {
 }
 
 impl Header {
+    /// The header that a frame begins with; `None` where it is shorter than one.
+    #[inline]
+    fn read(frame: &[u8]) -> Option<Self> {
+        let header = frame.first_chunk::<HEADER_LEN>()?;
+        let [_command_length, command_id, status, sequence] = header.as_chunks().0 else {
+            return None;
+        };
+        Some(Self {
+            command_id: CommandId(u32::from_be_bytes(*command_id)),
+            status: CommandStatus(u32::from_be_bytes(*status)),
+            sequence: u32::from_be_bytes(*sequence),
+        })
+    }
+
     /// The PDU that refuses the one with this header: its response with that status, or a
     /// `generic_nack` where the standard knows no response; `None` where this is a response itself,
     /// which nothing answers. §3.3.
@@ -136,17 +167,36 @@ impl Pdu {
     /// out when it says nothing, as §4.1.2 and §4.4.2 want.
     pub fn encode(&self, out: &mut BytesMut) {
         let start = out.len();
-        out.put_u32(0);
-        out.put_u32(self.command_id().0);
-        out.put_u32(self.status.0);
-        out.put_u32(self.sequence);
-        if !self.leaves_body_out() {
-            self.body.write(out);
+        let (room, tail) = if self.leaves_body_out() {
+            (0, &[][..])
+        } else {
+            (self.body.room(), self.body.tail())
+        };
+        out.resize(start.saturating_add(HEADER_LEN).saturating_add(room), 0);
+        let place = out.get_mut(start..).unwrap_or_default();
+        let written = self.write(place, room, tail.len());
+        out.truncate(start.saturating_add(written));
+        out.extend_from_slice(tail);
+    }
+
+    /// Writes header and body to the front of `place`; gives the octets written.
+    #[inline]
+    fn write(&self, place: &mut [u8], room: usize, tail_len: usize) -> usize {
+        let all = place.len();
+        let Some((header, body)) = place.split_first_chunk_mut::<HEADER_LEN>() else {
+            return 0;
+        };
+        let mut cursor = Cursor::new(body);
+        if room > 0 {
+            self.body.write(&mut cursor);
         }
-        let length = u32::try_from(out.len().saturating_sub(start)).unwrap_or(u32::MAX);
-        if let Some(place) = out.get_mut(start..).and_then(<[u8]>::first_chunk_mut::<4>) {
-            *place = length.to_be_bytes();
+        let written = all.saturating_sub(cursor.left());
+        let length = u32::try_from(written.saturating_add(tail_len)).unwrap_or(u32::MAX);
+        let words = [length, self.command_id().0, self.status.0, self.sequence];
+        for (place, word) in header.as_chunks_mut().0.iter_mut().zip(words) {
+            *place = word.to_be_bytes();
         }
+        written
     }
 
     fn leaves_body_out(&self) -> bool {
@@ -191,61 +241,99 @@ pub enum Inbound {
 /// (read as empty), octets behind a body that has no optional parameters, and a missing NUL at the
 /// very end. The frame's own length counts, whatever its `command_length` says.
 #[must_use]
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "the values inside take the frame over"
-)]
-pub fn decode(frame: Bytes) -> Inbound {
-    let Ok((input, header)) = take_header(&frame) else {
-        let error = DecodeError {
-            pdu: "header",
-            field: "command_length",
-            cause: FieldError::Truncated,
-        };
-        return Inbound::Malformed {
-            header: Header::default(),
-            error,
-        };
-    };
-    match Body::read(header.command_id, &frame, input) {
-        Some(Ok(body)) => Inbound::Pdu(pdu(header, body)),
-        Some(Err(error)) => match empty_response(header, input, error) {
-            Some(body) => Inbound::Pdu(pdu(header, body)),
-            None => Inbound::Malformed { header, error },
-        },
-        None => Inbound::Unknown {
-            header,
-            body: frame.slice_ref(input),
-        },
+pub fn decode(mut frame: Bytes) -> Inbound {
+    let len = frame.len();
+    read(Frame::new(&mut frame, len))
+}
+
+/// Reads one frame and drops what no value keeps of it.
+#[inline]
+fn read<T: Outcome>(frame: Frame<'_, impl Buf>) -> T {
+    match Header::read(frame.as_bytes()) {
+        Some(header) => Body::read(header, frame),
+        None => T::new(headless()),
     }
 }
 
-fn pdu(header: Header, body: Body) -> Pdu {
-    Pdu {
-        status: header.status,
-        sequence: header.sequence,
-        body,
+/// What a function returns that reads a frame: an [`Inbound`], or one in a wrapping.
+pub(crate) trait Outcome {
+    fn new(inbound: Inbound) -> Self;
+
+    /// The body, where there is a PDU.
+    fn body_mut(&mut self) -> Option<&mut Body>;
+}
+
+impl Outcome for Inbound {
+    #[inline]
+    fn new(inbound: Inbound) -> Self {
+        inbound
+    }
+
+    #[inline]
+    fn body_mut(&mut self) -> Option<&mut Body> {
+        match self {
+            Self::Pdu(pdu) => Some(&mut pdu.body),
+            Self::Unknown { .. } | Self::Malformed { .. } => None,
+        }
     }
 }
 
-fn take_header(frame: &[u8]) -> nom::IResult<&[u8], Header, FieldError> {
-    let (rest, _command_length) = be_u32(frame)?;
-    let (rest, command_id) = be_u32(rest)?;
-    let (rest, status) = be_u32(rest)?;
-    let (rest, sequence) = be_u32(rest)?;
-    let header = Header {
-        command_id: CommandId(command_id),
-        status: CommandStatus(status),
-        sequence,
+impl Outcome for Result<Option<Inbound>, FrameError> {
+    #[inline]
+    fn new(inbound: Inbound) -> Self {
+        Ok(Some(inbound))
+    }
+
+    #[inline]
+    fn body_mut(&mut self) -> Option<&mut Body> {
+        self.as_mut().ok()?.as_mut()?.body_mut()
+    }
+}
+
+#[cold]
+fn headless() -> Inbound {
+    let error = DecodeError {
+        pdu: "header",
+        field: "command_length",
+        cause: FieldError::Truncated,
     };
-    Ok((rest, header))
+    Inbound::Malformed {
+        header: Header::default(),
+        error,
+    }
+}
+
+impl Inbound {
+    #[inline]
+    pub(crate) fn pdu(header: Header, body: Body) -> Self {
+        Self::Pdu(Pdu {
+            status: header.status,
+            sequence: header.sequence,
+            body,
+        })
+    }
+
+    /// A PDU whose body of `body_len` octets could not be read.
+    #[cold]
+    pub(crate) fn broken(header: Header, body_len: usize, error: DecodeError) -> Self {
+        match empty_response(header, body_len, error) {
+            Some(body) => Self::pdu(header, body),
+            None => Self::Malformed { header, error },
+        }
+    }
+
+    pub(crate) fn unknown(header: Header, frame: &mut Frame<'_, impl Buf>) -> Self {
+        let input = frame.body();
+        let body = frame.split(Place::at_start_of(input, input.len()));
+        Self::Unknown { header, body }
+    }
 }
 
 /// The body of a response whose octets say nothing that matters: there are none, the status is an
 /// error, or it is a bind that was taken by an SMSC with too long a name.
-fn empty_response(header: Header, input: &[u8], error: DecodeError) -> Option<Body> {
+fn empty_response(header: Header, body_len: usize, error: DecodeError) -> Option<Body> {
     let long_name = (error.pdu, error.field) == ("BindResp", "system_id");
-    let says_nothing = input.is_empty() || !header.status.is_ok() || long_name;
+    let says_nothing = body_len == 0 || !header.status.is_ok() || long_name;
     if header.command_id.is_response() && says_nothing {
         Body::empty(header.command_id)
     } else {
@@ -383,7 +471,7 @@ mod tests {
     fn a_string_without_its_nul_does_not_reach_into_the_next_pdu() {
         let deliver_sm = encoded(&Pdu::new(1, Body::DeliverSm(DeliverSm::default())));
         let mut cut_short = BytesMut::from(&deliver_sm[..HEADER_LEN]);
-        cut_short.put_slice(b"CMT");
+        cut_short.extend_from_slice(b"CMT");
         let frame = cut_short.freeze();
         let Inbound::Malformed { header, error } = decode(frame) else {
             panic!("not malformed")

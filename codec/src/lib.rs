@@ -1,8 +1,9 @@
 //! SMPP 3.4 bytes to values and back.
 //!
 //! Bytes are first cut into whole frames by `command_length` ([`frame::cut`]), then each frame is
-//! decoded on its own ([`frame::decode`]): a bad PDU is a value, not a broken link. Nothing here
-//! knows a clock, a socket or a task.
+//! decoded on its own ([`frame::decode`]): a bad PDU is a value, not a broken link. Links use
+//! [`frame::take`], which does both at once and allocates nothing. Nothing here knows a clock, a
+//! socket or a task.
 //!
 //! Going down the list of modules follows a PDU from the wire to a text:
 //!
@@ -13,11 +14,13 @@
 //! - [`values`]: the numbers of the standard, open for those it does not know;
 //! - [`e164`]: telephone numbers;
 //! - [`udh`] and [`text`]: what the octets of a message say; [`segment`]: the way back;
+//! - [`reassembly`]: segments back into messages;
+//! - [`quirks`]: what some peers do against the standard;
 //! - [`receipt`] and [`mod@time`]: what became of a message, and when.
 //!
 //! ```
 //! use bytes::BytesMut;
-//! use matrix_smpp_codec::{Body, Inbound, Pdu, SubmitSm, cut, decode};
+//! use matrix_smpp_codec::{Body, Inbound, Pdu, SubmitSm, take};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let submit_sm = SubmitSm {
@@ -30,8 +33,7 @@
 //! let mut wire = BytesMut::new();
 //! sent.encode(&mut wire);
 //!
-//! let frame = cut(&mut wire, 64 * 1024)?.ok_or("not a whole PDU yet")?;
-//! assert_eq!(decode(frame), Inbound::Pdu(sent));
+//! assert_eq!(take(&mut wire, 64 * 1024)?, Some(Inbound::Pdu(sent)));
 //! # Ok(())
 //! # }
 //! ```
@@ -63,6 +65,8 @@ pub mod field;
 pub mod frame;
 pub mod octets;
 pub mod pdu;
+pub mod quirks;
+pub mod reassembly;
 pub mod receipt;
 pub mod segment;
 pub mod text;
@@ -77,19 +81,23 @@ mod tests;
 pub use dests::{DestAddress, DestAddresses, UnsuccessSme, UnsuccessSmes};
 pub use e164::{E164, E164Error};
 pub use field::{DecodeError, FieldError, OctetsError};
-pub use frame::{FrameError, HEADER_LEN, Header, Inbound, Pdu, cut, decode};
+pub use frame::{FrameError, HEADER_LEN, Header, Inbound, Pdu, cut, decode, take};
 pub use octets::{Address, COctets, MessageId, Password, ShortMessage};
 pub use pdu::{
     AlertNotification, Bind, BindResp, Body, CancelSm, DataSm, DataSmResp, DeliverSm,
     DeliverSmResp, Outbind, QuerySm, QuerySmResp, ReplaceSm, SubmitMulti, SubmitMultiResp,
     SubmitSm, SubmitSmResp,
 };
+pub use quirks::{Quirk, Quirks};
+pub use reassembly::{Ends, Reassembler};
 pub use receipt::Receipt;
-pub use segment::{Count, Part, ReferenceWidth, Segments, TooManySegments};
-pub use text::{Alphabet, Charset};
+pub use segment::{
+    Carriage, Carried, Part, Preview, ReferenceWidth, Segments, SplitError, Splitter,
+};
+pub use text::{Allowed, Alphabet, Charset, Language, Languages, Shifts};
 pub use time::{AbsoluteTime, RelativeTime, Time, TimeError};
 pub use tlv::{NetworkErrorCode, Tlv, Tlvs};
-pub use udh::{Concat, InboundText, Reference};
+pub use udh::{Concat, InboundText, Reference, TextFields};
 pub use values::{
     CommandId, CommandStatus, DataCoding, EsmClass, InterfaceVersion, MessageState, Npi,
     RegisteredDelivery, TlvTag, Ton,

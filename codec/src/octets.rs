@@ -4,12 +4,13 @@ use std::fmt;
 use std::ops::Deref;
 use std::str::FromStr;
 
-use bytes::{BufMut, Bytes, BytesMut};
-use nom::bytes::complete::{take, take_till};
-use nom::number::complete::be_u8;
+use bytes::{Buf, Bytes};
 
 use crate::e164::{E164, Redacted};
-use crate::field::{Field, FieldError, OctetsError, Taken, fail, length_octet};
+use crate::field::{
+    Cursor, Field, FieldError, Frame, OctetsError, Place, Taken, fail, keeps_nothing, length_octet,
+    take_octet, take_octets,
+};
 
 // === COctets ===
 
@@ -127,22 +128,88 @@ impl<const MAX: usize> fmt::Debug for COctets<MAX> {
 }
 
 impl<const MAX: usize> Field for COctets<MAX> {
+    keeps_nothing!();
+
     /// A string that the end of the frame cuts off is taken as it is: peers forget the last NUL.
-    fn take<'a>(_frame: &Bytes, input: &'a [u8]) -> Taken<'a, Self> {
+    #[inline]
+    fn take<'a>(&mut self, input: &'a [u8]) -> Taken<'a, ()> {
         if input.is_empty() {
             return fail(FieldError::Truncated);
         }
-        let (rest, octets) = take_till(|octet| octet == 0)(input)?;
-        match Self::copied(octets) {
-            Some(value) => Ok((rest.get(1..).unwrap_or_default(), value)),
-            None => fail(FieldError::TooLong { max: MAX }),
+        let ended = match input.first_chunk() {
+            Some(octets) => self.copy_to_nul(octets),
+            None => self.copy_near_the_end(input),
+        };
+        if !ended {
+            return fail(FieldError::TooLong { max: MAX });
         }
+        let rest = input.get(self.len().saturating_add(1)..);
+        Ok((rest.unwrap_or_default(), ()))
     }
 
-    fn put(&self, out: &mut BytesMut) {
-        out.put_slice(self.as_bytes());
-        out.put_u8(0);
+    #[inline]
+    fn room(&self) -> usize {
+        MAX
     }
+
+    /// The octets behind the string are NULs, the first of which ends it.
+    #[inline]
+    fn put(&self, out: &mut Cursor<'_>) {
+        out.put_first(&self.octets, self.len().saturating_add(1));
+    }
+}
+
+impl<const MAX: usize> COctets<MAX> {
+    /// Copies the octets before the first NUL into an empty value, by words of eight; whether there
+    /// is a NUL.
+    #[inline]
+    fn copy_to_nul(&mut self, octets: &[u8; MAX]) -> bool {
+        let (words, rest) = octets.as_chunks();
+        let (word_places, rest_places) = self.octets.as_chunks_mut();
+        let mut copied: u8 = 0;
+        for (word, place) in words.iter().zip(word_places) {
+            let (before, len) = before_nul(*word);
+            *place = before;
+            copied = copied.saturating_add(len);
+            if len < 8 {
+                self.len = copied;
+                return true;
+            }
+        }
+        for (octet, place) in rest.iter().zip(rest_places) {
+            if *octet == 0 {
+                self.len = copied;
+                return true;
+            }
+            *place = *octet;
+            copied = copied.saturating_add(1);
+        }
+        false
+    }
+
+    /// Copies the octets before the first NUL or the end, where fewer than `MAX` are left.
+    #[inline(never)]
+    fn copy_near_the_end(&mut self, octets: &[u8]) -> bool {
+        let mut padded = [0; MAX];
+        if let Some(place) = padded.get_mut(..octets.len()) {
+            place.copy_from_slice(octets);
+        }
+        self.copy_to_nul(&padded)
+    }
+}
+
+/// The octets before the first NUL, with NULs behind them, and how many they are: 8 where there is
+/// no NUL.
+#[inline]
+fn before_nul(octets: [u8; 8]) -> ([u8; 8], u8) {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGHS: u64 = 0x8080_8080_8080_8080;
+    let word = u64::from_le_bytes(octets);
+    // The lowest bit is the highest of the first octet that is 0; those above may mean nothing.
+    let nuls = word.wrapping_sub(ONES) & !word & HIGHS;
+    let before = (nuls & nuls.wrapping_neg()).wrapping_shr(7).wrapping_sub(1);
+    let [len, ..] = nuls.trailing_zeros().wrapping_shr(3).to_le_bytes();
+    ((word & before).to_le_bytes(), len)
 }
 
 /// The SMSC's handle of a message, opaque (§5.2.23). Older peers use 8 hexadecimal digits.
@@ -203,12 +270,20 @@ macro_rules! guarded_octets {
         }
 
         impl$(<const $max: usize>)? Field for $name$(<$max>)? {
-            fn take<'a>(frame: &Bytes, input: &'a [u8]) -> Taken<'a, Self> {
-                let (rest, octets) = <$inner>::take(frame, input)?;
-                Ok((rest, Self(octets)))
+            keeps_nothing!();
+
+            #[inline]
+            fn take<'a>(&mut self, input: &'a [u8]) -> Taken<'a, ()> {
+                self.0.take(input)
             }
 
-            fn put(&self, out: &mut BytesMut) {
+            #[inline]
+            fn room(&self) -> usize {
+                self.0.room()
+            }
+
+            #[inline]
+            fn put(&self, out: &mut Cursor<'_>) {
                 self.0.put(out);
             }
         }
@@ -293,17 +368,34 @@ impl fmt::Debug for ShortMessage {
 }
 
 impl Field for ShortMessage {
-    fn take<'a>(frame: &Bytes, input: &'a [u8]) -> Taken<'a, Self> {
-        let (rest, length) = be_u8(input)?;
+    type Kept = Place;
+
+    #[inline]
+    fn take<'a>(&mut self, input: &'a [u8]) -> Taken<'a, Place> {
+        let (rest, length) = take_octet(input)?;
         if usize::from(length) > Self::MAX_LEN {
             return fail(FieldError::TooLong { max: Self::MAX_LEN });
         }
-        let (rest, octets) = take(length)(rest)?;
-        Ok((rest, Self(frame.slice_ref(octets))))
+        let place = Place::at_start_of(rest, usize::from(length));
+        let (rest, _) = take_octets(rest, length.into())?;
+        Ok((rest, place))
     }
 
-    fn put(&self, out: &mut BytesMut) {
-        out.put_u8(length_octet(self.0.len()));
+    #[inline]
+    fn keep(&mut self, place: Place, frame: &mut Frame<'_, impl Buf>) {
+        if !place.is_empty() {
+            self.0 = frame.split(place);
+        }
+    }
+
+    #[inline]
+    fn room(&self) -> usize {
+        self.0.len().saturating_add(1)
+    }
+
+    #[inline]
+    fn put(&self, out: &mut Cursor<'_>) {
+        out.put([length_octet(self.0.len())]);
         out.put_slice(&self.0);
     }
 }

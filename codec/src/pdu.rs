@@ -1,9 +1,10 @@
 //! Every PDU of SMPP 3.4, each declared once: its fields in wire order, with the standard's names.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Buf;
 
 use crate::dests::{DestAddresses, UnsuccessSmes};
-use crate::field::{DecodeError, Field, FieldError};
+use crate::field::{Cursor, DecodeError, Field, FieldError, Frame};
+use crate::frame::{Header, Inbound, Outcome};
 use crate::octets::{Address, COctets, MessageId, Password, ShortMessage};
 use crate::tlv::Tlvs;
 use crate::values::{
@@ -11,12 +12,19 @@ use crate::values::{
 };
 
 /// A PDU body as a whole.
-trait Layout: Sized {
-    /// Reads the fields in wire order. What is left behind them is not looked at.
-    fn read(frame: &Bytes, input: &[u8]) -> Result<Self, DecodeError>;
+trait Layout: Default {
+    /// Reads the fields in wire order, the first behind the header, into an empty body. What is left
+    /// behind them is not looked at.
+    fn read(&mut self, frame: &mut Frame<'_, impl Buf>) -> Result<(), DecodeError>;
+
+    /// At least as many octets as the fields have on the wire, the tail not counted.
+    fn room(&self) -> usize;
 
     /// Writes the fields in wire order.
-    fn write(&self, out: &mut BytesMut);
+    fn write(&self, out: &mut Cursor<'_>);
+
+    /// The octets behind what is written.
+    fn tail(&self) -> &[u8];
 }
 
 /// Declares one PDU: a struct of its fields in wire order, read and written in that order.
@@ -29,15 +37,34 @@ macro_rules! pdu {
         }
 
         impl Layout for $name {
-            fn read(frame: &Bytes, input: &[u8]) -> Result<Self, DecodeError> {
-                $(let (input, $field) = <$ty>::take(frame, input)
+            #[inline]
+            fn read(&mut self, frame: &mut Frame<'_, impl Buf>) -> Result<(), DecodeError> {
+                let input = frame.body();
+                $(let (input, $field) = self.$field.take(input)
                     .map_err(|cause| unreadable(stringify!($name), stringify!($field), &cause))?;)+
                 let _left_over = input;
-                Ok(Self { $($field,)+ })
+                $(self.$field.keep($field, frame);)+
+                Ok(())
             }
 
-            fn write(&self, out: &mut BytesMut) {
+            #[inline]
+            fn room(&self) -> usize {
+                0_usize $(.saturating_add(self.$field.room()))+
+            }
+
+            #[inline]
+            fn write(&self, out: &mut Cursor<'_>) {
                 $(self.$field.put(out);)+
+            }
+
+            #[inline]
+            fn tail(&self) -> &[u8] {
+                let tail: &[u8] = &[];
+                $(let tail = match self.$field.tail() {
+                    [] => tail,
+                    tail => tail,
+                };)+
+                tail
             }
         }
 
@@ -58,6 +85,7 @@ macro_rules! pdu {
     };
 }
 
+#[cold]
 fn unreadable(pdu: &'static str, field: &'static str, cause: &nom::Err<FieldError>) -> DecodeError {
     let cause = match cause {
         nom::Err::Error(cause) | nom::Err::Failure(cause) => *cause,
@@ -420,23 +448,36 @@ macro_rules! bodies {
                 })
             }
 
-            /// Reads the body of a known operation from `input`, a part of `frame`.
-            pub(crate) fn read(
-                command_id: CommandId,
-                frame: &Bytes,
-                input: &[u8],
-            ) -> Option<Result<Self, DecodeError>> {
-                match command_id {
-                    $(CommandId::$id => Some(bodies!(@read frame input $variant $(($body))?)),)+
-                    _ => None,
+            /// Reads the PDU with this header.
+            #[inline]
+            pub(crate) fn read<T: Outcome>(header: Header, mut frame: Frame<'_, impl Buf>) -> T {
+                match header.command_id {
+                    $(CommandId::$id => bodies!(@read header frame $variant $(($body))?),)+
+                    _ => T::new(Inbound::unknown(header, &mut frame)),
                 }
             }
 
-            /// Writes the body.
-            pub(crate) fn write(&self, out: &mut BytesMut) {
+            /// At least as many octets as the body has on the wire, the tail not counted.
+            pub(crate) fn room(&self) -> usize {
+                match self {
+                    $($(Self::$variant(body) => <$body as Layout>::room(body),)?)+
+                    _ => 0,
+                }
+            }
+
+            /// Writes the body, the tail left out.
+            pub(crate) fn write(&self, out: &mut Cursor<'_>) {
                 match self {
                     $($(Self::$variant(body) => <$body as Layout>::write(body, out),)?)+
                     _ => {}
+                }
+            }
+
+            /// The octets behind what is written.
+            pub(crate) fn tail(&self) -> &[u8] {
+                match self {
+                    $($(Self::$variant(body) => <$body as Layout>::tail(body),)?)+
+                    _ => &[],
                 }
             }
         }
@@ -456,10 +497,36 @@ macro_rules! bodies {
         proptest::arbitrary::any::<$body>().prop_map(Self::$variant).boxed()
     };
     (@any $variant:ident) => { proptest::strategy::Just(Self::$variant).boxed() };
-    (@read $frame:ident $input:ident $variant:ident ($body:ty)) => {
-        <$body as Layout>::read($frame, $input).map(Self::$variant)
+    (@read $header:ident $frame:ident $variant:ident ($body:ty)) => {
+        read($header, $frame, Self::$variant, |body: &mut Self| match body {
+            Self::$variant(body) => Some(body),
+            _ => None,
+        })
     };
-    (@read $frame:ident $input:ident $variant:ident) => { Ok(Self::$variant) };
+    (@read $header:ident $frame:ident $variant:ident) => {{
+        $frame.finish();
+        T::new(Inbound::pdu($header, Self::$variant))
+    }};
+}
+
+/// Reads a PDU with a body into what the caller returns, where it stays: moving it around would
+/// take as long as reading it.
+#[inline(never)]
+fn read<T: Outcome, B: Layout>(
+    header: Header,
+    mut frame: Frame<'_, impl Buf>,
+    variant: impl FnOnce(B) -> Body,
+    body_of: impl FnOnce(&mut Body) -> Option<&mut B>,
+) -> T {
+    let mut outcome = T::new(Inbound::pdu(header, variant(B::default())));
+    if let Some(body) = outcome.body_mut().and_then(body_of) {
+        let body_len = frame.body().len();
+        if let Err(error) = body.read(&mut frame) {
+            outcome = T::new(Inbound::broken(header, body_len, error));
+        }
+    }
+    frame.finish();
+    outcome
 }
 
 bodies! {

@@ -330,7 +330,7 @@ fn is_separator(octet: u8) -> bool {
 fn readable(octet: u8) -> char {
     match octet {
         0x11 => '_',
-        _ => text::iso8859::ascii(octet),
+        _ => text::ascii(octet),
     }
 }
 

@@ -1,11 +1,14 @@
-//! Long texts as several messages. GSM 03.40 §9.2.3.24.1 and §9.2.3.24.8.
+//! Long texts as several messages. GSM 03.40 §9.2.3.24.1 and §9.2.3.24.8; SMPP 3.4 §5.3.2.22 to
+//! §5.3.2.24 and §5.3.2.32.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use thiserror::Error;
 use unicode_segmentation::UnicodeSegmentation;
 
-use crate::text::{Alphabet, alphabet_for};
-use crate::udh::{Concat, Reference};
+use crate::octets::ShortMessage;
+use crate::text::{Allowed, Alphabet, alphabet_for, gsm7, header_octets};
+use crate::tlv::Tlvs;
+use crate::udh::{Concat, Reference, fill_bits, header};
 use crate::values::DataCoding;
 
 /// How many bits tell the segments of one message from those of another.
@@ -18,44 +21,113 @@ pub enum ReferenceWidth {
     Sixteen,
 }
 
+impl ReferenceWidth {
+    /// The octets of the information element.
+    const fn element_octets(self) -> usize {
+        match self {
+            Self::Eight => 5,
+            Self::Sixteen => 6,
+        }
+    }
+}
+
+/// What says that the segments of a long text belong together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Carriage {
+    /// A user data header in each `short_message`: what every SMSC passes on.
+    Header(ReferenceWidth),
+    /// The three SAR parameters. Segments are as long as a 16-bit header would leave them, for the
+    /// SMSC makes one of the parameters; national tables are not used, for a header of our own must
+    /// not stand beside them.
+    Sar,
+    /// Nothing: one PDU with the whole text, in `message_payload` where it is long, which the SMSC
+    /// splits. National tables are not used.
+    Payload,
+}
+
+impl Carriage {
+    /// What a place in a long message takes of each segment.
+    const fn element_octets(self) -> usize {
+        match self {
+            Self::Header(width) => width.element_octets(),
+            Self::Sar => ReferenceWidth::Sixteen.element_octets(),
+            Self::Payload => ReferenceWidth::Eight.element_octets(),
+        }
+    }
+}
+
+/// How texts are split for one peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Splitter {
+    /// What ties segments together.
+    pub carriage: Carriage,
+    /// The alphabets that the peer takes.
+    pub allowed: Allowed,
+    /// Whether septets go out packed, 8 in 7 octets, which few peers want.
+    pub packed: bool,
+}
+
+impl Default for Splitter {
+    fn default() -> Self {
+        Self::headers(ReferenceWidth::default())
+    }
+}
+
 /// The most segments that one message can have: the count is one octet.
 pub const MAX_SEGMENTS: usize = 255;
 
-/// Septets or UTF-16 units of a message that is sent whole.
-const fn whole_units(alphabet: Alphabet) -> usize {
-    match alphabet {
-        Alphabet::Gsm7 => 160,
-        Alphabet::Ucs2 => 70,
-    }
-}
-
-/// Septets or UTF-16 units of one of several segments: what 140 octets leave beside the header.
-const fn segment_units(alphabet: Alphabet, width: ReferenceWidth) -> usize {
-    match (alphabet, width) {
-        (Alphabet::Gsm7, ReferenceWidth::Eight) => 153,
-        (Alphabet::Gsm7, ReferenceWidth::Sixteen) => 152,
-        (Alphabet::Ucs2, ReferenceWidth::Eight) => 67,
-        (Alphabet::Ucs2, ReferenceWidth::Sixteen) => 66,
-    }
-}
-
-/// A text that would need more than [`MAX_SEGMENTS`].
+/// Why a text cannot be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("the text needs {needed} segments, {MAX_SEGMENTS} is the most")]
-pub struct TooManySegments {
-    /// How many it would need.
-    pub needed: usize,
+#[non_exhaustive]
+pub enum SplitError {
+    /// It would need more than [`MAX_SEGMENTS`].
+    #[error("the text needs {needed} segments, {MAX_SEGMENTS} is the most")]
+    TooManySegments {
+        /// How many it would need.
+        needed: usize,
+    },
+    /// More octets than `message_payload` can hold.
+    #[error("the text needs {octets} octets, {} is the most", Tlvs::MAX_VALUE_LEN)]
+    TooLong {
+        /// How many it would need.
+        octets: usize,
+    },
+    /// None of the alphabets that the peer takes has all its characters.
+    #[error("no alphabet that the peer takes has all characters of the text")]
+    NoAlphabet,
 }
 
 /// What a text costs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Count {
+pub struct Preview {
     /// The alphabet it needs.
     pub alphabet: Alphabet,
-    /// Its length: septets or UTF-16 units.
+    /// Its length: septets, octets or UTF-16 units.
     pub units: usize,
-    /// How many messages it is; 1 for the empty text.
+    /// How many messages it is on the air; 1 for the empty text. For [`Carriage::Payload`] what the
+    /// SMSC will most likely make of it.
     pub segments: usize,
+    /// How many units more the last of them has room for.
+    pub left: usize,
+}
+
+impl Preview {
+    fn of(text: &str, alphabet: Alphabet, carriage: Carriage) -> Self {
+        let mut pieces = Pieces::new(text, alphabet, carriage);
+        let (limit, units) = (pieces.limit, pieces.units);
+        let (mut segments, mut last) = (0_usize, 0);
+        while pieces.rest.is_some() {
+            last = pieces.units;
+            pieces.next();
+            segments = segments.saturating_add(1);
+        }
+        Self {
+            alphabet,
+            units,
+            segments,
+            left: limit.saturating_sub(last),
+        }
+    }
 }
 
 /// A text, encoded and split.
@@ -75,21 +147,32 @@ pub struct Part {
     octets: Bytes,
     index: u8,
     total: u8,
-    width: ReferenceWidth,
+    alphabet: Alphabet,
+    splitter: Splitter,
+}
+
+/// What a part puts into its PDU beside `data_coding`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Carried {
+    /// Whether `esm_class` needs the UDHI bit.
+    pub udhi: bool,
+    /// The text, its header first; empty where the parameters have it.
+    pub short_message: ShortMessage,
+    /// The SAR parameters or `message_payload`.
+    pub tlvs: Tlvs,
 }
 
 impl Part {
-    /// The text of this part, without a header.
+    /// The text of this part, without a header and one septet in each octet.
     #[must_use]
     pub fn payload(&self) -> Bytes {
         self.octets.clone()
     }
 
-    /// Whether this is one of several, so that `esm_class` needs the UDHI bit where
-    /// [`Self::short_message`] is what is sent.
+    /// Whether [`Self::short_message`] begins with a header, so that `esm_class` needs the UDHI bit.
     #[must_use]
-    pub const fn udhi(&self) -> bool {
-        self.total > 1
+    pub fn udhi(&self) -> bool {
+        !self.header(0).is_empty()
     }
 
     /// Which part this is, from 1.
@@ -109,28 +192,64 @@ impl Part {
     #[must_use]
     pub fn concat(&self, reference: u16) -> Option<Concat> {
         let [_high, low] = reference.to_be_bytes();
-        let reference = match self.width {
-            ReferenceWidth::Eight => Reference::Eight(low),
-            ReferenceWidth::Sixteen => Reference::Sixteen(reference),
+        let reference = match self.splitter.carriage {
+            Carriage::Header(ReferenceWidth::Eight) => Reference::Eight(low),
+            Carriage::Header(ReferenceWidth::Sixteen) => Reference::Sixteen(reference),
+            Carriage::Sar | Carriage::Payload => Reference::Sar(reference),
         };
-        self.udhi().then_some(Concat {
+        (self.total > 1).then_some(Concat {
             reference,
             total: self.total,
             index: self.index,
         })
     }
 
-    /// What goes into `short_message`: header and text, or the text alone where it is sent whole.
+    /// The user data header that comes before the text; empty where there is none.
+    #[must_use]
+    pub fn header(&self, reference: u16) -> Vec<u8> {
+        let in_header = matches!(self.splitter.carriage, Carriage::Header(_));
+        let concat = self.concat(reference).filter(|_| in_header);
+        header(concat, self.alphabet.shifts())
+    }
+
+    /// Header and text, or the text alone where it needs no header: what goes into `short_message`,
+    /// but for a text above 254 octets, which only [`Carriage::Payload`] makes.
     #[must_use]
     pub fn short_message(&self, reference: u16) -> Bytes {
-        let Some(concat) = self.concat(reference) else {
-            return self.payload();
+        let header = self.header(reference);
+        let packs = self.splitter.packed && matches!(self.alphabet, Alphabet::Gsm7(_));
+        let text = if packs {
+            Bytes::from(gsm7::pack(&self.octets, fill_bits(header.len())))
+        } else {
+            self.payload()
         };
-        let header = concat.header();
-        let mut octets = BytesMut::with_capacity(header.len().saturating_add(self.octets.len()));
+        if header.is_empty() {
+            return text;
+        }
+        let mut octets = BytesMut::with_capacity(header.len().saturating_add(text.len()));
         octets.put_slice(&header);
-        octets.put_slice(&self.octets);
+        octets.put_slice(&text);
         octets.freeze()
+    }
+
+    /// What this part of the message with that reference puts into its PDU.
+    #[must_use]
+    pub fn carried(&self, reference: u16) -> Carried {
+        let mut tlvs = Tlvs::default();
+        if let (Carriage::Sar, Some(concat)) = (self.splitter.carriage, self.concat(reference)) {
+            tlvs.set_sar(reference, concat.total, concat.index);
+        }
+        let octets = self.short_message(reference);
+        let short_message = ShortMessage::try_from(octets.clone()).unwrap_or_default();
+        if short_message.is_empty() && !octets.is_empty() {
+            let fits = tlvs.set_message_payload(&octets);
+            debug_assert!(fits.is_ok(), "a text that is too long is not split");
+        }
+        Carried {
+            udhi: self.udhi(),
+            short_message,
+            tlvs,
+        }
     }
 }
 
@@ -146,42 +265,78 @@ impl std::fmt::Debug for Part {
     }
 }
 
-/// Splits a text into the messages that carry it. No cut is inside an escape sequence, a
-/// surrogate pair or a grapheme cluster; only a cluster longer than a whole segment is cut, between
-/// its characters.
-pub fn split(text: &str, width: ReferenceWidth) -> Result<Segments, TooManySegments> {
-    let alphabet = alphabet_for(text);
-    let pieces: Vec<&str> = Pieces::new(text, alphabet, width).collect();
-    let too_many = TooManySegments {
-        needed: pieces.len(),
-    };
-    let total = u8::try_from(pieces.len()).map_err(|_| too_many)?;
-    let parts = (1..=total)
-        .zip(pieces)
-        .map(|(index, piece)| Part {
-            octets: alphabet.encode(piece).into(),
-            index,
-            total,
-            width,
+impl Splitter {
+    /// Segments with headers of this width, in the alphabets that every handset reads.
+    #[must_use]
+    pub fn headers(width: ReferenceWidth) -> Self {
+        Self {
+            carriage: Carriage::Header(width),
+            allowed: Allowed::default(),
+            packed: false,
+        }
+    }
+
+    /// Splits a text into the messages that carry it, in the cheapest alphabet that loses nothing. No
+    /// cut is inside an escape sequence, a surrogate pair or a grapheme cluster; only a cluster longer
+    /// than a whole segment is cut, between its characters.
+    pub fn split(self, text: &str) -> Result<Segments, SplitError> {
+        let alphabet = self.alphabet(text)?;
+        let pieces: Vec<&str> = if self.carriage == Carriage::Payload {
+            vec![text]
+        } else {
+            Pieces::new(text, alphabet, self.carriage).collect()
+        };
+        let too_many = SplitError::TooManySegments {
+            needed: pieces.len(),
+        };
+        let total = u8::try_from(pieces.len()).map_err(|_| too_many)?;
+        let parts: Vec<Part> = (1..=total)
+            .zip(pieces)
+            .map(|(index, piece)| Part {
+                octets: alphabet.encode(piece).into(),
+                index,
+                total,
+                alphabet,
+                splitter: self,
+            })
+            .collect();
+        let longest = parts.iter().map(|part| part.octets.len()).max();
+        if let Some(octets) = longest.filter(|octets| *octets > Tlvs::MAX_VALUE_LEN) {
+            return Err(SplitError::TooLong { octets });
+        }
+        Ok(Segments {
+            alphabet,
+            data_coding: alphabet.data_coding(),
+            parts,
         })
-        .collect();
-    Ok(Segments {
-        alphabet,
-        data_coding: alphabet.data_coding(),
-        parts,
-    })
+    }
+
+    /// What [`Self::split`] would make of the text, without building it, and without its limits.
+    pub fn preview(self, text: &str) -> Result<Preview, SplitError> {
+        let alphabet = self.alphabet(text)?;
+        Ok(Preview::of(text, alphabet, self.carriage))
+    }
+
+    fn alphabet(self, text: &str) -> Result<Alphabet, SplitError> {
+        let allowed = match self.carriage {
+            Carriage::Header(_) => self.allowed,
+            Carriage::Sar | Carriage::Payload => self.allowed.without_tables(),
+        };
+        let concat_octets = self.carriage.element_octets();
+        let cheapest = allowed.cheapest(text, concat_octets);
+        cheapest.ok_or(SplitError::NoAlphabet)
+    }
+}
+
+/// [`Splitter::split`] with headers of this width, in the alphabets that every handset reads.
+pub fn split(text: &str, width: ReferenceWidth) -> Result<Segments, SplitError> {
+    Splitter::headers(width).split(text)
 }
 
 /// What [`split`] would make of the text, without building it, and without its limit.
 #[must_use]
-pub fn count(text: &str, width: ReferenceWidth) -> Count {
-    let alphabet = alphabet_for(text);
-    let segments = Pieces::new(text, alphabet, width).count();
-    Count {
-        alphabet,
-        units: alphabet.units(text),
-        segments,
-    }
+pub fn count(text: &str, width: ReferenceWidth) -> Preview {
+    Preview::of(text, alphabet_for(text), Carriage::Header(width))
 }
 
 /// The pieces of a text, each as long as its segment allows; one empty piece for the empty text.
@@ -194,13 +349,14 @@ struct Pieces<'a> {
 }
 
 impl<'a> Pieces<'a> {
-    fn new(text: &'a str, alphabet: Alphabet, width: ReferenceWidth) -> Self {
+    fn new(text: &'a str, alphabet: Alphabet, carriage: Carriage) -> Self {
         let units = alphabet.units(text);
-        let whole = whole_units(alphabet);
+        let shifts = alphabet.shifts();
+        let whole = alphabet.capacity(header_octets(shifts, 0));
         let limit = if units <= whole {
             whole
         } else {
-            segment_units(alphabet, width)
+            alphabet.capacity(header_octets(shifts, carriage.element_octets()))
         };
         Self {
             rest: Some(text),
@@ -343,7 +499,7 @@ mod tests {
         let text = "a".repeat(152 * 255 + 1);
         assert_eq!(
             split(&text, ReferenceWidth::Sixteen),
-            Err(TooManySegments { needed: 256 })
+            Err(SplitError::TooManySegments { needed: 256 })
         );
         assert_eq!(count(&text, ReferenceWidth::Sixteen).segments, 256);
         assert_eq!(

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes};
 
-use crate::field::{Field, OctetsError, Taken, take_tlv};
+use crate::field::{Cursor, Field, Frame, OctetsError, Place, Taken, take_tlv};
 use crate::octets::MessageId;
 use crate::values::{InterfaceVersion, MessageState, TlvTag};
 
@@ -177,24 +177,43 @@ impl<'a> IntoIterator for &'a Tlvs {
 }
 
 impl Field for Tlvs {
+    type Kept = Place;
+
     /// Takes the rest of the frame. Up to three NULs behind the last parameter are dropped: some
     /// peers end `short_message` with one.
-    fn take<'a>(frame: &Bytes, input: &'a [u8]) -> Taken<'a, Self> {
+    #[inline]
+    fn take<'a>(&mut self, input: &'a [u8]) -> Taken<'a, Place> {
         let mut rest = input;
         while !is_stray_nul(rest) {
             (rest, _) = take_tlv(rest)?;
         }
-        let length = input.len().saturating_sub(rest.len());
-        let octets = input.get(..length).unwrap_or_default();
-        Ok((&[], Self(Repr::Frame(frame.slice_ref(octets)))))
+        let len = input.len().saturating_sub(rest.len());
+        Ok((&[], Place::at_start_of(input, len)))
     }
 
-    fn put(&self, out: &mut BytesMut) {
-        out.put_slice(self.as_bytes());
+    #[inline]
+    fn keep(&mut self, place: Place, frame: &mut Frame<'_, impl Buf>) {
+        if !place.is_empty() {
+            self.0 = Repr::Frame(frame.split(place));
+        }
+    }
+
+    #[inline]
+    fn room(&self) -> usize {
+        0
+    }
+
+    #[inline]
+    fn put(&self, _out: &mut Cursor<'_>) {}
+
+    #[inline]
+    fn tail(&self) -> &[u8] {
+        self.as_bytes()
     }
 }
 
 /// Whether what is left cannot be a TLV and says nothing.
+#[inline]
 fn is_stray_nul(rest: &[u8]) -> bool {
     rest.len() < 4 && rest.iter().all(|octet| *octet == 0)
 }

@@ -3,8 +3,9 @@
 use bytes::Bytes;
 
 use crate::octets::ShortMessage;
-use crate::pdu::{DataSm, DeliverSm, SubmitSm};
-use crate::text::Charset;
+use crate::pdu::{DataSm, DeliverSm, SubmitMulti, SubmitSm};
+use crate::quirks::{Quirk, Quirks};
+use crate::text::{Charset, Language, Shifts, gsm7, ucs2, windows_1252};
 use crate::tlv::Tlvs;
 use crate::values::{DataCoding, EsmClass};
 
@@ -32,6 +33,8 @@ pub struct Concat {
 
 const CONCAT_8_BIT: u8 = 0x00;
 const CONCAT_16_BIT: u8 = 0x08;
+const SINGLE_SHIFT: u8 = 0x24;
+const LOCKING_SHIFT: u8 = 0x25;
 
 impl Concat {
     /// A place that can be: neither number 0, `index` not above `total`.
@@ -47,16 +50,52 @@ impl Concat {
     /// 16 bits.
     #[must_use]
     pub fn header(&self) -> Vec<u8> {
+        header(Some(*self), Shifts::NONE)
+    }
+
+    fn put_element(self, octets: &mut Vec<u8>) {
         match self.reference {
             Reference::Eight(reference) => {
-                vec![5, CONCAT_8_BIT, 3, reference, self.total, self.index]
+                octets.extend([CONCAT_8_BIT, 3, reference, self.total, self.index]);
             }
             Reference::Sixteen(reference) | Reference::Sar(reference) => {
                 let [high, low] = reference.to_be_bytes();
-                vec![6, CONCAT_16_BIT, 4, high, low, self.total, self.index]
+                octets.extend([CONCAT_16_BIT, 4, high, low, self.total, self.index]);
             }
         }
     }
+}
+
+/// The user data header of a segment in these tables, its length octet first; empty where there is
+/// nothing to say. 3GPP TS 23.040 §9.2.3.24.1, §9.2.3.24.15, §9.2.3.24.16.
+#[must_use]
+pub fn header(concat: Option<Concat>, shifts: Shifts) -> Vec<u8> {
+    let mut octets = vec![0];
+    if let Some(concat) = concat {
+        concat.put_element(&mut octets);
+    }
+    if let Some(language) = shifts.locking {
+        octets.extend([LOCKING_SHIFT, 1, language.id()]);
+    }
+    if let Some(language) = shifts.single {
+        octets.extend([SINGLE_SHIFT, 1, language.id()]);
+    }
+    let length = octets.len().saturating_sub(1);
+    if length == 0 {
+        return Vec::new();
+    }
+    if let (Some(first), Ok(length)) = (octets.first_mut(), u8::try_from(length)) {
+        *first = length;
+    }
+    octets
+}
+
+/// The bits between a header of so many octets, its length octet counted, and the first septet of a
+/// packed text. GSM 03.40 §9.2.3.24.
+#[must_use]
+pub fn fill_bits(header_octets: usize) -> u8 {
+    let bits = header_octets.saturating_mul(8) % 7;
+    u8::try_from(7_usize.saturating_sub(bits) % 7).unwrap_or_default()
 }
 
 impl Tlvs {
@@ -116,6 +155,19 @@ fn concat_of_header(header: &[u8]) -> Option<Concat> {
     elements(header).filter_map(concat_of_element).last()
 }
 
+/// The national tables that a header names; numbers that are reserved name none.
+fn shifts_of_header(header: &[u8]) -> Shifts {
+    let mut shifts = Shifts::NONE;
+    for element in elements(header) {
+        match (element.id, element.data) {
+            (LOCKING_SHIFT, [id]) => shifts.locking = Language::of(*id),
+            (SINGLE_SHIFT, [id]) => shifts.single = Language::of(*id),
+            _ => {}
+        }
+    }
+    shifts
+}
+
 fn concat_of_element(element: Element<'_>) -> Option<Concat> {
     match (element.id, element.data) {
         (CONCAT_8_BIT, [reference, total, index]) => {
@@ -129,48 +181,137 @@ fn concat_of_element(element: Element<'_>) -> Option<Concat> {
     }
 }
 
+/// The fields of a PDU that say what its text is.
+#[derive(Debug, Clone, Copy)]
+pub struct TextFields<'a> {
+    /// Says whether a header comes first.
+    pub esm_class: EsmClass,
+    /// How to read the octets.
+    pub data_coding: DataCoding,
+    /// The octets; none where `message_payload` has them.
+    pub short_message: Option<&'a ShortMessage>,
+    /// `message_payload` and the SAR parameters.
+    pub tlvs: &'a Tlvs,
+}
+
+impl TextFields<'_> {
+    /// `short_message`, or `message_payload` where that is empty.
+    fn octets(&self) -> Bytes {
+        match self.short_message {
+            Some(short_message) if !short_message.is_empty() => short_message.bytes(),
+            _ => self.tlvs.message_payload().unwrap_or_default(),
+        }
+    }
+
+    /// The header's octets and those of the text behind it.
+    fn split<'b>(&self, octets: &'b [u8], quirks: Quirks) -> Option<(&'b [u8], &'b [u8])> {
+        let unannounced = quirks.contains(Quirk::UnannouncedHeader) && begins_with_concat(octets);
+        (self.esm_class.udhi() || unannounced)
+            .then(|| split_header(octets))
+            .flatten()
+    }
+}
+
+/// Whether a header with the place of a segment seems to begin here.
+fn begins_with_concat(octets: &[u8]) -> bool {
+    matches!(
+        octets,
+        [5, CONCAT_8_BIT, 3, _, _, _, ..] | [6, CONCAT_16_BIT, 4, _, _, _, _, ..]
+    )
+}
+
 /// The text of a message that came in, its header taken off. `Debug` shows its length only.
 #[derive(Clone, PartialEq, Eq)]
 pub struct InboundText {
     /// The place of this segment; `None` for a message that is whole.
     pub concat: Option<Concat>,
-    /// The octets of the text.
+    /// The octets of the text, one septet in each octet, in UCS-2 where they came in national tables,
+    /// so that `data_coding` says all about them.
     pub payload: Bytes,
     /// How to read them.
     pub data_coding: DataCoding,
 }
 
 impl InboundText {
-    /// The text of a PDU with these fields: from `short_message`, or from `message_payload` where
-    /// that is empty. The header's place counts before that of the SAR parameters.
+    /// The text of a PDU as the standard has it. The header's place counts before that of the SAR
+    /// parameters.
     #[must_use]
-    pub fn of(
-        esm_class: EsmClass,
-        data_coding: DataCoding,
-        short_message: &ShortMessage,
-        tlvs: &Tlvs,
-    ) -> Self {
-        let octets = if short_message.is_empty() {
-            tlvs.message_payload().unwrap_or_default()
-        } else {
-            short_message.bytes()
-        };
-        let header = if esm_class.udhi() {
-            split_header(&octets)
-        } else {
-            None
-        };
+    pub fn of<'a>(fields: impl Into<TextFields<'a>>) -> Self {
+        Self::with(fields, Quirks::NONE)
+    }
+
+    /// The text of a PDU from a peer with these quirks.
+    #[must_use]
+    pub fn with<'a>(fields: impl Into<TextFields<'a>>, quirks: Quirks) -> Self {
+        let fields = fields.into();
+        let octets = fields.octets();
+        let split = fields.split(&octets, quirks);
+        let header = split.map(|(header, _)| header);
         let concat = header
-            .and_then(|(header, _)| concat_of_header(header))
-            .or_else(|| tlvs.sar());
-        let payload = match header {
-            Some((_, text)) => octets.slice_ref(text),
-            None => octets,
-        };
-        Self {
+            .and_then(concat_of_header)
+            .or_else(|| fields.tlvs.sar());
+        let text = Self {
             concat,
-            payload,
-            data_coding,
+            payload: split.map_or_else(|| octets.clone(), |(_, text)| octets.slice_ref(text)),
+            data_coding: fields.data_coding,
+        };
+        let header_octets = header.map_or(0, |header| header.len().saturating_add(1));
+        let shifts = header.map_or(Shifts::NONE, shifts_of_header);
+        match Charset::of(fields.data_coding) {
+            Charset::Gsm7 => text.of_septets(shifts, header_octets, quirks),
+            Charset::Ucs2 if quirks.contains(Quirk::LittleEndianUcs2) => text.of_little_endian(),
+            Charset::Latin1 if quirks.contains(Quirk::Windows1252) => text.of_windows_1252(),
+            _ => text,
+        }
+    }
+
+    fn of_septets(self, shifts: Shifts, header_octets: usize, quirks: Quirks) -> Self {
+        let packed = quirks.contains(Quirk::PackedSeptets);
+        let payload = if packed {
+            gsm7::unpack(&self.payload, fill_bits(header_octets)).into()
+        } else {
+            self.payload
+        };
+        let text = Self { payload, ..self };
+        if shifts != Shifts::NONE {
+            let decoded = shifts.decode(&text.payload);
+            return text.in_ucs2(&decoded);
+        }
+        let default_is = quirks.default_charset();
+        match default_is.filter(|_| text.data_coding == DataCoding::GSM_DEFAULT && !packed) {
+            Some(charset) => Self {
+                data_coding: charset.data_coding(),
+                ..text
+            },
+            None => text,
+        }
+    }
+
+    fn of_little_endian(self) -> Self {
+        Self {
+            payload: ucs2::swapped(&self.payload).into(),
+            ..self
+        }
+    }
+
+    fn of_windows_1252(self) -> Self {
+        if self
+            .payload
+            .iter()
+            .any(|octet| (0x80..0xa0).contains(octet))
+        {
+            let decoded = windows_1252(&self.payload);
+            self.in_ucs2(&decoded)
+        } else {
+            self
+        }
+    }
+
+    fn in_ucs2(self, text: &str) -> Self {
+        Self {
+            payload: ucs2::encode(text).into(),
+            data_coding: DataCoding::UCS2,
+            ..self
         }
     }
 
@@ -191,37 +332,33 @@ impl std::fmt::Debug for InboundText {
     }
 }
 
-impl From<&DeliverSm> for InboundText {
-    fn from(pdu: &DeliverSm) -> Self {
-        Self::of(
-            pdu.esm_class,
-            pdu.data_coding,
-            &pdu.short_message,
-            &pdu.tlvs,
-        )
-    }
+/// Where each PDU has its text.
+macro_rules! text_fields {
+    ($($pdu:ident $(. $short_message:ident)?;)*) => {$(
+        impl<'a> From<&'a $pdu> for TextFields<'a> {
+            fn from(pdu: &'a $pdu) -> Self {
+                Self {
+                    esm_class: pdu.esm_class,
+                    data_coding: pdu.data_coding,
+                    short_message: [$(&pdu.$short_message)?].first().copied(),
+                    tlvs: &pdu.tlvs,
+                }
+            }
+        }
+
+        impl From<&$pdu> for InboundText {
+            fn from(pdu: &$pdu) -> Self {
+                Self::of(pdu)
+            }
+        }
+    )*};
 }
 
-impl From<&SubmitSm> for InboundText {
-    fn from(pdu: &SubmitSm) -> Self {
-        Self::of(
-            pdu.esm_class,
-            pdu.data_coding,
-            &pdu.short_message,
-            &pdu.tlvs,
-        )
-    }
-}
-
-impl From<&DataSm> for InboundText {
-    fn from(pdu: &DataSm) -> Self {
-        Self::of(
-            pdu.esm_class,
-            pdu.data_coding,
-            &ShortMessage::default(),
-            &pdu.tlvs,
-        )
-    }
+text_fields! {
+    DeliverSm.short_message;
+    SubmitSm.short_message;
+    SubmitMulti.short_message;
+    DataSm;
 }
 
 /// The text of the segments in order. Neighbours in one charset are joined before they are read, so

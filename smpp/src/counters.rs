@@ -22,6 +22,8 @@ pub struct Counters {
     pub stray_responses: AtomicU64,
     /// Requests that were refused because the session was not in a state for them.
     pub wrong_state: AtomicU64,
+    /// Requests that were refused because the peer exceeded its window or its rate.
+    pub throttled: AtomicU64,
     /// Our requests that no answer came for within the response timer.
     pub timeouts: AtomicU64,
     /// Answers of ours that came after the session that asked had gone.
@@ -40,6 +42,7 @@ impl Default for Counters {
             malformed: AtomicU64::new(0),
             stray_responses: AtomicU64::new(0),
             wrong_state: AtomicU64::new(0),
+            throttled: AtomicU64::new(0),
             timeouts: AtomicU64::new(0),
             orphaned_answers: AtomicU64::new(0),
             binds: AtomicU64::new(0),

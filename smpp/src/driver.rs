@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use matrix_smpp_codec::{Inbound, cut, decode};
+use matrix_smpp_codec::{Inbound, take};
 use tokio::time::Sleep;
 
 use crate::clock;
@@ -161,8 +161,8 @@ impl Driver {
             return;
         }
         while self.batch.len() < self.step.batch {
-            match cut(&mut self.wire.inbound, self.step.max_pdu) {
-                Ok(Some(frame)) => self.batch.push(decode(frame)),
+            match take(&mut self.wire.inbound, self.step.max_pdu) {
+                Ok(Some(inbound)) => self.batch.push(inbound),
                 Ok(None) => {
                     self.input = Input::Cut;
                     return;

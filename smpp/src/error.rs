@@ -80,6 +80,9 @@ pub enum SubmitError {
     /// This end may not send such a PDU on this session. SMPP 3.4 Table 2-1.
     #[error("not a request that this end may send")]
     NotAllowed(Box<Body>),
+    /// The peer speaks SMPP 3.3, and the request says what only a TLV or a later operation can.
+    #[error("the peer speaks SMPP 3.3 and has no word for this")]
+    NotKnown(Box<Body>),
 }
 
 impl SubmitError {
@@ -87,7 +90,10 @@ impl SubmitError {
     #[must_use]
     pub fn into_body(self) -> Body {
         match self {
-            Self::NotBound(body) | Self::WindowFull(body) | Self::NotAllowed(body) => *body,
+            Self::NotBound(body)
+            | Self::WindowFull(body)
+            | Self::NotAllowed(body)
+            | Self::NotKnown(body) => *body,
         }
     }
 }

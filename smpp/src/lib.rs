@@ -27,6 +27,8 @@
     )
 )]
 
+mod accounts;
+mod adapt;
 mod backoff;
 mod client;
 mod clock;
@@ -35,7 +37,10 @@ mod driver;
 mod error;
 mod link;
 mod operations;
+mod places;
 mod rate;
+mod refusals;
+mod reply;
 mod sequence;
 mod server;
 pub mod session;
@@ -45,15 +50,19 @@ mod stream;
 mod tls;
 mod window;
 
+pub use accounts::{Account, Accounts, AccountsSettings, Admission, BoundPeer, PeerLimits};
+pub use adapt::AdaptSettings;
 pub use backoff::Backoff;
 pub use client::client;
 pub use counters::Counters;
 pub use error::{CloseReason, SubmitError, UnansweredCause};
 pub use link::{Link, LinkEvent, LinkEvents, LinkState};
 pub use operations::{BindMode, Role, SessionState};
+pub use rate::Meter;
+pub use reply::Reply;
 pub use server::{
     Authenticator, BindRequest, Incoming, ListenError, Listener, ListenerSettings, Peer, Running,
 };
 pub use settings::{BindSettings, LinkSettings, SessionSettings};
-pub use tls::{ServerTlsSettings, TlsError, TlsSettings};
+pub use tls::{ServerTls, ServerTlsSettings, TlsError, TlsSettings};
 pub use window::Ticket;

@@ -12,6 +12,7 @@ use matrix_smpp_codec::{Body, COctets, CommandStatus, InterfaceVersion};
 use crate::clock;
 use crate::counters::{Counters, bump};
 use crate::error::{CloseReason, SubmitError, UnansweredCause};
+use crate::rate::Meter;
 use crate::session::Session;
 use crate::shared::{Shared, wake};
 use crate::window::Ticket;
@@ -146,6 +147,22 @@ impl Link {
             .command(|session, now| session.slow_down(now, pause));
     }
 
+    /// How long the capacity stays 0 because the peer throttled, its queue is full, or
+    /// [`slow_down`](Self::slow_down) said so.
+    #[must_use]
+    pub fn paused_for(&self) -> Option<Duration> {
+        let inner = self.shared.lock();
+        inner.session.as_ref()?.paused_for(clock::now())
+    }
+
+    /// The window and the rate of now, no more than those of the contract; `None` while there is no
+    /// session.
+    #[must_use]
+    pub fn pace(&self) -> Option<(usize, Option<NonZeroU32>)> {
+        let inner = self.shared.lock();
+        inner.session.as_ref().map(|session| session.pace())
+    }
+
     /// Sets window and rate, for this session and those after it.
     pub fn set_limits(&self, window: usize, rate: Option<NonZeroU32>) {
         {
@@ -155,6 +172,19 @@ impl Link {
         }
         self.shared
             .command(|session, _| session.set_limits(window, rate));
+    }
+
+    /// Sets what the peer may ask of us at once and per second; see
+    /// [`Session::limit_peer`](crate::session::Session::limit_peer).
+    pub(crate) fn limit_peer(&self, window: usize, meter: Option<Meter>) {
+        self.shared
+            .command(|session, _| session.limit_peer(window, meter));
+    }
+
+    /// Gives the peer up unless it shows within `patience` that it lives.
+    pub(crate) fn probe(&self, patience: Duration) {
+        self.shared
+            .command(|session, now| session.probe(now, patience));
     }
 
     /// Closes gracefully: takes nothing more, waits for the answers that are due (no longer than

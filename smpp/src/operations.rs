@@ -63,6 +63,9 @@ impl BindMode {
 pub enum SessionState {
     /// Connected and not yet bound; SMPP 3.4's OPEN.
     Open,
+    /// The SMSC sent outbind and waits for the ESME to bind; SMPP 5.0's OUTBOUND, a part of OPEN in
+    /// 3.4.
+    Outbound,
     /// `BOUND_TX`, `BOUND_RX` or `BOUND_TRX`.
     Bound(BindMode),
     /// We sent unbind and wait for its answer.
@@ -75,6 +78,7 @@ impl SessionState {
     const fn bit(self) -> u8 {
         match self {
             Self::Open => OPEN,
+            Self::Outbound => OUTBOUND,
             Self::Bound(BindMode::Transmitter) => TX,
             Self::Bound(BindMode::Receiver) => RX,
             Self::Bound(BindMode::Transceiver) => TRX,
@@ -89,7 +93,9 @@ const TX: u8 = 0x02;
 const RX: u8 = 0x04;
 const TRX: u8 = 0x08;
 const UNBINDING: u8 = 0x10;
+const OUTBOUND: u8 = 0x20;
 const BOUND: u8 = TX | RX | TRX;
+const CONNECTED: u8 = OPEN | OUTBOUND | BOUND | UNBINDING;
 const NEVER: u8 = 0;
 
 /// The states in which a request may be sent, by the role of its sender.
@@ -107,12 +113,13 @@ const fn op(command: CommandId, by_esme: u8, by_smsc: u8) -> Operation {
     }
 }
 
-/// SMPP 3.4 Table 2-1, with two rows as SMPP 5.0 has them: `enquire_link` is answered before the
-/// bind too (peers do send it), and `replace_sm` is allowed on a transceiver (3.4's own text says so).
+/// SMPP 3.4 Table 2-1, with three rows as SMPP 5.0 has them: `enquire_link` is answered before the
+/// bind too (peers do send it), `replace_sm` is allowed on a transceiver (3.4's own text says so), and
+/// outbind may be followed by a transceiver's bind.
 const OPERATIONS: [Operation; 14] = [
     op(CommandId::BIND_TRANSMITTER, OPEN, NEVER),
-    op(CommandId::BIND_RECEIVER, OPEN, NEVER),
-    op(CommandId::BIND_TRANSCEIVER, OPEN, NEVER),
+    op(CommandId::BIND_RECEIVER, OPEN | OUTBOUND, NEVER),
+    op(CommandId::BIND_TRANSCEIVER, OPEN | OUTBOUND, NEVER),
     op(CommandId::OUTBIND, NEVER, OPEN),
     op(CommandId::UNBIND, BOUND | UNBINDING, BOUND | UNBINDING),
     op(CommandId::SUBMIT_SM, TX | TRX, NEVER),
@@ -122,11 +129,7 @@ const OPERATIONS: [Operation; 14] = [
     op(CommandId::QUERY_SM, TX | TRX, NEVER),
     op(CommandId::CANCEL_SM, TX | TRX, NEVER),
     op(CommandId::REPLACE_SM, TX | TRX, NEVER),
-    op(
-        CommandId::ENQUIRE_LINK,
-        OPEN | BOUND | UNBINDING,
-        OPEN | BOUND | UNBINDING,
-    ),
+    op(CommandId::ENQUIRE_LINK, CONNECTED, CONNECTED),
     op(CommandId::ALERT_NOTIFICATION, NEVER, RX | TRX),
 ];
 
@@ -151,7 +154,7 @@ pub(crate) fn judge(sender: Role, state: SessionState, command: CommandId) -> Ve
         SessionState::Bound(_) if sender == Role::Esme && is_bind(command) => {
             Verdict::Refuse(CommandStatus::ESME_RALYBND)
         }
-        SessionState::Open | SessionState::Bound(_) => {
+        SessionState::Open | SessionState::Outbound | SessionState::Bound(_) => {
             Verdict::Refuse(CommandStatus::ESME_RINVBNDSTS)
         }
     }

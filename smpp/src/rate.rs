@@ -1,6 +1,7 @@
 //! A token bucket in integer nanoseconds, kept as one instant (the virtual scheduling form, GCRA).
 
 use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How many requests per second may leave, and how many of them at once.
@@ -27,6 +28,14 @@ impl TokenBucket {
         }
     }
 
+    /// Goes on at another rate. The time that the tokens taken so far need to come back stays what
+    /// it is, so that a change gives none.
+    pub(crate) fn set_rate(&mut self, per_second: NonZeroU32) {
+        let full_at = self.full_at;
+        *self = Self::new(per_second);
+        self.full_at = full_at;
+    }
+
     /// How many requests may leave now.
     pub(crate) fn available(&self, now: Instant) -> usize {
         let free = self.depth.saturating_sub(self.debt(now));
@@ -51,6 +60,29 @@ impl TokenBucket {
     fn debt(&self, now: Instant) -> Duration {
         self.full_at
             .map_or(Duration::ZERO, |full| full.saturating_duration_since(now))
+    }
+}
+
+/// Counts the messages of a peer against a rate. Clones share it, so that all sessions of one
+/// account do.
+#[derive(Debug, Clone)]
+pub struct Meter(Arc<Mutex<TokenBucket>>);
+
+impl Meter {
+    /// So many messages per second, and a tenth of a second's worth of them at once.
+    #[must_use]
+    pub fn new(per_second: NonZeroU32) -> Self {
+        Self(Arc::new(Mutex::new(TokenBucket::new(per_second))))
+    }
+
+    /// Whether one more message keeps to the rate; it counts if so.
+    pub(crate) fn admit(&self, now: Instant) -> bool {
+        let mut bucket = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let admitted = bucket.available(now) > 0;
+        if admitted {
+            bucket.take(now);
+        }
+        admitted
     }
 }
 
@@ -88,6 +120,19 @@ mod tests {
         }
         assert_eq!(bucket.available(start), 0);
         assert_eq!(bucket.available(start + Duration::from_mins(1)), 10);
+    }
+
+    #[test]
+    fn a_change_of_rate_gives_no_tokens() {
+        let start = crate::clock::now();
+        let mut bucket = bucket(100);
+        while bucket.available(start) > 0 {
+            bucket.take(start);
+        }
+        for per_second in [50, 1_000, 1, 100] {
+            bucket.set_rate(NonZeroU32::new(per_second).unwrap());
+            assert_eq!(bucket.available(start), 0, "{per_second}");
+        }
     }
 
     #[test]

@@ -10,19 +10,22 @@ use std::time::Duration;
 use matrix_smpp_codec::{Body, COctets, CommandStatus, InterfaceVersion, Npi, Password, Ton};
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_rustls::{TlsAcceptor, TlsStream};
 use tokio_util::task::TaskTracker;
 
+use crate::accounts::{Admission, Seat};
 use crate::driver::Driver;
 use crate::error::{CloseReason, SubmitError};
 use crate::link::{Link, LinkEvents};
 use crate::operations::{BindMode, Role};
+use crate::places::{Place, Places};
+use crate::reply::Reply;
 use crate::settings::SessionSettings;
 use crate::shared::Shared;
 use crate::stream::Stream;
-use crate::tls::{ServerTlsSettings, TlsError};
+use crate::tls::{self, ServerTls, ServerTlsSettings, TlsError};
 
 /// How to accept sessions.
 #[derive(Debug, Clone)]
@@ -35,6 +38,9 @@ pub struct ListenerSettings {
     pub session: SessionSettings,
     /// Most connections at once; further ones wait in the system's accept queue.
     pub max_connections: usize,
+    /// Most connections at once from one address (of IPv6: from one network of 64 bits); further
+    /// ones are closed at once. `None` for no limit of their own.
+    pub max_per_address: Option<usize>,
 }
 
 impl Default for ListenerSettings {
@@ -44,6 +50,7 @@ impl Default for ListenerSettings {
             tls: None,
             session: SessionSettings::default(),
             max_connections: 1_000,
+            max_per_address: None,
         }
     }
 }
@@ -69,30 +76,32 @@ pub struct BindRequest {
     pub addr_npi: Npi,
     /// The addresses that it wants to serve.
     pub address_range: COctets<41>,
+    /// The names in its TLS certificate, which the listener's `client_ca` has signed; none where it
+    /// showed none.
+    pub certificate_names: Vec<String>,
 }
 
 /// Decides who may bind.
 ///
-/// Any `Fn(BindRequest) -> impl Future<Output = Result<(), CommandStatus>>` is one. The session's
-/// init timer goes on while it decides.
+/// [`Accounts`](crate::Accounts) is one that knows accounts; any
+/// `Fn(BindRequest) -> impl Future<Output = Result<(), CommandStatus>>` (or with an [`Admission`]) is
+/// one too. The session's init timer goes on while it decides.
 pub trait Authenticator: Send + Sync + 'static {
     /// `Err` refuses with this status, such as `ESME_RINVPASWD`; the connection is then closed.
     fn authenticate(
         &self,
         request: BindRequest,
-    ) -> impl Future<Output = Result<(), CommandStatus>> + Send;
+    ) -> impl Future<Output = Result<Admission, CommandStatus>> + Send;
 }
 
-impl<F, Decision> Authenticator for F
+impl<F, Decision, Granted> Authenticator for F
 where
     F: Fn(BindRequest) -> Decision + Send + Sync + 'static,
-    Decision: Future<Output = Result<(), CommandStatus>> + Send,
+    Decision: Future<Output = Result<Granted, CommandStatus>> + Send,
+    Granted: Into<Admission>,
 {
-    fn authenticate(
-        &self,
-        request: BindRequest,
-    ) -> impl Future<Output = Result<(), CommandStatus>> + Send {
-        self(request)
+    async fn authenticate(&self, request: BindRequest) -> Result<Admission, CommandStatus> {
+        self(request).await.map(Into::into)
     }
 }
 
@@ -100,9 +109,9 @@ where
 #[derive(Debug)]
 pub struct Listener {
     socket: TcpListener,
-    tls: Option<Arc<ServerConfig>>,
+    tls: Option<ServerTls>,
     settings: Arc<ListenerSettings>,
-    places: Arc<Semaphore>,
+    places: Places,
 }
 
 /// Why a listener could not be made.
@@ -120,13 +129,9 @@ pub enum ListenError {
 impl Listener {
     /// Listens on `address` (`host:port`; port 0 for any free one).
     pub async fn bind(address: &str, settings: ListenerSettings) -> Result<Self, ListenError> {
-        let tls = settings
-            .tls
-            .as_ref()
-            .map(ServerTlsSettings::config)
-            .transpose()?;
+        let tls = settings.tls.clone().map(ServerTls::new).transpose()?;
         let socket = TcpListener::bind(address).await?;
-        let places = Arc::new(Semaphore::new(settings.max_connections));
+        let places = Places::new(settings.max_connections, settings.max_per_address);
         Ok(Self {
             socket,
             tls,
@@ -140,13 +145,22 @@ impl Listener {
         self.socket.local_addr()
     }
 
+    /// The listener's TLS, to be told when the files have changed; `None` where it speaks none.
+    #[must_use]
+    pub fn tls(&self) -> Option<ServerTls> {
+        self.tls.clone()
+    }
+
     /// The next connection; waits while there are as many as allowed. Can be dropped at any time.
     pub async fn accept(&self) -> io::Result<Incoming> {
-        let place = Arc::clone(&self.places)
-            .acquire_owned()
-            .await
-            .map_err(io::Error::other)?;
-        let (stream, address) = self.socket.accept().await?;
+        let (stream, address, place) = loop {
+            let place = self.places.one().await?;
+            let (stream, address) = self.socket.accept().await?;
+            if let Some(place) = self.places.give(place, address.ip()) {
+                break (stream, address, place);
+            }
+            tracing::debug!(%address, "too many connections from there");
+        };
         if let Err(error) = stream.set_nodelay(true) {
             // It is gone already: its first read will tell.
             tracing::debug!(%address, %error, "cannot set TCP_NODELAY");
@@ -154,7 +168,7 @@ impl Listener {
         Ok(Incoming {
             stream,
             address,
-            tls: self.tls.clone(),
+            tls: self.tls.as_ref().map(ServerTls::config),
             settings: Arc::clone(&self.settings),
             place,
         })
@@ -206,7 +220,7 @@ pub struct Incoming {
     address: SocketAddr,
     tls: Option<Arc<ServerConfig>>,
     settings: Arc<ListenerSettings>,
-    place: OwnedSemaphorePermit,
+    place: Place,
 }
 
 impl Incoming {
@@ -228,35 +242,40 @@ impl Incoming {
             settings,
             place,
         } = self;
-        let stream = secure(stream, tls, settings.session.session_init).await?;
+        let (stream, names) = secure(stream, tls, settings.session.session_init).await?;
         let shared = Shared::new(address.to_string(), settings.session);
         shared.begin(Role::Smsc, |_, _| {});
         let mut running = Running {
             driver: Driver::new(Arc::clone(&shared), stream),
             shared: Ending(Arc::clone(&shared)),
+            seat: None,
             _place: place,
         };
         let events = LinkEvents {
             shared: Arc::clone(&shared),
         };
-        let request = bind_asked(&mut running, &shared, address).await?;
+        let mut request = bind_asked(&mut running, &shared, address).await?;
+        request.certificate_names = names;
         let (system_id, mode) = (request.system_id, request.mode);
         let verdict = tokio::select! {
             biased;
             reason = &mut running => return Err(reason),
             verdict = authenticator.authenticate(request) => verdict,
         };
-        let status = verdict.err().unwrap_or(CommandStatus::ESME_ROK);
-        let ours = if verdict.is_ok() {
-            settings.system_id
-        } else {
-            COctets::default()
+        let admission = match verdict {
+            Ok(admission) => admission,
+            Err(status) => {
+                let nobody = COctets::default();
+                shared.command(|session, now| session.answer_bind(now, status, nobody));
+                return Err(running.await);
+            }
         };
-        shared.command(|session, now| session.answer_bind(now, status, ours));
-        if verdict.is_err() {
-            return Err(running.await);
-        }
-        let link = Link { shared };
+        let link = Link {
+            shared: Arc::clone(&shared),
+        };
+        running.seat = admission.enter(&link);
+        let (ours, ok) = (settings.system_id, CommandStatus::ESME_ROK);
+        shared.command(|session, now| session.answer_bind(now, ok, ours));
         Ok((
             Peer {
                 system_id,
@@ -274,12 +293,15 @@ async fn secure(
     stream: TcpStream,
     tls: Option<Arc<ServerConfig>>,
     limit: Duration,
-) -> Result<Stream, CloseReason> {
+) -> Result<(Stream, Vec<String>), CloseReason> {
     let Some(config) = tls else {
-        return Ok(Stream::Plain(stream));
+        return Ok((Stream::Plain(stream), Vec::new()));
     };
     match timeout(limit, TlsAcceptor::from(config).accept(stream)).await {
-        Ok(Ok(stream)) => Ok(Stream::Tls(Box::new(TlsStream::Server(stream)))),
+        Ok(Ok(stream)) => {
+            let names = tls::client_names(stream.get_ref().1);
+            Ok((Stream::Tls(Box::new(TlsStream::Server(stream))), names))
+        }
         Ok(Err(_refused)) => Err(CloseReason::TlsHandshake),
         Err(_elapsed) => Err(CloseReason::NotBoundInTime),
     }
@@ -310,6 +332,7 @@ async fn bind_asked(
         addr_ton: bind.addr_ton,
         addr_npi: bind.addr_npi,
         address_range: bind.address_range,
+        certificate_names: Vec::new(),
     })
 }
 
@@ -320,7 +343,8 @@ async fn bind_asked(
 pub struct Running {
     driver: Driver,
     shared: Ending,
-    _place: OwnedSemaphorePermit,
+    seat: Option<Seat>,
+    _place: Place,
 }
 
 #[derive(Debug)]
@@ -337,6 +361,7 @@ impl Future for Running {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<CloseReason> {
         Pin::new(&mut self.driver).poll(cx).map(|(reason, _held)| {
+            self.seat = None;
             self.shared.0.report_down(reason, None);
             self.shared.0.finish();
             reason
@@ -379,6 +404,11 @@ impl Peer {
     /// See [`Link::respond`].
     pub fn respond(&self, sequence: u32, session_epoch: u64, status: CommandStatus, body: Body) {
         self.link.respond(sequence, session_epoch, status, body);
+    }
+
+    /// A handle for the answer to a request, to be given from anywhere and at any time.
+    pub fn reply(&self, sequence: u32, session_epoch: u64) -> Reply {
+        self.link.reply(sequence, session_epoch)
     }
 
     /// See [`Link::close`].

@@ -1,6 +1,7 @@
 //! One SMPP session as a value: no socket, no clock, no task.
 
 mod commands;
+mod dialect;
 mod inbound;
 mod output;
 mod timers;
@@ -9,15 +10,17 @@ mod timers;
 mod tests;
 
 use std::collections::VecDeque;
+use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use matrix_smpp_codec::{Bind, Body, COctets, CommandStatus, InterfaceVersion, Outbind, Pdu};
 
+use crate::adapt::Pace;
 use crate::counters::Counters;
 use crate::error::{CloseReason, UnansweredCause};
 use crate::operations::{BindMode, Role, SessionState};
-use crate::rate::TokenBucket;
+use crate::rate::{Meter, TokenBucket};
 use crate::sequence::Sequence;
 use crate::settings::SessionSettings;
 use crate::window::{Ticket, Window};
@@ -89,6 +92,8 @@ pub enum Event {
 #[derive(Debug, Clone, Copy)]
 enum State {
     Open,
+    /// SMSC only: outbind went out, and the ESME is to bind as a receiver. SMPP 5.0 §2.3.2.
+    Outbound,
     Binding {
         mode: BindMode,
         sequence: u32,
@@ -116,7 +121,12 @@ pub struct Session {
     state: State,
     sequence: Sequence,
     window: Window,
+    pace: Pace,
     rate: Option<TokenBucket>,
+    /// What the peer understands.
+    version: InterfaceVersion,
+    /// Counts what the peer sends, where it has a rate to keep.
+    meter: Option<Meter>,
     clock: timers::Clock,
     /// Requests of the peer that were handed up and not answered yet.
     owed: usize,
@@ -144,7 +154,10 @@ impl Session {
             state: State::Open,
             sequence: Sequence::new(),
             window: Window::default(),
+            pace: Pace::new(settings.adapt, settings.window, settings.rate),
             rate: settings.rate.map(TokenBucket::new),
+            version: InterfaceVersion::V3_4,
+            meter: None,
             clock: timers::Clock::new(now, &settings),
             owed: 0,
             outbox: VecDeque::new(),
@@ -160,6 +173,7 @@ impl Session {
     pub const fn state(&self) -> SessionState {
         match self.state {
             State::Open | State::Binding { .. } => SessionState::Open,
+            State::Outbound => SessionState::Outbound,
             State::Bound(mode) => SessionState::Bound(mode),
             State::Unbinding(_) => SessionState::Unbinding,
             State::Closed(_) => SessionState::Closed,
@@ -173,11 +187,26 @@ impl Session {
         if !self.is_sending() || self.clock.slow_until.is_some_and(|until| until > now) {
             return 0;
         }
-        let window = self.settings.window.saturating_sub(self.window.in_flight());
+        let window = self.pace.window().saturating_sub(self.window.in_flight());
         match &self.rate {
             Some(rate) if window > 0 => window.min(rate.available(now)),
             _ => window,
         }
+    }
+
+    /// The window and the rate of now: those of the contract, or less while the peer cannot take
+    /// so much.
+    #[must_use]
+    pub fn pace(&self) -> (usize, Option<NonZeroU32>) {
+        (self.pace.window(), self.pace.rate())
+    }
+
+    /// How long the capacity stays 0 because the peer throttled, its queue is full, or the owner
+    /// said so.
+    #[must_use]
+    pub fn paused_for(&self, now: Instant) -> Option<Duration> {
+        let left = self.clock.slow_until?.saturating_duration_since(now);
+        (!left.is_zero()).then_some(left)
     }
 
     /// How many of our requests wait for their answers.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use matrix_smpp_codec::{COctets, InterfaceVersion, Npi, Password, Ton};
 
+use crate::adapt::AdaptSettings;
 use crate::backoff::Backoff;
 use crate::operations::BindMode;
 use crate::tls::TlsSettings;
@@ -17,6 +18,9 @@ pub struct SessionSettings {
     pub window: usize,
     /// Most of our requests per second; `None` for no limit.
     pub rate: Option<NonZeroU32>,
+    /// How window and rate follow what the peer can take, never above the two; `None` for not at
+    /// all.
+    pub adapt: Option<AdaptSettings>,
     /// The longest wait for the answer to any of our requests. SMPP 3.4 §7.2, `response_timer`.
     pub response_timeout: Duration,
     /// After this much silence from the peer it is asked for a sign of life; any PDU is one.
@@ -30,6 +34,12 @@ pub struct SessionSettings {
     /// How long a graceful close waits for the answers that are still due before it unbinds, and
     /// then for the answer to unbind.
     pub drain: Duration,
+    /// Most requests of the peer that may wait for our answers at once; a further one is refused
+    /// with `ESME_RTHROTTLED`.
+    pub peer_window: usize,
+    /// What an SMSC is taken to speak that does not say so in its bind response. SMPP 3.4 §3.4
+    /// advises to send it no TLVs then; but many that take them leave the version out.
+    pub silent_peer: InterfaceVersion,
     /// The longest PDU taken, in octets. A longer one ends the session: the stream is lost then.
     pub max_pdu: usize,
     /// Events that may wait for their reader. From there on nothing more is read from the peer
@@ -42,11 +52,14 @@ impl Default for SessionSettings {
         Self {
             window: 10,
             rate: None,
+            adapt: Some(AdaptSettings::default()),
             response_timeout: Duration::from_mins(1),
             enquire_link: Duration::from_secs(30),
             session_init: Duration::from_secs(30),
             inactivity: None,
             drain: Duration::from_secs(10),
+            peer_window: 10_000,
+            silent_peer: InterfaceVersion::V3_4,
             max_pdu: 70_000,
             event_queue: 1_000,
         }

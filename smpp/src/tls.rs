@@ -1,14 +1,15 @@
 //! TLS by rustls with the ring provider.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, InvalidDnsNameError, PrivateKeyDer, ServerName};
 use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls::{ClientConfig, RootCertStore, ServerConfig, ServerConnection};
 use thiserror::Error;
 use tokio_rustls::TlsConnector;
+use webpki::EndEntityCert;
 
 /// TLS towards a peer that we connect to. The files are PEM and are read again for every
 /// connection, so that a renewed certificate is used without a restart.
@@ -24,8 +25,8 @@ pub struct TlsSettings {
     pub server_name: Option<String>,
 }
 
-/// TLS towards peers that connect to us. The files are PEM and are read once.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// TLS towards peers that connect to us. The files are PEM; [`ServerTls::reload`] reads them again.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ServerTlsSettings {
     /// Our certificate chain.
     pub certificate: PathBuf,
@@ -33,6 +34,81 @@ pub struct ServerTlsSettings {
     pub key: PathBuf,
     /// Who signs the certificates that clients must show; `None` to ask for none.
     pub client_ca: Option<PathBuf>,
+    /// Whether a client may come without a certificate though `client_ca` is set: then it is for
+    /// its account to want one.
+    pub client_optional: bool,
+}
+
+/// The TLS of a listener. Clones are the same.
+#[derive(Debug, Clone)]
+pub struct ServerTls {
+    settings: Arc<ServerTlsSettings>,
+    config: Arc<RwLock<Arc<ServerConfig>>>,
+}
+
+impl ServerTls {
+    pub(crate) fn new(settings: ServerTlsSettings) -> Result<Self, TlsError> {
+        let config = RwLock::new(settings.config()?);
+        Ok(Self {
+            settings: Arc::new(settings),
+            config: Arc::new(config),
+        })
+    }
+
+    /// Reads the files again, for the connections to come; those that stand stay. When they cannot
+    /// be used everything stays as it is. Blocks while it reads.
+    pub fn reload(&self) -> Result<(), TlsError> {
+        let fresh = self.settings.config()?;
+        *self.config.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+        Ok(())
+    }
+
+    pub(crate) fn config(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// The names in the certificate that a client showed, which an authority of ours has signed: the DNS
+/// names of subjectAltName, and the common names of the subject.
+pub(crate) fn client_names(connection: &ServerConnection) -> Vec<String> {
+    let chain = connection.peer_certificates().unwrap_or_default();
+    let Some(Ok(certificate)) = chain.first().map(EndEntityCert::try_from) else {
+        return Vec::new();
+    };
+    let mut names: Vec<_> = certificate.valid_dns_names().map(str::to_owned).collect();
+    names.extend(common_names(certificate.subject()));
+    names
+}
+
+/// The common names of a subject in DER: the string behind each `commonName` (2.5.4.3). X.520 §6.2.2.
+fn common_names(subject: &[u8]) -> Vec<String> {
+    const OID: [u8; 5] = [0x06, 0x03, 0x55, 0x04, 0x03];
+    let mut names = Vec::new();
+    let mut rest = subject;
+    while let Some((set, behind)) = element(rest) {
+        rest = behind;
+        // A relative distinguished name: a set of sequences of type and value.
+        let mut attributes = set;
+        while let Some((attribute, behind)) = element(attributes) {
+            attributes = behind;
+            let value = attribute.strip_prefix(&OID).and_then(element);
+            let text = value.and_then(|(value, _)| str::from_utf8(value).ok());
+            names.extend(text.map(str::to_owned));
+        }
+    }
+    names
+}
+
+/// The content of the first DER element, and what follows it; lengths of up to two octets.
+fn element(der: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = match *der.get(1..)? {
+        [length @ 0..=0x7F, ref rest @ ..] | [0x81, length, ref rest @ ..] => {
+            (usize::from(length), rest)
+        }
+        [0x82, high, low, ref rest @ ..] => (usize::from(u16::from_be_bytes([high, low])), rest),
+        _ => return None,
+    };
+    rest.split_at_checked(length)
 }
 
 /// Why TLS settings cannot be used.
@@ -103,7 +179,10 @@ impl ServerTlsSettings {
             None => builder.with_no_client_auth(),
             Some(ca) => {
                 let roots = Arc::new(authorities(ca)?);
-                let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider);
+                let mut verifier = WebPkiClientVerifier::builder_with_provider(roots, provider);
+                if self.client_optional {
+                    verifier = verifier.allow_unauthenticated();
+                }
                 builder.with_client_cert_verifier(verifier.build()?)
             }
         };

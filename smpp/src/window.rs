@@ -25,6 +25,8 @@ pub(crate) enum Waiter {
 pub(crate) struct Pending {
     pub(crate) waiter: Waiter,
     pub(crate) expects: CommandId,
+    /// When it was asked for.
+    pub(crate) since: Instant,
     /// Where its first octet stands in the stream of all octets encoded; `None` while it waits in
     /// the outbox.
     pub(crate) offset: Option<u64>,
@@ -160,6 +162,7 @@ mod tests {
         Pending {
             waiter: Waiter::Caller(Ticket(ticket)),
             expects: CommandId::SUBMIT_SM_RESP,
+            since: crate::clock::now(),
             offset: None,
         }
     }
@@ -222,6 +225,7 @@ mod tests {
         let enquiry = Pending {
             waiter: Waiter::Enquire,
             expects: CommandId::ENQUIRE_LINK_RESP,
+            since: crate::clock::now(),
             offset: None,
         };
         window.insert(1, crate::clock::now(), enquiry);

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::lanes::{self, Doom, LaneWork, Retry};
-use super::{Gateway, Trouble, aside, changes, membership, message};
+use super::{Gateway, Trouble, aside, changes, membership, message, upgrade};
 use crate::gateway::model::InboxSeq;
 use crate::matrix::event::{self, RoomEvent};
 use crate::store::{Ending, InboxEvent};
@@ -59,6 +59,7 @@ impl LaneWork for Events {
     }
 
     async fn attend(&self, event: &InboxEvent) -> Result<(), Trouble> {
+        self.0.heard_of_a_homeserver().await;
         handle(&self.0, event).await?;
         self.0.metrics.events.inc();
         Ok(self.0.store.finish_event(event.seq, Ending::Done).await?)
@@ -94,11 +95,11 @@ pub(super) async fn handle_said(gateway: &Gateway, item: &InboxEvent) -> Result<
         RoomEvent::Redaction { redacts } => {
             changes::redact(gateway, item, &parsed.sender, &redacts).await
         }
-        RoomEvent::Reaction { .. } => changes::react(gateway, item, &parsed.sender).await,
-        RoomEvent::Encryption | RoomEvent::Encrypted => {
-            membership::leave_encrypted(gateway, item, &parsed.sender).await
-        }
-        RoomEvent::Member(_) | RoomEvent::Tombstone { .. } | RoomEvent::Other { .. } => {
+        RoomEvent::Reaction => changes::react(gateway, item, &parsed.sender).await,
+        RoomEvent::Encryption => membership::leave_encrypted(gateway, item, &parsed.sender).await,
+        RoomEvent::Encrypted => membership::unreadable(gateway, item, &parsed.sender).await,
+        RoomEvent::Tombstone { replacement } => upgrade::follow(gateway, item, replacement).await,
+        RoomEvent::Member(_) | RoomEvent::Other { .. } => {
             debug!(event = %item.event_id, "nothing to do");
             Ok(())
         }

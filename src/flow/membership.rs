@@ -4,7 +4,7 @@ use ruma::{OwnedRoomId, UserId};
 use serde_json::Value;
 use tracing::{debug, info, warn};
 
-use super::{Connected, Gateway, Trouble, inbox};
+use super::{Connected, Gateway, Trouble, inbox, portal, to_phone, upgrade};
 use crate::gateway::model::{Conversation, Handset};
 use crate::gateway::names::Who;
 use crate::gateway::plan::Unplannable;
@@ -67,7 +67,48 @@ pub(super) async fn handle(
     }
 }
 
-/// A message or a switch says that the room is encrypted: every phone in it says so and leaves.
+/// A message came that cannot be read. Anybody can say so of any message, so the room's state
+/// decides whether it is encrypted.
+pub(super) async fn unreadable(
+    gateway: &Gateway,
+    item: &InboxEvent,
+    sender: &UserId,
+) -> Result<(), Trouble> {
+    let Some(room) = gateway.store.room(&item.homeserver, &item.room).await? else {
+        return Ok(());
+    };
+    if room.facts.encrypted || is_encrypted(gateway, item, &room).await? {
+        return leave_encrypted(gateway, item, sender).await;
+    }
+    to_phone::tell_refused(
+        gateway,
+        item,
+        sender,
+        &room.conversations,
+        notice::unreadable(),
+    )
+    .await
+}
+
+/// What the homeserver says of a room's encryption, to whoever of ours is in it.
+async fn is_encrypted(
+    gateway: &Gateway,
+    item: &InboxEvent,
+    room: &RoomView,
+) -> Result<bool, Trouble> {
+    let home = gateway.connected(&item.homeserver)?;
+    let phones = room.conversations.iter().map(|one| &*one.ghost);
+    for user in phones.chain([home.names.bot()]) {
+        match home.api.room_state(user, &item.room).await {
+            Ok(state) => return Ok(state.encrypted),
+            Err(error) if error.is_temporary() => return Err(error.into()),
+            Err(_) => {}
+        }
+    }
+    Ok(false)
+}
+
+/// The room is encrypted: every phone in it says so and leaves.
 pub(super) async fn leave_encrypted(
     gateway: &Gateway,
     item: &InboxEvent,
@@ -82,9 +123,7 @@ pub(super) async fn leave_encrypted(
     };
     let home = gateway.connected(&item.homeserver)?;
     for conversation in &room.conversations {
-        let words = notice::encrypted(&number::display(&conversation.handset));
-        say_and_leave(gateway, home, &item.room, &conversation.ghost, &words, item).await?;
-        end(gateway, conversation).await?;
+        refuse_encrypted(gateway, home, item, conversation).await?;
     }
     let bot = home.names.bot();
     let is_bot = |member: &Member| member.user == bot && member.membership == Membership::Joined;
@@ -97,6 +136,19 @@ pub(super) async fn leave_encrypted(
     bot_says(gateway, home, item, key, says).await
 }
 
+/// A phone says that it cannot read what is said in the room of `item`, leaves, and its
+/// conversation ends.
+pub(super) async fn refuse_encrypted(
+    gateway: &Gateway,
+    home: &Connected,
+    item: &InboxEvent,
+    conversation: &Conversation,
+) -> Result<(), Trouble> {
+    let words = notice::encrypted(&number::display(&conversation.handset));
+    say_and_leave(gateway, home, &item.room, &conversation.ghost, &words, item).await?;
+    end(gateway, conversation).await
+}
+
 /// The bot joins whoever invites it, and greets.
 async fn welcome_bot(
     gateway: &Gateway,
@@ -105,14 +157,12 @@ async fn welcome_bot(
     inviter: &UserId,
 ) -> Result<(), Trouble> {
     let bot = home.names.bot();
-    gateway
-        .ghosts
-        .ensure(&*home.api, bot, &gateway.settings.gateway.public_name)
-        .await?;
-    if !join(home, bot, &item.room).await? {
+    let name = &gateway.settings.gateway.public_name;
+    gateway.ghosts.ensure(&*home.api, bot, name).await?;
+    if !join(gateway, home, (bot, name), &item.room).await? {
         return Ok(());
     }
-    let facts = learn_room(gateway, home, item, bot).await?;
+    let (facts, _) = learn_room(gateway, home, item, bot).await?;
     debug!(
         members = facts.members.len(),
         "the bot joined a room of {}",
@@ -179,14 +229,17 @@ async fn catch_up(
     Ok(())
 }
 
-/// Ghosts that are in a room without a conversation (it ended while they could not leave) say so
-/// and leave, so that nothing said to them goes nowhere in silence.
-pub(super) async fn dismiss_stragglers(
+/// Sees to ghosts that are in a room without a conversation. A room that was made for one, before
+/// anybody could note it, is its room from now on. Any other (the conversation ended while the ghost
+/// could not leave) says so and leaves, so that nothing said to it goes nowhere in silence. True where a
+/// conversation has come into its room.
+pub(super) async fn settle_stragglers(
     gateway: &Gateway,
     item: &InboxEvent,
     room: &RoomView,
-) -> Result<(), Trouble> {
+) -> Result<bool, Trouble> {
     let home = gateway.connected(&item.homeserver)?;
+    let mut found = false;
     for member in &room.facts.members {
         let Who::Ghost(handset) = home.names.who(&member.user) else {
             continue;
@@ -195,12 +248,17 @@ pub(super) async fn dismiss_stragglers(
             .conversations
             .iter()
             .any(|one| one.ghost == member.user);
-        if member.membership == Membership::Joined && !served {
-            let words = notice::ended(&number::display(&handset));
-            say_and_leave(gateway, home, &item.room, &member.user, &words, item).await?;
+        if member.membership != Membership::Joined || served {
+            continue;
         }
+        if portal::find_own(gateway, home, &item.room, &member.user).await? {
+            found = true;
+            continue;
+        }
+        let words = notice::ended(&number::display(&handset));
+        say_and_leave(gateway, home, &item.room, &member.user, &words, item).await?;
     }
-    Ok(())
+    Ok(found)
 }
 
 /// A ghost that was invited.
@@ -228,13 +286,17 @@ impl Guest<'_> {
             .ghosts
             .ensure(&*self.home.api, self.ghost, &phone)
             .await?;
-        if !join(self.home, self.ghost, &self.item.room).await? {
+        let (home, room) = (self.home, &self.item.room);
+        if !join(gateway, home, (self.ghost, &phone), room).await? {
             return Ok(());
         }
-        let facts = learn_room(gateway, self.home, self.item, self.ghost).await?;
+        let (facts, predecessor) = learn_room(gateway, home, self.item, self.ghost).await?;
         if facts.encrypted {
             let words = notice::encrypted(&phone);
             return self.say_and_leave(gateway, &words).await;
+        }
+        if let Some(old) = predecessor {
+            upgrade::continue_in(gateway, home, self.ghost, &old, room).await?;
         }
         let opened = gateway
             .store
@@ -269,7 +331,7 @@ impl Guest<'_> {
             .ghosts
             .ensure(&*self.home.api, self.ghost, name)
             .await?;
-        if join(self.home, self.ghost, &self.item.room).await? {
+        if join(gateway, self.home, (self.ghost, name), &self.item.room).await? {
             return self.say_and_leave(gateway, words).await;
         }
         leave(self.home, self.ghost, &self.item.room, words).await
@@ -387,12 +449,27 @@ pub(super) async fn leave(
     }
 }
 
-/// Joins. False where the invitation is not valid any more.
-async fn join(home: &Connected, user: &UserId, room: &OwnedRoomId) -> Result<bool, Trouble> {
+/// Joins as one of ours, whose display name is `name`. False where the room does not let them in
+/// (any more). A homeserver that was restored from a backup may have lost the user, and says no
+/// more of it than that it is forbidden: so the user is made again once.
+pub(super) async fn join(
+    gateway: &Gateway,
+    home: &Connected,
+    (user, name): (&UserId, &str),
+    room: &OwnedRoomId,
+) -> Result<bool, Trouble> {
+    if enter(home, user, room).await? {
+        return Ok(true);
+    }
+    gateway.ghosts.renew(&*home.api, user, name).await?;
+    enter(home, user, room).await
+}
+
+async fn enter(home: &Connected, user: &UserId, room: &OwnedRoomId) -> Result<bool, Trouble> {
     match home.api.join(user, room).await {
         Ok(()) => Ok(true),
         Err(error) if matches!(error.kind(), ErrorKind::Forbidden | ErrorKind::NotFound) => {
-            debug!(%error, "the invitation is gone");
+            debug!(%error, "this room does not let us in");
             Ok(false)
         }
         Err(error) => Err(error.into()),
@@ -421,13 +498,14 @@ async fn discover(
     }
 }
 
-/// Reads the whole state of a room that one of ours has joined.
-async fn learn_room(
+/// Reads the whole state of a room that one of ours has joined. Gives, beside what the store keeps
+/// of it, the room that it says it continues.
+pub(super) async fn learn_room(
     gateway: &Gateway,
     home: &Connected,
     item: &InboxEvent,
     user: &UserId,
-) -> Result<RoomFacts, Trouble> {
+) -> Result<(RoomFacts, Option<OwnedRoomId>), Trouble> {
     let state = home.api.room_state(user, &item.room).await?;
     let facts = RoomFacts {
         homeserver: item.homeserver.clone(),
@@ -436,5 +514,5 @@ async fn learn_room(
         members: state.members,
     };
     gateway.store.put_room(facts.clone()).await?;
-    Ok(facts)
+    Ok((facts, state.predecessor))
 }

@@ -15,7 +15,7 @@ pub(super) async fn handle(
     sender: &UserId,
     message: &RoomMessage,
 ) -> Result<(), Trouble> {
-    let Some(room) = gateway.store.room(&item.homeserver, &item.room).await? else {
+    let Some(mut room) = gateway.store.room(&item.homeserver, &item.room).await? else {
         return Ok(());
     };
     if matches!(message.kind, MessageKind::Notice) {
@@ -29,7 +29,10 @@ pub(super) async fn handle(
     if let Some(command) = command {
         return room_commands::answer(gateway, item, sender, &room, command).await;
     }
-    membership::dismiss_stragglers(gateway, item, &room).await?;
+    if membership::settle_stragglers(gateway, item, &room).await? {
+        let found = gateway.store.room(&item.homeserver, &item.room).await?;
+        room = found.unwrap_or(room);
+    }
     if room.conversations.is_empty() {
         return Ok(());
     }

@@ -20,12 +20,14 @@ pub mod sweep;
 mod tests;
 mod to_phone;
 pub mod to_room;
+mod upgrade;
 mod voice;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use matrix_smpp_codec::e164::E164;
@@ -90,6 +92,8 @@ pub struct Wakes {
     pub sms: Wake,
     /// Something must be said at a homeserver.
     pub outbox: Arc<Notify>,
+    /// True after an outbox entry was put off because its homeserver gave no answer.
+    pub unanswered: Arc<AtomicBool>,
     /// Segments wait for this link group.
     pub groups: Arc<HashMap<String, Arc<Notify>>>,
 }
@@ -170,6 +174,18 @@ impl Gateway {
     pub(crate) fn set_aside(&self) {
         self.metrics.set_aside.inc();
         self.wakes.outbox.notify_one();
+    }
+
+    /// A homeserver has spoken: what waits for one that gave no answer is tried again at once,
+    /// instead of after its back-off.
+    pub(crate) async fn heard_of_a_homeserver(&self) {
+        if !self.wakes.unanswered.swap(false, Ordering::Relaxed) {
+            return;
+        }
+        match self.store.hurry_outbox(self.clock.now()).await {
+            Ok(()) => self.wakes.outbox.notify_one(),
+            Err(_) => self.wakes.unanswered.store(true, Ordering::Relaxed),
+        }
     }
 
     /// The numbers that belong to `owner`, by config or by CLI.

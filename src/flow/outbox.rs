@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use ruma::{EventId, ServerName, UserId};
@@ -63,14 +64,9 @@ impl Worker {
         if room == 0 {
             return LOOK;
         }
-        let busy: Vec<_> = self
-            .running
-            .values()
-            .map(|doing| doing.entry.lane.clone())
-            .collect();
         let store = Arc::clone(&self.gateway.store);
         match store
-            .due_outbox(self.gateway.clock.now(), room, &busy)
+            .due_outbox(self.gateway.clock.now(), room, &self.busy())
             .await
         {
             Ok(entries) => entries.into_iter().for_each(|entry| self.spawn(entry)),
@@ -79,7 +75,7 @@ impl Worker {
                 return self.gateway.settings.limits.retry_first;
             }
         }
-        match store.next_outbox_due().await {
+        match store.next_outbox_due(&self.busy()).await {
             Ok(Some(at)) => self
                 .gateway
                 .clock
@@ -89,9 +85,20 @@ impl Worker {
         }
     }
 
+    fn busy(&self) -> Vec<String> {
+        let doing = self.running.values();
+        doing.map(|doing| doing.entry.lane.clone()).collect()
+    }
+
     fn spawn(&mut self, entry: OutboxEntry) {
-        let task = attend(self.gateway.clone(), entry.clone());
-        let task = self.tasks.spawn(task);
+        let (gateway, one) = (self.gateway.clone(), entry.clone());
+        let pause = self.gateway.settings.limits.retry_first;
+        let task = self.tasks.spawn(async move {
+            if !attend(gateway, one).await {
+                // Its lane is busy for so long, and no other.
+                tokio::time::sleep(pause).await;
+            }
+        });
         let doomed = false;
         self.running.insert(task.id(), Doing { entry, doomed });
     }
@@ -117,18 +124,29 @@ impl Worker {
             why: "it made the gateway panic".to_owned(),
             silent,
         };
-        let task = async move { set_aside(&gateway, &doomed, doom).await };
-        let task = self.tasks.spawn(task);
+        let pause = self.gateway.settings.limits.retry_first;
+        let task = self.tasks.spawn(async move {
+            if !set_aside(&gateway, &doomed, doom).await {
+                tokio::time::sleep(pause).await;
+            }
+        });
         let doomed = true;
         self.running.insert(task.id(), Doing { entry, doomed });
     }
 }
 
-/// Does one entry and ends it: done, put off or set aside.
-pub(super) async fn attend(gateway: Gateway, entry: OutboxEntry) {
+/// Does one entry and ends it: done, put off or set aside. False where the store did not note the
+/// end, so that the entry is due again.
+pub(super) async fn attend(gateway: Gateway, entry: OutboxEntry) -> bool {
     let done = match tell(&gateway, &entry).await {
-        Ok(()) => gateway.store.finish_outbox(entry.id, Ending::Done).await,
+        Ok(()) => {
+            gateway.heard_of_a_homeserver().await;
+            gateway.store.finish_outbox(entry.id, Ending::Done).await
+        }
         Err(Trouble::Later { wish, why }) => {
+            if wish.is_none() {
+                gateway.wakes.unanswered.store(true, Ordering::Relaxed);
+            }
             warn!(
                 why,
                 attempts = entry.attempts,
@@ -148,14 +166,21 @@ pub(super) async fn attend(gateway: Gateway, entry: OutboxEntry) {
     };
     if let Err(error) = done {
         warn!(%error, "cannot end an outbox entry; it will be repeated");
+        return false;
     }
+    true
 }
 
-async fn set_aside(gateway: &Gateway, entry: &OutboxEntry, doom: Doom) {
+/// False where the store did not note it.
+async fn set_aside(gateway: &Gateway, entry: &OutboxEntry, doom: Doom) -> bool {
     match try_set_aside(gateway, entry, doom).await {
         Ok(()) => gateway.set_aside(),
-        Err(trouble) => warn!(%trouble, "cannot set an outbox entry aside; it will be repeated"),
+        Err(trouble) => {
+            warn!(%trouble, "cannot set an outbox entry aside; it will be repeated");
+            return false;
+        }
     }
+    true
 }
 
 async fn try_set_aside(gateway: &Gateway, entry: &OutboxEntry, doom: Doom) -> Result<(), Trouble> {

@@ -168,12 +168,60 @@ async fn is_joined(
         .any(|member| member.user == conversation.owner && member.membership == Membership::Joined))
 }
 
+/// True where the gateway made `room` for a conversation of `ghost` that has no other room with the
+/// ghost in it: the homeserver's answer was lost. The conversation is in this room from now on.
+pub(super) async fn find_own(
+    gateway: &Gateway,
+    home: &Connected,
+    room: &RoomId,
+    ghost: &UserId,
+) -> Result<bool, Trouble> {
+    let marker = match home.api.own_marker(ghost, room).await {
+        Ok(marker) => marker.unwrap_or_default(),
+        Err(error) if error.is_temporary() => return Err(error.into()),
+        Err(_) => return Ok(false),
+    };
+    let Some(id) = content::conversation_of(&marker, gateway.store.instance()) else {
+        return Ok(false);
+    };
+    let Some(conversation) = gateway.store.conversation(id).await? else {
+        return Ok(false);
+    };
+    if !conversation.active
+        || conversation.ghost != ghost
+        || has_room(gateway, &conversation).await?
+    {
+        return Ok(false);
+    }
+    gateway.store.place_conversation(id, room).await?;
+    info!(conversation = %id, "the room that was made for a phone is found");
+    Ok(true)
+}
+
+/// True where the conversation has a room that its ghost is in, as far as the store knows.
+async fn has_room(gateway: &Gateway, conversation: &Conversation) -> Result<bool, Trouble> {
+    let Some(room) = &conversation.room else {
+        return Ok(false);
+    };
+    let view = gateway.store.room(&conversation.homeserver, room).await?;
+    let members = view.map(|view| view.facts.members).unwrap_or_default();
+    Ok(members
+        .iter()
+        .any(|member| member.user == conversation.ghost))
+}
+
 /// Makes the conversation's room, or finds the one that was made just before a crash.
 async fn make(
     gateway: &Gateway,
     home: &Connected,
     conversation: &Conversation,
 ) -> Result<OwnedRoomId, Trouble> {
+    let phone = number::display(&conversation.handset);
+    let ghosts = &gateway.ghosts;
+    // A homeserver that was restored from a backup may know neither the room nor the ghost.
+    ghosts
+        .renew(&*home.api, &conversation.ghost, &phone)
+        .await?;
     let marker = content::marker(conversation, gateway.store.instance());
     let room = if let Some(room) = find_made(home, conversation, &marker).await? {
         home.api
@@ -200,8 +248,6 @@ fn new_room(home: &Connected, conversation: &Conversation, marker: Value) -> New
     NewRoom {
         invite: vec![conversation.owner.clone()],
         is_direct: conversation.direct,
-        name: None,
-        topic: None,
         initial_state: vec![
             (MARKER_TYPE.to_owned(), String::new(), marker),
             (content::BRIDGE.to_owned(), network, bridge),
@@ -257,6 +303,8 @@ pub(super) async fn bots_room(
     {
         return Ok(room);
     }
+    let name = &gateway.settings.gateway.public_name;
+    gateway.ghosts.renew(&*home.api, bot, name).await?;
     for room in home.api.joined_rooms(bot).await? {
         if Some(&*room) != unusable
             && is_private(gateway, home, &room, person).await?
@@ -270,7 +318,6 @@ pub(super) async fn bots_room(
         invite: vec![person.to_owned()],
         is_direct: true,
         initial_state: vec![(MARKER_TYPE.to_owned(), String::new(), marker)],
-        ..NewRoom::default()
     };
     let room = home.api.create_room(bot, new).await?;
     learn_bots_room(gateway, home, room).await

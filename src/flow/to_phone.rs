@@ -30,6 +30,10 @@ pub(super) async fn say(
         Outgoing::Silent => return Ok(Vec::new()),
         Outgoing::Unsendable(words) => return Ok(vec![words]),
         Outgoing::Text(text) => text,
+        Outgoing::Partly { text, words } => {
+            tell_left_out(gateway, (item, sender), conversations, words).await?;
+            text
+        }
     };
     let source = source_of(item, sender, message);
     let mut refusals = Vec::new();
@@ -99,6 +103,31 @@ pub(super) async fn tell_refused(
             conversation: first.id,
             event: item.event_id.clone(),
             text,
+            to: Some(sender.to_owned()),
+        },
+    };
+    gateway.enqueue(entry).await
+}
+
+/// Says once in the room what of an event the phones do not get.
+async fn tell_left_out(
+    gateway: &Gateway,
+    (item, sender): (&InboxEvent, &UserId),
+    conversations: &[Conversation],
+    text: String,
+) -> Result<(), Trouble> {
+    let Some(first) = conversations.first() else {
+        return Ok(());
+    };
+    let entry = NewOutbox {
+        key: format!("left-out:{}:{}", item.homeserver, item.event_id),
+        lane: Lane::Conversation(first.id),
+        item: OutboxItem::Notice {
+            homeserver: item.homeserver.clone(),
+            room: item.room.clone(),
+            sender: first.ghost.clone(),
+            text,
+            reply_to: Some(item.event_id.clone()),
             to: Some(sender.to_owned()),
         },
     };

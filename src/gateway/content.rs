@@ -3,7 +3,7 @@
 use ruma::{EventId, UserId};
 use serde_json::{Value, json};
 
-use super::model::{Conversation, MessageState};
+use super::model::{Conversation, ConversationId, MessageState};
 
 /// The type of the machine-readable status event.
 pub const STATUS: &str = "com.beeper.message_send_status";
@@ -96,6 +96,14 @@ pub fn bridge(conversation: &Conversation, bot: &UserId, phone: &str) -> Value {
 #[must_use]
 pub fn marker(conversation: &Conversation, instance: &str) -> Value {
     json!({ "conversation": conversation.id, "instance": instance })
+}
+
+/// The conversation that a [`marker`] of this instance names.
+#[must_use]
+pub fn conversation_of(marker: &Value, instance: &str) -> Option<ConversationId> {
+    let ours = marker.get("instance").and_then(Value::as_str) == Some(instance);
+    let id = marker.get("conversation").filter(|_| ours)?;
+    serde_json::from_value(id.clone()).ok()
 }
 
 /// By which the room that was made for the bot and one person is known.

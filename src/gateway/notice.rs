@@ -2,6 +2,8 @@
 
 use matrix_smpp_config::Money;
 
+use ruma::UserId;
+
 use super::message::{MessageView, Refusal};
 use super::model::{Account, MessageState};
 use super::plan::Unplannable;
@@ -288,6 +290,23 @@ pub fn relay_not_left(message: &MessageView, phone: &str) -> String {
          sent, and were not charged. (Message {})",
         message.id
     )
+}
+
+/// The room of a conversation was replaced by one that the phone may not enter uninvited.
+#[must_use]
+pub fn room_replaced(phone: &str, ghost: &UserId) -> String {
+    format!(
+        "The room of your conversation with {phone} was replaced by a new one. Invite {ghost} \
+         there, and the conversation goes on with the same number."
+    )
+}
+
+/// A message in a room that is not encrypted, which only its sender's device can read.
+#[must_use]
+pub fn unreadable() -> String {
+    "That message is encrypted though this room is not, so nothing was sent. Send it again \
+     without encryption."
+        .to_owned()
 }
 
 /// An edit of something that is on its way or arrived.

@@ -5,13 +5,20 @@ use unicode_segmentation::UnicodeSegmentation;
 
 use std::fmt;
 
-use super::said::{MessageKind, RoomMessage};
+use super::said::{Media, MessageKind, RoomMessage};
 
 /// What to do with a Matrix message.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Outgoing {
     /// Send this text.
     Text(String),
+    /// Send the text, and tell the room what stayed behind, in these words.
+    Partly {
+        /// What the phone gets.
+        text: String,
+        /// What it does not get.
+        words: String,
+    },
     /// Cannot be a text: tell the room so, in these words.
     Unsendable(String),
     /// Not meant for phones (notices of bots).
@@ -23,6 +30,7 @@ impl fmt::Debug for Outgoing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Text(text) => write!(f, "Text([{} octets])", text.len()),
+            Self::Partly { text, .. } => write!(f, "Partly([{} octets])", text.len()),
             Self::Unsendable(why) => write!(f, "Unsendable({why:?})"),
             Self::Silent => f.write_str("Silent"),
         }
@@ -54,11 +62,19 @@ pub fn speaker_name(display_name: Option<&str>, user: &UserId) -> String {
     let name = name.join(" ");
     let short: String = name.trim().graphemes(true).take(MAX_NAME).collect();
     let short = short.trim_end();
-    if short.is_empty() {
+    // A name that reads like a number would make this person look like another phone.
+    if short.is_empty() || is_number(short) {
         user.localpart().to_owned()
     } else {
         short.to_owned()
     }
+}
+
+/// True for what phones show as a number: digits of any script, with the signs between them.
+fn is_number(name: &str) -> bool {
+    let is_sign = |c: char| c.is_whitespace() || "+-–()./#*".contains(c);
+    name.chars().filter(|c| c.is_numeric()).count() >= 3
+        && name.chars().all(|c| c.is_numeric() || is_sign(c))
 }
 
 /// Characters that turn the direction of the text after them.
@@ -86,11 +102,7 @@ pub fn outgoing(message: &RoomMessage, speaker: Speaker<'_>) -> Outgoing {
             geo_uri,
             description,
         } => location(geo_uri, description.as_deref(), speaker),
-        MessageKind::Image { .. } => unsendable("A picture"),
-        MessageKind::Sticker => unsendable("A sticker"),
-        MessageKind::Audio => unsendable("A sound message"),
-        MessageKind::Video => unsendable("A video"),
-        MessageKind::File => unsendable("A file"),
+        MessageKind::Media { kind, caption } => media(*kind, caption.as_deref(), speaker),
         MessageKind::Other { .. } => unsendable("This kind of message"),
     }
 }
@@ -129,6 +141,25 @@ fn unsendable(what: &str) -> Outgoing {
     Outgoing::Unsendable(format!(
         "{what} cannot be sent as a text message, so nothing was sent."
     ))
+}
+
+/// A caption goes out with a word for what it belongs to; media alone cannot.
+fn media(kind: Media, caption: Option<&str>, speaker: Speaker<'_>) -> Outgoing {
+    let what = match kind {
+        Media::Picture => "picture",
+        Media::File => "file",
+        Media::Sound => "sound message",
+        Media::Video => "video",
+        Media::Sticker => "sticker",
+    };
+    let caption = caption.map(printable).unwrap_or_default();
+    match caption.trim() {
+        "" => unsendable(&format!("A {what}")),
+        caption => Outgoing::Partly {
+            text: spoken(&format!("[{what}] {caption}"), speaker),
+            words: format!("Only the words were sent: a {what} cannot be sent as a text message."),
+        },
+    }
 }
 
 fn location(geo_uri: &str, description: Option<&str>, speaker: Speaker<'_>) -> Outgoing {
@@ -170,7 +201,6 @@ mod tests {
         outgoing(
             &RoomMessage {
                 kind,
-                reply: None,
                 replaces: None,
             },
             speaker,
@@ -214,8 +244,10 @@ mod tests {
             MessageKind::Text {
                 body: " \n ".to_owned(),
             },
-            MessageKind::Sticker,
-            MessageKind::File,
+            MessageKind::Media {
+                kind: Media::Sticker,
+                caption: None,
+            },
             MessageKind::Location {
                 geo_uri: "geo:x,y".to_owned(),
                 description: None,
@@ -226,6 +258,29 @@ mod tests {
                 "{kind:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_caption_goes_out_and_the_picture_stays_behind() {
+        let kind = MessageKind::Media {
+            kind: Media::Picture,
+            caption: Some("the cat ".to_owned()),
+        };
+        let Outgoing::Partly { text, words } = said(kind, GROUP) else {
+            panic!("the words can be sent");
+        };
+        assert_eq!(text, "Alice: [picture] the cat");
+        assert!(words.contains("a picture cannot be sent"), "{words}");
+    }
+
+    #[test]
+    fn nobody_looks_like_a_phone() {
+        let user = ruma::user_id!("@mallory:example.org");
+        for name in ["+44 7700 900123", "(0)7700-900.123", "٠١٢٣٤"] {
+            assert_eq!(speaker_name(Some(name), user), "mallory", "{name}");
+        }
+        assert_eq!(speaker_name(Some("Agent 007"), user), "Agent 007");
+        assert_eq!(speaker_name(Some("R2"), user), "R2");
     }
 
     #[test]

@@ -9,8 +9,6 @@ use ruma::OwnedEventId;
 pub struct RoomMessage {
     /// What; of an edit, the new content.
     pub kind: MessageKind,
-    /// The event that it answers; the quotation of it has been removed from the text.
-    pub reply: Option<OwnedEventId>,
     /// The event that it replaces: this is an edit.
     pub replaces: Option<OwnedEventId>,
 }
@@ -30,21 +28,13 @@ pub enum MessageKind {
     },
     /// The words of a bot.
     Notice,
-    /// A picture.
-    Image {
-        /// Its file name.
-        filename: String,
-        /// Words that belong to it.
+    /// What no text message can carry.
+    Media {
+        /// What it is.
+        kind: Media,
+        /// Words that belong to it (Client-Server API §11.37.1.1, "Media captions").
         caption: Option<String>,
     },
-    /// A file.
-    File,
-    /// Sound.
-    Audio,
-    /// A video.
-    Video,
-    /// A sticker.
-    Sticker,
     /// A place.
     Location {
         /// `geo:` URI (RFC 5870); empty where the event has none.
@@ -59,6 +49,21 @@ pub enum MessageKind {
     },
 }
 
+/// A kind of media.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Media {
+    /// `m.image`.
+    Picture,
+    /// `m.file`.
+    File,
+    /// `m.audio`.
+    Sound,
+    /// `m.video`.
+    Video,
+    /// `m.sticker`.
+    Sticker,
+}
+
 impl fmt::Debug for MessageKind {
     /// Names the kind and nothing that was said.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -66,11 +71,7 @@ impl fmt::Debug for MessageKind {
             Self::Text { .. } => "Text(…)",
             Self::Emote { .. } => "Emote(…)",
             Self::Notice => "Notice",
-            Self::Image { .. } => "Image(…)",
-            Self::File => "File",
-            Self::Audio => "Audio",
-            Self::Video => "Video",
-            Self::Sticker => "Sticker",
+            Self::Media { .. } => "Media(…)",
             Self::Location { .. } => "Location(…)",
             Self::Other { .. } => "Other(…)",
         })

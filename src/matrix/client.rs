@@ -210,8 +210,6 @@ impl Homeserver for HttpHomeserver {
         request.preset = Some(create_room::v3::RoomPreset::TrustedPrivateChat);
         request.invite = room.invite;
         request.is_direct = room.is_direct;
-        request.name = room.name;
-        request.topic = room.topic;
         for (event_type, state_key, content) in room.initial_state {
             let event = json!({ "type": event_type, "state_key": state_key, "content": content });
             request.initial_state.push(raw(&event)?);
@@ -431,15 +429,18 @@ fn note(state: &mut RoomState, event: StateEvent) {
     match (event.event_type.as_str(), event.state_key.as_str()) {
         ("m.room.member", user) => state.members.extend(member(user, event.content)),
         ("m.room.encryption", "") => state.encrypted = true,
-        ("m.room.name", "") => {
-            state.name = event
-                .content
-                .get("name")
-                .and_then(Value::as_str)
-                .map(str::to_owned);
+        ("m.room.create", "") => {
+            state.predecessor = room_id(&event.content, "/predecessor/room_id");
+        }
+        ("m.room.tombstone", "") => {
+            state.replacement = room_id(&event.content, "/replacement_room");
         }
         _ => {}
     }
+}
+
+fn room_id(content: &Value, pointer: &str) -> Option<OwnedRoomId> {
+    RoomId::parse(content.pointer(pointer)?.as_str()?).ok()
 }
 
 fn member(user: &str, content: Value) -> Option<Member> {
@@ -649,8 +650,6 @@ mod tests {
         let room = NewRoom {
             invite: vec![owned_user_id!("@alice:example.org")],
             is_direct: true,
-            name: None,
-            topic: Some("t".to_owned()),
             initial_state: vec![(
                 MARKER_TYPE.to_owned(),
                 String::new(),
@@ -667,7 +666,6 @@ mod tests {
             "preset": "trusted_private_chat",
             "invite": ["@alice:example.org"],
             "is_direct": true,
-            "topic": "t",
             "initial_state": [
                 { "type": MARKER_TYPE, "state_key": "", "content": { "conversation": 1 } }
             ],
@@ -775,7 +773,10 @@ mod tests {
                 { "type": "m.room.member", "state_key": "no user",
                   "content": { "membership": "join" } },
                 { "type": "m.room.member", "state_key": "@odd:b.c", "content": { "membership": 1 } },
-                { "type": "m.room.name", "state_key": "", "content": { "name": 5 } },
+                { "type": "m.room.create", "state_key": "",
+                  "content": { "predecessor": { "room_id": "!old" } } },
+                { "type": "m.room.tombstone", "state_key": "",
+                  "content": { "replacement_room": 5 } },
                 { "type": "m.room.encryption", "state_key": "", "content": {} },
                 { "type": 3 },
             ]),
@@ -797,7 +798,8 @@ mod tests {
                 member("@i:b.c", Membership::Invited, None),
             ],
             encrypted: true,
-            name: None,
+            predecessor: RoomId::parse("!old").ok(),
+            replacement: None,
         };
         assert_eq!(state, expected);
         assert_eq!(

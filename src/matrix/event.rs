@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::html;
 use crate::gateway::model::Membership;
-use crate::gateway::said::{MessageKind, RoomMessage};
+use crate::gateway::said::{Media, MessageKind, RoomMessage};
 
 /// An event of a room, read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,12 +30,7 @@ pub enum RoomEvent {
         redacts: OwnedEventId,
     },
     /// Somebody reacts to an event.
-    Reaction {
-        /// The event.
-        relates_to: OwnedEventId,
-        /// The emoji.
-        key: String,
-    },
+    Reaction,
     /// The room is encrypted from now on.
     Encryption,
     /// Something that we cannot read, because it is encrypted.
@@ -63,10 +58,6 @@ pub struct MemberChange {
     pub display_name: Option<String>,
     /// The invite is to a direct chat.
     pub is_direct: bool,
-    /// Why, in the words of who changed it.
-    pub reason: Option<String>,
-    /// The invite's stripped state says that the room is encrypted.
-    pub encrypted: bool,
 }
 
 /// Reads an event in client format.
@@ -100,7 +91,7 @@ fn room_event(event: &Value) -> RoomEvent {
         return other("it has no type");
     };
     match (event_type, text(event, "state_key")) {
-        ("m.room.member", Some(user)) => member(event, content, user),
+        ("m.room.member", Some(user)) => member(content, user),
         ("m.room.encryption", Some("")) => RoomEvent::Encryption,
         ("m.room.tombstone", Some("")) => {
             let replacement = text(content, "replacement_room").and_then(|id| id.try_into().ok());
@@ -108,19 +99,19 @@ fn room_event(event: &Value) -> RoomEvent {
         }
         (_, Some(_)) => other("no state that matters"),
         ("m.room.message", None) => message(content),
-        ("m.sticker", None) if !is_redacted(content) => said(MessageKind::Sticker, content),
+        ("m.sticker", None) if !is_redacted(content) => said(media(Media::Sticker, &Value::Null)),
         ("m.room.redaction", None) => redaction(event, content),
         ("m.reaction", None) => reaction(content),
         ("m.room.encrypted", None) => RoomEvent::Encrypted,
         ("m.poll.start" | "org.matrix.msc3381.poll.start" | "m.call.invite", None) => {
             let msgtype = event_type.to_owned();
-            said(MessageKind::Other { msgtype }, content)
+            said(MessageKind::Other { msgtype })
         }
         _ => other("no type that matters"),
     }
 }
 
-fn member(event: &Value, content: &Value, user: &str) -> RoomEvent {
+fn member(content: &Value, user: &str) -> RoomEvent {
     let membership = match text(content, "membership") {
         Some("invite") => Membership::Invited,
         Some("join") => Membership::Joined,
@@ -138,18 +129,7 @@ fn member(event: &Value, content: &Value, user: &str) -> RoomEvent {
             .get("is_direct")
             .and_then(Value::as_bool)
             .unwrap_or(false),
-        reason: owned(content, "reason"),
-        encrypted: is_encrypted(event),
     })
-}
-
-/// What the stripped state that comes with an invite says of encryption.
-fn is_encrypted(event: &Value) -> bool {
-    let state = event
-        .pointer("/unsigned/invite_room_state")
-        .and_then(Value::as_array);
-    let encryption = |event: &Value| text(event, "type") == Some("m.room.encryption");
-    state.is_some_and(|state| state.iter().any(encryption))
 }
 
 fn redaction(event: &Value, content: &Value) -> RoomEvent {
@@ -162,9 +142,8 @@ fn redaction(event: &Value, content: &Value) -> RoomEvent {
 
 fn reaction(content: &Value) -> RoomEvent {
     let relation = content.get("m.relates_to").unwrap_or(&Value::Null);
-    let relates_to = text(relation, "event_id").and_then(|id| id.try_into().ok());
-    match (relates_to, owned(relation, "key")) {
-        (Some(relates_to), Some(key)) => RoomEvent::Reaction { relates_to, key },
+    match (text(relation, "event_id"), text(relation, "key")) {
+        (Some(_), Some(_)) => RoomEvent::Reaction,
         _ => other("a reaction to nothing"),
     }
 }
@@ -177,24 +156,23 @@ fn message(content: &Value) -> RoomEvent {
     }
     let relation = content.get("m.relates_to").unwrap_or(&Value::Null);
     if text(relation, "rel_type") != Some("m.replace") {
-        return said(kind(content, reply(content).is_some()), content);
+        return said(kind(content, is_reply(content)));
     }
     let Some(original) = text(relation, "event_id").and_then(|id| id.try_into().ok()) else {
         return other("an edit of nothing");
     };
     RoomEvent::Message(RoomMessage {
         kind: edited(content),
-        reply: reply(content),
         replaces: Some(original),
     })
 }
 
 /// The new content of an edit; where it is missing, what clients show that know no edits.
 fn edited(content: &Value) -> MessageKind {
-    let is_reply = reply(content).is_some();
+    let answers = is_reply(content);
     match content.get("m.new_content").filter(|new| new.is_object()) {
-        Some(new) => kind(new, is_reply || reply(new).is_some()),
-        None => match kind(content, is_reply) {
+        Some(new) => kind(new, answers || is_reply(new)),
+        None => match kind(content, answers) {
             MessageKind::Text { body } => MessageKind::Text {
                 body: without_star(&body),
             },
@@ -207,28 +185,22 @@ fn without_star(body: &str) -> String {
     body.strip_prefix("* ").unwrap_or(body).to_owned()
 }
 
-fn said(kind: MessageKind, content: &Value) -> RoomEvent {
+fn said(kind: MessageKind) -> RoomEvent {
     RoomEvent::Message(RoomMessage {
         kind,
-        reply: reply(content),
         replaces: None,
     })
 }
 
-/// The event that a message answers. Messages in a thread name one only for clients that know no
-/// threads.
-fn reply(content: &Value) -> Option<OwnedEventId> {
-    let relation = content.get("m.relates_to")?;
-    let only_fallback = relation
-        .get("is_falling_back")
-        .and_then(Value::as_bool)
-        .unwrap_or(false);
-    let id = text(relation.get("m.in_reply_to")?, "event_id")?;
-    if only_fallback {
-        None
-    } else {
-        id.try_into().ok()
-    }
+/// True for a message that answers another one. Messages in a thread name one only for clients that
+/// know no threads.
+fn is_reply(content: &Value) -> bool {
+    let relation = content.get("m.relates_to").unwrap_or(&Value::Null);
+    let fallback = relation.get("is_falling_back").and_then(Value::as_bool);
+    let answered = relation
+        .get("m.in_reply_to")
+        .and_then(|to| text(to, "event_id"));
+    answered.is_some() && fallback != Some(true)
 }
 
 fn kind(content: &Value, is_reply: bool) -> MessageKind {
@@ -240,10 +212,10 @@ fn kind(content: &Value, is_reply: bool) -> MessageKind {
             body: words(content, is_reply),
         },
         Some("m.notice" | "m.server_notice") => MessageKind::Notice,
-        Some("m.image") => image(content),
-        Some("m.file") => MessageKind::File,
-        Some("m.audio") => MessageKind::Audio,
-        Some("m.video") => MessageKind::Video,
+        Some("m.image") => media(Media::Picture, content),
+        Some("m.file") => media(Media::File, content),
+        Some("m.audio") => media(Media::Sound, content),
+        Some("m.video") => media(Media::Video, content),
         Some("m.location") => location(content),
         Some(msgtype) => MessageKind::Other {
             msgtype: msgtype.to_owned(),
@@ -275,17 +247,14 @@ fn without_quotation(body: &str) -> &str {
     rest.strip_prefix('\n').unwrap_or(rest)
 }
 
-fn image(content: &Value) -> MessageKind {
-    let body = owned(content, "body").unwrap_or_default();
-    match owned(content, "filename") {
-        Some(filename) if filename != body => {
-            let caption = Some(body).filter(|words| !words.trim().is_empty());
-            MessageKind::Image { filename, caption }
-        }
-        _ => MessageKind::Image {
-            filename: body,
-            caption: None,
-        },
+/// The body is the caption where it is not the file's name.
+fn media(kind: Media, content: &Value) -> MessageKind {
+    let filename = text(content, "filename");
+    let body = text(content, "body").filter(|_| filename.is_some());
+    let caption = body.filter(|body| filename != Some(body) && !body.trim().is_empty());
+    MessageKind::Media {
+        kind,
+        caption: caption.map(str::to_owned),
     }
 }
 
@@ -372,22 +341,15 @@ mod tests {
     #[test]
     fn an_invite_tells_who_and_how() {
         let content = json!({
-            "membership": "invite", "is_direct": true, "displayname": "Bob", "reason": "hi",
+            "membership": "invite", "is_direct": true, "displayname": "Bob",
         });
-        let mut invite = state("m.room.member", "@.tel.447700900123:example.org", content);
-        let mut expected = MemberChange {
+        let invite = state("m.room.member", "@.tel.447700900123:example.org", content);
+        let expected = MemberChange {
             user: owned_user_id!("@.tel.447700900123:example.org"),
             membership: Membership::Invited,
             display_name: Some("Bob".to_owned()),
             is_direct: true,
-            reason: Some("hi".to_owned()),
-            encrypted: false,
         };
-        assert_eq!(read(&invite), RoomEvent::Member(expected.clone()));
-        invite["unsigned"] = json!({
-            "invite_room_state": [{ "type": "m.room.name" }, { "type": "m.room.encryption" }],
-        });
-        expected.encrypted = true;
         assert_eq!(read(&invite), RoomEvent::Member(expected));
     }
 
@@ -412,7 +374,6 @@ mod tests {
         let content = json!({ "msgtype": "m.text", "body": "hi\n> a quote of mine" });
         let expected = RoomMessage {
             kind: says("hi\n> a quote of mine"),
-            reply: None,
             replaces: None,
         };
         assert_eq!(read_message(content), expected);
@@ -449,7 +410,6 @@ mod tests {
         ] {
             let message = replying(body);
             assert_eq!(message.kind, says(left), "{body}");
-            assert_eq!(message.reply, Some(owned_event_id!("$first")));
         }
     }
 
@@ -468,8 +428,9 @@ mod tests {
             "rel_type": "m.thread", "event_id": "$root", "is_falling_back": true,
             "m.in_reply_to": { "event_id": "$last" },
         });
-        let content = json!({ "msgtype": "m.text", "body": "hi", "m.relates_to": relation });
-        assert_eq!(read_message(content).reply, None);
+        let body = "> <@a:b.c> one\n\nmine";
+        let content = json!({ "msgtype": "m.text", "body": body, "m.relates_to": relation });
+        assert_eq!(kind_of(content), says(body));
     }
 
     #[test]
@@ -508,9 +469,10 @@ mod tests {
         for (msgtype, expected) in [
             ("m.notice", MessageKind::Notice),
             ("m.server_notice", MessageKind::Notice),
-            ("m.file", MessageKind::File),
-            ("m.audio", MessageKind::Audio),
-            ("m.video", MessageKind::Video),
+            ("m.image", silent(Media::Picture)),
+            ("m.file", silent(Media::File)),
+            ("m.audio", silent(Media::Sound)),
+            ("m.video", silent(Media::Video)),
             (
                 "x.y",
                 MessageKind::Other {
@@ -523,11 +485,36 @@ mod tests {
         }
         let sticker = read(&event("m.sticker", json!({ "body": "x" })));
         let expected = RoomMessage {
-            kind: MessageKind::Sticker,
-            reply: None,
+            kind: silent(Media::Sticker),
             replaces: None,
         };
         assert_eq!(sticker, RoomEvent::Message(expected));
+    }
+
+    fn silent(kind: Media) -> MessageKind {
+        MessageKind::Media {
+            kind,
+            caption: None,
+        }
+    }
+
+    #[test]
+    fn a_body_beside_a_file_name_is_a_caption() {
+        let picture = |body: &str, filename: Option<&str>| {
+            let mut content = json!({ "msgtype": "m.image", "body": body });
+            if let Some(filename) = filename {
+                content["filename"] = Value::from(filename);
+            }
+            kind_of(content)
+        };
+        let captioned = MessageKind::Media {
+            kind: Media::Picture,
+            caption: Some("the cat".to_owned()),
+        };
+        assert_eq!(picture("the cat", Some("cat.jpg")), captioned);
+        assert_eq!(picture("cat.jpg", Some("cat.jpg")), silent(Media::Picture));
+        assert_eq!(picture(" ", Some("cat.jpg")), silent(Media::Picture));
+        assert_eq!(picture("cat.jpg", None), silent(Media::Picture));
     }
 
     #[test]
@@ -547,23 +534,6 @@ mod tests {
                 }
             );
         }
-    }
-
-    #[test]
-    fn a_picture_has_a_caption_where_its_name_is_another() {
-        let image = |content: Value| match kind_of(content) {
-            MessageKind::Image { filename, caption } => (filename, caption),
-            kind => panic!("no image: {kind:?}"),
-        };
-        let plain = json!({ "msgtype": "m.image", "body": "cat.png" });
-        assert_eq!(image(plain), ("cat.png".to_owned(), None));
-        let same = json!({ "msgtype": "m.image", "body": "cat.png", "filename": "cat.png" });
-        assert_eq!(image(same), ("cat.png".to_owned(), None));
-        let words = json!({ "msgtype": "m.image", "body": "my cat", "filename": "cat.png" });
-        assert_eq!(
-            image(words),
-            ("cat.png".to_owned(), Some("my cat".to_owned()))
-        );
     }
 
     #[test]
@@ -610,10 +580,7 @@ mod tests {
     #[test]
     fn a_reaction_names_its_event_and_key() {
         let relation = json!({ "rel_type": "m.annotation", "event_id": "$first", "key": "👍" });
-        let expected = RoomEvent::Reaction {
-            relates_to: owned_event_id!("$first"),
-            key: "👍".to_owned(),
-        };
+        let expected = RoomEvent::Reaction;
         assert_eq!(
             read(&event("m.reaction", json!({ "m.relates_to": relation }))),
             expected

@@ -171,6 +171,17 @@ impl FakeHomeserver {
         self.lock().users.insert(user.to_owned());
     }
 
+    /// Forgets an account and where it was, as one does that is restored from a backup.
+    pub fn lose_user(&self, user: &UserId) {
+        let mut state = self.lock();
+        state.users.remove(user);
+        state.devices.remove(user);
+        for room in state.rooms.values_mut() {
+            let place = ("m.room.member".to_owned(), user.to_string());
+            room.state.remove(&place);
+        }
+    }
+
     /// Makes a room with `creator` joined to it.
     pub fn add_room(&self, creator: &UserId) -> OwnedRoomId {
         let mut state = self.lock();
@@ -372,12 +383,6 @@ impl Homeserver for FakeHomeserver {
             state.set_member(&id, user, user, "join");
             for (event_type, key, content) in room.initial_state {
                 state.append(&id, user, &event_type, Some(&key), content);
-            }
-            for (key, value) in [("name", room.name), ("topic", room.topic)] {
-                if let Some(value) = value {
-                    let event_type = format!("m.room.{key}");
-                    state.append(&id, user, &event_type, Some(""), json!({ key: value }));
-                }
             }
             for invitee in &room.invite {
                 state.invite(&id, user, invitee, room.is_direct);
@@ -614,11 +619,15 @@ impl State {
 impl Room {
     fn facts(&self) -> RoomState {
         let of = |event_type: &str| self.state.get(&(event_type.to_owned(), String::new()));
-        let name = of("m.room.name").and_then(|content| content.get("name")?.as_str());
+        let room = |event_type: &str, pointer: &str| {
+            let id = of(event_type)?.pointer(pointer)?.as_str()?;
+            RoomId::parse(id).ok()
+        };
         RoomState {
             members: self.state.iter().filter_map(present_member).collect(),
             encrypted: of("m.room.encryption").is_some(),
-            name: name.map(str::to_owned),
+            predecessor: room("m.room.create", "/predecessor/room_id"),
+            replacement: room("m.room.tombstone", "/replacement_room"),
         }
     }
 }

@@ -81,12 +81,36 @@ impl Ghosts {
             return Ok(());
         }
         if !self.memory.is_ready(user).await? {
-            homeserver.register(user).await?;
-            homeserver.create_device(user).await?;
-            homeserver.set_display_name(user, display_name).await?;
-            self.memory.set_ready(user).await?;
+            self.make(homeserver, user, display_name).await?;
         }
         lock(&self.ready).add(user);
+        Ok(())
+    }
+
+    /// The same, whatever is remembered: the homeserver may have lost the user.
+    pub async fn renew(
+        &self,
+        homeserver: &dyn Homeserver,
+        user: &UserId,
+        display_name: &str,
+    ) -> Result<(), GhostError> {
+        let turn = Turn::of(user, &self.making);
+        let _held = turn.gate.lock().await;
+        self.make(homeserver, user, display_name).await?;
+        lock(&self.ready).add(user);
+        Ok(())
+    }
+
+    async fn make(
+        &self,
+        homeserver: &dyn Homeserver,
+        user: &UserId,
+        display_name: &str,
+    ) -> Result<(), GhostError> {
+        homeserver.register(user).await?;
+        homeserver.create_device(user).await?;
+        homeserver.set_display_name(user, display_name).await?;
+        self.memory.set_ready(user).await?;
         Ok(())
     }
 }

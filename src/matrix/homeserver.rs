@@ -116,10 +116,6 @@ pub struct NewRoom {
     pub invite: Vec<OwnedUserId>,
     /// The invites say that it is a direct chat.
     pub is_direct: bool,
-    /// Its name; clients name a direct room after its other member.
-    pub name: Option<String>,
-    /// Its topic.
-    pub topic: Option<String>,
     /// More state, set before anyone is invited: type, state key, content.
     pub initial_state: Vec<(String, String, Value)>,
 }
@@ -131,8 +127,11 @@ pub struct RoomState {
     pub members: Vec<Member>,
     /// It has an `m.room.encryption` event.
     pub encrypted: bool,
-    /// Its name.
-    pub name: Option<String>,
+    /// The room that it continues, as its `m.room.create` says. Anybody can make a room that says
+    /// so: believe it where the other one's `replacement` names this one.
+    pub predecessor: Option<OwnedRoomId>,
+    /// The room that continues it, as its `m.room.tombstone` says.
+    pub replacement: Option<OwnedRoomId>,
 }
 
 /// Why a homeserver did not do it. Names no user, no room and nothing that was said.

@@ -22,15 +22,8 @@ use crate::store::{Answer, Claimed, Outcome, StoreError};
 /// How many events are taken in at once, and so how many changes share a commit.
 const BATCH: usize = 256;
 
-/// How long a throttled link waits at first; doubles with each further refusal, up to
-/// [`SLOWEST`].
-const SLOW: Duration = Duration::from_millis(500);
-
 /// The longest wait for a store that is away: nothing else is done on the link meanwhile.
 const STORE_PAUSE: Duration = Duration::from_secs(5);
-
-/// The longest wait of a throttled link.
-const SLOWEST: Duration = Duration::from_secs(30);
 
 /// The sending half of a link, with what is on its wire. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -137,7 +130,6 @@ pub(super) struct Pump {
     inbound: Inbound,
     sessions: Arc<Sessions>,
     session: Option<Uuid>,
-    refusals: u32,
 }
 
 impl Pump {
@@ -154,7 +146,6 @@ impl Pump {
             outgoing,
             sessions,
             session: None,
-            refusals: 0,
         }
     }
 
@@ -217,7 +208,7 @@ impl Pump {
         }
     }
 
-    fn answered(&mut self, ticket: Ticket, status: CommandStatus, body: Body) -> Option<Answer> {
+    fn answered(&self, ticket: Ticket, status: CommandStatus, body: Body) -> Option<Answer> {
         let Sent {
             segment,
             attempt,
@@ -230,7 +221,7 @@ impl Pump {
             .with_label_values(&[&self.group, name])
             .inc();
         let outcome = match verdict(status, retries) {
-            Verdict::Accepted => self.accepted(body),
+            Verdict::Accepted => Self::accepted(body),
             Verdict::Throttled => self.throttled(),
             Verdict::Retry => Outcome::Retry {
                 retry_at: self.after(self.gateway.retry_wait(retries)),
@@ -246,8 +237,7 @@ impl Pump {
     }
 
     /// An OK that is no `submit_sm_resp` tells nothing.
-    fn accepted(&mut self, body: Body) -> Outcome {
-        self.refusals = 0;
+    fn accepted(body: Body) -> Outcome {
         match body {
             Body::SubmitSmResp(resp) => Outcome::Submitted {
                 message_id: resp.message_id.to_text(),
@@ -256,11 +246,9 @@ impl Pump {
         }
     }
 
-    /// The whole link waits, longer with each refusal in a row; the message keeps its place.
-    fn throttled(&mut self) -> Outcome {
-        let wait = SLOW.saturating_mul(1 << self.refusals.min(10)).min(SLOWEST);
-        self.refusals = self.refusals.saturating_add(1);
-        self.outgoing.handle.slow_down(wait);
+    /// The link has paused by itself; the message keeps its place.
+    fn throttled(&self) -> Outcome {
+        let wait = self.outgoing.handle.paused_for().unwrap_or_default();
         Outcome::Throttled {
             retry_at: self.after(wait),
         }

@@ -136,6 +136,7 @@ macro_rules! suite {
             outbox:
                 a_lane_is_done_in_order,
                 a_postponed_entry_holds_up_its_own_lane_only,
+                postponed_entries_can_be_made_due_at_once,
                 an_entry_is_queued_once_by_its_key,
                 busy_lanes_are_left_out,
                 an_entry_set_aside_lets_its_lane_go_on,

@@ -185,8 +185,11 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Puts an entry off until `at`; its lane waits with it. Counts an attempt.
     async fn postpone_outbox(&self, id: OutboxId, at: Timestamp, error: &str) -> Result<()>;
 
-    /// When the next postponed entry falls due; in the past while its lane is busy.
-    async fn next_outbox_due(&self) -> Result<Option<Timestamp>>;
+    /// When the next postponed entry falls due, leaving out the lanes in `busy`.
+    async fn next_outbox_due(&self, busy: &[String]) -> Result<Option<Timestamp>>;
+
+    /// Makes every postponed entry due now: a homeserver that gave no answers gives answers again.
+    async fn hurry_outbox(&self, now: Timestamp) -> Result<()>;
 
     // --- what was set aside -------------------------------------------------------------------
 

@@ -1,4 +1,5 @@
-//! Integration tests against real peers: Synapse, the SMSC simulator over real SMPP, and tshark.
+//! Integration tests against real peers: Synapse, the SMSC simulator over real SMPP, Kannel,
+//! and tshark.
 //! The modules stand in the order in which a message travels.
 
 // How the peers are started, and how tests talk to them.
@@ -7,10 +8,15 @@ mod support;
 // The homeserver by itself.
 mod homeserver;
 
+// The simulator, by itself, before ESMEs of other makes.
+mod interop;
+
 // An invitation: who is a phone and who is none.
 mod numbers;
 
 mod encrypted;
+
+mod upgrade;
 
 // A text on its way to a phone: what it becomes, who pays, what became of it.
 mod matrix_to_phone;

@@ -38,6 +38,22 @@ async fn a_picture_is_refused_with_a_notice() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_caption_reaches_the_phone_and_the_room_hears_that_the_picture_did_not() {
+    let (world, alice, room) = chat().await;
+    let content = json!({
+        "msgtype": "m.image", "body": "my cat", "filename": "cat.jpg", "url": "mxc://sms.test/cat",
+    });
+    let event = alice.send(&room, &content).await;
+    world.sim.gets(PHONE, "[picture] my cat").await;
+    alice
+        .sees(&room, "what stayed behind", |timeline| {
+            let mut replies = timeline.replies(&event);
+            replies.any(|notice| says(notice, &["Only the words"]))
+        })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_file_is_refused_with_a_notice() {
     let content = json!({ "msgtype": "m.file", "body": "a.pdf", "url": "mxc://sms.test/file" });
     is_refused(&content, &["file"]).await;

@@ -10,7 +10,7 @@ use bytes::{Bytes, BytesMut};
 use crate::{Inbound, Pdu, decode};
 
 /// Octets from hexadecimal digits and blanks.
-fn hex(text: &str) -> Bytes {
+pub(crate) fn hex(text: &str) -> Bytes {
     let digits: Vec<char> = text
         .chars()
         .filter(|character| !character.is_whitespace())

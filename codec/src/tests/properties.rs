@@ -6,12 +6,12 @@ use proptest::prelude::*;
 use unicode_segmentation::UnicodeSegmentation;
 
 use super::{decoded, encoded};
-use crate::segment::{count, split};
 use crate::text::{alphabet_for, gsm7};
 use crate::time::{AbsoluteTime, RelativeTime, Time};
 use crate::{
-    Alphabet, Body, CommandId, DataCoding, E164, EsmClass, HEADER_LEN, Inbound, InboundText,
-    MessageState, Pdu, Receipt, Reference, ReferenceWidth, ShortMessage, Tlvs, cut, decode, udh,
+    Allowed, Alphabet, Body, Carriage, Charset, CommandId, DataCoding, E164, EsmClass, HEADER_LEN,
+    Inbound, InboundText, Language, MessageState, Pdu, Quirk, Quirks, Receipt, Reference,
+    ReferenceWidth, ShortMessage, Splitter, Tlvs, cut, decode, udh,
 };
 
 /// Octets that look like a PDU of a known operation up to the body.
@@ -53,10 +53,14 @@ fn hard_text() -> impl Strategy<Value = String> {
         "👍🏽",
         "\u{301}",
     ]);
+    let national =
+        proptest::sample::select(vec!["ş", "ığ", "हि", "क्", "ñá", "ã", "€", "A", "a", "か"]);
     prop_oneof![
+        vec(national, 0..300).prop_map(|pieces| pieces.concat()),
         vec(gsm, 0..500).prop_map(|pieces| pieces.concat()),
         vec(piece, 0..300).prop_map(|pieces| pieces.concat()),
-        ".{0,300}",
+        // A carriage return at the end of a packed text may be taken for filling.
+        "[^\r\n]{0,300}",
     ]
     .prop_map(|text| without_byte_order_marks(&text))
 }
@@ -66,8 +70,97 @@ fn without_byte_order_marks(text: &str) -> String {
     text.replace(['\u{feff}', '\u{fffe}'], "")
 }
 
-fn width() -> impl Strategy<Value = ReferenceWidth> {
-    prop_oneof![Just(ReferenceWidth::Eight), Just(ReferenceWidth::Sixteen)]
+/// Any settings with which every text can be sent.
+fn splitter() -> impl Strategy<Value = Splitter> {
+    let carriage = proptest::sample::select(vec![
+        Carriage::Header(ReferenceWidth::Eight),
+        Carriage::Header(ReferenceWidth::Sixteen),
+        Carriage::Sar,
+        Carriage::Payload,
+    ]);
+    let charsets = vec(
+        proptest::sample::select(vec![
+            Charset::Gsm7,
+            Charset::Ascii,
+            Charset::Latin1,
+            Charset::Cyrillic,
+            Charset::Hebrew,
+            Charset::ShiftJis,
+            Charset::EucJp,
+            Charset::EucKr,
+        ]),
+        0..4,
+    );
+    let languages = || vec(proptest::sample::select(&Language::ALL[..]), 0..3);
+    (carriage, charsets, languages(), languages(), any::<bool>()).prop_map(
+        |(carriage, charsets, locking, single, packed)| {
+            let mut allowed = Allowed::NONE.with(Charset::Ucs2);
+            for charset in charsets {
+                allowed = allowed.with(charset);
+            }
+            allowed.locking = locking.into_iter().collect();
+            allowed.single = single.into_iter().collect();
+            Splitter {
+                carriage,
+                allowed,
+                packed,
+            }
+        },
+    )
+}
+
+fn split_whole(splitter: Splitter, text: &str) -> crate::Segments {
+    splitter.split(text).unwrap()
+}
+
+/// What a peer reads of a part, quirks of its sender known.
+fn received(
+    splitter: Splitter,
+    segments: &crate::Segments,
+    part: &crate::Part,
+    reference: u16,
+) -> InboundText {
+    let carried = part.carried(reference);
+    let esm_class = if carried.udhi {
+        EsmClass::UDHI
+    } else {
+        EsmClass::DEFAULT
+    };
+    let pdu = crate::SubmitSm {
+        esm_class,
+        data_coding: segments.data_coding,
+        short_message: carried.short_message,
+        tlvs: carried.tlvs,
+        ..crate::SubmitSm::default()
+    };
+    let packed = splitter.packed && segments.alphabet.charset() == Charset::Gsm7;
+    let quirks = if packed {
+        Quirks::NONE.with(Quirk::PackedSeptets)
+    } else {
+        Quirks::NONE
+    };
+    InboundText::with(&pdu, quirks)
+}
+
+fn bits_of(alphabet: Alphabet) -> i64 {
+    match alphabet.charset() {
+        Charset::Gsm7 | Charset::Ascii => 7,
+        Charset::Ucs2 => 16,
+        _ => 8,
+    }
+}
+
+/// The bits of a message on the air that header and text leave free.
+fn bits_left(segments: &crate::Segments, part: &crate::Part) -> i64 {
+    let by_sar = part.total() > 1 && part.concat(1).unwrap().reference == Reference::Sar(1);
+    // An SMSC makes a header of SAR parameters.
+    let header = if by_sar { 7 } else { part.header(1).len() };
+    let bits = bits_of(segments.alphabet);
+    let text = segments.alphabet.decode(&part.payload());
+    let units = i64::try_from(segments.alphabet.units(&text)).unwrap();
+    // A header is filled up to a whole unit.
+    let room = (1120 - i64::try_from(header).unwrap() * 8) / bits * bits;
+    room - units * bits
 }
 
 proptest! {
@@ -166,69 +259,67 @@ proptest! {
     }
 
     #[test]
-    fn the_parts_of_a_text_joined_are_the_text(text in hard_text(), width in width()) {
-        let segments = split(&text, width).unwrap();
+    fn the_parts_of_a_text_joined_are_the_text(text in hard_text(), splitter in splitter()) {
+        let segments = split_whole(splitter, &text);
         let parts: Vec<_> = segments
             .parts
             .iter()
-            .map(|part| (segments.data_coding, part.payload()))
+            .map(|part| {
+                let read = received(splitter, &segments, part, 7);
+                (read.data_coding, read.payload)
+            })
             .collect();
         prop_assert_eq!(udh::join(&parts), text);
     }
 
     #[test]
-    fn every_part_fits_and_the_count_agrees(text in hard_text(), width in width()) {
-        let segments = split(&text, width).unwrap();
-        let counted = count(&text, width);
-        prop_assert_eq!(counted.segments, segments.parts.len());
-        prop_assert_eq!(counted.alphabet, segments.alphabet);
-        let units: usize = match segments.alphabet {
-            Alphabet::Gsm7 => segments.parts.iter().map(|part| part.payload().len()).sum(),
-            Alphabet::Ucs2 => segments.parts.iter().map(|part| part.payload().len() / 2).sum(),
-        };
-        prop_assert_eq!(counted.units, units);
+    fn every_part_fits_and_the_preview_agrees(text in hard_text(), splitter in splitter()) {
+        let segments = split_whole(splitter, &text);
+        let preview = splitter.preview(&text).unwrap();
+        prop_assert_eq!(preview.alphabet, segments.alphabet);
+        prop_assert_eq!(preview.units, segments.alphabet.units(&text));
+        if splitter.carriage == Carriage::Payload {
+            prop_assert_eq!(segments.parts.len(), 1);
+            return Ok(());
+        }
+        prop_assert_eq!(preview.segments, segments.parts.len());
         for part in &segments.parts {
-            let header = part.concat(1).map_or(0, |concat| concat.header().len());
-            let bits = match segments.alphabet {
-                // A header is filled up to a whole septet.
-                Alphabet::Gsm7 => (header * 8).next_multiple_of(7) + part.payload().len() * 7,
-                Alphabet::Ucs2 => (header + part.payload().len()) * 8,
-            };
-            prop_assert!(bits <= 140 * 8);
+            prop_assert!(bits_left(&segments, part) >= 0);
             prop_assert!(part.short_message(1).len() <= ShortMessage::MAX_LEN);
         }
+        let left = bits_left(&segments, segments.parts.last().unwrap());
+        let bits = bits_of(segments.alphabet);
+        prop_assert_eq!(i64::try_from(preview.left).unwrap(), left / bits);
     }
 
     #[test]
-    fn no_cut_is_inside_an_escape_a_pair_or_a_grapheme(text in hard_text(), width in width()) {
-        let segments = split(&text, width).unwrap();
+    fn no_cut_is_inside_an_escape_a_pair_or_a_grapheme(text in hard_text(), splitter in splitter()) {
+        let segments = split_whole(splitter, &text);
         let boundaries: Vec<usize> =
             text.grapheme_indices(true).map(|(at, _)| at).chain([text.len()]).collect();
         let longest = text.graphemes(true).map(|one| segments.alphabet.units(one)).max();
         let mut at = 0;
         for part in &segments.parts {
             // Each part reads on its own: nothing in it is cut in two.
-            let piece = crate::text::decode(segments.data_coding, &part.payload());
+            let piece = segments.alphabet.decode(&part.payload());
             at += piece.len();
             prop_assert_eq!(&text[at - piece.len()..at], &piece[..]);
-            prop_assert!(boundaries.contains(&at) || longest > Some(66));
+            prop_assert!(boundaries.contains(&at) || longest > Some(63));
         }
         prop_assert_eq!(at, text.len());
     }
 
     #[test]
-    fn a_part_that_was_sent_is_read_back(text in hard_text(), reference: u16, width in width()) {
-        let segments = split(&text, width).unwrap();
+    fn a_part_that_was_sent_is_read_back(
+        text in hard_text(),
+        reference: u16,
+        splitter in splitter(),
+    ) {
+        let segments = split_whole(splitter, &text);
         for part in &segments.parts {
-            let esm_class = if part.udhi() { EsmClass::UDHI } else { EsmClass::DEFAULT };
-            let short_message = ShortMessage::try_from(part.short_message(reference)).unwrap();
-            let read = InboundText::of(
-                esm_class,
-                segments.data_coding,
-                &short_message,
-                &Tlvs::default(),
-            );
-            prop_assert_eq!(read.payload, part.payload());
+            let read = received(splitter, &segments, part, reference);
+            let piece = segments.alphabet.decode(&part.payload());
+            prop_assert_eq!(read.text(), piece);
             prop_assert_eq!(read.concat, part.concat(reference));
             if let Some(Reference::Eight(low)) = read.concat.map(|concat| concat.reference) {
                 prop_assert_eq!(low, reference.to_be_bytes()[1]);
@@ -261,8 +352,16 @@ proptest! {
         data_coding: u8,
         short_message: ShortMessage,
         tlvs: Tlvs,
+        quirks in vec(proptest::sample::select(Quirk::ALL), 0..5),
     ) {
-        let text = InboundText::of(EsmClass(esm_class), DataCoding(data_coding), &short_message, &tlvs);
+        let quirks = quirks.into_iter().collect();
+        let fields = crate::TextFields {
+            esm_class: EsmClass(esm_class),
+            data_coding: DataCoding(data_coding),
+            short_message: Some(&short_message),
+            tlvs: &tlvs,
+        };
+        let text = InboundText::with(fields, quirks);
         prop_assert!(text.concat.is_none_or(|concat| (1..=concat.total).contains(&concat.index)));
     }
 

@@ -29,6 +29,13 @@ pub fn decode(octets: &[u8]) -> String {
     text
 }
 
+/// The octets with each pair turned round; an odd one at the end is dropped.
+#[must_use]
+pub fn swapped(octets: &[u8]) -> Vec<u8> {
+    let (pairs, _odd) = octets.as_chunks::<2>();
+    pairs.iter().flat_map(|[high, low]| [*low, *high]).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use matrix_smpp_codec::{Body, COctets, CommandId, CommandStatus, SubmitSm, SubmitSmResp};
 use matrix_smpp_session::{
-    Authenticator, BindRequest, Incoming, Link, LinkEvent, LinkEvents, ListenError, Listener,
-    ListenerSettings, Peer, Running, ServerTlsSettings, SessionSettings,
+    Admission, Authenticator, BindRequest, Incoming, Link, LinkEvent, LinkEvents, ListenError,
+    Listener, ListenerSettings, Peer, Running, ServerTlsSettings, SessionSettings,
 };
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
@@ -55,7 +55,7 @@ pub(crate) async fn listen(settings: &SimSettings) -> Result<Listener, ListenErr
     let tls = settings.tls.as_ref().map(|files| ServerTlsSettings {
         certificate: files.chain.clone(),
         key: files.key.clone(),
-        client_ca: None,
+        ..ServerTlsSettings::default()
     });
     let listener = ListenerSettings {
         system_id: COctets::try_from(SYSTEM_ID).unwrap_or_default(),
@@ -138,12 +138,12 @@ impl Peers {
 }
 
 impl Authenticator for Peers {
-    async fn authenticate(&self, request: BindRequest) -> Result<(), CommandStatus> {
+    async fn authenticate(&self, request: BindRequest) -> Result<Admission, CommandStatus> {
         let verdict = known(&self.accounts, &request);
         if verdict.is_err() {
             self.smsc.refused(request.mode.request());
         }
-        verdict
+        verdict.map(Admission::from)
     }
 }
 

@@ -4,14 +4,14 @@ use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 use matrix_smpp_codec::{
-    Bind, BindResp, Body, COctets, CommandStatus, InterfaceVersion, Pdu, Tlvs,
+    Bind, BindResp, Body, COctets, CommandStatus, InterfaceVersion, Outbind, Pdu, Tlvs,
 };
 
-use super::{Event, Session, State};
+use super::{Event, Session, State, dialect};
 use crate::counters::bump;
 use crate::error::{CloseReason, SubmitError};
 use crate::operations::{BindMode, Role, may_send};
-use crate::rate::TokenBucket;
+use crate::rate::{Meter, TokenBucket};
 use crate::settings::BindSettings;
 use crate::window::{Pending, Ticket, Waiter};
 
@@ -28,6 +28,16 @@ impl Session {
             peer: COctets::default(),
             version: settings.interface_version,
         };
+    }
+
+    /// SMSC only: asks the ESME that we connected to to bind as a receiver. SMPP 3.4 §2.2.1.
+    /// Does nothing on a session that has begun otherwise.
+    pub fn outbind(&mut self, outbind: Outbind) {
+        if matches!((self.role, self.state), (Role::Smsc, State::Open)) {
+            let sequence = self.sequence.take(|_| false);
+            self.reply(sequence, CommandStatus::ESME_ROK, Body::Outbind(outbind));
+            self.state = State::Outbound;
+        }
     }
 
     /// SMSC only: answers the bind that [`Event::BindAsked`] told of; a refusal ends the session.
@@ -51,6 +61,7 @@ impl Session {
             bind_response(mode, status, system_id, version),
         );
         if status == CommandStatus::ESME_ROK {
+            self.version = version;
             self.enter_bound(now, mode, peer, Some(version));
         } else {
             self.close_with(CloseReason::BindRefused(status));
@@ -60,13 +71,21 @@ impl Session {
     /// Sends a request if window and rate have room.
     ///
     /// A request without a response (`alert_notification`) is only sent: its ticket never comes back.
-    pub fn submit(&mut self, now: Instant, ticket: Ticket, body: Body) -> Result<(), SubmitError> {
+    pub fn submit(
+        &mut self,
+        now: Instant,
+        ticket: Ticket,
+        mut body: Body,
+    ) -> Result<(), SubmitError> {
         if !self.is_sending() {
             return Err(SubmitError::NotBound(Box::new(body)));
         }
         let command = body.command_id();
         if is_housekeeping(&body) || !may_send(self.role, self.state(), command) {
             return Err(SubmitError::NotAllowed(Box::new(body)));
+        }
+        if !dialect::fit_request(&mut body, self.version) {
+            return Err(SubmitError::NotKnown(Box::new(body)));
         }
         if self.capacity(now) == 0 {
             return Err(SubmitError::WindowFull(Box::new(body)));
@@ -82,11 +101,12 @@ impl Session {
 
     /// Answers a request of the peer. On a session that is over the answer is counted and dropped:
     /// the peer has to send the request again.
-    pub fn respond(&mut self, now: Instant, sequence: u32, status: CommandStatus, body: Body) {
+    pub fn respond(&mut self, now: Instant, sequence: u32, status: CommandStatus, mut body: Body) {
         if !matches!(self.state, State::Bound(_) | State::Unbinding(_)) {
             bump(&self.counters.orphaned_answers);
             return;
         }
+        dialect::fit_response(&mut body, self.version, self.load());
         self.owed = self.owed.saturating_sub(1);
         self.clock.last_transaction = now;
         self.reply(sequence, status, body);
@@ -103,17 +123,38 @@ impl Session {
 
     /// Sets the window and the rate for the requests to come.
     pub fn set_limits(&mut self, window: usize, rate: Option<NonZeroU32>) {
-        self.settings.window = window;
-        if self.settings.rate != rate {
-            self.settings.rate = rate;
-            self.rate = rate.map(TokenBucket::new);
+        self.pace.set_contract(window, rate);
+        self.follow_pace();
+    }
+
+    /// Sets what the peer may ask of us from here on: how many of its requests may wait for our
+    /// answers at once, and the rate of its messages. What goes beyond is refused with
+    /// `ESME_RTHROTTLED`.
+    pub fn limit_peer(&mut self, window: usize, meter: Option<Meter>) {
+        self.settings.peer_window = window;
+        self.meter = meter;
+    }
+
+    /// Has the bucket of tokens run at the rate of the pace.
+    pub(super) fn follow_pace(&mut self) {
+        match (self.pace.rate(), &mut self.rate) {
+            (Some(rate), Some(bucket)) => bucket.set_rate(rate),
+            (rate, bucket) => *bucket = rate.map(TokenBucket::new),
         }
+    }
+
+    /// The share of the peer's window that is in use, in percent: our `congestion_state`.
+    fn load(&self) -> u8 {
+        let share = self.owed.saturating_mul(100) / self.settings.peer_window.max(1);
+        u8::try_from(share.min(100)).unwrap_or(100)
     }
 
     /// Takes nothing more, waits for the answers that are due on both sides, then unbinds.
     pub fn close(&mut self, now: Instant) {
         match self.state {
-            State::Open | State::Binding { .. } => self.close_with(CloseReason::WeClosed),
+            State::Open | State::Outbound | State::Binding { .. } => {
+                self.close_with(CloseReason::WeClosed);
+            }
             State::Bound(_) if self.clock.drain_until.is_none() => {
                 self.clock.drain_until = Some(now + self.settings.drain);
                 self.unbind_when_drained(now);
@@ -137,7 +178,7 @@ impl Session {
     }
 
     pub(super) fn request(&mut self, now: Instant, waiter: Waiter, body: Body) -> u32 {
-        let sequence = self.sequence.take();
+        let sequence = self.sequence.take(|number| self.window.holds(number));
         if let Some(expects) = body.command_id().response() {
             let deadline = now + self.settings.response_timeout;
             self.window.insert(
@@ -146,6 +187,7 @@ impl Session {
                 Pending {
                     waiter,
                     expects,
+                    since: now,
                     offset: None,
                 },
             );

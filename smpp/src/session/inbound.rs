@@ -2,14 +2,14 @@
 
 use std::time::Instant;
 
-use matrix_smpp_codec::{
-    Bind, BindResp, Body, CommandId, CommandStatus, Header, Inbound, InterfaceVersion, Pdu,
-};
+use matrix_smpp_codec::{Bind, Body, CommandId, CommandStatus, Header, Inbound, Pdu};
 
-use super::{Event, Session, State};
+use super::{Event, Session, State, dialect};
+use crate::adapt::Signal;
 use crate::counters::bump;
 use crate::error::CloseReason;
 use crate::operations::{BindMode, Role, Verdict, judge};
+use crate::rate::Meter;
 use crate::window::{Pending, Waiter};
 
 impl Session {
@@ -101,6 +101,10 @@ impl Session {
                     self.events.push_back(Event::Outbind(Box::new(outbind)));
                 }
             }
+            body if self.exceeds(now, body.command_id()) => {
+                bump(&self.counters.throttled);
+                self.refuse(sequence, body.command_id(), CommandStatus::ESME_RTHROTTLED);
+            }
             body => {
                 self.owed += usize::from(body.command_id().response().is_some());
                 self.clock.last_transaction = now;
@@ -109,8 +113,27 @@ impl Session {
         }
     }
 
+    /// Whether the peer asks more of us than it may at once, or sends messages faster.
+    fn exceeds(&self, now: Instant, command: CommandId) -> bool {
+        if command.response().is_none() {
+            return false;
+        }
+        let is_message = matches!(
+            command,
+            CommandId::SUBMIT_SM
+                | CommandId::SUBMIT_MULTI
+                | CommandId::DATA_SM
+                | CommandId::DELIVER_SM
+        );
+        let admits = |meter: &Meter| !is_message || meter.admit(now);
+        self.owed >= self.settings.peer_window || !self.meter.as_ref().is_none_or(admits)
+    }
+
     fn take_bind(&mut self, sequence: u32, mode: BindMode, bind: Bind) {
-        if !matches!((self.role, self.state), (Role::Smsc, State::Open)) {
+        if !matches!(
+            (self.role, self.state),
+            (Role::Smsc, State::Open | State::Outbound)
+        ) {
             return self.refuse(sequence, mode.request(), CommandStatus::ESME_RALYBND);
         }
         let (peer, version) = (bind.system_id, bind.interface_version);
@@ -164,6 +187,7 @@ impl Session {
                 } else {
                     status
                 };
+                self.adapt(now, pending.since, status, &body);
                 self.events.push_back(Event::Answered {
                     ticket,
                     status,
@@ -175,8 +199,17 @@ impl Session {
         }
     }
 
+    /// Lets window and rate follow what an answer says.
+    fn adapt(&mut self, now: Instant, since: Instant, status: CommandStatus, body: &Body) {
+        let signal = Signal::of(status, dialect::congestion_state(body));
+        if let Some(pause) = self.pace.heard(now, since, signal) {
+            self.slow_down(now, pause);
+        }
+        self.follow_pace();
+    }
+
     fn take_bind_response(&mut self, now: Instant, status: CommandStatus, body: &Body) {
-        let State::Binding { mode, .. } = self.state else {
+        let State::Binding { mode, version, .. } = self.state else {
             return;
         };
         match body {
@@ -187,7 +220,9 @@ impl Session {
             Body::BindTransmitterResp(response)
             | Body::BindReceiverResp(response)
             | Body::BindTransceiverResp(response) => {
-                self.enter_bound(now, mode, response.system_id, version_of(response));
+                let theirs = response.tlvs.sc_interface_version();
+                self.version = version.min(theirs.unwrap_or(self.settings.silent_peer));
+                self.enter_bound(now, mode, response.system_id, theirs);
             }
             // The window lets no other response through.
             _ => {}
@@ -202,8 +237,4 @@ fn nack_status(status: CommandStatus) -> CommandStatus {
     } else {
         status
     }
-}
-
-fn version_of(response: &BindResp) -> Option<InterfaceVersion> {
-    response.tlvs.sc_interface_version()
 }

@@ -1,10 +1,11 @@
 //! The timers of SMPP 3.4 §7.2 and those of a graceful close.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use matrix_smpp_codec::Body;
 
 use super::{Session, State};
+use crate::adapt::Signal;
 use crate::counters::bump;
 use crate::error::{CloseReason, UnansweredCause};
 use crate::settings::SessionSettings;
@@ -19,6 +20,8 @@ pub(super) struct Clock {
     last_heard: Instant,
     /// An `enquire_link` went out and nothing has been heard since.
     enquiring: bool,
+    /// The owner doubts that the peer lives: it is given up unless something is heard by then.
+    dead_by: Option<Instant>,
     /// The last PDU of either side other than `enquire_link`.
     pub(super) last_transaction: Instant,
     /// A graceful close waits for answers until then.
@@ -37,6 +40,7 @@ impl Clock {
             init_by: Some(now + settings.session_init),
             last_heard: now,
             enquiring: false,
+            dead_by: None,
             last_transaction: now,
             drain_until: None,
             unbound_by: None,
@@ -54,6 +58,7 @@ impl Clock {
     pub(super) const fn heard(&mut self, now: Instant) {
         self.last_heard = now;
         self.enquiring = false;
+        self.dead_by = None;
     }
 
     pub(super) fn block_until(&mut self, until: Option<Instant>) {
@@ -79,6 +84,7 @@ impl Session {
                 .drain_until
                 .filter(|_| matches!(self.state, State::Bound(_))),
             clock.unbound_by,
+            clock.dead_by,
             clock.blocked_until,
         ];
         timers.into_iter().flatten().min()
@@ -97,6 +103,9 @@ impl Session {
         if passed(self.clock.drain_until) && matches!(self.state, State::Bound(_)) {
             self.unbind(now, CloseReason::WeClosed);
         }
+        if passed(self.clock.dead_by) {
+            self.close_with(CloseReason::LinkDead);
+        }
         if passed(self.clock.unbound_by) {
             self.end_unbinding();
         }
@@ -107,6 +116,18 @@ impl Session {
             self.clock.enquiring = true;
             self.request(now, Waiter::Enquire, Body::EnquireLink);
         }
+    }
+
+    /// Asks the peer at once for a sign of life and gives it up when none comes within `patience`:
+    /// it seems to have connected anew.
+    pub fn probe(&mut self, now: Instant, patience: Duration) {
+        if !matches!(self.state, State::Bound(_)) || self.clock.dead_by.is_some() {
+            return;
+        }
+        if !std::mem::replace(&mut self.clock.enquiring, true) {
+            self.request(now, Waiter::Enquire, Body::EnquireLink);
+        }
+        self.clock.dead_by = Some(now + patience);
     }
 
     /// We do not read at present (the owner is slow), so the peer's silence says nothing.
@@ -130,16 +151,17 @@ impl Session {
             let Some(pending) = self.window.expired(now) else {
                 break;
             };
-            self.expire(pending);
+            self.expire(now, pending);
         }
         self.unbind_when_drained(now);
     }
 
-    fn expire(&mut self, pending: Pending) {
+    fn expire(&mut self, now: Instant, pending: Pending) {
         match pending.waiter {
             Waiter::Bind => self.close_with(CloseReason::NotBoundInTime),
             Waiter::Caller(_) => {
                 bump(&self.counters.timeouts);
+                self.pace.heard(now, pending.since, Signal::TimedOut);
                 self.give_up(pending, UnansweredCause::Timeout);
             }
             Waiter::Enquire if self.clock.enquiring => self.close_with(CloseReason::LinkDead),

@@ -168,7 +168,7 @@ async fn a_session_that_ends_while_it_is_authenticated_does_not_come_up() {
     let outcome = incoming
         .establish(&move |_request: BindRequest| {
             link.close();
-            std::future::pending()
+            std::future::pending::<Result<(), _>>()
         })
         .await;
     assert!(

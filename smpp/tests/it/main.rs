@@ -4,7 +4,9 @@
     reason = "a test that panics has failed, as it should"
 )]
 
+mod accounts;
 mod common;
+mod hostile;
 mod loopback;
 mod raw;
 mod simulation;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use matrix_smpp_codec::{
-    BindResp, Body, CommandId, CommandStatus, DataSm, DeliverSm, Inbound, Pdu, SubmitSm,
-    SubmitSmResp, cut, decode,
+    Bind, BindResp, Body, CommandId, CommandStatus, DataSm, DeliverSm, Inbound, InterfaceVersion,
+    Pdu, SubmitSm, SubmitSmResp, cut, decode,
 };
 use matrix_smpp_session::{
     Backoff, CloseReason, LinkEvent, LinkSettings, LinkState, ListenerSettings, SessionSettings,
@@ -19,8 +19,8 @@ use tokio::time::timeout;
 use crate::common::*;
 
 /// A peer made of nothing but a socket and the codec.
-struct Raw {
-    socket: TcpStream,
+pub(crate) struct Raw {
+    pub(crate) socket: TcpStream,
     inbound: BytesMut,
 }
 
@@ -37,12 +37,12 @@ impl Raw {
         Self::new(timeout(LONG, listener.accept()).await.unwrap().unwrap().0)
     }
 
-    async fn connect(address: &str) -> Self {
+    pub(crate) async fn connect(address: &str) -> Self {
         Self::new(TcpStream::connect(address).await.unwrap())
     }
 
     /// The next PDU; `None` at the end of the connection.
-    async fn read(&mut self) -> Option<Pdu> {
+    pub(crate) async fn read(&mut self) -> Option<Pdu> {
         loop {
             if let Some(frame) = cut(&mut self.inbound, 100_000).unwrap() {
                 let Inbound::Pdu(pdu) = decode(frame) else {
@@ -59,8 +59,25 @@ impl Raw {
         }
     }
 
-    async fn write(&mut self, octets: &[u8]) {
+    pub(crate) async fn write(&mut self, octets: &[u8]) {
         self.socket.write_all(octets).await.unwrap();
+    }
+
+    /// Binds as a transceiver with the password that the tests' listeners know.
+    pub(crate) async fn bind(&mut self) {
+        self.write(&Self::bind_request()).await;
+        let answer = self.read().await.unwrap();
+        assert_eq!(answer.status, CommandStatus::ESME_ROK);
+    }
+
+    pub(crate) fn bind_request() -> Vec<u8> {
+        let bind = Bind {
+            system_id: octets("esme"),
+            password: "secret".parse().unwrap(),
+            interface_version: InterfaceVersion::V3_4,
+            ..Bind::default()
+        };
+        encoded(&Pdu::new(1, Body::BindTransceiver(bind))).to_vec()
     }
 
     /// Accepts the bind, whatever it says, with a bind response as a 3.3 SMSC writes it.
@@ -70,7 +87,7 @@ impl Raw {
     }
 }
 
-fn encoded(pdu: &Pdu) -> BytesMut {
+pub(crate) fn encoded(pdu: &Pdu) -> BytesMut {
     let mut octets = BytesMut::new();
     pdu.encode(&mut octets);
     octets
@@ -499,6 +516,7 @@ async fn dropping_the_events_closes_the_link() {
 async fn a_slow_reader_stops_the_peer_and_memory_stays_bounded() {
     let (listener, mut settings) = smsc().await;
     settings.session.event_queue = 100;
+    settings.session.peer_window = usize::MAX;
     let (mut esme, mut raw) = bound(settings, &listener).await;
     // Written until the socket takes no more, which is when both kernels' buffers are full.
     let mut total = 0_u32;

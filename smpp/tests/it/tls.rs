@@ -1,14 +1,21 @@
 //! TLS with certificates made for the test.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
+use matrix_smpp_codec::CommandStatus;
 use matrix_smpp_session::{
-    CloseReason, LinkEvent, Listener, ListenerSettings, ServerTlsSettings, TlsSettings,
+    Account, CloseReason, LinkEvent, LinkState, Listener, ListenerSettings, ServerTlsSettings,
+    TlsSettings,
 };
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use tempfile::TempDir;
+use tokio::sync::mpsc;
+use tokio_util::task::TaskTracker;
 
+use crate::accounts::{accounts, serve};
 use crate::common::*;
+use crate::raw::Raw;
 
 /// An authority, and certificates of it, as PEM files.
 struct Authority {
@@ -32,8 +39,24 @@ impl Authority {
 
     /// Certificate and key of this name.
     fn certify(&self, name: &str) -> (PathBuf, PathBuf) {
+        self.sign(
+            name,
+            &CertificateParams::new(vec![name.to_owned()]).unwrap(),
+        )
+    }
+
+    /// Settings of a client with a certificate like this.
+    fn certify_params(&self, name: &str, params: &CertificateParams) -> TlsSettings {
+        let (certificate, key) = self.sign(name, params);
+        TlsSettings {
+            certificate: Some(certificate),
+            key: Some(key),
+            ..self.client()
+        }
+    }
+
+    fn sign(&self, name: &str, params: &CertificateParams) -> (PathBuf, PathBuf) {
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         let path = |kind| self.folder.path().join(format!("{name}.{kind}.pem"));
         std::fs::write(path("crt"), certificate.pem()).unwrap();
@@ -47,6 +70,7 @@ impl Authority {
             certificate,
             key,
             client_ca,
+            client_optional: false,
         });
         ListenerSettings {
             tls,
@@ -164,7 +188,7 @@ async fn a_listener_without_its_key_cannot_be_made() {
     let tls = Some(ServerTlsSettings {
         certificate,
         key: authority.ca(),
-        client_ca: None,
+        ..ServerTlsSettings::default()
     });
     let settings = ListenerSettings {
         tls,
@@ -180,4 +204,120 @@ async fn a_peer_that_does_not_speak_tls_does_not_bind() {
     let mut esme = connect(link_settings(address));
     assert!(matches!(esme.next().await, LinkEvent::Down { .. }));
     assert!(peers.is_empty());
+}
+
+// === accounts by certificate, and renewal ===
+
+fn certified_account() -> Account {
+    Account {
+        system_id: octets("esme"),
+        certificate: Some("esme.test".to_owned()),
+        ..Account::default()
+    }
+}
+
+/// A listener whose clients may come with a certificate.
+fn optional(authority: &Authority) -> ListenerSettings {
+    let mut settings = authority.listener(Some(authority.ca()));
+    settings.tls.as_mut().unwrap().client_optional = true;
+    settings
+}
+
+async fn first_event(address: &str, client: TlsSettings) -> LinkEvent {
+    let mut settings = link_settings(address.to_owned());
+    settings.tls = Some(client);
+    settings.bind.password = "".parse().unwrap();
+    connect(settings).next().await
+}
+
+fn is_refused(event: &LinkEvent) -> bool {
+    let refused = CloseReason::BindRefused(CommandStatus::ESME_RINVPASWD);
+    matches!(event, LinkEvent::Down { reason, .. } if *reason == refused)
+}
+
+#[tokio::test]
+async fn an_account_binds_by_its_certificate_and_nobody_else_by_its_name() {
+    let authority = Authority::new();
+    let accounts = accounts(certified_account());
+    let (address, _peers) = serve(optional(&authority), &accounts).await;
+    let with = |name| {
+        let (certificate, key) = authority.certify(name);
+        TlsSettings {
+            certificate: Some(certificate),
+            key: Some(key),
+            ..authority.client()
+        }
+    };
+    let up = first_event(&address, with("esme.test")).await;
+    assert!(matches!(up, LinkEvent::Up { .. }), "{up:?}");
+    assert!(is_refused(&first_event(&address, with("other.test")).await));
+    assert!(is_refused(&first_event(&address, authority.client()).await));
+}
+
+#[tokio::test]
+async fn the_common_name_of_a_certificate_is_a_name_of_it() {
+    let authority = Authority::new();
+    let accounts = accounts(certified_account());
+    let (address, _peers) = serve(optional(&authority), &accounts).await;
+    let named = |name: &str| {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.distinguished_name.push(DnType::CountryName, "GB");
+        params.distinguished_name.push(DnType::CommonName, name);
+        authority.certify_params(name, &params)
+    };
+    for (name, expected) in [("ESME.test", false), ("esme.test.evil", true)] {
+        let event = first_event(&address, named(name)).await;
+        assert_eq!(is_refused(&event), expected, "{name}: {event:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_renewed_certificate_is_shown_after_a_reload_and_sessions_stay() {
+    let (authority, successor) = (Authority::new(), Authority::new());
+    let settings = authority.listener(None);
+    let files = settings.tls.clone().unwrap();
+    let listener = Listener::bind("127.0.0.1:0", settings).await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let tls = listener.tls().unwrap();
+    let accounts = accounts(Account {
+        password: Some("".parse().unwrap()),
+        certificate: None,
+        ..certified_account()
+    });
+    let (sender, _peers) = mpsc::channel(16);
+    spawn(listener.serve(accounts, sender, TaskTracker::new()));
+
+    let mut settings = link_settings(address.clone());
+    settings.tls = Some(authority.client());
+    settings.bind.password = "".parse().unwrap();
+    let mut stays = connect(settings);
+    assert!(matches!(stays.next().await, LinkEvent::Up { .. }));
+
+    // Half a renewal: nothing changes.
+    let (certificate, key) = successor.certify("smsc.test");
+    std::fs::copy(&certificate, &files.certificate).unwrap();
+    assert!(tls.reload().is_err());
+    let old = first_event(&address, authority.client()).await;
+    assert!(matches!(old, LinkEvent::Up { .. }), "{old:?}");
+
+    std::fs::copy(&key, &files.key).unwrap();
+    tls.reload().unwrap();
+    let new = first_event(&address, successor.client()).await;
+    assert!(matches!(new, LinkEvent::Up { .. }), "{new:?}");
+    let LinkEvent::Down { reason, .. } = first_event(&address, authority.client()).await else {
+        panic!()
+    };
+    assert_eq!(reason, CloseReason::TlsHandshake);
+    assert_eq!(stays.link.state(), LinkState::Bound);
+}
+
+#[tokio::test]
+async fn a_peer_that_does_not_finish_its_handshake_is_dropped_in_time() {
+    let authority = Authority::new();
+    let mut settings = authority.listener(None);
+    settings.session.session_init = Duration::from_millis(50);
+    let (address, _peers) = listen(settings).await;
+    let mut raw = Raw::connect(&address).await;
+    raw.write(&[0x16, 0x03, 0x01]).await;
+    assert_eq!(raw.read().await, None);
 }

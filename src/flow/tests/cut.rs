@@ -181,10 +181,11 @@ cut_store! {
     Question fn due_outbox(now: Timestamp, limit: usize, busy: &[String]) -> Vec<OutboxEntry>;
     Commit fn finish_outbox(id: OutboxId, ending: Ending) -> ();
     Commit fn postpone_outbox(id: OutboxId, at: Timestamp, error: &str) -> ();
-    Question fn next_outbox_due() -> Option<Timestamp>;
     Question fn aside(limit: usize) -> Vec<Aside>;
     Commit fn retry_aside(id: AsideId, now: Timestamp) -> bool;
     Commit fn drop_aside(id: AsideId, now: Timestamp) -> bool;
+    Question fn next_outbox_due(busy: &[String]) -> Option<Timestamp>;
+    Commit fn hurry_outbox(now: Timestamp) -> ();
     Commit fn top_up(owner: &UserId, amount: Money, key: &str, now: Timestamp) -> Account;
     Commit fn set_limit(owner: &UserId, limit: Money) -> Account;
     Question fn account(owner: &UserId) -> Account;

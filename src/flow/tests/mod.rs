@@ -9,6 +9,7 @@ mod cut;
 mod echo;
 mod from_phones;
 mod invitations;
+mod rooms;
 mod talk;
 mod trouble;
 mod unheard;

@@ -45,9 +45,9 @@ async fn a_lane_waits_for_its_first_entry_and_other_lanes_do_not_wait_for_it() {
     let other = world.room(BOB);
     world.invite(&other, BOB, &user(BOT), true);
     world.run().await;
-    world
-        .home
-        .fail_next(Op::Send, MatrixError::refused(500, None, None));
+    let wait = Some(Duration::from_secs(30));
+    let slow = MatrixError::refused(429, Some("M_LIMIT_EXCEEDED"), wait);
+    world.home.fail_next(Op::Send, slow);
     world.texts(PHONE, DEDICATED, "one").await;
     world.texts(PHONE, DEDICATED, "two").await;
     world.work_without_waiting().await;

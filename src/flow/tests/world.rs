@@ -506,7 +506,7 @@ impl World {
 
     /// Moves the clock on to the next thing that the outbox has put off.
     async fn wait_for_the_outbox(&self) -> bool {
-        match self.store.next_outbox_due().await.unwrap() {
+        match self.store.next_outbox_due(&[]).await.unwrap() {
             Some(at) => {
                 self.clock.advance(self.clock.until(at));
                 true

@@ -64,7 +64,7 @@ pub(crate) async fn a_lane_is_done_in_order(engine: &dyn Engine) {
 pub(crate) async fn a_postponed_entry_holds_up_its_own_lane_only(engine: &dyn Engine) {
     let store = engine.open();
     enqueue(&store, &[("a1", 1), ("a2", 1), ("b1", 2)]).await;
-    assert_eq!(store.next_outbox_due().await.unwrap(), None);
+    assert_eq!(store.next_outbox_due(&[]).await.unwrap(), None);
     let first = due(&store, 10, &[]).await.remove(0);
     assert_eq!((first.attempts, first.queued_at), (0, at(10)));
     store
@@ -72,10 +72,26 @@ pub(crate) async fn a_postponed_entry_holds_up_its_own_lane_only(engine: &dyn En
         .await
         .unwrap();
     assert_eq!(due_texts(&store, 49).await, ["b1"]);
-    assert_eq!(store.next_outbox_due().await.unwrap(), Some(at(50)));
+    assert_eq!(store.next_outbox_due(&[]).await.unwrap(), Some(at(50)));
+    let busy = [first.lane.clone()];
+    assert_eq!(store.next_outbox_due(&busy).await.unwrap(), None);
     let due = due(&store, 50, &[]).await;
     let again = due.iter().find(|entry| entry.id == first.id).unwrap();
     assert_eq!((text(again), again.attempts), ("a1", 1));
+}
+
+pub(crate) async fn postponed_entries_can_be_made_due_at_once(engine: &dyn Engine) {
+    let store = engine.open();
+    enqueue(&store, &[("a1", 1), ("b1", 2), ("c1", 3)]).await;
+    for (entry, until) in due(&store, 10, &[]).await.iter().zip([50, 15]) {
+        store
+            .postpone_outbox(entry.id, at(until), "502")
+            .await
+            .unwrap();
+    }
+    store.hurry_outbox(at(20)).await.unwrap();
+    // What was due before keeps its place.
+    assert_eq!(due_texts(&store, 20).await, ["c1", "b1", "a1"]);
 }
 
 pub(crate) async fn an_entry_is_queued_once_by_its_key(engine: &dyn Engine) {

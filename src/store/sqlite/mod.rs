@@ -329,8 +329,13 @@ impl Store for SqliteStore {
             .await
     }
 
-    async fn next_outbox_due(&self) -> Result<Option<Timestamp>> {
-        self.read(outbox::next_due).await
+    async fn next_outbox_due(&self, busy: &[String]) -> Result<Option<Timestamp>> {
+        let busy = busy.to_vec();
+        self.read(move |tx| outbox::next_due(tx, &busy)).await
+    }
+
+    async fn hurry_outbox(&self, now: Timestamp) -> Result<()> {
+        self.write(move |tx| outbox::hurry(tx, now)).await
     }
 
     async fn aside(&self, limit: usize) -> Result<Vec<Aside>> {

@@ -106,11 +106,22 @@ pub(super) fn postpone(tx: &Connection, id: OutboxId, at: Timestamp, error: &str
     Ok(())
 }
 
-pub(super) fn next_due(tx: &Connection) -> Result<Option<Timestamp>> {
-    let due = tx.one(
-        "SELECT min(due_at) FROM outbox WHERE head = 1 AND attempts > 0",
-        [],
-        |row| Ok(row.get(0)?),
+pub(super) fn hurry(tx: &Connection, now: Timestamp) -> Result<()> {
+    tx.run(
+        "UPDATE outbox SET due_at = ?1 WHERE head = 1 AND attempts > 0 AND due_at > ?1",
+        [now],
     )?;
-    Ok(due.flatten())
+    Ok(())
+}
+
+pub(super) fn next_due(tx: &Connection, busy: &[String]) -> Result<Option<Timestamp>> {
+    // Each busy lane hides one head at most.
+    let heads = tx.all(
+        "SELECT lane, due_at FROM outbox
+         WHERE head = 1 AND attempts > 0 AND due_at >= 0 ORDER BY due_at LIMIT ?1",
+        [rows::limit(busy.len().saturating_add(1))],
+        |row| Ok((row.get::<_, String>(0)?, row.get(1)?)),
+    )?;
+    let free = heads.into_iter().find(|(lane, _)| !busy.contains(lane));
+    Ok(free.map(|(_, due)| due))
 }

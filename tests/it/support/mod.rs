@@ -5,6 +5,7 @@ pub(crate) mod capture;
 pub(crate) mod dice;
 pub(crate) mod gateway;
 pub(crate) mod http;
+pub(crate) mod kannel;
 pub(crate) mod peer;
 pub(crate) mod room;
 pub(crate) mod sim;

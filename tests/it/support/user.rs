@@ -92,6 +92,14 @@ impl User {
             .await;
     }
 
+    /// Replaces a room by a new one. Returns the new one.
+    pub(crate) async fn upgrade(&self, room: &str) -> String {
+        let path = [ROOMS, room, "upgrade"];
+        let version = json!({ "new_version": "12" });
+        let answer = self.api.send(Method::POST, &path, &version).await;
+        text(&answer["replacement_room"]).to_owned()
+    }
+
     /// Turns encryption on, as clients that encrypt do when they make a room.
     pub(crate) async fn encrypt(&self, room: &str) {
         let path = [ROOMS, room, "state", "m.room.encryption", ""];

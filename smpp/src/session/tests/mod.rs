@@ -8,6 +8,12 @@ use matrix_smpp_codec::{
     BindResp, CommandId, DeliverSm, Header, Inbound, SubmitSm, SubmitSmResp, cut, decode,
 };
 
+mod adaptation;
+mod matrix;
+mod outbind;
+mod peers;
+mod versions;
+
 use super::commands::bind_request;
 use super::*;
 use crate::error::SubmitError;
@@ -25,6 +31,7 @@ const SECOND: Duration = Duration::from_secs(1);
 fn settings() -> SessionSettings {
     SessionSettings {
         window: 3,
+        adapt: None,
         response_timeout: 10 * SECOND,
         enquire_link: 30 * SECOND,
         session_init: 5 * SECOND,
@@ -165,94 +172,6 @@ fn tickets(events: &[Event]) -> Vec<u64> {
         _ => None,
     };
     events.iter().filter_map(ticket).collect()
-}
-
-// === the operation matrix ===
-
-/// SMPP 3.4 Table 2-1 as an ESME or SMSC meets it from its peer: `y` taken, `b` refused with
-/// RINVBNDSTS, `a` refused with RALYBND, `-` passed over in silence.
-/// Columns: open, bound as transmitter, receiver, transceiver, unbinding.
-const BY_PEER: [(CommandId, &str, &str); 14] = [
-    // command                      from ESME  from SMSC
-    (CommandId::BIND_TRANSMITTER, "y aaa -", "b bbb -"),
-    (CommandId::BIND_RECEIVER, "y aaa -", "b bbb -"),
-    (CommandId::BIND_TRANSCEIVER, "y aaa -", "b bbb -"),
-    (CommandId::OUTBIND, "- --- -", "y --- -"),
-    (CommandId::UNBIND, "b yyy y", "b yyy y"),
-    (CommandId::SUBMIT_SM, "b yby -", "b bbb -"),
-    (CommandId::SUBMIT_MULTI, "b yby -", "b bbb -"),
-    (CommandId::DATA_SM, "b yyy -", "b yyy -"),
-    (CommandId::DELIVER_SM, "b bbb -", "b byy -"),
-    (CommandId::QUERY_SM, "b yby -", "b bbb -"),
-    (CommandId::CANCEL_SM, "b yby -", "b bbb -"),
-    (CommandId::REPLACE_SM, "b yby -", "b bbb -"),
-    (CommandId::ENQUIRE_LINK, "y yyy y", "y yyy y"),
-    (CommandId::ALERT_NOTIFICATION, "- --- -", "- -yy -"),
-];
-
-fn in_state(role: Role, column: usize) -> Probe {
-    let bound = |mode| match role {
-        Role::Esme => Probe::esme_with(mode, settings()),
-        Role::Smsc => Probe::smsc(mode),
-    };
-    match column {
-        0 => Probe::open(role, settings()),
-        1..=3 => bound(BindMode::ALL[column - 1]),
-        _ => {
-            let mut probe = bound(BindMode::Transceiver);
-            probe.session.close(probe.now);
-            assert_eq!(probe.sent().remove(0).command_id(), CommandId::UNBIND);
-            probe
-        }
-    }
-}
-
-#[test]
-fn every_request_in_every_state_is_taken_or_refused_as_the_table_says() {
-    for (command, from_esme, from_smsc) in BY_PEER {
-        for (role, row) in [(Role::Smsc, from_esme), (Role::Esme, from_smsc)] {
-            for (column, expected) in row.chars().filter(|c| *c != ' ').enumerate() {
-                let mut probe = in_state(role, column);
-                probe.asks(77, Body::empty(command).unwrap());
-                let (replies, events) = (probe.replies(), probe.events());
-                let refused = |status| vec![(77, command.response().unwrap(), status)];
-                let at = format!("{command} to {role:?} in column {column}");
-                match expected {
-                    'b' => assert_eq!(replies, refused(CommandStatus::ESME_RINVBNDSTS), "{at}"),
-                    'a' => assert_eq!(replies, refused(CommandStatus::ESME_RALYBND), "{at}"),
-                    '-' => assert_eq!(replies, [], "{at}"),
-                    _ if matches!(command, CommandId::UNBIND | CommandId::ENQUIRE_LINK) => {
-                        assert_eq!(replies, refused(CommandStatus::ESME_ROK), "{at}");
-                    }
-                    _ => assert_eq!((replies.len(), events.len()), (0, 1), "{at}"),
-                }
-                if expected != 'y' {
-                    assert_eq!(events, [], "{at}");
-                }
-            }
-        }
-    }
-}
-
-#[test]
-fn this_end_cannot_submit_what_the_table_forbids_it() {
-    for (command, ..) in BY_PEER {
-        let mut esme = Probe::esme();
-        let outcome = esme
-            .session
-            .submit(esme.now, Ticket(1), Body::empty(command).unwrap());
-        let allowed = matches!(
-            command,
-            CommandId::SUBMIT_SM
-                | CommandId::SUBMIT_MULTI
-                | CommandId::DATA_SM
-                | CommandId::QUERY_SM
-                | CommandId::CANCEL_SM
-                | CommandId::REPLACE_SM
-        );
-        assert_eq!(outcome.is_ok(), allowed, "{command}");
-        assert_eq!(esme.sent().len(), usize::from(allowed), "{command}");
-    }
 }
 
 #[test]
@@ -629,7 +548,7 @@ fn the_window_is_never_exceeded() {
 
 #[test]
 fn the_rate_frees_a_place_and_the_session_asks_to_be_woken_then() {
-    let rate = std::num::NonZeroU32::new(2);
+    let rate = NonZeroU32::new(2);
     let mut esme = Probe::esme_with(
         BindMode::Transceiver,
         SessionSettings { rate, ..settings() },

@@ -1,0 +1,219 @@
+//! What hand-written code can do that checks every length and every maximum of the standard and
+//! nothing else: one PDU's offsets over its frame, and a cursor over a slice.
+
+use std::ops::Range;
+
+use bytes::{Buf, Bytes, BytesMut};
+
+/// A PDU of the three layouts that are measured, as places in a frame.
+#[derive(Debug, Clone, Default)]
+pub struct Places {
+    pub command_id: u32,
+    pub status: u32,
+    pub sequence: u32,
+    /// `ton`, `npi` of source and destination; `esm_class`, `protocol_id`, `priority_flag`;
+    /// `registered_delivery`, `replace_if_present_flag`, `data_coding`, `sm_default_msg_id`.
+    pub octets: [u8; 11],
+    /// `service_type`, addresses and times of a message; `message_id` of a response.
+    pub strings: [Span; 5],
+    pub short_message: Span,
+    pub tlvs: Span,
+}
+
+/// Octets of a frame from one place to before another.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Span {
+    start: u16,
+    end: u16,
+}
+
+impl Span {
+    /// As the standard library's type.
+    #[must_use]
+    pub fn range(self) -> Range<usize> {
+        usize::from(self.start)..usize::from(self.end)
+    }
+}
+
+/// A PDU that owns its frame.
+#[derive(Debug)]
+pub struct Owned {
+    pub frame: Bytes,
+    pub places: Places,
+}
+
+/// The next PDU of a stream, with its frame.
+#[inline(never)]
+pub fn owned(buffer: &mut BytesMut) -> Option<Owned> {
+    let length = length(buffer)?;
+    let frame = buffer.split_to(length).freeze();
+    let places = places(&frame)?;
+    Some(Owned { frame, places })
+}
+
+/// The next PDU of a stream, its frame left where it is.
+#[inline(never)]
+pub fn borrowed(buffer: &mut BytesMut) -> Option<Places> {
+    let length = length(buffer)?;
+    let places = places(buffer.get(..length)?)?;
+    buffer.advance(length);
+    Some(places)
+}
+
+#[inline]
+fn length(buffer: &[u8]) -> Option<usize> {
+    let length = u32::from_be_bytes(*buffer.first_chunk()?) as usize;
+    (16..=buffer.len().min(65_535))
+        .contains(&length)
+        .then_some(length)
+}
+
+/// Reads from a frame, knowing how far it has come.
+struct Reader<'a> {
+    frame: &'a [u8],
+    at: usize,
+}
+
+impl Reader<'_> {
+    #[inline]
+    fn octets<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let octets = *self.frame.get(self.at..)?.first_chunk()?;
+        self.at += N;
+        Some(octets)
+    }
+
+    #[inline]
+    fn span(&mut self, length: usize) -> Option<Span> {
+        let end = self.at + length;
+        let span = (end <= self.frame.len()).then_some(Span {
+            start: self.at as u16,
+            end: end as u16,
+        })?;
+        self.at = end;
+        Some(span)
+    }
+
+    #[inline]
+    fn c_octets(&mut self, max: usize) -> Option<Span> {
+        let rest = self.frame.get(self.at..)?;
+        let length = rest.iter().take(max).position(|octet| *octet == 0)?;
+        let span = self.span(length)?;
+        self.at += 1;
+        Some(span)
+    }
+
+    #[inline]
+    fn tlvs(&mut self) -> Option<Span> {
+        let start = self.at;
+        while self.at < self.frame.len() {
+            let [_, _, high, low] = self.octets()?;
+            self.span(usize::from(u16::from_be_bytes([high, low])))?;
+        }
+        self.at = start;
+        self.span(self.frame.len() - start)
+    }
+}
+
+#[inline]
+fn places(frame: &[u8]) -> Option<Places> {
+    let mut from = Reader { frame, at: 4 };
+    let mut places = Places {
+        command_id: u32::from_be_bytes(from.octets()?),
+        status: u32::from_be_bytes(from.octets()?),
+        sequence: u32::from_be_bytes(from.octets()?),
+        ..Places::default()
+    };
+    match places.command_id {
+        4 | 5 => message(&mut from, &mut places)?,
+        0x8000_0004 => {
+            places.strings[0] = from.c_octets(65)?;
+            places.tlvs = from.tlvs()?;
+        }
+        _ => {}
+    }
+    Some(places)
+}
+
+#[inline]
+fn message(from: &mut Reader<'_>, places: &mut Places) -> Option<()> {
+    places.strings[0] = from.c_octets(6)?;
+    [places.octets[0], places.octets[1]] = from.octets()?;
+    places.strings[1] = from.c_octets(21)?;
+    [places.octets[2], places.octets[3]] = from.octets()?;
+    places.strings[2] = from.c_octets(21)?;
+    [places.octets[4], places.octets[5], places.octets[6]] = from.octets()?;
+    places.strings[3] = from.c_octets(17)?;
+    places.strings[4] = from.c_octets(17)?;
+    [
+        places.octets[7],
+        places.octets[8],
+        places.octets[9],
+        places.octets[10],
+    ] = from.octets()?;
+    let [length] = from.octets()?;
+    places.short_message = from.span(usize::from(length))?;
+    places.tlvs = from.tlvs()?;
+    Some(())
+}
+
+/// Writes to a slice, front to back.
+struct Cursor<'a> {
+    rest: &'a mut [u8],
+}
+
+impl Cursor<'_> {
+    #[inline]
+    fn put(&mut self, octets: &[u8]) -> Option<()> {
+        let rest = std::mem::take(&mut self.rest);
+        let (place, rest) = rest.split_at_mut_checked(octets.len())?;
+        place.copy_from_slice(octets);
+        self.rest = rest;
+        Some(())
+    }
+
+    #[inline]
+    fn c_octets(&mut self, octets: &[u8], max: usize) -> Option<()> {
+        (octets.len() < max).then_some(())?;
+        self.put(octets)?;
+        self.put(&[0])
+    }
+}
+
+/// Writes the PDU to the front of `out`; gives its length.
+#[inline(never)]
+pub fn encode(pdu: &Owned, out: &mut [u8]) -> Option<usize> {
+    let room = out.len();
+    let mut to = Cursor { rest: out };
+    let places = &pdu.places;
+    to.put(&[0; 4])?;
+    to.put(&places.command_id.to_be_bytes())?;
+    to.put(&places.status.to_be_bytes())?;
+    to.put(&places.sequence.to_be_bytes())?;
+    let string = |at: usize| pdu.frame.get(places.strings[at].range());
+    match places.command_id {
+        4 | 5 => {
+            let octets = &places.octets;
+            to.c_octets(string(0)?, 6)?;
+            to.put(&octets[..2])?;
+            to.c_octets(string(1)?, 21)?;
+            to.put(&octets[2..4])?;
+            to.c_octets(string(2)?, 21)?;
+            to.put(&octets[4..7])?;
+            to.c_octets(string(3)?, 17)?;
+            to.c_octets(string(4)?, 17)?;
+            to.put(&octets[7..])?;
+            let text = pdu.frame.get(places.short_message.range())?;
+            to.put(&[u8::try_from(text.len()).ok()?])?;
+            to.put(text)?;
+            to.put(pdu.frame.get(places.tlvs.range())?)?;
+        }
+        0x8000_0004 => {
+            to.c_octets(string(0)?, 65)?;
+            to.put(pdu.frame.get(places.tlvs.range())?)?;
+        }
+        _ => {}
+    }
+    let length = room - to.rest.len();
+    *out.first_chunk_mut()? = u32::try_from(length).ok()?.to_be_bytes();
+    Some(length)
+}

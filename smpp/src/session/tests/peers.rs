@@ -1,0 +1,246 @@
+//! What other implementations got wrong, one test each. The comment names the report.
+
+use super::*;
+
+// fiorix/go-smpp#87: a request of the peer with our number was taken for the answer.
+#[test]
+fn a_deliver_sm_with_the_number_of_our_submit_sm_answers_nothing() {
+    let mut esme = Probe::esme();
+    esme.submit(1).unwrap();
+    let sequence = esme.sent().remove(0).sequence;
+    esme.asks(sequence, deliver());
+    assert!(matches!(esme.events()[..], [Event::Request { .. }]));
+    assert_eq!(esme.session.in_flight(), 1);
+    esme.answer(sequence);
+    assert_eq!(tickets(&esme.events()), [1]);
+}
+
+// twitter-archive/cloudhopper-smpp#46: requests that were never answered kept their places in the
+// window for ever.
+#[test]
+fn a_window_full_of_requests_without_answers_frees_itself() {
+    let mut esme = Probe::esme_with(
+        BindMode::Transceiver,
+        SessionSettings {
+            enquire_link: 1_000 * SECOND,
+            ..settings()
+        },
+    );
+    for ticket in 1..=3 {
+        esme.submit(ticket).unwrap();
+    }
+    esme.sent();
+    assert_eq!(esme.session.capacity(esme.now), 0);
+    esme.wait(10 * SECOND);
+    assert_eq!(tickets(&esme.events()), [1, 2, 3]);
+    assert_eq!(esme.session.capacity(esme.now), 3);
+}
+
+// twitter-archive/cloudhopper-smpp#134: enquire_link timed out though its answer had come.
+#[test]
+fn an_answered_enquire_link_never_ends_the_session() {
+    let mut esme = Probe::esme();
+    for _ in 0..100 {
+        esme.wait(30 * SECOND);
+        let enquiry = esme.sent().remove(0);
+        assert_eq!(enquiry.command_id(), CommandId::ENQUIRE_LINK);
+        esme.says(
+            enquiry.sequence,
+            CommandStatus::ESME_ROK,
+            Body::EnquireLinkResp,
+        );
+    }
+    assert_eq!(esme.session.finished(), None);
+}
+
+// python-smpplib#52: an enquire_link_resp with a wrong number; jsmpp#91: an unknown number.
+#[test]
+fn an_enquire_link_resp_with_a_wrong_number_is_a_sign_of_life() {
+    let mut esme = Probe::esme();
+    esme.wait(30 * SECOND);
+    esme.sent();
+    esme.says(999, CommandStatus::ESME_ROK, Body::EnquireLinkResp);
+    esme.wait(29 * SECOND);
+    assert_eq!(esme.session.finished(), None);
+}
+
+// joaogervasoni/smppjs PR#25: numbers ran past 0x7FFFFFFF. And after the wrap those of requests
+// that still wait for their answers must not be given twice.
+#[test]
+fn numbers_wrap_and_pass_over_those_in_flight() {
+    let mut esme = Probe::esme();
+    esme.submit(1).unwrap();
+    let waits = esme.sent().remove(0).sequence;
+    esme.session.sequence = Sequence::starting_at(0x7FFF_FFFF);
+    let mut numbers = Vec::new();
+    for ticket in 2..6 {
+        esme.submit(ticket).unwrap();
+        let sequence = esme.sent().remove(0).sequence;
+        esme.answer(sequence);
+        numbers.push(sequence);
+    }
+    assert_eq!(waits, 2);
+    assert_eq!(numbers, [0x7FFF_FFFF, 1, 3, 4]);
+    esme.events();
+    esme.answer(waits);
+    assert_eq!(tickets(&esme.events()), [1]);
+}
+
+// funbox/smppex#58, vumi#404: a generic_nack was not taken for an answer.
+#[test]
+fn a_generic_nack_frees_its_place_in_the_window() {
+    let mut esme = Probe::esme();
+    for ticket in 1..=3 {
+        esme.submit(ticket).unwrap();
+    }
+    esme.sent();
+    esme.says(3, CommandStatus::ESME_RINVCMDID, Body::GenericNack);
+    assert_eq!(tickets(&esme.events()), [2]);
+    assert_eq!(esme.session.capacity(esme.now), 1);
+}
+
+// A generic_nack with the number 0, for a header that the peer could not read, answers nothing.
+#[test]
+fn a_generic_nack_of_nothing_is_counted_and_dropped() {
+    let mut esme = Probe::esme();
+    esme.submit(1).unwrap();
+    esme.says(0, CommandStatus::ESME_RINVCMDLEN, Body::GenericNack);
+    assert_eq!(esme.events(), []);
+    assert_eq!(esme.counters.stray_responses.load(Relaxed), 1);
+}
+
+// uudashr/jsmpp#38, opentelecoms-org/jsmpp#82, #193: close hung, or its unbind_resp was lost.
+#[test]
+fn a_close_ends_though_the_peer_never_answers_unbind() {
+    let mut esme = Probe::esme();
+    esme.session.close(esme.now);
+    assert_eq!(esme.sent().remove(0).command_id(), CommandId::UNBIND);
+    esme.wait(4 * SECOND);
+    assert_eq!(esme.session.finished(), Some(CloseReason::WeClosed));
+}
+
+// The specification leaves open what becomes of answers that are due when unbind comes.
+#[test]
+fn requests_that_the_peer_leaves_unanswered_by_its_unbind_are_handed_back() {
+    let mut esme = Probe::esme();
+    esme.submit(1).unwrap();
+    esme.sent();
+    esme.asks(9, Body::Unbind);
+    let answer = (9, CommandId::UNBIND_RESP, CommandStatus::ESME_ROK);
+    assert_eq!(esme.replies(), [answer]);
+    let events = esme.gone();
+    assert_eq!(
+        events[0],
+        unanswered(1, true, UnansweredCause::LinkDied),
+        "{events:?}"
+    );
+}
+
+// joaogervasoni/smppjs#49, mozes/smpp.twisted#2: enquire_link before the bind killed the session.
+#[test]
+fn an_enquire_link_before_the_bind_is_answered_and_the_bind_still_works() {
+    let mut smsc = Probe::open(Role::Smsc, settings());
+    smsc.asks(1, Body::EnquireLink);
+    let answer = (1, CommandId::ENQUIRE_LINK_RESP, CommandStatus::ESME_ROK);
+    assert_eq!(smsc.replies(), [answer]);
+    smsc.asks(2, bind_request(&bind_settings(BindMode::Transmitter)));
+    assert!(matches!(smsc.events()[..], [Event::BindAsked { .. }]));
+}
+
+// linxGnu/gosmpp#181, melroselabs/smpp-smsc-simulator#3: bind, enquire_link, submit_sm at once.
+#[test]
+fn an_enquire_link_and_a_submit_right_behind_the_bind_response_are_served() {
+    let mut smsc = Probe::smsc(BindMode::Transceiver);
+    smsc.asks(2, Body::EnquireLink);
+    smsc.asks(3, Body::SubmitSm(SubmitSm::default()));
+    let answer = (2, CommandId::ENQUIRE_LINK_RESP, CommandStatus::ESME_ROK);
+    assert_eq!(smsc.replies(), [answer]);
+    assert!(matches!(smsc.events()[..], [Event::Request { .. }]));
+    assert_eq!(smsc.session.finished(), None);
+}
+
+// OpenSMPPBox ghosts, kneodev/ksmppd#49: a peer that is gone without a word held its bind for good.
+#[test]
+fn a_silent_peer_loses_its_bind() {
+    let mut smsc = Probe::smsc(BindMode::Transceiver);
+    smsc.wait(41 * SECOND);
+    assert_eq!(smsc.session.finished(), Some(CloseReason::LinkDead));
+}
+
+// linxGnu/gosmpp#81: requests piled up on a link that was dead.
+#[test]
+fn a_session_that_is_over_takes_no_more_requests() {
+    let mut esme = Probe::esme();
+    esme.wait(41 * SECOND);
+    assert!(matches!(esme.submit(1), Err(SubmitError::NotBound(_))));
+    assert_eq!(esme.session.capacity(esme.now), 0);
+}
+
+// JadKHaddad/Rusmpp: one body that could not be read ended the session; smppex#6: a response with
+// an error status and no body crashed it; jookies/jasmin#124, #128.
+#[test]
+fn an_error_response_is_an_answer_with_a_body_and_without() {
+    for body in [
+        Body::SubmitSmResp(SubmitSmResp::default()),
+        Body::SubmitSmResp(SubmitSmResp {
+            message_id: "0".parse().unwrap(),
+            ..SubmitSmResp::default()
+        }),
+    ] {
+        let mut esme = Probe::esme();
+        esme.submit(1).unwrap();
+        esme.says(2, CommandStatus::ESME_RSUBMITFAIL, body);
+        assert!(matches!(
+            esme.events()[..],
+            [Event::Answered {
+                status: CommandStatus::ESME_RSUBMITFAIL,
+                ..
+            }]
+        ));
+    }
+}
+
+// smpp34 1.4.0: a vendor's status was a panic.
+#[test]
+fn a_status_that_nobody_knows_survives_as_its_number() {
+    let mut esme = Probe::esme();
+    esme.submit(1).unwrap();
+    let status = CommandStatus(0x0000_0412);
+    esme.says(2, status, Body::SubmitSmResp(SubmitSmResp::default()));
+    assert!(matches!(esme.events()[..], [Event::Answered { status: seen, .. }] if seen == status));
+}
+
+// jookies/jasmin#425 and the Kannel list's msg05418: the wait of a throttled link ran into the
+// response timer of what was already sent.
+#[test]
+fn a_pause_does_not_touch_what_is_already_sent() {
+    let adapting = SessionSettings {
+        adapt: SessionSettings::default().adapt,
+        ..settings()
+    };
+    let mut esme = Probe::esme_with(BindMode::Transceiver, adapting);
+    for ticket in 1..=2 {
+        esme.submit(ticket).unwrap();
+    }
+    esme.sent();
+    let refusal = Body::SubmitSmResp(SubmitSmResp::default());
+    esme.says(2, CommandStatus::ESME_RTHROTTLED, refusal);
+    esme.wait(Duration::from_millis(100));
+    esme.answer(3);
+    assert_eq!(tickets(&esme.events()), [1, 2]);
+}
+
+// Clocks of virtual machines jump: hours may pass at once.
+#[test]
+fn a_jump_of_the_clock_ends_what_is_over_once_and_goes_on() {
+    let mut esme = Probe::esme();
+    esme.submit(1).unwrap();
+    esme.sent();
+    esme.now += 3_600 * SECOND;
+    esme.session.handle_timeout(esme.now);
+    let timeout = unanswered(1, true, UnansweredCause::Timeout);
+    assert_eq!(esme.events(), [timeout]);
+    // Only now it is asked for a sign of life: we may have been the ones who were away.
+    assert_eq!(esme.sent().remove(0).command_id(), CommandId::ENQUIRE_LINK);
+    assert_eq!(esme.session.finished(), None);
+}

@@ -1,0 +1,210 @@
+//! Peers that mean harm, or know no better, against a listener.
+
+use std::time::Duration;
+
+use bytes::BytesMut;
+use matrix_smpp_codec::{Body, CommandStatus, Pdu, SubmitSm};
+use matrix_smpp_session::{ListenerSettings, SessionSettings};
+use tokio::io::AsyncWriteExt;
+use tokio::time::timeout;
+
+use crate::common::*;
+use crate::raw::{Raw, encoded};
+
+fn settings(session: SessionSettings) -> ListenerSettings {
+    ListenerSettings {
+        session,
+        ..listener_settings()
+    }
+}
+
+fn requests(body: &Body, count: u32) -> BytesMut {
+    let mut octets = BytesMut::new();
+    for sequence in 1..=count {
+        octets.extend_from_slice(&encoded(&Pdu::new(sequence, body.clone())));
+    }
+    octets
+}
+
+/// Writes until the socket has taken nothing for a while; how many octets it took.
+async fn flood(raw: &mut Raw, octets: &[u8]) -> usize {
+    let mut taken = 0;
+    loop {
+        match timeout(Duration::from_millis(300), raw.socket.write(octets)).await {
+            Ok(Ok(some)) => taken += some,
+            Ok(Err(_)) | Err(_) => return taken,
+        }
+        assert!(taken < 1 << 30, "the peer was never stopped");
+    }
+}
+
+#[tokio::test]
+async fn a_peer_may_bind_and_submit_octet_by_octet() {
+    let (address, mut peers) = listen(listener_settings()).await;
+    let mut raw = Raw::connect(&address).await;
+    for octet in Raw::bind_request() {
+        raw.write(&[octet]).await;
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(raw.read().await.unwrap().status, CommandStatus::ESME_ROK);
+    let mut peer = peers.recv().await.unwrap();
+    peer.next().await;
+    for octet in requests(&Body::SubmitSm(SubmitSm::default()), 2) {
+        raw.write(&[octet]).await;
+        tokio::task::yield_now().await;
+    }
+    for _ in 0..2 {
+        let event = peer.next().await;
+        assert!(matches!(
+            event,
+            matrix_smpp_session::LinkEvent::Request { .. }
+        ));
+    }
+}
+
+#[tokio::test]
+async fn a_peer_that_binds_too_slowly_is_dropped_however_busy_it_is() {
+    let session = SessionSettings {
+        session_init: Duration::from_millis(200),
+        ..SessionSettings::default()
+    };
+    let (address, _peers) = listen(settings(session)).await;
+    let mut raw = Raw::connect(&address).await;
+    let enquiry = requests(&Body::EnquireLink, 1);
+    let mut answered = 0;
+    while raw.socket.write_all(&enquiry).await.is_ok() {
+        match raw.read().await {
+            Some(_) => answered += 1,
+            None => break,
+        }
+    }
+    assert_ne!(answered, 0);
+}
+
+#[tokio::test]
+async fn a_length_that_is_too_long_ends_the_session_without_holding_anything() {
+    let (address, _peers) = listen(listener_settings()).await;
+    for length in [0_u32, 15, 70_001, 0x7FFF_FFFF, u32::MAX] {
+        let mut raw = Raw::connect(&address).await;
+        raw.bind().await;
+        let mut header = BytesMut::new();
+        for word in [length, 4, 0, 9] {
+            header.extend_from_slice(&word.to_be_bytes());
+        }
+        raw.write(&header).await;
+        let nack = raw.read().await.unwrap();
+        assert_eq!(nack.body, Body::GenericNack);
+        assert_eq!(nack.status, CommandStatus::ESME_RINVCMDLEN);
+        assert_eq!(raw.read().await, None);
+    }
+}
+
+#[tokio::test]
+async fn a_peer_that_asks_and_never_reads_is_stopped_then_given_up_and_others_are_served() {
+    let session = SessionSettings {
+        enquire_link: Duration::from_millis(400),
+        response_timeout: Duration::from_millis(400),
+        event_queue: 100,
+        ..SessionSettings::default()
+    };
+    let (address, mut peers) = listen(settings(session)).await;
+    let mut rude = Raw::connect(&address).await;
+    rude.bind().await;
+    let mut theirs = peers.recv().await.unwrap();
+    theirs.next().await;
+    let enquiries = requests(&Body::EnquireLink, 1_000);
+    let taken = flood(&mut rude, &enquiries).await;
+    assert!(taken > 0);
+
+    let mut polite = Raw::connect(&address).await;
+    polite.bind().await;
+    polite.write(&requests(&Body::EnquireLink, 1)).await;
+    assert_eq!(polite.read().await.unwrap().body, Body::EnquireLinkResp);
+
+    let event = theirs.next().await;
+    let gone = matches!(event, matrix_smpp_session::LinkEvent::Down { .. });
+    assert!(gone, "{event:?}");
+}
+
+#[tokio::test]
+async fn a_flood_of_submits_that_nobody_answers_is_throttled_and_stays_bounded() {
+    let session = SessionSettings {
+        peer_window: 50,
+        ..SessionSettings::default()
+    };
+    let (address, mut peers) = listen(settings(session)).await;
+    let mut raw = Raw::connect(&address).await;
+    raw.bind().await;
+    let mut peer = peers.recv().await.unwrap();
+    peer.next().await;
+    let submits = requests(&Body::SubmitSm(SubmitSm::default()), 5_000);
+    raw.write(&submits).await;
+    for expected in 51..=5_000 {
+        let refusal = raw.read().await.unwrap();
+        assert_eq!(refusal.sequence, expected);
+        assert_eq!(refusal.status, CommandStatus::ESME_RTHROTTLED);
+    }
+    assert_eq!(peer.link.events_waiting(), 50);
+}
+
+#[tokio::test]
+async fn connections_beyond_the_limit_of_one_address_are_closed_at_once() {
+    let settings = ListenerSettings {
+        max_per_address: Some(3),
+        ..listener_settings()
+    };
+    let (address, mut peers) = listen(settings).await;
+    let mut kept = Vec::new();
+    for _ in 0..3 {
+        let mut raw = Raw::connect(&address).await;
+        raw.bind().await;
+        kept.push((raw, peers.recv().await.unwrap()));
+    }
+    for _ in 0..20 {
+        let mut raw = Raw::connect(&address).await;
+        assert_eq!(raw.read().await, None);
+    }
+    drop(kept.pop());
+    // The place is free again once the session has ended.
+    loop {
+        let mut raw = Raw::connect(&address).await;
+        raw.write(&Raw::bind_request()).await;
+        if raw.read().await.is_some() {
+            break;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_bind_that_never_ends_is_not_held() {
+    let (address, _peers) = listen(listener_settings()).await;
+    let mut raw = Raw::connect(&address).await;
+    let mut octets = BytesMut::from(&Raw::bind_request()[..]);
+    octets[..4].copy_from_slice(&60_000_u32.to_be_bytes());
+    raw.write(&octets).await;
+    let nack = raw.read().await.unwrap();
+    assert_eq!(nack.status, CommandStatus::ESME_RINVCMDLEN);
+}
+
+#[tokio::test]
+async fn garbage_is_answered_by_a_nack_or_not_at_all_and_the_listener_lives() {
+    let (address, _peers) = listen(listener_settings()).await;
+    let mut seed = 0x2545_F491_4F6C_DD1D_u64;
+    for _ in 0..200 {
+        let mut raw = Raw::connect(&address).await;
+        let garbage: Vec<u8> = std::iter::repeat_with(|| {
+            seed ^= seed << 13;
+            seed ^= seed >> 7;
+            seed ^= seed << 17;
+            seed.to_be_bytes()[0]
+        })
+        .take(200)
+        .collect();
+        if raw.socket.write_all(&garbage).await.is_ok() {
+            let answer = timeout(LONG, raw.read()).await.unwrap();
+            assert!(answer.is_none_or(|pdu| pdu.body == Body::GenericNack));
+        }
+    }
+    let mut raw = Raw::connect(&address).await;
+    raw.bind().await;
+}
