@@ -5,6 +5,7 @@
 //! that has been done.
 
 mod aside;
+mod bounds;
 mod changes;
 pub mod front;
 mod inbox;
@@ -45,6 +46,7 @@ use crate::matrix::homeserver::{ErrorKind, Homeserver, MatrixError};
 use crate::ops::metrics::Metrics;
 use crate::store::{NewOutbox, Store, StoreError};
 
+pub use bounds::Bounds;
 pub use inbox::run as run_inbox;
 pub use lanes::Wake;
 
@@ -72,6 +74,8 @@ pub struct Parts {
     pub wakes: Wakes,
     /// Counts.
     pub metrics: Metrics,
+    /// What each Matrix user did within the hour, where that is limited.
+    pub bounds: Bounds,
 }
 
 /// A homeserver and the names of our users on it.

@@ -203,7 +203,15 @@ async fn tell(gateway: &Gateway, entry: &OutboxEntry) -> Result<(), Trouble> {
             event,
             text,
             to,
-        } => refused(gateway, &voice, *conversation, event, (text, to.as_deref())).await,
+            wordless,
+        } => {
+            let words = Words {
+                text,
+                to: to.as_deref(),
+                wordless: *wordless,
+            };
+            refused(gateway, &voice, *conversation, event, words).await
+        }
         OutboxItem::Notice {
             homeserver,
             room,
@@ -233,30 +241,37 @@ async fn tell(gateway: &Gateway, entry: &OutboxEntry) -> Result<(), Trouble> {
     }
 }
 
+/// What is said of a refusal.
+struct Words<'a> {
+    text: &'a str,
+    to: Option<&'a UserId>,
+    wordless: bool,
+}
+
 /// A refusal: a notice in reply and the status event, or words of the bot to the writer.
 async fn refused(
     gateway: &Gateway,
     voice: &Voice<'_>,
     conversation: ConversationId,
     event: &EventId,
-    (text, writer): (&str, Option<&UserId>),
+    words: Words<'_>,
 ) -> Result<(), Trouble> {
     let Some(conversation) = gateway.store.conversation(conversation).await? else {
         return Ok(());
     };
-    let notice = content::notice(text, Some(event));
-    if voice.say(&conversation, "m.room.message", &notice).await? {
+    let notice = content::notice(words.text, Some(event));
+    if words.wordless || voice.say(&conversation, "m.room.message", &notice).await? {
         let network = content::network(&conversation);
-        let status = content::refused_status(event, &network, text);
+        let status = content::refused_status(event, &network, words.text);
         let shown = voice.say(&conversation, content::STATUS, &status).await;
         return shown.map(drop);
     }
-    let Some(writer) = writer else { return Ok(()) };
+    let Some(writer) = words.to else {
+        return Ok(());
+    };
     let lane = Lane::Conversation(conversation.id);
-    let homeserver = &conversation.homeserver;
-    voice
-        .tell_apart(lane, homeserver, writer, text.to_owned())
-        .await
+    let (homeserver, text) = (&conversation.homeserver, words.text.to_owned());
+    voice.tell_apart(lane, homeserver, writer, text).await
 }
 
 /// An inbound SMS: the room is made ready, then the ghost speaks. A room that turns out to be gone

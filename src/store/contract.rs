@@ -95,6 +95,13 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Ties a conversation to the room that was made for it, or to another one.
     async fn place_conversation(&self, id: ConversationId, room: &RoomId) -> Result<()>;
 
+    /// The active direct conversation of a Matrix user and a phone.
+    async fn direct_conversation(
+        &self,
+        owner: &UserId,
+        handset: &Handset,
+    ) -> Result<Option<Conversation>>;
+
     /// One conversation, active or ended.
     async fn conversation(&self, id: ConversationId) -> Result<Option<Conversation>>;
 
@@ -748,6 +755,9 @@ pub enum OutboxItem {
         /// Who wrote the event: told by the bot where the room cannot hear it.
         #[serde(default)]
         to: Option<OwnedUserId>,
+        /// The status event only: people have heard the words often enough.
+        #[serde(default)]
+        wordless: bool,
     },
     /// Say that a direct conversation goes on in a newer room, and leave the old one. Queued by the
     /// store itself when a number is taken over.

@@ -70,6 +70,7 @@ mod tests {
             event: event.event_id.clone(),
             text: "secret".to_owned(),
             to: None,
+            wordless: false,
         };
         let shown = format!("{event:?} {item:?}");
         assert!(

@@ -162,6 +162,7 @@ cut_store! {
     Commit fn open_conversation(request: OpenConversation) -> Opened;
     Commit fn end_conversation(id: ConversationId, cooling_off: Duration, now: Timestamp) -> ();
     Commit fn place_conversation(id: ConversationId, room: &RoomId) -> ();
+    Question fn direct_conversation(owner: &UserId, handset: &Handset) -> Option<Conversation>;
     Question fn conversation(id: ConversationId) -> Option<Conversation>;
     Commit fn accept_message(message: NewMessage) -> Acceptance;
     Commit fn claim(link_group: &str, limit: usize, now: Timestamp) -> Vec<Claimed>;

@@ -222,6 +222,16 @@ impl Store for SqliteStore {
             .await
     }
 
+    async fn direct_conversation(
+        &self,
+        owner: &UserId,
+        handset: &Handset,
+    ) -> Result<Option<Conversation>> {
+        let (owner, handset) = (owner.to_owned(), handset.clone());
+        self.read(move |tx| conversations::direct(tx, &owner, &handset))
+            .await
+    }
+
     async fn conversation(&self, id: ConversationId) -> Result<Option<Conversation>> {
         self.read(move |tx| conversations::get(tx, id)).await
     }
