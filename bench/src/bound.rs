@@ -124,7 +124,7 @@ fn places(frame: &[u8]) -> Option<Places> {
         ..Places::default()
     };
     match places.command_id {
-        4 | 5 => message(&mut from, &mut places)?,
+        4 | 5 => read_message(&mut from, &mut places)?,
         0x8000_0004 => {
             places.strings[0] = from.c_octets(65)?;
             places.tlvs = from.tlvs()?;
@@ -135,7 +135,7 @@ fn places(frame: &[u8]) -> Option<Places> {
 }
 
 #[inline]
-fn message(from: &mut Reader<'_>, places: &mut Places) -> Option<()> {
+fn read_message(from: &mut Reader<'_>, places: &mut Places) -> Option<()> {
     places.strings[0] = from.c_octets(6)?;
     [places.octets[0], places.octets[1]] = from.octets()?;
     places.strings[1] = from.c_octets(21)?;
@@ -179,41 +179,70 @@ impl Cursor<'_> {
     }
 }
 
+/// A PDU of the three layouts whose fields are where they were found.
+#[derive(Debug, Clone, Copy)]
+pub struct Fields<'a> {
+    places: &'a Places,
+    strings: [&'a [u8]; 5],
+    short_message: &'a [u8],
+    tlvs: &'a [u8],
+}
+
+impl Owned {
+    /// The fields as slices.
+    #[must_use]
+    pub fn fields(&self) -> Fields<'_> {
+        let octets = |span: Span| &self.frame[span.range()];
+        Fields {
+            places: &self.places,
+            strings: self.places.strings.map(octets),
+            short_message: octets(self.places.short_message),
+            tlvs: octets(self.places.tlvs),
+        }
+    }
+}
+
 /// Writes the PDU to the front of `out`; gives its length.
 #[inline(never)]
-pub fn encode(pdu: &Owned, out: &mut [u8]) -> Option<usize> {
+pub fn encode(pdu: &Fields<'_>, out: &mut [u8]) -> Option<usize> {
     let room = out.len();
-    let mut to = Cursor { rest: out };
-    let places = &pdu.places;
-    to.put(&[0; 4])?;
-    to.put(&places.command_id.to_be_bytes())?;
-    to.put(&places.status.to_be_bytes())?;
-    to.put(&places.sequence.to_be_bytes())?;
-    let string = |at: usize| pdu.frame.get(places.strings[at].range());
+    let (header, rest) = out.split_first_chunk_mut::<16>()?;
+    let mut to = Cursor { rest };
+    let places = pdu.places;
     match places.command_id {
-        4 | 5 => {
-            let octets = &places.octets;
-            to.c_octets(string(0)?, 6)?;
-            to.put(&octets[..2])?;
-            to.c_octets(string(1)?, 21)?;
-            to.put(&octets[2..4])?;
-            to.c_octets(string(2)?, 21)?;
-            to.put(&octets[4..7])?;
-            to.c_octets(string(3)?, 17)?;
-            to.c_octets(string(4)?, 17)?;
-            to.put(&octets[7..])?;
-            let text = pdu.frame.get(places.short_message.range())?;
-            to.put(&[u8::try_from(text.len()).ok()?])?;
-            to.put(text)?;
-            to.put(pdu.frame.get(places.tlvs.range())?)?;
-        }
+        4 | 5 => message(pdu, &mut to)?,
         0x8000_0004 => {
-            to.c_octets(string(0)?, 65)?;
-            to.put(pdu.frame.get(places.tlvs.range())?)?;
+            to.c_octets(pdu.strings[0], 65)?;
+            to.put(pdu.tlvs)?;
         }
         _ => {}
     }
     let length = room - to.rest.len();
-    *out.first_chunk_mut()? = u32::try_from(length).ok()?.to_be_bytes();
+    let words = [
+        u32::try_from(length).ok()?,
+        places.command_id,
+        places.status,
+        places.sequence,
+    ];
+    for (place, word) in header.as_chunks_mut().0.iter_mut().zip(words) {
+        *place = word.to_be_bytes();
+    }
     Some(length)
+}
+
+#[inline]
+fn message(pdu: &Fields<'_>, to: &mut Cursor<'_>) -> Option<()> {
+    let octets = &pdu.places.octets;
+    to.c_octets(pdu.strings[0], 6)?;
+    to.put(&octets[..2])?;
+    to.c_octets(pdu.strings[1], 21)?;
+    to.put(&octets[2..4])?;
+    to.c_octets(pdu.strings[2], 21)?;
+    to.put(&octets[4..7])?;
+    to.c_octets(pdu.strings[3], 17)?;
+    to.c_octets(pdu.strings[4], 17)?;
+    to.put(&octets[7..])?;
+    to.put(&[u8::try_from(pdu.short_message.len()).ok()?])?;
+    to.put(pdu.short_message)?;
+    to.put(pdu.tlvs)
 }

@@ -167,6 +167,14 @@ impl<'b, B: Buf> Frame<'b, B> {
         self.as_bytes().get(HEADER_LEN..).unwrap_or_default()
     }
 
+    /// The octets at a place.
+    #[inline]
+    pub(crate) fn at(&self, place: Place) -> &[u8] {
+        let start = self.left.saturating_sub(place.start);
+        let octets = self.as_bytes().get(start..).unwrap_or_default();
+        octets.get(..place.len).unwrap_or_default()
+    }
+
     /// Splits off the octets at a place, and drops what is before them.
     #[inline]
     pub(crate) fn split(&mut self, place: Place) -> Bytes {

@@ -4,7 +4,7 @@
 use bytes::{Buf, Bytes, BytesMut};
 use thiserror::Error;
 
-use crate::field::{Cursor, DecodeError, FieldError, Frame, Place};
+use crate::field::{DecodeError, FieldError, Frame, Place};
 use crate::pdu::Body;
 use crate::values::{CommandId, CommandStatus};
 
@@ -104,6 +104,24 @@ impl Header {
         })
     }
 
+    /// Appends the header of a PDU without a body to `out`.
+    #[inline]
+    pub(crate) fn write(self, out: &mut BytesMut) {
+        out.extend_from_slice(&self.octets(HEADER_LEN));
+    }
+
+    /// The header of a PDU of this length on the wire.
+    #[inline]
+    pub(crate) fn octets(self, length: usize) -> [u8; HEADER_LEN] {
+        let length = u32::try_from(length).unwrap_or(u32::MAX);
+        let words = [length, self.command_id.0, self.status.0, self.sequence];
+        let mut octets = [0; HEADER_LEN];
+        for (place, word) in octets.as_chunks_mut().0.iter_mut().zip(words) {
+            *place = word.to_be_bytes();
+        }
+        octets
+    }
+
     /// The PDU that refuses the one with this header: its response with that status, or a
     /// `generic_nack` where the standard knows no response; `None` where this is a response itself,
     /// which nothing answers. §3.3.
@@ -166,37 +184,11 @@ impl Pdu {
     /// Appends the PDU to `out`. The body of a bind or `submit_sm` response with an error is left
     /// out when it says nothing, as §4.1.2 and §4.4.2 want.
     pub fn encode(&self, out: &mut BytesMut) {
-        let start = out.len();
-        let (room, tail) = if self.leaves_body_out() {
-            (0, &[][..])
+        if self.leaves_body_out() {
+            self.header().write(out);
         } else {
-            (self.body.room(), self.body.tail())
-        };
-        out.resize(start.saturating_add(HEADER_LEN).saturating_add(room), 0);
-        let place = out.get_mut(start..).unwrap_or_default();
-        let written = self.write(place, room, tail.len());
-        out.truncate(start.saturating_add(written));
-        out.extend_from_slice(tail);
-    }
-
-    /// Writes header and body to the front of `place`; gives the octets written.
-    #[inline]
-    fn write(&self, place: &mut [u8], room: usize, tail_len: usize) -> usize {
-        let all = place.len();
-        let Some((header, body)) = place.split_first_chunk_mut::<HEADER_LEN>() else {
-            return 0;
-        };
-        let mut cursor = Cursor::new(body);
-        if room > 0 {
-            self.body.write(&mut cursor);
+            self.body.write(self.header(), out);
         }
-        let written = all.saturating_sub(cursor.left());
-        let length = u32::try_from(written.saturating_add(tail_len)).unwrap_or(u32::MAX);
-        let words = [length, self.command_id().0, self.status.0, self.sequence];
-        for (place, word) in header.as_chunks_mut().0.iter_mut().zip(words) {
-            *place = word.to_be_bytes();
-        }
-        written
     }
 
     fn leaves_body_out(&self) -> bool {

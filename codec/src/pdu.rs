@@ -1,10 +1,10 @@
 //! Every PDU of SMPP 3.4, each declared once: its fields in wire order, with the standard's names.
 
-use bytes::Buf;
+use bytes::{Buf, BytesMut};
 
 use crate::dests::{DestAddresses, UnsuccessSmes};
 use crate::field::{Cursor, DecodeError, Field, FieldError, Frame};
-use crate::frame::{Header, Inbound, Outcome};
+use crate::frame::{HEADER_LEN, Header, Inbound, Outcome};
 use crate::octets::{Address, COctets, MessageId, Password, ShortMessage};
 use crate::tlv::Tlvs;
 use crate::values::{
@@ -457,27 +457,12 @@ macro_rules! bodies {
                 }
             }
 
-            /// At least as many octets as the body has on the wire, the tail not counted.
-            pub(crate) fn room(&self) -> usize {
+            /// Appends the PDU of this body and header to `out`.
+            #[inline]
+            pub(crate) fn write(&self, header: Header, out: &mut BytesMut) {
                 match self {
-                    $($(Self::$variant(body) => <$body as Layout>::room(body),)?)+
-                    _ => 0,
-                }
-            }
-
-            /// Writes the body, the tail left out.
-            pub(crate) fn write(&self, out: &mut Cursor<'_>) {
-                match self {
-                    $($(Self::$variant(body) => <$body as Layout>::write(body, out),)?)+
-                    _ => {}
-                }
-            }
-
-            /// The octets behind what is written.
-            pub(crate) fn tail(&self) -> &[u8] {
-                match self {
-                    $($(Self::$variant(body) => <$body as Layout>::tail(body),)?)+
-                    _ => &[],
+                    $($(Self::$variant(body) => write::<$body>(body, header, out),)?)+
+                    _ => header.write(out),
                 }
             }
         }
@@ -527,6 +512,27 @@ fn read<T: Outcome, B: Layout>(
     }
     frame.finish();
     outcome
+}
+
+/// Appends a PDU with a body to `out`.
+#[inline(never)]
+fn write<B: Layout>(body: &B, header: Header, out: &mut BytesMut) {
+    let start = out.len();
+    let room = HEADER_LEN.saturating_add(body.room());
+    out.resize(start.saturating_add(room), 0);
+    let tail = body.tail();
+    let place = out.get_mut(start..).unwrap_or_default();
+    let Some((header_place, body_place)) = place.split_first_chunk_mut() else {
+        return;
+    };
+    let mut cursor = Cursor::new(body_place);
+    body.write(&mut cursor);
+    let written = room.saturating_sub(cursor.left());
+    *header_place = header.octets(written.saturating_add(tail.len()));
+    out.truncate(start.saturating_add(written));
+    if !tail.is_empty() {
+        out.extend_from_slice(tail);
+    }
 }
 
 bodies! {

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use bytes::{Buf, BufMut, Bytes};
+use bytes::{Buf, Bytes};
 
-use crate::field::{Cursor, Field, Frame, OctetsError, Place, Taken, take_tlv};
+use crate::field::{Cursor, Field, Frame, OctetsError, Place, Taken, length_octet, take_tlv};
 use crate::octets::MessageId;
 use crate::values::{InterfaceVersion, MessageState, TlvTag};
 
@@ -34,15 +34,43 @@ pub struct Tlvs(Repr);
 /// Tags, lengths and values as on the wire, checked to be whole.
 #[derive(Clone)]
 enum Repr {
+    /// Few octets, whether decoded or built.
+    Inline { octets: [u8; INLINE], len: u8 },
     /// Decoded: a slice of the frame.
     Frame(Bytes),
     /// Built here.
     Built(Vec<u8>),
 }
 
+/// The most octets kept inline: enough for most receipts and segments, and as many as make a `Tlvs`
+/// 64 octets. To copy these costs less than to share the frame a second time.
+const INLINE: usize = 62;
+
+impl Repr {
+    /// Adds octets where they are kept inline and fit; whether they did.
+    #[inline]
+    fn add_inline(&mut self, added: &[u8]) -> bool {
+        let Self::Inline { octets, len } = self else {
+            return false;
+        };
+        let start = usize::from(*len);
+        let end = start.saturating_add(added.len());
+        let Some(place) = octets.get_mut(start..end) else {
+            return false;
+        };
+        place.copy_from_slice(added);
+        *len = length_octet(end);
+        true
+    }
+}
+
 impl Default for Repr {
+    #[inline]
     fn default() -> Self {
-        Self::Built(Vec::new())
+        Self::Inline {
+            octets: [0; INLINE],
+            len: 0,
+        }
     }
 }
 
@@ -54,6 +82,7 @@ impl Tlvs {
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         match &self.0 {
+            Repr::Inline { octets, len } => octets.get(..usize::from(*len)).unwrap_or_default(),
             Repr::Frame(bytes) => bytes,
             Repr::Built(octets) => octets,
         }
@@ -79,13 +108,14 @@ impl Tlvs {
         self.iter().find(|tlv| tlv.tag == tag).map(|tlv| tlv.value)
     }
 
-    /// The value of the first parameter with this tag: a slice of the frame where it came in one.
+    /// The value of the first parameter with this tag: a slice of the frame where it came in one and
+    /// is more than a few octets.
     #[must_use]
     pub fn get_bytes(&self, tag: TlvTag) -> Option<Bytes> {
         let value = self.get(tag)?;
         Some(match &self.0 {
             Repr::Frame(frame) => frame.slice_ref(value),
-            Repr::Built(_) => Bytes::copy_from_slice(value),
+            Repr::Inline { .. } | Repr::Built(_) => Bytes::copy_from_slice(value),
         })
     }
 
@@ -95,11 +125,9 @@ impl Tlvs {
             max: Self::MAX_VALUE_LEN,
         };
         let length = u16::try_from(value.len()).map_err(|_| too_long)?;
-        let mut octets = self.take_octets();
-        octets.put_u16(tag.0);
-        octets.put_u16(length);
-        octets.put_slice(value);
-        self.0 = Repr::Built(octets);
+        let [tag_high, tag_low] = tag.0.to_be_bytes();
+        let [length_high, length_low] = length.to_be_bytes();
+        self.add([tag_high, tag_low, length_high, length_low], value);
         Ok(())
     }
 
@@ -133,11 +161,23 @@ impl Tlvs {
         self.push_short(tag, value);
     }
 
-    fn take_octets(&mut self) -> Vec<u8> {
-        match std::mem::take(&mut self.0) {
-            Repr::Built(octets) => octets,
-            Repr::Frame(bytes) => bytes.to_vec(),
+    fn add(&mut self, head: [u8; 4], value: &[u8]) {
+        let len = head.len().saturating_add(value.len());
+        let inline_len = self.as_bytes().len().saturating_add(len);
+        if inline_len <= INLINE && self.0.add_inline(&head) && self.0.add_inline(value) {
+            return;
         }
+        let mut octets = match std::mem::take(&mut self.0) {
+            Repr::Built(octets) => octets,
+            Repr::Frame(bytes) => bytes.into(),
+            Repr::Inline { octets, len } => {
+                octets.get(..usize::from(len)).unwrap_or_default().to_vec()
+            }
+        };
+        octets.reserve(len);
+        octets.extend_from_slice(&head);
+        octets.extend_from_slice(value);
+        self.0 = Repr::Built(octets);
     }
 
     fn octet(&self, tag: TlvTag) -> Option<u8> {
@@ -193,7 +233,7 @@ impl Field for Tlvs {
 
     #[inline]
     fn keep(&mut self, place: Place, frame: &mut Frame<'_, impl Buf>) {
-        if !place.is_empty() {
+        if !self.0.add_inline(frame.at(place)) {
             self.0 = Repr::Frame(frame.split(place));
         }
     }

@@ -1,17 +1,18 @@
 //! This project's codec.
 
 use bytes::BytesMut;
-use matrix_smpp_codec::{Inbound, Pdu, take};
+use matrix_smpp_codec::{FrameError, Inbound, Pdu, take};
 
 /// The next PDU of a stream.
-pub fn decode(buffer: &mut BytesMut) -> Inbound {
-    take(buffer, 65_536).expect("a fair length").expect("whole")
+#[inline]
+pub fn decode(buffer: &mut BytesMut) -> Result<Option<Inbound>, FrameError> {
+    take(buffer, 65_536)
 }
 
 /// A PDU of the samples.
 pub fn pdu(mut wire: BytesMut) -> Pdu {
     match decode(&mut wire) {
-        Inbound::Pdu(pdu) => pdu,
+        Ok(Some(Inbound::Pdu(pdu))) => pdu,
         other => panic!("{other:?}"),
     }
 }

@@ -14,17 +14,14 @@ pub enum Pdu {
 }
 
 /// Decodes one whole PDU.
+#[inline]
 pub fn decode(frame: &[u8]) {
     let header = CommandHeader::decode(frame).expect("whole");
     match header.command_id {
-        4 => drop(black_box(submit_sm::decode(header, frame).expect("fair"))),
-        5 => drop(black_box(deliver_sm::decode(header, frame).expect("fair"))),
-        0x15 => drop(black_box(
-            enquire_link::decode(header, frame).expect("fair"),
-        )),
-        _ => drop(black_box(
-            submit_sm_resp::decode(header, frame).expect("fair"),
-        )),
+        4 => consume(&submit_sm::decode(header, frame)),
+        5 => consume(&deliver_sm::decode(header, frame)),
+        0x15 => consume(&enquire_link::decode(header, frame)),
+        _ => consume(&submit_sm_resp::decode(header, frame)),
     }
 }
 
@@ -47,4 +44,8 @@ pub fn encode(pdu: Pdu) -> Vec<u8> {
         Pdu::DeliverSm(pdu) => pdu.encode(),
         Pdu::EnquireLink(pdu) => pdu.encode(),
     }
+}
+
+fn consume<T>(value: &T) {
+    black_box(value);
 }
