@@ -43,7 +43,7 @@ pub(super) async fn say(
         let payer = sender.to_owned();
         match send(gateway, source.clone(), conversation, payer, &text).await? {
             Sent::Queued { cost } if conversation.owner != sender => {
-                paid.push((conversation, cost))
+                paid.push((conversation, cost));
             }
             Sent::Queued { .. } => {}
             Sent::Refused(refused) => refusals.push(refused),

@@ -6,7 +6,7 @@ use ruma::{RoomId, ServerName, UserId};
 use rusqlite::{Connection, Row, params};
 
 use super::rows::{Sql as _, text, text_or_none};
-use super::{leases, life, outbox};
+use super::{leases, life, outbox, rooms};
 use crate::gateway::model::{Conversation, ConversationId, Handset, Originator, Timestamp};
 use crate::store::{Lane, NewOutbox, OpenConversation, Opened, OutboxItem, Result, StoreError};
 
@@ -295,9 +295,13 @@ pub(super) fn end(
     cooling_off: Duration,
     now: Timestamp,
 ) -> Result<()> {
-    if existing(tx, id)?.active {
+    let conversation = existing(tx, id)?;
+    if conversation.active {
         end_lane(tx, id, now)?;
         leases::cool(tx, id, now.after(cooling_off))?;
+        if let Some(room) = &conversation.room {
+            rooms::forget_ended(tx, &conversation.homeserver, room)?;
+        }
     }
     Ok(())
 }

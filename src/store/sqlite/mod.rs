@@ -9,6 +9,7 @@ mod copies;
 mod dispatch;
 mod explain;
 mod inbox;
+mod kept;
 mod leases;
 mod life;
 mod messages;
