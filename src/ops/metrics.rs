@@ -159,6 +159,11 @@ impl Metrics {
             ("partial_sms", sizes.partial_sms),
             ("parked_receipts", sizes.parked_receipts),
             ("leases", sizes.leases),
+            ("extras", sizes.extras),
+            ("rooms", sizes.rooms),
+            ("ghosts", sizes.ghosts),
+            ("references", sizes.references),
+            ("messages", sizes.messages),
         ] {
             let size = i64::try_from(size).unwrap_or(i64::MAX);
             self.waiting.with_label_values(&[kind]).set(size);
