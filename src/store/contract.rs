@@ -562,6 +562,11 @@ pub enum Outcome {
         /// `command_status`.
         status: u32,
     },
+    /// No PDU can carry it: as [`Outcome::Rejected`], by ourselves.
+    Unsendable {
+        /// Why, for people, without private content.
+        reason: String,
+    },
     /// The bytes may have left and no answer will come: the message's policy decides.
     Uncertain,
 }
