@@ -661,7 +661,7 @@ pub struct SmsIn {
 
 /// How long after an SMS whose answer the peer may have missed the same words are a copy of it.
 /// Schedules of SMSCs end with a try every hour for 24 hours (Infobip, "Retry"; others give up after
-/// 4 hours, `RingRing`, or before).
+/// 4 hours or before).
 pub const REDELIVERY_WINDOW: Duration = Duration::from_hours(25);
 
 /// How long after a part whose answer the peer has heard the same part is a copy of it, and how long

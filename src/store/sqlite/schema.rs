@@ -14,7 +14,7 @@ use crate::store::{Result, StoreError};
 const MIGRATIONS: [&str; 3] = [
     include_str!("schema.sql"),
     include_str!("schema_ended.sql"),
-    include_str!("schema_2.sql"),
+    include_str!("schema_heard.sql"),
 ];
 
 /// Statements kept prepared in each connection: about all there are.
