@@ -14,7 +14,7 @@ use crate::store::{Result, StoreError};
 const MIGRATIONS: [&str; 4] = [
     include_str!("schema.sql"),
     include_str!("schema_ended.sql"),
-    include_str!("schema_2.sql"),
+    include_str!("schema_heard.sql"),
     include_str!("schema_bounds.sql"),
 ];
 
