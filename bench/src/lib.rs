@@ -4,5 +4,8 @@
 //! falls on all of them; a row shows the median over the rounds, and the least and the most.
 
 pub mod bound;
+pub mod child;
+pub mod cost;
+pub mod peers;
 pub mod rounds;
 pub mod samples;

@@ -10,13 +10,13 @@
 //! - [`frame`]: cutting, header, [`Pdu`], [`Inbound`];
 //! - [`pdu`]: one declaration per PDU, and [`Body`];
 //! - [`field`], [`octets`], [`dests`]: what a body is made of;
-//! - [`tlv`]: optional parameters;
+//! - [`tlv`]: optional parameters; [`callback`]: those that are more than a number;
 //! - [`values`]: the numbers of the standard, open for those it does not know;
 //! - [`e164`]: telephone numbers;
 //! - [`udh`] and [`text`]: what the octets of a message say; [`segment`]: the way back;
 //! - [`reassembly`]: segments back into messages;
 //! - [`quirks`]: what some peers do against the standard;
-//! - [`receipt`] and [`mod@time`]: what became of a message, and when.
+//! - [`receipt`], [`message_id`] and [`mod@time`]: what became of a message, which, and when.
 //!
 //! ```
 //! use bytes::BytesMut;
@@ -59,10 +59,12 @@
     )
 )]
 
+pub mod callback;
 pub mod dests;
 pub mod e164;
 pub mod field;
 pub mod frame;
+pub mod message_id;
 pub mod octets;
 pub mod pdu;
 pub mod quirks;
@@ -78,10 +80,12 @@ pub mod values;
 #[cfg(test)]
 mod tests;
 
+pub use callback::{CallbackNum, CallbackNumAtag, ItsSession, Subaddress};
 pub use dests::{DestAddress, DestAddresses, UnsuccessSme, UnsuccessSmes};
 pub use e164::{E164, E164Error};
 pub use field::{DecodeError, FieldError, OctetsError};
 pub use frame::{FrameError, HEADER_LEN, Header, Inbound, Pdu, cut, decode, take, take_into};
+pub use message_id::IdForm;
 pub use octets::{Address, COctets, MessageId, Password, ShortMessage};
 pub use pdu::{
     AlertNotification, Bind, BindResp, Body, CancelSm, DataSm, DataSmResp, DeliverSm,

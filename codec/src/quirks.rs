@@ -46,6 +46,9 @@ quirks! {
     LittleEndianUcs2 = "little_endian_ucs2",
     /// A text begins with the header of a segment though `esm_class` does not say so.
     UnannouncedHeader = "unannounced_header",
+    /// Receipts come without their bit in `esm_class`: a `deliver_sm` with `receipted_message_id`, or
+    /// with a text that has id, both dates and error, is one.
+    UnmarkedReceipts = "unmarked_receipts",
 }
 
 /// The name of a quirk that nobody knows.

@@ -3,13 +3,12 @@
 
 use std::fmt;
 
-use bytes::Bytes;
-
 use crate::octets::{MessageId, ShortMessage};
 use crate::pdu::{DataSm, DeliverSm};
+use crate::quirks::{Quirk, Quirks};
 use crate::text::{self, Charset};
-use crate::tlv::Tlvs;
-use crate::udh::InboundText;
+use crate::tlv::{NetworkErrorCode, Tlvs};
+use crate::udh::{InboundText, TextFields};
 use crate::values::{DataCoding, EsmClass, MessageState};
 
 /// What became of a message. `Debug` shows the length of the text only.
@@ -40,10 +39,10 @@ pub struct Receipt {
 
 impl EsmClass {
     /// Whether a `deliver_sm` or `data_sm` of this class is a receipt or an intermediate
-    /// notification, so that it is never a text for a person.
+    /// notification, so that it is never a text for a person. Some peers set further type bits.
     #[must_use]
     pub const fn is_receipt(self) -> bool {
-        matches!(self.message_type(), Self::RECEIPT | Self::INTERMEDIATE)
+        self.message_type().0 & (Self::RECEIPT.0 | Self::INTERMEDIATE.0) != 0
     }
 }
 
@@ -52,47 +51,47 @@ impl Receipt {
     /// neither its TLVs nor its text name a message.
     #[must_use]
     pub fn of(pdu: &DeliverSm) -> Option<Self> {
-        let payload = InboundText::from(pdu).payload;
-        Self::read(pdu.esm_class, pdu.data_coding, &payload, &pdu.tlvs)
+        Self::with(pdu, Quirks::NONE)
     }
 
     /// The receipt in a `data_sm`, as [`Self::of`].
     #[must_use]
     pub fn of_data_sm(pdu: &DataSm) -> Option<Self> {
-        let payload = InboundText::from(pdu).payload;
-        Self::read(pdu.esm_class, pdu.data_coding, &payload, &pdu.tlvs)
+        Self::with(pdu, Quirks::NONE)
     }
 
-    /// The TLVs win over the text.
-    fn read(
-        esm_class: EsmClass,
-        data_coding: DataCoding,
-        octets: &Bytes,
-        tlvs: &Tlvs,
-    ) -> Option<Self> {
-        if !esm_class.is_receipt() {
+    /// The receipt in a PDU from a peer with these quirks. The TLVs win over the text.
+    #[must_use]
+    pub fn with<'a>(fields: impl Into<TextFields<'a>>, quirks: Quirks) -> Option<Self> {
+        let fields = fields.into();
+        let (esm_class, tlvs) = (fields.esm_class, fields.tlvs);
+        let is_marked = esm_class.is_receipt();
+        if !is_marked && !quirks.contains(Quirk::UnmarkedReceipts) {
             return None;
         }
-        let from_text = Self::of_octets(data_coding, octets);
-        let id = tlvs
-            .receipted_message_id()
-            .map(|id| id.to_text().trim().to_owned());
-        let id = id.filter(|id| !id.is_empty());
-        let mut receipt = match id {
+        let text = InboundText::with(fields, quirks);
+        let from_text = Self::of_octets(text.data_coding, &text.payload);
+        let mut receipt = match id_of(tlvs) {
             Some(message_id) => Self {
                 message_id,
                 ..from_text.unwrap_or_else(Self::of_nothing)
             },
-            None => from_text?,
+            // Anybody may write a text with an id in it.
+            None => from_text.filter(|receipt| is_marked || receipt.looks_official())?,
         };
         receipt.intermediate = esm_class.message_type() == EsmClass::INTERMEDIATE;
         if let Some(state) = tlvs.message_state() {
             receipt.state = state;
         }
         if let Some(error) = tlvs.network_error_code() {
-            receipt.error = Some(format!("{:03}", error.code));
+            receipt.error = Some(error_text(error));
         }
         Some(receipt)
+    }
+
+    /// Whether it has what the SMSC writes of each message.
+    const fn looks_official(&self) -> bool {
+        self.submitted.is_some() && self.done.is_some() && self.error.is_some()
     }
 
     fn of_nothing() -> Self {
@@ -196,6 +195,24 @@ impl Receipt {
     }
 }
 
+/// The id that the TLVs give, where there is one.
+fn id_of(tlvs: &Tlvs) -> Option<String> {
+    let id = tlvs.receipted_message_id()?;
+    let id = id.to_text().trim().to_owned();
+    (!id.is_empty()).then_some(id)
+}
+
+/// The code in three digits at least. Some peers write it in ASCII over all three octets.
+fn error_text(error: NetworkErrorCode) -> String {
+    let [high, low] = error.code.to_be_bytes();
+    let octets = [error.network_type, high, low];
+    if octets.iter().all(u8::is_ascii_digit) {
+        octets.into_iter().map(char::from).collect()
+    } else {
+        format!("{:03}", error.code)
+    }
+}
+
 fn printable(character: char) -> char {
     if matches!(character, ' '..='~') {
         character
@@ -276,14 +293,16 @@ enum Key {
 }
 
 /// The keys as they are spelt, in lower case.
-const KEYS: [(&[u8], Key); 9] = [
+const KEYS: [(&[u8], Key); 11] = [
     (b"id:", Key::Id),
     (b"sub:", Key::Sub),
     (b"dlvrd:", Key::Dlvrd),
     (b"submit date:", Key::SubmitDate),
     (b"submit_date:", Key::SubmitDate),
+    (b"submitdate:", Key::SubmitDate),
     (b"done date:", Key::DoneDate),
     (b"done_date:", Key::DoneDate),
+    (b"donedate:", Key::DoneDate),
     (b"stat:", Key::Stat),
     (b"err:", Key::Err),
 ];
@@ -357,7 +376,6 @@ fn starts_with(octets: &[u8], key: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tlv::NetworkErrorCode;
 
     const PLAIN: &str = "id:0123456789 sub:001 dlvrd:001 submit date:2602281234 \
                          done date:2602281235 stat:DELIVRD err:000 text:hello there";

@@ -7,6 +7,9 @@ macro_rules! wire_enum {
         pub struct $name:ident($int:ty) {
             $($known:ident $(($wire:literal))? = $value:literal $row:literal,)*
         }
+        $(by_name_only {
+            $($other:ident ($other_wire:literal) = $other_value:literal $other_row:literal,)*
+        })?
     ) => {
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -18,7 +21,12 @@ macro_rules! wire_enum {
                 pub const $known: Self = Self($value);
             )*
 
-            /// The known values, in the standard's order.
+            $($(
+                #[doc = $other_row]
+                pub const $other: Self = Self($other_value);
+            )*)?
+
+            /// The values that are known by more than their name, in the standard's order.
             pub const KNOWN: &[Self] = &[$(Self::$known,)*];
 
             /// The standard's name of this value, where it has one.
@@ -26,6 +34,7 @@ macro_rules! wire_enum {
             pub const fn name(self) -> Option<&'static str> {
                 match self.0 {
                     $($value => Some(wire_enum!(@name $known $($wire)?)),)*
+                    $($($other_value => Some($other_wire),)*)?
                     _ => None,
                 }
             }
@@ -87,6 +96,14 @@ wire_enum! {
         SUBMIT_MULTI_RESP("submit_multi_resp") = 0x8000_0021 "Answers `submit_multi`.",
         DATA_SM_RESP("data_sm_resp") = 0x8000_0103 "Answers `data_sm`.",
     }
+    by_name_only {
+        BROADCAST_SM("broadcast_sm") = 0x0000_0111 "Hands a cell broadcast to the SMSC (SMPP 5.0 §4.4.1).",
+        QUERY_BROADCAST_SM("query_broadcast_sm") = 0x0000_0112 "Asks for the state of a cell broadcast (SMPP 5.0 §4.6.1).",
+        CANCEL_BROADCAST_SM("cancel_broadcast_sm") = 0x0000_0113 "Cancels a cell broadcast (SMPP 5.0 §4.6.2).",
+        BROADCAST_SM_RESP("broadcast_sm_resp") = 0x8000_0111 "Answers `broadcast_sm`.",
+        QUERY_BROADCAST_SM_RESP("query_broadcast_sm_resp") = 0x8000_0112 "Answers `query_broadcast_sm`.",
+        CANCEL_BROADCAST_SM_RESP("cancel_broadcast_sm_resp") = 0x8000_0113 "Answers `cancel_broadcast_sm`.",
+    }
 }
 
 impl CommandId {
@@ -110,7 +127,8 @@ impl CommandId {
 }
 
 wire_enum! {
-    /// What the answering end says about a request. SMPP 3.4 §5.1.3; vendors use 0x400..=0x4ff.
+    /// What the answering end says about a request. SMPP 3.4 §5.1.3, from 0x100 on SMPP 5.0 §4.7.6;
+    /// vendors use 0x400..=0x4ff.
     pub struct CommandStatus(u32) {
         ESME_ROK = 0x00 "No error.",
         ESME_RINVMSGLEN = 0x01 "The message length is invalid.",
@@ -160,6 +178,25 @@ wire_enum! {
         ESME_RINVOPTPARAMVAL = 0xc4 "An optional parameter has an invalid value.",
         ESME_RDELIVERYFAILURE = 0xfe "Delivery failed (`data_sm_resp`).",
         ESME_RUNKNOWNERR = 0xff "Unknown error.",
+        ESME_RSERTYPUNAUTH = 0x100 "The ESME may not use this service type (SMPP 5.0).",
+        ESME_RPROHIBITED = 0x101 "The ESME may not use this operation (SMPP 5.0).",
+        ESME_RSERTYPUNAVAIL = 0x102 "The service type is unavailable (SMPP 5.0).",
+        ESME_RSERTYPDENIED = 0x103 "The service type is denied (SMPP 5.0).",
+        ESME_RINVDCS = 0x104 "The `data_coding` is invalid (SMPP 5.0).",
+        ESME_RINVSRCADDRSUBUNIT = 0x105 "The source address subunit is invalid (SMPP 5.0).",
+        ESME_RINVDSTADDRSUBUNIT = 0x106 "The destination address subunit is invalid (SMPP 5.0).",
+        ESME_RINVBCASTFREQINT = 0x107 "The broadcast frequency interval is invalid (SMPP 5.0).",
+        ESME_RINVBCASTALIAS_NAME = 0x108 "The broadcast alias name is invalid (SMPP 5.0).",
+        ESME_RINVBCASTAREAFMT = 0x109 "The broadcast area format is invalid (SMPP 5.0).",
+        ESME_RINVNUMBCAST_AREAS = 0x10a "The number of broadcast areas is invalid (SMPP 5.0).",
+        ESME_RINVBCASTCNTTYPE = 0x10b "The broadcast content type is invalid (SMPP 5.0).",
+        ESME_RINVBCASTMSGCLASS = 0x10c "The broadcast message class is invalid (SMPP 5.0).",
+        ESME_RBCASTFAIL = 0x10d "`broadcast_sm` failed (SMPP 5.0).",
+        ESME_RBCASTQUERYFAIL = 0x10e "`query_broadcast_sm` failed (SMPP 5.0).",
+        ESME_RBCASTCANCELFAIL = 0x10f "`cancel_broadcast_sm` failed (SMPP 5.0).",
+        ESME_RINVBCAST_REP = 0x110 "The number of repeated broadcasts is invalid (SMPP 5.0).",
+        ESME_RINVBCASTSRVGRP = 0x111 "The broadcast service group is invalid (SMPP 5.0).",
+        ESME_RINVBCASTCHANIND = 0x112 "The broadcast channel indicator is invalid (SMPP 5.0).",
     }
 }
 
@@ -408,6 +445,27 @@ wire_enum! {
         ITS_REPLY_TYPE("its_reply_type") = 0x1380 "One octet, §5.3.2.42.",
         ITS_SESSION_INFO("its_session_info") = 0x1383 "Two octets, §5.3.2.43.",
     }
+    by_name_only {
+        BROADCAST_CHANNEL_INDICATOR("broadcast_channel_indicator") = 0x0600 "SMPP 5.0 §4.8.4.",
+        BROADCAST_CONTENT_TYPE("broadcast_content_type") = 0x0601 "SMPP 5.0 §4.8.4.",
+        BROADCAST_CONTENT_TYPE_INFO("broadcast_content_type_info") = 0x0602 "SMPP 5.0 §4.8.4.",
+        BROADCAST_MESSAGE_CLASS("broadcast_message_class") = 0x0603 "SMPP 5.0 §4.8.4.",
+        BROADCAST_REP_NUM("broadcast_rep_num") = 0x0604 "SMPP 5.0 §4.8.4.",
+        BROADCAST_FREQUENCY_INTERVAL("broadcast_frequency_interval") = 0x0605 "SMPP 5.0 §4.8.4.",
+        BROADCAST_AREA_IDENTIFIER("broadcast_area_identifier") = 0x0606 "SMPP 5.0 §4.8.4.",
+        BROADCAST_ERROR_STATUS("broadcast_error_status") = 0x0607 "SMPP 5.0 §4.8.4.",
+        BROADCAST_AREA_SUCCESS("broadcast_area_success") = 0x0608 "SMPP 5.0 §4.8.4.",
+        BROADCAST_END_TIME("broadcast_end_time") = 0x0609 "SMPP 5.0 §4.8.4.",
+        BROADCAST_SERVICE_GROUP("broadcast_service_group") = 0x060a "SMPP 5.0 §4.8.4.",
+        BILLING_IDENTIFICATION("billing_identification") = 0x060b "SMPP 5.0 §4.8.4.",
+        SOURCE_NETWORK_ID("source_network_id") = 0x060d "SMPP 5.0 §4.8.4.",
+        DEST_NETWORK_ID("dest_network_id") = 0x060e "SMPP 5.0 §4.8.4.",
+        SOURCE_NODE_ID("source_node_id") = 0x060f "SMPP 5.0 §4.8.4.",
+        DEST_NODE_ID("dest_node_id") = 0x0610 "SMPP 5.0 §4.8.4.",
+        DEST_ADDR_NP_RESOLUTION("dest_addr_np_resolution") = 0x0611 "SMPP 5.0 §4.8.4.",
+        DEST_ADDR_NP_INFORMATION("dest_addr_np_information") = 0x0612 "SMPP 5.0 §4.8.4.",
+        DEST_ADDR_NP_COUNTRY("dest_addr_np_country") = 0x0613 "SMPP 5.0 §4.8.4.",
+    }
 }
 
 #[cfg(test)]
@@ -433,6 +491,34 @@ mod tests {
                 None => assert!([CommandId::OUTBIND, CommandId::ALERT_NOTIFICATION].contains(id)),
             }
         }
+    }
+
+    #[test]
+    fn what_smpp_5_adds_is_known_by_name_and_not_taken_for_3_4() {
+        assert_eq!(CommandId(0x111).to_string(), "broadcast_sm");
+        assert_eq!(
+            CommandId::BROADCAST_SM.response(),
+            Some(CommandId::BROADCAST_SM_RESP)
+        );
+        assert!(!CommandId::KNOWN.contains(&CommandId::BROADCAST_SM));
+        assert_eq!(CommandStatus(0x112).to_string(), "ESME_RINVBCASTCHANIND");
+        assert_eq!(TlvTag(0x0613).to_string(), "dest_addr_np_country");
+        assert_eq!(TlvTag(0x0428).to_string(), "congestion_state");
+    }
+
+    #[test]
+    fn every_status_of_3_4_has_its_name() {
+        let of_3_4 = [
+            0x00, 0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07, 0x08, 0x0a, 0x0b, 0x0c, 0x0d, 0x0e,
+            0x0f, 0x11, 0x13, 0x14, 0x15, 0x33, 0x34, 0x40, 0x42, 0x43, 0x44, 0x45, 0x48, 0x49,
+            0x50, 0x51, 0x53, 0x54, 0x55, 0x58, 0x61, 0x62, 0x63, 0x64, 0x65, 0x66, 0x67, 0xc0,
+            0xc1, 0xc2, 0xc3, 0xc4, 0xfe, 0xff,
+        ];
+        let known = CommandStatus::KNOWN.iter().map(|status| status.0);
+        assert_eq!(
+            known.filter(|number| *number < 0x100).collect::<Vec<_>>(),
+            of_3_4
+        );
     }
 
     #[test]

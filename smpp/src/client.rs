@@ -1,6 +1,7 @@
 //! The ESME's end: a link that is bound again whenever it falls.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -71,12 +72,13 @@ async fn keep_bound(ending: Ending, settings: LinkSettings) {
 /// One session from connect to its end: why it ended and how long it was bound.
 async fn attempt(shared: &Arc<Shared>, settings: &LinkSettings) -> (CloseReason, Option<Duration>) {
     shared.lock().state = LinkState::Binding;
+    let connecting = connect(&settings.address, settings.tls.as_ref());
     let connected = tokio::select! {
-        connected = timeout(settings.session.session_init, connect(settings)) => connected,
+        connected = timeout(settings.session.session_init, connecting) => connected,
         () = shared.closing.cancelled() => return (CloseReason::WeClosed, None),
     };
     let stream = match connected {
-        Ok(Ok(stream)) => stream,
+        Ok(Ok((stream, _))) => stream,
         Ok(Err(reason)) => return (reason, None),
         Err(_elapsed) => return (CloseReason::ConnectFailed(io::ErrorKind::TimedOut), None),
     };
@@ -89,16 +91,20 @@ async fn attempt(shared: &Arc<Shared>, settings: &LinkSettings) -> (CloseReason,
     driver.await
 }
 
-async fn connect(settings: &LinkSettings) -> Result<Stream, CloseReason> {
+/// A connection to `host:port`, and where that is.
+pub(crate) async fn connect(
+    address: &str,
+    tls: Option<&TlsSettings>,
+) -> Result<(Stream, SocketAddr), CloseReason> {
     let failed = |error: io::Error| CloseReason::ConnectFailed(error.kind());
-    let stream = TcpStream::connect(&settings.address)
-        .await
-        .map_err(failed)?;
+    let stream = TcpStream::connect(address).await.map_err(failed)?;
     stream.set_nodelay(true).map_err(failed)?;
-    match &settings.tls {
-        None => Ok(Stream::Plain(stream)),
-        Some(tls) => secure(tls.clone(), &settings.address, stream).await,
-    }
+    let peer = stream.peer_addr().map_err(failed)?;
+    let stream = match tls {
+        None => Stream::Plain(stream),
+        Some(tls) => secure(tls.clone(), address, stream).await?,
+    };
+    Ok((stream, peer))
 }
 
 async fn secure(tls: TlsSettings, address: &str, stream: TcpStream) -> Result<Stream, CloseReason> {

@@ -35,8 +35,10 @@ mod clock;
 mod counters;
 mod driver;
 mod error;
+mod establish;
 mod link;
 mod operations;
+mod outbind;
 mod places;
 mod rate;
 mod refusals;
@@ -56,12 +58,14 @@ pub use backoff::Backoff;
 pub use client::client;
 pub use counters::Counters;
 pub use error::{CloseReason, SubmitError, UnansweredCause};
+pub use establish::Running;
 pub use link::{Link, LinkEvent, LinkEvents, LinkState};
 pub use operations::{BindMode, Role, SessionState};
+pub use outbind::{OutbindIncoming, OutbindListener, OutbindRequest, OutbindSettings, outbind};
 pub use rate::Meter;
 pub use reply::Reply;
 pub use server::{
-    Authenticator, BindRequest, Incoming, ListenError, Listener, ListenerSettings, Peer, Running,
+    Authenticator, BindRequest, Incoming, ListenError, Listener, ListenerSettings, Peer,
 };
 pub use settings::{BindSettings, LinkSettings, SessionSettings};
 pub use tls::{ServerTls, ServerTlsSettings, TlsError, TlsSettings};

@@ -2,9 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use matrix_smpp_codec::{Body, COctets, CommandStatus, InterfaceVersion, Npi, Password, Ton};
@@ -15,15 +13,14 @@ use tokio::time::timeout;
 use tokio_rustls::{TlsAcceptor, TlsStream};
 use tokio_util::task::TaskTracker;
 
-use crate::accounts::{Admission, Seat};
-use crate::driver::Driver;
+use crate::accounts::Admission;
 use crate::error::{CloseReason, SubmitError};
+use crate::establish::{Arrival, Running};
 use crate::link::{Link, LinkEvents};
 use crate::operations::{BindMode, Role};
 use crate::places::{Place, Places};
 use crate::reply::Reply;
 use crate::settings::SessionSettings;
-use crate::shared::Shared;
 use crate::stream::Stream;
 use crate::tls::{self, ServerTls, ServerTlsSettings, TlsError};
 
@@ -235,57 +232,26 @@ impl Incoming {
         self,
         authenticator: &impl Authenticator,
     ) -> Result<(Peer, Running), CloseReason> {
-        let Self {
+        let (session, ours) = (self.settings.session, self.settings.system_id);
+        let arrival = self.secured().await?;
+        let begun = arrival.begin(Role::Smsc, session, |_| {});
+        begun.bound(ours, authenticator).await
+    }
+
+    pub(crate) fn session(&self) -> SessionSettings {
+        self.settings.session
+    }
+
+    /// Does the TLS handshake, where the listener speaks TLS.
+    pub(crate) async fn secured(self) -> Result<Arrival, CloseReason> {
+        let limit = self.settings.session.session_init;
+        let (stream, names) = secure(self.stream, self.tls, limit).await?;
+        Ok(Arrival {
             stream,
-            address,
-            tls,
-            settings,
-            place,
-        } = self;
-        let (stream, names) = secure(stream, tls, settings.session.session_init).await?;
-        let shared = Shared::new(address.to_string(), settings.session);
-        shared.begin(Role::Smsc, |_, _| {});
-        let mut running = Running {
-            driver: Driver::new(Arc::clone(&shared), stream),
-            shared: Ending(Arc::clone(&shared)),
-            seat: None,
-            _place: place,
-        };
-        let events = LinkEvents {
-            shared: Arc::clone(&shared),
-        };
-        let mut request = bind_asked(&mut running, &shared, address).await?;
-        request.certificate_names = names;
-        let (system_id, mode) = (request.system_id, request.mode);
-        let verdict = tokio::select! {
-            biased;
-            reason = &mut running => return Err(reason),
-            verdict = authenticator.authenticate(request) => verdict,
-        };
-        let admission = match verdict {
-            Ok(admission) => admission,
-            Err(status) => {
-                let nobody = COctets::default();
-                shared.command(|session, now| session.answer_bind(now, status, nobody));
-                return Err(running.await);
-            }
-        };
-        let link = Link {
-            shared: Arc::clone(&shared),
-        };
-        running.seat = admission.enter(&link);
-        let (ours, ok) = (settings.system_id, CommandStatus::ESME_ROK);
-        shared.command(|session, now| session.answer_bind(now, ok, ours));
-        Ok((
-            Peer {
-                system_id,
-                mode,
-                address,
-                link,
-                events,
-            },
-            running,
-        ))
+            address: self.address,
+            names,
+            place: Some(self.place),
+        })
     }
 }
 
@@ -304,68 +270,6 @@ async fn secure(
         }
         Ok(Err(_refused)) => Err(CloseReason::TlsHandshake),
         Err(_elapsed) => Err(CloseReason::NotBoundInTime),
-    }
-}
-
-/// Drives the session until the peer wants to bind.
-async fn bind_asked(
-    running: &mut Running,
-    shared: &Shared,
-    address: SocketAddr,
-) -> Result<BindRequest, CloseReason> {
-    let (mode, bind) = std::future::poll_fn(|cx| {
-        let ended = Pin::new(&mut *running).poll(cx);
-        match (shared.lock().bind_asked.take(), ended) {
-            (Some(asked), _) => Poll::Ready(Ok(asked)),
-            (None, Poll::Ready(reason)) => Poll::Ready(Err(reason)),
-            (None, Poll::Pending) => Poll::Pending,
-        }
-    })
-    .await?;
-    Ok(BindRequest {
-        address,
-        mode,
-        system_id: bind.system_id,
-        password: bind.password,
-        system_type: bind.system_type,
-        interface_version: bind.interface_version,
-        addr_ton: bind.addr_ton,
-        addr_npi: bind.addr_npi,
-        address_range: bind.address_range,
-        certificate_names: Vec::new(),
-    })
-}
-
-/// Drives an accepted session; ends when it does. Dropped before, it hands back every request
-/// without an answer and ends the events.
-#[derive(Debug)]
-#[must_use = "the session lives only while this is polled"]
-pub struct Running {
-    driver: Driver,
-    shared: Ending,
-    seat: Option<Seat>,
-    _place: Place,
-}
-
-#[derive(Debug)]
-struct Ending(Arc<Shared>);
-
-impl Drop for Ending {
-    fn drop(&mut self) {
-        self.0.finish();
-    }
-}
-
-impl Future for Running {
-    type Output = CloseReason;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<CloseReason> {
-        Pin::new(&mut self.driver).poll(cx).map(|(reason, _held)| {
-            self.seat = None;
-            self.shared.0.report_down(reason, None);
-            self.shared.0.finish();
-            reason
-        })
     }
 }
 
@@ -402,8 +306,14 @@ impl Peer {
     }
 
     /// See [`Link::respond`].
-    pub fn respond(&self, sequence: u32, session_epoch: u64, status: CommandStatus, body: Body) {
-        self.link.respond(sequence, session_epoch, status, body);
+    pub fn respond(
+        &self,
+        sequence: u32,
+        session_epoch: u64,
+        status: CommandStatus,
+        body: Body,
+    ) -> Option<u64> {
+        self.link.respond(sequence, session_epoch, status, body)
     }
 
     /// A handle for the answer to a request, to be given from anywhere and at any time.

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use matrix_smpp_codec::Bind;
+use matrix_smpp_codec::{Bind, Outbind};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -43,6 +43,7 @@ pub(crate) struct Inner {
     pub(crate) state: LinkState,
     pub(crate) bound_at: Option<Instant>,
     pub(crate) bind_asked: Option<(BindMode, Box<Bind>)>,
+    pub(crate) outbind_asked: Option<Box<Outbind>>,
     pub(crate) queue: VecDeque<LinkEvent>,
     /// The driver stopped reading because the queue is full.
     pub(crate) paused: bool,
@@ -68,6 +69,7 @@ impl Shared {
                 state: LinkState::Down,
                 bound_at: None,
                 bind_asked: None,
+                outbind_asked: None,
                 queue: VecDeque::new(),
                 paused: false,
                 ended: false,
@@ -202,6 +204,10 @@ impl Inner {
                         body,
                     });
                 }
+                Event::Heard(answers) => self.push(LinkEvent::Heard {
+                    epoch: self.epoch,
+                    answers,
+                }),
                 Event::Answered {
                     ticket,
                     status,
@@ -224,8 +230,9 @@ impl Inner {
                         cause,
                     });
                 }
-                // Down tells the reason; an outbind on a link that we opened asks for what we do.
-                Event::Closed(_) | Event::Outbind(_) => {}
+                Event::Outbind(outbind) => self.outbind_asked = Some(outbind),
+                // Down tells the reason.
+                Event::Closed(_) => {}
             }
         }
     }

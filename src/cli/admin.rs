@@ -10,9 +10,9 @@ use ruma::OwnedUserId;
 
 use super::{Failure, say, settings};
 use crate::clock::Clock;
-use crate::ops::admin::{self, AccountLine, Answer, LeaseLine, Request};
+use crate::ops::admin::{self, AccountLine, Answer, AsideLine, LeaseLine, Request};
 use crate::store::sqlite::SqliteStore;
-use crate::store::{History, Step};
+use crate::store::{AsideId, History, Step};
 
 /// `matrix-smpp credit …`
 #[derive(Debug, Subcommand)]
@@ -78,6 +78,24 @@ pub(super) enum Lease {
     Dedicated,
 }
 
+/// `matrix-smpp queue …`
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub(super) enum Queue {
+    /// Show what was set aside: id, age, what it is about, why. Ids begin with e for events of
+    /// Matrix, s for texts of phones, o for what the homeserver should hear.
+    List,
+    /// Try one again, in its place.
+    Retry {
+        /// Its id.
+        id: AsideId,
+    },
+    /// End one for good. What it has queued for phones and did not leave yet is refunded.
+    Drop {
+        /// Its id.
+        id: AsideId,
+    },
+}
+
 /// Reads a full Matrix ID.
 fn matrix_id(typed: &str) -> Result<OwnedUserId, String> {
     let wrong = |_| "write a full Matrix ID, as in @alice:example.org".to_owned();
@@ -115,6 +133,15 @@ pub(super) fn lease(config: &Path, lease: Lease) -> Result<(), Failure> {
         Lease::Dedicate { number, owner } => Request::Dedicate { number, owner },
         Lease::Undedicate { number } => Request::Undedicate { number },
         Lease::Dedicated => Request::Dedicated,
+    };
+    tell(config, request)
+}
+
+pub(super) fn queue(config: &Path, queue: Queue) -> Result<(), Failure> {
+    let request = match queue {
+        Queue::List => Request::Queue,
+        Queue::Retry { id } => Request::Retry { id: id.to_string() },
+        Queue::Drop { id } => Request::Drop { id: id.to_string() },
     };
     tell(config, request)
 }
@@ -159,6 +186,7 @@ fn print(answer: Answer, currency: &str) -> Result<(), Failure> {
             ));
         }
         Answer::Histories(histories) => lines(&histories, "", history),
+        Answer::Queue(aside) => lines(&aside, "nothing was set aside", aside_line),
     };
     say(&text);
     Ok(())
@@ -198,15 +226,31 @@ fn lease_line(lease: &LeaseLine) -> String {
     }
 }
 
+fn aside_line(aside: &AsideLine) -> String {
+    let AsideLine {
+        id,
+        age,
+        about,
+        reason,
+    } = aside;
+    let (hours, minutes) = (age / 3_600, age / 60 % 60);
+    format!("{id}  {hours}h{minutes:02}m ago  {about}  {reason}")
+}
+
 fn history(history: &History) -> String {
     let head = format!(
-        "message {} {}: {} segments on route {}, {} each, paid by {}",
+        "message {} {}: {} segments on route {}, {} each, paid by {}{}",
         history.message,
         admin::word(history.state),
         history.segments,
         history.route,
         history.price,
-        history.payer
+        history.payer,
+        if history.possible_duplicate {
+            "; the phone may have it twice"
+        } else {
+            ""
+        }
     );
     let steps = history.steps.iter().map(step);
     std::iter::once(head)

@@ -43,6 +43,9 @@ enum Command {
     /// Numbers: who leases what, and who owns what.
     #[command(subcommand)]
     Lease(admin::Lease),
+    /// What could not be handled and was set aside.
+    #[command(subcommand)]
+    Queue(admin::Queue),
     /// Tell the history of a message, by its id or by the Matrix event it came from.
     Explain {
         /// A message id or an event id.
@@ -64,6 +67,7 @@ impl Cli {
             Command::Registration(registration) => registration.execute(&self.config),
             Command::Credit(credit) => admin::credit(&self.config, credit),
             Command::Lease(lease) => admin::lease(&self.config, lease),
+            Command::Queue(queue) => admin::queue(&self.config, queue),
             Command::Explain { id } => admin::explain(&self.config, id),
         };
         match done {
@@ -150,6 +154,9 @@ mod tests {
             "matrix-smpp lease undedicate 447700900999",
             "matrix-smpp lease dedicated",
             "matrix-smpp explain $event",
+            "matrix-smpp queue list",
+            "matrix-smpp queue retry e17",
+            "matrix-smpp queue drop o17",
         ] {
             if let Err(error) = parsed(line) {
                 panic!("{line}: {error}");
@@ -167,6 +174,8 @@ mod tests {
             "matrix-smpp credit top-up @alice:example.org 0.0000001",
             "matrix-smpp lease release +447700900900 447700900123",
             "matrix-smpp explain",
+            "matrix-smpp queue retry",
+            "matrix-smpp queue drop 17",
         ] {
             assert!(parsed(line).is_err(), "{line}");
         }

@@ -14,7 +14,7 @@ use crate::store::{InboxEvent, MessageView, RoomView};
 pub(super) async fn redact(
     gateway: &Gateway,
     item: &InboxEvent,
-    _sender: &UserId,
+    sender: &UserId,
     redacts: &OwnedEventId,
 ) -> Result<(), Trouble> {
     let messages = take_back(gateway, item, redacts).await?;
@@ -28,7 +28,7 @@ pub(super) async fn redact(
         words.push(notice::too_late_to_redact(&to_phone::phones(sent.iter())));
     }
     let told = [cancelled, sent].concat();
-    to_phone::tell_refused(gateway, item, &told, words.join("\n")).await
+    to_phone::tell_refused(gateway, item, sender, &told, words.join("\n")).await
 }
 
 /// An edit: replaces what has not been sent; says that it comes too late for the rest.
@@ -59,14 +59,14 @@ pub(super) async fn edit(
     } else {
         to_phone::say(gateway, item, sender, room, message, &cancelled).await?
     };
-    tell_not_edited(gateway, item, room, &told, refused).await
+    tell_not_edited(gateway, (item, sender), room, &told, refused).await
 }
 
 /// Tells of the phones that an edit does not reach: it was refused, they have the first version, or
 /// they had none.
 async fn tell_not_edited(
     gateway: &Gateway,
-    item: &InboxEvent,
+    (item, sender): (&InboxEvent, &UserId),
     room: &RoomView,
     told: &Told,
     mut words: Vec<String>,
@@ -82,15 +82,26 @@ async fn tell_not_edited(
         words.push(notice::nothing_to_edit(&to_phone::phones(unsent.iter())));
     }
     let told = [told.of(Fate::Cancelled), sent, unsent].concat();
-    to_phone::tell_refused(gateway, item, &told, words.join("\n")).await
+    to_phone::tell_refused(gateway, item, sender, &told, words.join("\n")).await
 }
 
 /// A reaction of a Matrix user to something that went to or came from a phone.
-pub(super) async fn react(gateway: &Gateway, item: &InboxEvent) -> Result<(), Trouble> {
+pub(super) async fn react(
+    gateway: &Gateway,
+    item: &InboxEvent,
+    sender: &UserId,
+) -> Result<(), Trouble> {
     let Some(room) = gateway.store.room(&item.homeserver, &item.room).await? else {
         return Ok(());
     };
-    to_phone::tell_refused(gateway, item, &room.conversations, notice::reaction()).await
+    to_phone::tell_refused(
+        gateway,
+        item,
+        sender,
+        &room.conversations,
+        notice::reaction(),
+    )
+    .await
 }
 
 /// Cancels what an event and its edits say to phones, where no byte has left. Gives all of it.

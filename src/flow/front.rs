@@ -24,7 +24,7 @@ pub fn router(gateway: &Gateway, wanted: mpsc::Sender<WantedGhost>) -> Router {
         callers: callers.collect(),
         sink: Box::new(Arc::clone(&gateway.store)),
         phonebook: Box::new(gateway.clone()),
-        inbox: Arc::clone(&gateway.wakes.inbox),
+        inbox: Arc::clone(&gateway.wakes.inbox.bell),
         wanted,
         clock: gateway.clock.clone(),
         counts: Arc::clone(&gateway.metrics.calls),

@@ -6,8 +6,8 @@ use ruma::{OwnedRoomId, OwnedServerName};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use super::lanes::{self, LaneWork, Retry};
-use super::{Gateway, Trouble, changes, membership, message, upgrade};
+use super::lanes::{self, Doom, LaneWork, Retry};
+use super::{Gateway, Trouble, aside, changes, membership, message, upgrade};
 use crate::gateway::model::InboxSeq;
 use crate::matrix::event::{self, RoomEvent};
 use crate::store::{Ending, InboxEvent};
@@ -65,13 +65,11 @@ impl LaneWork for Events {
         Ok(self.0.store.finish_event(event.seq, Ending::Done).await?)
     }
 
-    async fn set_aside(&self, seq: InboxSeq, reason: String) -> Result<(), Trouble> {
-        self.0.metrics.set_aside.inc();
-        Ok(self
-            .0
-            .store
-            .finish_event(seq, Ending::SetAside { reason })
-            .await?)
+    async fn set_aside(&self, event: &InboxEvent, doom: Doom) -> Result<(), Trouble> {
+        let ending = aside::event(&self.0, event, doom).await?;
+        self.0.store.finish_event(event.seq, ending).await?;
+        self.0.set_aside();
+        Ok(())
     }
 }
 
@@ -97,9 +95,9 @@ pub(super) async fn handle_said(gateway: &Gateway, item: &InboxEvent) -> Result<
         RoomEvent::Redaction { redacts } => {
             changes::redact(gateway, item, &parsed.sender, &redacts).await
         }
-        RoomEvent::Reaction => changes::react(gateway, item).await,
-        RoomEvent::Encryption => membership::leave_encrypted(gateway, item).await,
-        RoomEvent::Encrypted => membership::unreadable(gateway, item).await,
+        RoomEvent::Reaction => changes::react(gateway, item, &parsed.sender).await,
+        RoomEvent::Encryption => membership::leave_encrypted(gateway, item, &parsed.sender).await,
+        RoomEvent::Encrypted => membership::unreadable(gateway, item, &parsed.sender).await,
         RoomEvent::Tombstone { replacement } => upgrade::follow(gateway, item, replacement).await,
         RoomEvent::Member(_) | RoomEvent::Other { .. } => {
             debug!(event = %item.event_id, "nothing to do");

@@ -9,6 +9,7 @@ use std::fmt::Debug;
 use std::future::{Future, ready};
 use std::hash::Hash;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -49,12 +50,43 @@ pub(crate) trait LaneWork: Clone + Send + Sync + 'static {
     /// repetition.
     fn attend(&self, item: &Self::Item) -> impl Future<Output = Result<(), Trouble>> + Send;
 
-    /// Puts the item where people see it and out of the way.
+    /// Puts the item where people see it and out of the way, and has those hear of it whom it
+    /// concerns unless `doom` says that even this fails.
     fn set_aside(
         &self,
-        place: Self::Place,
-        reason: String,
+        item: &Self::Item,
+        doom: Doom,
     ) -> impl Future<Output = Result<(), Trouble>> + Send;
+}
+
+/// Why an item will never work.
+#[derive(Debug, Clone)]
+pub(crate) struct Doom {
+    pub(crate) why: String,
+    /// To tell of it fails too.
+    pub(crate) silent: bool,
+}
+
+/// What wakes a worker.
+#[derive(Debug, Clone, Default)]
+pub struct Wake {
+    /// There is more.
+    pub bell: Arc<Notify>,
+    /// Something older than what has been read is there again.
+    pub again: Arc<AtomicBool>,
+}
+
+impl Wake {
+    /// Has the worker look for new work.
+    pub fn ring(&self) {
+        self.bell.notify_one();
+    }
+
+    /// Has the worker look for work from the beginning.
+    pub fn ring_again(&self) {
+        self.again.store(true, Ordering::Release);
+        self.bell.notify_one();
+    }
 }
 
 /// How long a piece of work waits before it is tried again.
@@ -83,11 +115,14 @@ pub(crate) async fn run<W: LaneWork>(
     work: W,
     concurrency: usize,
     retry: Retry,
-    wake: Arc<Notify>,
+    wake: Wake,
     stop: CancellationToken,
 ) {
     let mut worker = Worker::new(work, retry);
     loop {
+        if wake.again.swap(false, Ordering::Acquire) {
+            worker.again();
+        }
         let read = worker.refill().await;
         let next = worker.lines.wake(now());
         worker.start(concurrency);
@@ -97,7 +132,7 @@ pub(crate) async fn run<W: LaneWork>(
             biased;
             () = stop.cancelled() => return,
             Some(ended) = worker.tasks.join_next_with_id() => worker.end(ended),
-            () = wake.notified() => {}
+            () = wake.bell.notified() => {}
             () = ready(()), if matches!(read, Read::Some) => {}
             () = tokio::time::sleep_until(pause) => {}
         }
@@ -141,6 +176,12 @@ impl<W: LaneWork> Worker<W> {
             tasks: JoinSet::new(),
             running: HashMap::new(),
         }
+    }
+
+    /// Starts over: the lanes that are in memory when they have done what they know.
+    fn again(&mut self) {
+        self.lines.again();
+        self.cursor = W::START;
     }
 
     /// Reads on from the store where there is room.
@@ -211,13 +252,15 @@ impl<W: LaneWork> Worker<W> {
             }
             Tried::Never(why) => {
                 error!(why, "set aside");
-                // One that panics even while it is set aside must not make a busy loop.
-                let pause = job
-                    .doomed
-                    .as_ref()
-                    .map_or(Duration::ZERO, |_| self.retry.cap);
+                // One that panics however it is set aside must not make a busy loop.
+                let silent = job.doomed.is_some();
+                let pause = match &job.doomed {
+                    Some(doom) if doom.silent => self.retry.cap,
+                    _ => Duration::ZERO,
+                };
+                let why = job.doomed.take().map_or(why, |doom| doom.why);
                 job.attempt = 0;
-                job.doomed = Some(why);
+                job.doomed = Some(Doom { why, silent });
                 self.lines.park(lane, job, at + pause);
             }
         }
@@ -227,9 +270,10 @@ impl<W: LaneWork> Worker<W> {
 /// Tries once to do the item, or to set it aside.
 async fn attend<W: LaneWork>(work: W, job: Job<W::Item>) -> Tried {
     let attempt = job.attempt;
-    if let Some(why) = job.doomed {
-        return match work.set_aside(W::place(&job.item), why).await {
+    if let Some(doom) = job.doomed {
+        return match work.set_aside(&job.item, doom).await {
             Ok(()) => Tried::Done,
+            Err(Trouble::Never(why)) => Tried::Never(why),
             Err(trouble) => {
                 warn!(%trouble, attempt, "cannot set aside");
                 Tried::Later { wish: None }

@@ -69,14 +69,25 @@ pub(super) async fn handle(
 
 /// A message came that cannot be read. Anybody can say so of any message, so the room's state
 /// decides whether it is encrypted.
-pub(super) async fn unreadable(gateway: &Gateway, item: &InboxEvent) -> Result<(), Trouble> {
+pub(super) async fn unreadable(
+    gateway: &Gateway,
+    item: &InboxEvent,
+    sender: &UserId,
+) -> Result<(), Trouble> {
     let Some(room) = gateway.store.room(&item.homeserver, &item.room).await? else {
         return Ok(());
     };
     if room.facts.encrypted || is_encrypted(gateway, item, &room).await? {
-        return leave_encrypted(gateway, item).await;
+        return leave_encrypted(gateway, item, sender).await;
     }
-    to_phone::tell_refused(gateway, item, &room.conversations, notice::unreadable()).await
+    to_phone::tell_refused(
+        gateway,
+        item,
+        sender,
+        &room.conversations,
+        notice::unreadable(),
+    )
+    .await
 }
 
 /// What the homeserver says of a room's encryption, to whoever of ours is in it.
@@ -98,7 +109,11 @@ async fn is_encrypted(
 }
 
 /// The room is encrypted: every phone in it says so and leaves.
-pub(super) async fn leave_encrypted(gateway: &Gateway, item: &InboxEvent) -> Result<(), Trouble> {
+pub(super) async fn leave_encrypted(
+    gateway: &Gateway,
+    item: &InboxEvent,
+    sender: &UserId,
+) -> Result<(), Trouble> {
     gateway
         .store
         .set_encrypted(&item.homeserver, &item.room)
@@ -117,7 +132,8 @@ pub(super) async fn leave_encrypted(gateway: &Gateway, item: &InboxEvent) -> Res
     }
     // Once for a room.
     let key = format!("encrypted:{}:{}", item.homeserver, item.room);
-    bot_says(gateway, home, item, key, notice::encrypted_bot()).await
+    let says = (notice::encrypted_bot(), Some(sender));
+    bot_says(gateway, home, item, key, says).await
 }
 
 /// A phone says that it cannot read what is said in the room of `item`, leaves, and its
@@ -158,17 +174,17 @@ async fn welcome_bot(
         notice::greeting()
     };
     let key = format!("greeting:{}:{}", item.homeserver, item.event_id);
-    bot_says(gateway, home, item, key, text).await?;
+    bot_says(gateway, home, item, key, (text, None)).await?;
     catch_up(gateway, home, item, bot).await
 }
 
-/// Has the bot say something in the room of an event.
+/// Has the bot say something in the room of an event, or to this person where it cannot.
 async fn bot_says(
     gateway: &Gateway,
     home: &Connected,
     item: &InboxEvent,
     key: String,
-    text: String,
+    (text, to): (String, Option<&UserId>),
 ) -> Result<(), Trouble> {
     let notice = OutboxItem::Notice {
         homeserver: item.homeserver.clone(),
@@ -176,6 +192,7 @@ async fn bot_says(
         sender: home.names.bot().to_owned(),
         text,
         reply_to: None,
+        to: to.map(ToOwned::to_owned),
     };
     let lane = Lane::Room(item.homeserver.clone(), item.room.clone());
     let entry = NewOutbox {
@@ -381,6 +398,7 @@ async fn end(gateway: &Gateway, conversation: &Conversation) -> Result<(), Troub
         .store
         .end_conversation(conversation.id, cooling_off, gateway.clock.now())
         .await?;
+    gateway.wakes.outbox.notify_one();
     info!(conversation = %conversation.id, "a conversation ended");
     Ok(())
 }

@@ -41,7 +41,7 @@ pub(super) async fn handle(
     }
     let phones = &room.conversations;
     let refused = to_phone::say(gateway, item, sender, &room, message, phones).await?;
-    to_phone::tell_refused(gateway, item, phones, refused.join("\n")).await
+    to_phone::tell_refused(gateway, item, sender, phones, refused.join("\n")).await
 }
 
 /// True for a room of the bot and one person.

@@ -4,6 +4,7 @@
 //! item last. A process that dies anywhere in between starts the item again and changes nothing
 //! that has been done.
 
+mod aside;
 mod changes;
 pub mod front;
 mod inbox;
@@ -45,6 +46,7 @@ use crate::ops::metrics::Metrics;
 use crate::store::{NewOutbox, Store, StoreError};
 
 pub use inbox::run as run_inbox;
+pub use lanes::Wake;
 
 /// How long a number rests that is in no pool: a dedicated one, or one that left the config.
 const COOLING_OFF: Duration = Duration::from_hours(30 * 24);
@@ -85,9 +87,9 @@ pub struct Connected {
 #[derive(Debug, Clone, Default)]
 pub struct Wakes {
     /// Matrix events came.
-    pub inbox: Arc<Notify>,
+    pub inbox: Wake,
     /// Whole SMS came.
-    pub sms: Arc<Notify>,
+    pub sms: Wake,
     /// Something must be said at a homeserver.
     pub outbox: Arc<Notify>,
     /// True after an outbox entry was put off because its homeserver gave no answer.
@@ -106,6 +108,13 @@ impl Wakes {
             groups: Arc::new(groups),
             ..Self::default()
         }
+    }
+
+    /// Something that was set aside is back in its lane.
+    pub fn again(&self) {
+        self.inbox.ring_again();
+        self.sms.ring_again();
+        self.outbox.notify_one();
     }
 
     /// Rings for a link group.
@@ -171,6 +180,12 @@ impl Gateway {
             Ok(()) => self.wakes.outbox.notify_one(),
             Err(_) => self.wakes.unanswered.store(true, Ordering::Relaxed),
         }
+    }
+
+    /// Something was set aside, and somebody hears of it.
+    pub(crate) fn set_aside(&self) {
+        self.metrics.set_aside.inc();
+        self.wakes.outbox.notify_one();
     }
 
     /// The numbers that belong to `owner`, by config or by CLI.

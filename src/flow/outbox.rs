@@ -6,16 +6,17 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use ruma::{ServerName, UserId};
+use ruma::{EventId, ServerName, UserId};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
+use super::lanes::Doom;
 use super::voice::Voice;
-use super::{Gateway, Trouble, membership, portal, receipt, to_room};
-use crate::gateway::model::{ConversationId, OutboxId, SmsId};
+use super::{Gateway, Trouble, aside, membership, portal, receipt, to_room};
+use crate::gateway::model::{ConversationId, SmsId};
 use crate::gateway::{content, notice, number};
-use crate::store::{Ending, OutboxEntry, OutboxItem};
+use crate::store::{Ending, Lane, OutboxEntry, OutboxItem};
 
 /// Tells homeservers what they must hear, until `stop`.
 pub async fn run(gateway: Gateway, stop: CancellationToken) {
@@ -30,7 +31,7 @@ pub async fn run(gateway: Gateway, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => return,
             () = wake.notified() => {}
-            Some(ended) = worker.tasks.join_next_with_id() => worker.end(ended).await,
+            Some(ended) = worker.tasks.join_next_with_id() => worker.end(&ended),
             () = tokio::time::sleep(pause) => {}
         }
     }
@@ -42,7 +43,13 @@ const LOOK: Duration = Duration::from_mins(1);
 struct Worker {
     gateway: Gateway,
     tasks: JoinSet<()>,
-    running: HashMap<Id, (String, OutboxId)>,
+    running: HashMap<Id, Doing>,
+}
+
+/// An entry that is being done, or set aside.
+struct Doing {
+    entry: OutboxEntry,
+    doomed: bool,
 }
 
 impl Worker {
@@ -79,35 +86,48 @@ impl Worker {
     }
 
     fn busy(&self) -> Vec<String> {
-        let lanes = self.running.values().map(|(lane, _)| lane.clone());
+        let lanes = self.running.values().map(|doing| doing.entry.lane.clone());
         lanes.collect()
     }
 
     fn spawn(&mut self, entry: OutboxEntry) {
-        let (lane, id) = (entry.lane.clone(), entry.id);
-        let gateway = self.gateway.clone();
+        let (gateway, due) = (self.gateway.clone(), entry.clone());
         let task = self.tasks.spawn(async move {
             let pause = gateway.settings.limits.retry_first;
-            if !attend(gateway, entry).await {
+            if !attend(gateway, due).await {
                 // Its lane is busy for so long, and no other.
                 tokio::time::sleep(pause).await;
             }
         });
-        self.running.insert(task.id(), (lane, id));
+        let doomed = false;
+        self.running.insert(task.id(), Doing { entry, doomed });
     }
 
-    async fn end(&mut self, ended: Result<(Id, ()), JoinError>) {
-        let (task, panicked) = match &ended {
+    fn end(&mut self, ended: &Result<(Id, ()), JoinError>) {
+        let (task, panicked) = match ended {
             Ok((task, ())) => (*task, false),
             Err(error) => (error.id(), error.is_panic()),
         };
-        let Some((_, id)) = self.running.remove(&task) else {
+        let Some(Doing { entry, doomed }) = self.running.remove(&task) else {
             return;
         };
         if panicked {
             error!("an outbox entry panicked and is set aside");
-            set_aside(&self.gateway, id, "it made the gateway panic").await;
+            self.doom(entry, doomed);
         }
+    }
+
+    /// Sets an entry aside that has panicked; in silence where that panicked too.
+    fn doom(&mut self, entry: OutboxEntry, silent: bool) {
+        let (gateway, doomed) = (self.gateway.clone(), entry.clone());
+        let doom = Doom {
+            why: "it made the gateway panic".to_owned(),
+            silent,
+        };
+        let task = async move { set_aside(&gateway, &doomed, doom).await };
+        let task = self.tasks.spawn(task);
+        let doomed = true;
+        self.running.insert(task.id(), Doing { entry, doomed });
     }
 }
 
@@ -136,7 +156,8 @@ pub(super) async fn attend(gateway: Gateway, entry: OutboxEntry) -> bool {
         }
         Err(Trouble::Never(why)) => {
             error!(why, "an outbox entry is set aside");
-            set_aside(&gateway, entry.id, &why).await;
+            let silent = false;
+            set_aside(&gateway, &entry, Doom { why, silent }).await;
             return true;
         }
     };
@@ -147,19 +168,21 @@ pub(super) async fn attend(gateway: Gateway, entry: OutboxEntry) -> bool {
     true
 }
 
-async fn set_aside(gateway: &Gateway, id: OutboxId, why: &str) {
-    gateway.metrics.set_aside.inc();
-    let ending = Ending::SetAside {
-        reason: why.to_owned(),
-    };
-    if let Err(error) = gateway.store.finish_outbox(id, ending).await {
-        warn!(%error, "cannot set an outbox entry aside; it will be repeated");
+async fn set_aside(gateway: &Gateway, entry: &OutboxEntry, doom: Doom) {
+    match try_set_aside(gateway, entry, doom).await {
+        Ok(()) => gateway.set_aside(),
+        Err(trouble) => warn!(%trouble, "cannot set an outbox entry aside; it will be repeated"),
     }
+}
+
+async fn try_set_aside(gateway: &Gateway, entry: &OutboxEntry, doom: Doom) -> Result<(), Trouble> {
+    let ending = aside::entry(gateway, entry, doom).await?;
+    Ok(gateway.store.finish_outbox(entry.id, ending).await?)
 }
 
 /// Does what an entry asks for.
 async fn tell(gateway: &Gateway, entry: &OutboxEntry) -> Result<(), Trouble> {
-    let voice = Voice::of(gateway, entry.id);
+    let voice = Voice::of(gateway, entry);
     match &entry.item {
         OutboxItem::SmsText { sms, conversation } => {
             text(gateway, &voice, *sms, *conversation).await
@@ -171,31 +194,27 @@ async fn tell(gateway: &Gateway, entry: &OutboxEntry) -> Result<(), Trouble> {
             conversation,
             event,
             text,
-        } => {
-            let Some(conversation) = gateway.store.conversation(*conversation).await? else {
-                return Ok(());
-            };
-            let notice = content::notice(text, Some(event));
-            voice.say(&conversation, "m.room.message", &notice).await?;
-            let network = content::network(&conversation);
-            let status = content::refused_status(event, &network, text);
-            voice
-                .say(&conversation, content::STATUS, &status)
-                .await
-                .map(drop)
-        }
+            to,
+        } => refused(gateway, &voice, *conversation, event, (text, to.as_deref())).await,
         OutboxItem::Notice {
             homeserver,
             room,
             sender,
             text,
             reply_to,
+            to,
         } => {
             let notice = content::notice(text, reply_to.as_deref());
-            voice
+            let heard = voice
                 .send(homeserver, sender, room, "m.room.message", &notice)
+                .await?;
+            let Some(person) = to.as_deref().filter(|_| !heard) else {
+                return Ok(());
+            };
+            let lane = Lane::Room(homeserver.clone(), room.clone());
+            voice
+                .tell_apart(lane, homeserver, person, text.clone())
                 .await
-                .map(drop)
         }
         OutboxItem::Moved { conversation } => moved(gateway, &voice, *conversation).await,
         OutboxItem::TellOwner {
@@ -204,6 +223,32 @@ async fn tell(gateway: &Gateway, entry: &OutboxEntry) -> Result<(), Trouble> {
             text,
         } => tell_owner(gateway, &voice, homeserver, owner, text).await,
     }
+}
+
+/// A refusal: a notice in reply and the status event, or words of the bot to the writer.
+async fn refused(
+    gateway: &Gateway,
+    voice: &Voice<'_>,
+    conversation: ConversationId,
+    event: &EventId,
+    (text, writer): (&str, Option<&UserId>),
+) -> Result<(), Trouble> {
+    let Some(conversation) = gateway.store.conversation(conversation).await? else {
+        return Ok(());
+    };
+    let notice = content::notice(text, Some(event));
+    if voice.say(&conversation, "m.room.message", &notice).await? {
+        let network = content::network(&conversation);
+        let status = content::refused_status(event, &network, text);
+        let shown = voice.say(&conversation, content::STATUS, &status).await;
+        return shown.map(drop);
+    }
+    let Some(writer) = writer else { return Ok(()) };
+    let lane = Lane::Conversation(conversation.id);
+    let homeserver = &conversation.homeserver;
+    voice
+        .tell_apart(lane, homeserver, writer, text.to_owned())
+        .await
 }
 
 /// An inbound SMS: the room is made ready, then the ghost speaks. A room that turns out to be gone
@@ -253,7 +298,13 @@ async fn moved(
     };
     let words = notice::moved(&number::display(&old.handset));
     let farewell = content::notice(&words, None);
-    voice.say(&old, "m.room.message", &farewell).await?;
+    if !voice.say(&old, "m.room.message", &farewell).await? {
+        let words = notice::moved_apart(&number::display(&old.handset));
+        let lane = Lane::Conversation(old.id);
+        voice
+            .tell_apart(lane, &old.homeserver, &old.owner, words)
+            .await?;
+    }
     let home = gateway.connected(&old.homeserver)?;
     membership::leave(home, &old.ghost, room, &words).await
 }

@@ -90,7 +90,7 @@ pub(super) async fn open_by_command(
     };
     let refused = to_phone::send(gateway, source, &conversation, owner.to_owned(), text).await?;
     if let Some(words) = &refused {
-        to_phone::tell_refused(gateway, &shown, &[conversation], words.clone()).await?;
+        to_phone::tell_refused(gateway, &shown, owner, &[conversation], words.clone()).await?;
     }
     Ok(refused.unwrap_or(opened))
 }

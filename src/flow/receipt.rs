@@ -1,13 +1,13 @@
 //! The echo: what became of a message, shown in the room that it came from.
 
-use ruma::{OwnedEventId, UserId};
+use ruma::{OwnedEventId, OwnedUserId, UserId};
 use serde_json::Value;
 
-use super::voice::Voice;
+use super::voice::{self, Voice};
 use super::{Gateway, Trouble};
 use crate::gateway::model::{Conversation, MessageId, MessageState, Source};
 use crate::gateway::{content, notice, number};
-use crate::store::{Lane, MessageView, NewOutbox, OutboxItem};
+use crate::store::{Lane, MessageView};
 
 /// Shows the state of a message: a mark on the event when the phone has it, a notice in reply when
 /// it failed, and the machine-readable status beside either.
@@ -17,89 +17,166 @@ pub(super) async fn show(
     id: MessageId,
     state: MessageState,
 ) -> Result<(), Trouble> {
-    let Some(message) = gateway.store.message(id).await? else {
+    let Some(news) = News::read(gateway, id, state).await? else {
         return Ok(());
     };
-    let Some(conversation) = gateway.store.conversation(message.conversation).await? else {
-        return Ok(());
-    };
-    match &message.source {
+    match &news.message.source {
         Source::Event { event, sender, .. } => {
-            let mut heard = true;
-            for (kind, body) in echoes(&message, &conversation, event, state) {
-                heard &= voice.say(&conversation, kind, &body).await? || kind != WORDS;
+            for (kind, body) in news.echoes(event) {
+                if !voice.say(&news.conversation, kind, &body).await? && kind == WORDS {
+                    return news.tell_apart(gateway, voice, sender).await;
+                }
             }
-            if heard {
-                return Ok(());
-            }
-            let phone = number::display(&conversation.handset);
-            let words = notice::failed(&message, state, &phone);
-            tell_apart(gateway, &conversation, (id, state), sender, words).await
+            Ok(())
         }
-        Source::Sms { .. } if state.is_failure() => {
-            let phone = number::display(&conversation.handset);
-            let words = notice::relay_failed(&message, state, &phone);
-            let body = content::notice(&words, None);
-            if voice.say(&conversation, WORDS, &body).await? {
+        Source::Sms { .. } if state.is_bad_news() => {
+            let body = content::notice(&news.relay_words(), None);
+            if voice.say(&news.conversation, WORDS, &body).await? {
                 return Ok(());
             }
-            let owner = &conversation.owner;
-            tell_apart(gateway, &conversation, (id, state), owner, words).await
+            let owner = &news.conversation.owner;
+            news.tell_apart(gateway, voice, owner).await
         }
         Source::Sms { .. } => Ok(()),
     }
 }
 
+/// Whom a piece of bad news concerns, in which conversation, and its words.
+pub(super) async fn bad_news(
+    gateway: &Gateway,
+    id: MessageId,
+    state: MessageState,
+) -> Result<Option<(Conversation, OwnedUserId, String)>, Trouble> {
+    if !state.is_bad_news() {
+        return Ok(None);
+    }
+    let Some(news) = News::read(gateway, id, state).await? else {
+        return Ok(None);
+    };
+    let told = match &news.message.source {
+        Source::Event { sender, .. } => {
+            let sender = sender.clone();
+            news.words().map(|words| (sender, words))
+        }
+        Source::Sms { .. } => Some((news.conversation.owner.clone(), news.relay_words())),
+    };
+    Ok(told.map(|(person, words)| (news.conversation, person, words)))
+}
+
 /// The type of what people read.
 const WORDS: &str = "m.room.message";
 
-/// Tells a failure to the person whom it concerns, from the bot: the room cannot hear it any more.
-async fn tell_apart(
-    gateway: &Gateway,
-    conversation: &Conversation,
-    (id, state): (MessageId, MessageState),
-    person: &UserId,
-    text: String,
-) -> Result<(), Trouble> {
-    let entry = NewOutbox {
-        key: format!("unheard:{id}:{state:?}"),
-        lane: Lane::Conversation(conversation.id),
-        item: OutboxItem::TellOwner {
-            homeserver: conversation.homeserver.clone(),
-            owner: person.to_owned(),
-            text,
-        },
-    };
-    gateway.enqueue(entry).await
+/// What became of a message.
+struct News {
+    message: MessageView,
+    conversation: Conversation,
+    state: MessageState,
 }
 
-/// The events that show a state, in order.
-fn echoes(
-    message: &MessageView,
-    conversation: &Conversation,
-    event: &OwnedEventId,
-    state: MessageState,
-) -> Vec<(&'static str, Value)> {
-    let network = content::network(conversation);
-    let mut status = content::status(event, &network, state, &conversation.ghost);
-    if state.is_failure() {
-        let phone = number::display(&conversation.handset);
-        let words = notice::failed(message, state, &phone);
-        status["message"] = Value::from(words.as_str());
-        let notice = content::notice(&words, Some(event));
-        return vec![(WORDS, notice), (content::STATUS, status)];
+impl News {
+    /// `None` where the message is forgotten.
+    async fn read(
+        gateway: &Gateway,
+        id: MessageId,
+        state: MessageState,
+    ) -> Result<Option<Self>, Trouble> {
+        let Some(message) = gateway.store.message(id).await? else {
+            return Ok(None);
+        };
+        let conversation = gateway.store.conversation(message.conversation).await?;
+        Ok(conversation.map(|conversation| Self {
+            message,
+            conversation,
+            state,
+        }))
     }
-    let arrived =
-        state == MessageState::Delivered || (state == MessageState::Submitted && !message.receipts);
-    let mark = arrived.then(|| ("m.reaction", content::check_mark(event)));
-    let twice = (arrived && message.possible_duplicate).then(|| {
-        let words = notice::maybe_twice(&number::display(&conversation.handset));
-        (WORDS, content::notice(&words, Some(event)))
-    });
-    mark.into_iter()
-        .chain(twice)
-        .chain([(content::STATUS, status)])
-        .collect()
+
+    fn phone(&self) -> String {
+        number::display(&self.conversation.handset)
+    }
+
+    /// The words for what its writer must know: that the phone does not get it, or may have it
+    /// twice.
+    fn words(&self) -> Option<String> {
+        let (message, phone) = (&self.message, self.phone());
+        match self.state {
+            MessageState::Cancelled => {
+                Some(notice::not_left(message, &phone, !self.conversation.active))
+            }
+            state if state.is_failure() => Some(notice::failed(message, state, &phone)),
+            _ if self.has_arrived() && message.possible_duplicate => {
+                Some(notice::maybe_twice(&phone))
+            }
+            _ => None,
+        }
+    }
+
+    /// The same for a text of another phone.
+    fn relay_words(&self) -> String {
+        match self.state {
+            MessageState::Cancelled => notice::relay_not_left(&self.message, &self.phone()),
+            state => notice::relay_failed(&self.message, state, &self.phone()),
+        }
+    }
+
+    /// As far as it will get.
+    fn has_arrived(&self) -> bool {
+        let submitted = self.state == MessageState::Submitted && !self.message.receipts;
+        submitted || self.state == MessageState::Delivered
+    }
+
+    /// Tells the person whom it concerns, from the bot: the room cannot hear it any more. What was
+    /// taken back together is told together.
+    async fn tell_apart(
+        &self,
+        gateway: &Gateway,
+        voice: &Voice<'_>,
+        person: &UserId,
+    ) -> Result<(), Trouble> {
+        let conversation = &self.conversation;
+        let relayed = matches!(self.message.source, Source::Sms { .. });
+        let (key, text) = match self.state {
+            MessageState::Cancelled => {
+                let key = format!("not-left:{}:{}", conversation.id, voice.queued_at().0);
+                let text = if relayed {
+                    self.relay_words()
+                } else {
+                    notice::not_left_apart(&self.message, &self.phone())
+                };
+                (format!("{key}:{person}:{relayed}"), text)
+            }
+            state => {
+                let text = if relayed {
+                    self.relay_words()
+                } else {
+                    self.words().unwrap_or_default()
+                };
+                (format!("unheard:{}:{state:?}", self.message.id), text)
+            }
+        };
+        let lane = Lane::Conversation(conversation.id);
+        voice::tell_apart(gateway, (key, lane), &conversation.homeserver, person, text).await
+    }
+
+    /// The events that show it in its room, in order.
+    fn echoes(&self, event: &OwnedEventId) -> Vec<(&'static str, Value)> {
+        let network = content::network(&self.conversation);
+        let ghost = &self.conversation.ghost;
+        let mut status = content::status(event, &network, self.state, ghost);
+        let words = self.words();
+        if self.state.is_bad_news() {
+            status["message"] = Value::from(words.as_deref());
+        } else if self.state == MessageState::NoReceipt {
+            status["message"] = Value::from(notice::no_receipt(&self.phone()));
+        }
+        let mark = self.has_arrived();
+        let mark = mark.then(|| ("m.reaction", content::check_mark(event)));
+        let words = words.map(|words| (WORDS, content::notice(&words, Some(event))));
+        mark.into_iter()
+            .chain(words)
+            .chain([(content::STATUS, status)])
+            .collect()
+    }
 }
 
 #[cfg(test)]
@@ -145,12 +222,21 @@ mod tests {
         }
     }
 
+    fn echoes(message: MessageView, state: MessageState) -> Vec<(&'static str, Value)> {
+        let news = News {
+            message,
+            conversation: conversation(),
+            state,
+        };
+        news.echoes(&event())
+    }
+
     fn event() -> OwnedEventId {
         "$event".try_into().expect("an event")
     }
 
     fn kinds(receipts: bool, state: MessageState) -> Vec<&'static str> {
-        let shown = echoes(&message(receipts, None), &conversation(), &event(), state);
+        let shown = echoes(message(receipts, None), state);
         shown.into_iter().map(|(kind, _)| kind).collect()
     }
 
@@ -168,13 +254,25 @@ mod tests {
     }
 
     #[test]
+    fn a_receipt_that_never_came_is_told_to_programs_only() {
+        let shown = echoes(message(true, None), MessageState::NoReceipt);
+        let [(content::STATUS, status)] = &shown[..] else {
+            panic!("{shown:?}")
+        };
+        assert_eq!(status["status"], "SUCCESS");
+        assert!(status.get("delivered_to_users").is_none());
+        let words = status["message"].as_str().expect("words");
+        assert!(words.contains("never said"), "{words}");
+    }
+
+    #[test]
     fn a_text_that_may_have_arrived_twice_says_so_once() {
         let resent = MessageView {
             possible_duplicate: true,
             ..message(true, None)
         };
         let told = |state| {
-            let shown = echoes(&resent, &conversation(), &event(), state);
+            let shown = echoes(resent.clone(), state);
             let words = shown.into_iter().filter(|(kind, _)| *kind == WORDS);
             words.map(|(_, notice)| notice).collect::<Vec<_>>()
         };
@@ -191,7 +289,7 @@ mod tests {
     #[test]
     fn a_failure_is_a_reply_that_names_the_phone_and_the_reason() {
         let failed = message(true, Some(Failure::Status(0x0b)));
-        let shown = echoes(&failed, &conversation(), &event(), MessageState::Rejected);
+        let shown = echoes(failed, MessageState::Rejected);
         let (kind, notice) = &shown[0];
         assert_eq!(*kind, "m.room.message");
         assert_eq!(

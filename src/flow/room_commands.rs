@@ -30,13 +30,14 @@ pub(super) async fn answer(
             sender: speaker,
             text,
             reply_to: Some(item.event_id.clone()),
+            to: Some(sender.to_owned()),
         },
     };
     gateway.enqueue(entry).await
 }
 
 /// Who answers: the bot where it is in the room, else the room's first phone.
-fn speaker(gateway: &Gateway, room: &RoomView) -> Result<Option<OwnedUserId>, Trouble> {
+pub(super) fn speaker(gateway: &Gateway, room: &RoomView) -> Result<Option<OwnedUserId>, Trouble> {
     let bot = gateway.connected(&room.facts.homeserver)?.names.bot();
     let joined = |who: &UserId| {
         let mut members = room.facts.members.iter();

@@ -31,7 +31,7 @@ pub async fn run(gateway: Gateway, stop: CancellationToken) {
 /// A sweep can give work to anybody; an idle worker looks and sleeps again.
 fn ring(gateway: &Gateway) {
     gateway.wakes.outbox.notify_one();
-    gateway.wakes.sms.notify_one();
+    gateway.wakes.sms.ring();
     gateway
         .wakes
         .groups

@@ -31,7 +31,7 @@ pub(super) async fn say(
         Outgoing::Unsendable(words) => return Ok(vec![words]),
         Outgoing::Text(text) => text,
         Outgoing::Partly { text, words } => {
-            tell_left_out(gateway, item, conversations, words).await?;
+            tell_left_out(gateway, item, sender, conversations, words).await?;
             text
         }
     };
@@ -89,6 +89,7 @@ pub(super) async fn send(
 pub(super) async fn tell_refused(
     gateway: &Gateway,
     item: &InboxEvent,
+    sender: &UserId,
     conversations: &[Conversation],
     text: String,
 ) -> Result<(), Trouble> {
@@ -102,6 +103,7 @@ pub(super) async fn tell_refused(
             conversation: first.id,
             event: item.event_id.clone(),
             text,
+            to: Some(sender.to_owned()),
         },
     };
     gateway.enqueue(entry).await
@@ -111,6 +113,7 @@ pub(super) async fn tell_refused(
 async fn tell_left_out(
     gateway: &Gateway,
     item: &InboxEvent,
+    sender: &UserId,
     conversations: &[Conversation],
     text: String,
 ) -> Result<(), Trouble> {
@@ -126,6 +129,7 @@ async fn tell_left_out(
             sender: first.ghost.clone(),
             text,
             reply_to: Some(item.event_id.clone()),
+            to: Some(sender.to_owned()),
         },
     };
     gateway.enqueue(entry).await

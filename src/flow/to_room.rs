@@ -6,8 +6,8 @@ use ruma::OwnedUserId;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use super::lanes::{self, LaneWork};
-use super::{Gateway, Trouble, to_phone};
+use super::lanes::{self, Doom, LaneWork};
+use super::{Gateway, Trouble, aside, to_phone};
 use crate::gateway::model::{
     Conversation, ConversationId, E164Text, Handset, MessageId, Originator, SmsId, Source,
 };
@@ -52,13 +52,11 @@ impl LaneWork for Texts {
         Ok(self.0.store.finish_sms(sms.id, Ending::Done).await?)
     }
 
-    async fn set_aside(&self, id: SmsId, reason: String) -> Result<(), Trouble> {
-        self.0.metrics.set_aside.inc();
-        Ok(self
-            .0
-            .store
-            .finish_sms(id, Ending::SetAside { reason })
-            .await?)
+    async fn set_aside(&self, sms: &Sms, doom: Doom) -> Result<(), Trouble> {
+        let ending = aside::sms(&self.0, sms, doom).await?;
+        self.0.store.finish_sms(sms.id, ending).await?;
+        self.0.set_aside();
+        Ok(())
     }
 }
 
@@ -210,6 +208,7 @@ async fn tell_relay_refused(
             sender: other.ghost.clone(),
             text,
             reply_to: None,
+            to: Some(other.owner.clone()),
         },
     };
     gateway.enqueue(entry).await

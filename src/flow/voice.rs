@@ -3,28 +3,31 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use ruma::{RoomId, ServerName, UserId};
+use ruma::{OwnedServerName, RoomId, ServerName, UserId};
 use serde_json::Value;
 use tracing::warn;
 
 use super::{Gateway, Trouble};
 use crate::gateway::content;
-use crate::gateway::model::{Conversation, OutboxId};
+use crate::gateway::model::{Conversation, OutboxId, Timestamp};
 use crate::matrix::homeserver::ErrorKind;
+use crate::store::{Lane, NewOutbox, OutboxEntry, OutboxItem};
 
 /// Speaks for one outbox entry: its n-th sentence always has the same transaction id.
 pub(super) struct Voice<'a> {
     gateway: &'a Gateway,
     entry: OutboxId,
+    queued_at: Timestamp,
     said: AtomicU32,
 }
 
 impl<'a> Voice<'a> {
     /// The voice of one entry, which has said nothing yet.
-    pub(super) fn of(gateway: &'a Gateway, entry: OutboxId) -> Self {
+    pub(super) fn of(gateway: &'a Gateway, entry: &OutboxEntry) -> Self {
         Self {
             gateway,
-            entry,
+            entry: entry.id,
+            queued_at: entry.queued_at,
             said: AtomicU32::new(0),
         }
     }
@@ -97,9 +100,42 @@ impl<'a> Voice<'a> {
         }
     }
 
+    /// When the entry was queued.
+    pub(super) fn queued_at(&self) -> Timestamp {
+        self.queued_at
+    }
+
+    /// Has the bot tell one person what their room cannot hear any more.
+    pub(super) async fn tell_apart(
+        &self,
+        lane: Lane,
+        homeserver: &ServerName,
+        person: &UserId,
+        text: String,
+    ) -> Result<(), Trouble> {
+        let key = format!("unheard:{}", self.entry);
+        tell_apart(self.gateway, (key, lane), homeserver, person, text).await
+    }
+
     fn txn(&self, n: u32) -> String {
         format!("{}-{}-{n}", self.gateway.store.instance(), self.entry)
     }
+}
+
+/// Has the bot tell one person something, once by its key.
+pub(super) async fn tell_apart(
+    gateway: &Gateway,
+    (key, lane): (String, Lane),
+    homeserver: &ServerName,
+    person: &UserId,
+    text: String,
+) -> Result<(), Trouble> {
+    let item = OutboxItem::TellOwner {
+        homeserver: OwnedServerName::from(homeserver),
+        owner: person.to_owned(),
+        text,
+    };
+    gateway.enqueue(NewOutbox { key, lane, item }).await
 }
 
 /// True for what marks an event and says nothing by itself.

@@ -75,6 +75,12 @@ pub fn failed(message: &MessageView, state: MessageState, phone: &str) -> String
     }
 }
 
+/// A message whose receipt never came.
+#[must_use]
+pub fn no_receipt(phone: &str) -> String {
+    format!("The network took this text and never said whether {phone} has it.")
+}
+
 /// A message of which a segment was sent again because its first answer never came.
 #[must_use]
 pub fn maybe_twice(phone: &str) -> String {
@@ -264,6 +270,51 @@ pub fn unreadable() -> String {
         .to_owned()
 }
 
+/// The same, said by the bot because the older room cannot be spoken to.
+#[must_use]
+pub fn moved_apart(phone: &str) -> String {
+    format!("The conversation with {phone} continues in your newer room; the older one has ended.")
+}
+
+/// A message that was taken back before it left, and not by its writer.
+#[must_use]
+pub fn not_left(message: &MessageView, phone: &str, ended: bool) -> String {
+    let why = if ended {
+        "the conversation in this room ended first"
+    } else {
+        "it was taken back before it left"
+    };
+    let charge = if message.segments == 1 {
+        "Nothing was charged"
+    } else {
+        "What had not left was not charged"
+    };
+    format!(
+        "Not sent to {phone}: {why}. {charge}. (Message {})",
+        message.id
+    )
+}
+
+/// Messages of one person that were taken back together, said by the bot.
+#[must_use]
+pub fn not_left_apart(message: &MessageView, phone: &str) -> String {
+    format!(
+        "What you wrote to {phone} and had not left yet when the conversation ended was not sent, \
+         and was not charged. (Message {})",
+        message.id
+    )
+}
+
+/// Texts of other phones of a room that were taken back together, said by the bot.
+#[must_use]
+pub fn relay_not_left(message: &MessageView, phone: &str) -> String {
+    format!(
+        "Texts of other phones that had not left for {phone} when its conversation ended were not \
+         sent, and were not charged. (Message {})",
+        message.id
+    )
+}
+
 /// An edit of something that is on its way or arrived.
 #[must_use]
 pub fn too_late_to_edit(phones: &str) -> String {
@@ -289,6 +340,40 @@ pub fn too_late_to_redact(phones: &str) -> String {
 #[must_use]
 pub fn cancelled(phones: &str) -> String {
     format!("Cancelled: the text had not been sent to {phones} yet, and nothing was charged.")
+}
+
+/// Something that a person did and the gateway could not handle.
+#[must_use]
+pub fn event_set_aside(report: &str) -> String {
+    format!(
+        "Something went wrong inside the gateway: this may have had no effect, and a text may not \
+         have been sent. Your administrator can find out why and try again. (Report {report})"
+    )
+}
+
+/// The same, where the person is told in another room.
+#[must_use]
+pub fn event_set_aside_apart(report: &str) -> String {
+    format!(
+        "Something went wrong inside the gateway: what you last did in a room with a phone may have \
+         had no effect, and a text may not have been sent. Your administrator can find out why and \
+         try again. (Report {report})"
+    )
+}
+
+/// A text of a phone that could not be shown.
+#[must_use]
+pub fn text_set_aside(phone: &str, report: &str) -> String {
+    format!(
+        "A text from {phone} came and could not be shown. Your administrator can find out why and \
+         try again. (Report {report})"
+    )
+}
+
+/// Words that could not be said where they belong.
+#[must_use]
+pub fn reported(words: &str, report: &str) -> String {
+    format!("{words} (Report {report})")
 }
 
 /// A reaction of a Matrix user.

@@ -20,7 +20,7 @@ use tracing::{info, warn};
 use crate::clock::Clock;
 use crate::flow::Gateway;
 use crate::gateway::model::{Account, Handset, MessageState, Timestamp};
-use crate::store::{History, Store, StoreError};
+use crate::store::{Aside, AsideId, History, Store, StoreError};
 
 /// The longest request, in octets.
 const MAX_REQUEST: u64 = 64 * 1024;
@@ -82,6 +82,18 @@ pub enum Request {
         /// A message id or an event id.
         id: String,
     },
+    /// What was set aside.
+    Queue,
+    /// Try something again that was set aside.
+    Retry {
+        /// An [`AsideId`].
+        id: String,
+    },
+    /// End something for good that was set aside.
+    Drop {
+        /// An [`AsideId`].
+        id: String,
+    },
 }
 
 /// What the CLI hears.
@@ -102,6 +114,21 @@ pub enum Answer {
     Dedicated(Vec<(String, OwnedUserId)>),
     /// Histories.
     Histories(Vec<History>),
+    /// What was set aside.
+    Queue(Vec<AsideLine>),
+}
+
+/// Something that was set aside; nothing that anybody said.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AsideLine {
+    /// An [`AsideId`].
+    pub id: String,
+    /// How long ago it was set aside, in seconds.
+    pub age: i64,
+    /// [`Aside::about`].
+    pub about: String,
+    /// [`Aside::reason`].
+    pub reason: String,
 }
 
 /// One account.
@@ -208,6 +235,15 @@ async fn try_answer(
         ),
         Request::Dedicated => Answer::Dedicated(store.dedicated().await?),
         Request::Explain { id } => Answer::Histories(store.explain(&id).await?),
+        Request::Queue => queue(store, clock).await?,
+        Request::Retry { id } => match id.parse() {
+            Ok(id) => done_if(store.retry_aside(id, clock.now()).await?, NOT_ASIDE),
+            Err(why) => Answer::Failed(why.to_owned()),
+        },
+        Request::Drop { id } => match id.parse::<AsideId>() {
+            Ok(id) => done_if(store.drop_aside(id, clock.now()).await?, NOT_ASIDE),
+            Err(why) => Answer::Failed(why.to_owned()),
+        },
     })
 }
 
@@ -240,6 +276,23 @@ async fn audit(store: &dyn Store) -> Result<Answer, StoreError> {
         )
     };
     Ok(Answer::Audit(differences.iter().map(line).collect()))
+}
+
+/// The most of each kind that is listed at once, oldest first.
+const MAX_LISTED: usize = 1_000;
+
+const NOT_ASIDE: &str = "nothing of this id is set aside";
+
+async fn queue(store: &dyn Store, clock: &Clock) -> Result<Answer, StoreError> {
+    let now = clock.now();
+    let line = |one: Aside| AsideLine {
+        id: one.id.to_string(),
+        age: now.0.saturating_sub(one.at.0) / 1_000,
+        about: one.about,
+        reason: one.reason,
+    };
+    let aside = store.aside(MAX_LISTED).await?;
+    Ok(Answer::Queue(aside.into_iter().map(line).collect()))
 }
 
 async fn leases(store: &dyn Store) -> Result<Answer, StoreError> {
@@ -373,7 +426,10 @@ async fn try_call(gateway: &Gateway, stream: UnixStream) -> io::Result<()> {
     let answer = match serde_json::from_str(&line) {
         Ok(request) => {
             info!("an admin command came");
-            answer(&*gateway.store, &gateway.settings, &gateway.clock, request).await
+            let answer = answer(&*gateway.store, &gateway.settings, &gateway.clock, request).await;
+            // Whatever it was, there may be work now.
+            gateway.wakes.again();
+            answer
         }
         Err(error) => Answer::Failed(format!("not a request: {error}")),
     };

@@ -1,6 +1,7 @@
 //! The operations that the gateway asks of its store, and the values they speak in.
 
 use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -15,7 +16,7 @@ use uuid::Uuid;
 
 use crate::gateway::model::{
     Account, Conversation, ConversationId, Handset, InboxSeq, MessageId, MessageState, Originator,
-    OutboxId, SegmentRef, SmsId, Source, Timestamp,
+    OutboxId, SegmentRef, SmsId, Source, TakenId, Timestamp,
 };
 
 pub use crate::gateway::message::{Failure, MessageView, NewMessage, OriginatorPlan, Refusal};
@@ -82,8 +83,8 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// reserved for it.
     async fn open_conversation(&self, request: OpenConversation) -> Result<Opened>;
 
-    /// Ends a conversation: what is queued is cancelled and refunded, its lease cools off.
-    /// Idempotent.
+    /// Ends a conversation: what is queued is cancelled and refunded (which is news), its lease
+    /// cools off. Idempotent.
     async fn end_conversation(
         &self,
         id: ConversationId,
@@ -117,7 +118,7 @@ pub trait Store: fmt::Debug + Send + Sync {
     async fn record_answers(&self, answers: Vec<Answer>, now: Timestamp) -> Result<()>;
 
     /// Takes back what event `event` says to phones, where no byte has been written: refunds and
-    /// frees the lane. A message with any segment past the queue stays whole. Gives all messages of
+    /// frees the lane, without news: whoever asks for it tells. A message with any segment past the queue stays whole. Gives all messages of
     /// the event, as they are then.
     async fn cancel_event(
         &self,
@@ -141,7 +142,7 @@ pub trait Store: fmt::Debug + Send + Sync {
     async fn recover(&self, now: Timestamp) -> Result<usize>;
 
     /// Does what is due by time: expires queued messages past their validity (refund, news), ends
-    /// holds of uncertain segments, frees cooled leases, hands partial SMS over, forgets old
+    /// holds of uncertain segments and waits for receipts, frees cooled leases, hands partial SMS over, forgets old
     /// parked receipts and duplicate keys. Does at most `limit` of each; true if there may be more.
     async fn sweep(&self, now: Timestamp, limit: usize) -> Result<bool>;
 
@@ -152,8 +153,13 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// still to come. A final state never goes back.
     async fn take_receipt(&self, receipt: ReceiptIn) -> Result<ReceiptTaken>;
 
-    /// An SMS or one segment of it. Durable, joined when the last part is there, then pending.
+    /// An SMS or one segment of it. Durable, joined when the last part is there, then pending. A
+    /// copy of one that was taken before is told from a new SMS as [`SmsIn`] says.
     async fn take_sms(&self, sms: SmsIn) -> Result<SmsTaken>;
+
+    /// The peer is known to have read our positive answers to these: it will not bring them again.
+    /// Idempotent; ids that are forgotten are passed over.
+    async fn sms_heard(&self, ids: Vec<TakenId>, now: Timestamp) -> Result<()>;
 
     /// Whole SMS not finished yet, after `after`, oldest first.
     async fn pending_sms(&self, after: SmsId, limit: usize) -> Result<Vec<Sms>>;
@@ -189,6 +195,20 @@ pub trait Store: fmt::Debug + Send + Sync {
 
     /// Makes every postponed entry due now: a homeserver that gave no answers gives answers again.
     async fn hurry_outbox(&self, now: Timestamp) -> Result<()>;
+
+    // --- what was set aside -------------------------------------------------------------------
+
+    /// What was set aside, at most `limit` of each kind, oldest first.
+    async fn aside(&self, limit: usize) -> Result<Vec<Aside>>;
+
+    /// Puts something that was set aside back into its lane, before whatever waits there. False
+    /// where nothing of this id is set aside.
+    async fn retry_aside(&self, id: AsideId, now: Timestamp) -> Result<bool>;
+
+    /// Ends something that was set aside, for good; its content goes. What an event has queued for
+    /// phones and no byte of which has left is taken back and refunded, with news. False where
+    /// nothing of this id is set aside.
+    async fn drop_aside(&self, id: AsideId, now: Timestamp) -> Result<bool>;
 
     // --- money --------------------------------------------------------------------------------
 
@@ -242,7 +262,8 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// read-only, and does not return while the disk hangs or changes queue.
     async fn probe(&self) -> Result<()>;
 
-    /// The history of one message, or of every message of one event id.
+    /// The history of one message, of every message of one event id, or of those that an edit, a
+    /// redaction or a reaction is about, by its own event id.
     async fn explain(&self, id: &str) -> Result<Vec<History>>;
 
     /// Sizes for the gauges.
@@ -332,7 +353,61 @@ pub enum Ending {
     SetAside {
         /// Why, without private content.
         reason: String,
+        /// Now.
+        at: Timestamp,
+        /// How people hear of it: queued in the same step.
+        tell: Option<Box<NewOutbox>>,
     },
+}
+
+/// Something that was set aside, by its kind and place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum AsideId {
+    /// A Matrix event: `e17`.
+    Event(InboxSeq),
+    /// A whole SMS: `s17`.
+    Sms(SmsId),
+    /// A thing to do at the homeserver: `o17`.
+    Outbox(OutboxId),
+}
+
+impl fmt::Display for AsideId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Event(InboxSeq(id)) => write!(f, "e{id}"),
+            Self::Sms(id) => write!(f, "s{id}"),
+            Self::Outbox(id) => write!(f, "o{id}"),
+        }
+    }
+}
+
+impl FromStr for AsideId {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let wrong = "write the id as in e17, s17 or o17";
+        let (kind, id) = text.split_at_checked(1).ok_or(wrong)?;
+        let id = id.parse().map_err(|_| wrong)?;
+        match kind {
+            "e" => Ok(Self::Event(InboxSeq(id))),
+            "s" => Ok(Self::Sms(SmsId(id))),
+            "o" => Ok(Self::Outbox(OutboxId(id))),
+            _ => Err(wrong),
+        }
+    }
+}
+
+/// Something that was set aside, for people; nothing that anybody said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Aside {
+    /// Which.
+    pub id: AsideId,
+    /// When it was set aside.
+    pub at: Timestamp,
+    /// The event's id, the link group of the SMS, or the kind of thing to do.
+    pub about: String,
+    /// Why.
+    pub reason: String,
 }
 
 /// What a room's state says.
@@ -522,17 +597,40 @@ pub enum ReceiptTaken {
 }
 
 /// An SMS or one segment of it, as the SMSC delivered it.
+///
+/// # Copies
+///
+/// SMPP 3.4 gives an SMS no identity: `sequence_number` belongs to a bind. An SMSC that missed our
+/// answer brings the SMS again, later and on any bind of the link group, and what it brings looks
+/// like a second text with the same words. So the store remembers of each SMS on which bind it was
+/// taken last and whether the peer *heard* our answer ([`Store::sms_heard`]). *The same* means: link
+/// group, phone, number, coding, octets, place among the parts, and what the peer says of the
+/// message's identity ([`Self::user_message_reference`], [`Self::peer_id`]).
+///
+/// - Where the peer has heard the answer, the same words are a new SMS, at once and for ever. The
+///   proof is a response of the peer to a request of ours that stood behind the answer; a bind that
+///   lives is asked for one within seconds.
+/// - Where it has not, and the bind is over, the same words within [`REDELIVERY_WINDOW`] are a copy.
+///   The copy takes the place of the first: now its own answer counts. So one SMS explains one copy,
+///   and two texts with the same words that were both cut off explain two.
+/// - Where it has not, and the bind still lives: on the same bind they are a new SMS (nobody sends
+///   again over a bind that works before its answer is late), and on another bind nobody can know
+///   yet: [`SmsTaken::Undecided`].
+/// - What comes on a bind that is over by now is a copy of one taken on any other bind, heard or not:
+///   nobody hears its answer, so the SMSC brings it again if it was none.
+///
+/// A part of a long SMS has a reference of the phone's own as evidence: the same part is a copy on
+/// whichever bind, for [`REDELIVERY_WINDOW`] or, once heard, for [`PART_WINDOW`] (phones send a part
+/// again whose acknowledgement they missed), and for as long as its SMS waits for other parts.
+/// References are used again (8 bits wrap after 256 long texts), so later it is a new one. A peer
+/// that names its messages ([`Self::peer_id`]) is believed for [`REDELIVERY_WINDOW`] on any bind.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SmsIn {
     /// Where it came in.
     pub link_group: String,
     /// The bind it came on; a new value for each bind of each link.
     pub session: Uuid,
-    /// The binds of this link group that are up now. A copy of an SMS taken less than
-    /// [`REDELIVERY_WINDOW`] ago on a bind that is *not* among these is a redelivery (its answer
-    /// may have been lost); on a living bind it is a new SMS with the same text. One that comes on
-    /// a bind which has ended meanwhile is a copy of one taken on any other: nobody hears its
-    /// answer, so the SMSC sends it again.
+    /// The binds of this link group that are up now.
     pub living_sessions: Vec<Uuid>,
     /// Who texts.
     pub from: Handset,
@@ -544,25 +642,48 @@ pub struct SmsIn {
     pub data_coding: DataCoding,
     /// The text octets without user data header.
     pub payload: Bytes,
+    /// `user_message_reference`, where the peer sends one (SMPP 3.4 §5.3.2.17): the sender's own
+    /// number for the message, which a copy keeps.
+    pub user_message_reference: Option<u16>,
+    /// `receipted_message_id`, where the peer sends one with a text (some aggregators do): its own
+    /// name for the message, which a copy keeps and no other message has.
+    pub peer_id: Option<String>,
     /// The number is dedicated to this Matrix ID by the config (the store knows its own ones).
     pub dedicated_to: Option<OwnedUserId>,
     /// When it came.
     pub at: Timestamp,
 }
 
-/// How long a repeat of the same SMS over a new bind counts as the same SMS.
-pub const REDELIVERY_WINDOW: Duration = Duration::from_mins(2);
+/// How long after an SMS whose answer the peer may have missed the same words are a copy of it.
+/// Schedules of SMSCs end with a try every hour for 24 hours (Infobip, "Retry"; others give up after
+/// 4 hours, `RingRing`, or before).
+pub const REDELIVERY_WINDOW: Duration = Duration::from_hours(25);
+
+/// How long after a part whose answer the peer has heard the same part is a copy of it, and how long
+/// a copy on a bind that is over can have waited to be taken in. A phone sends again within a minute (3GPP TS 24.011 §10, timer TR1N and its repetitions).
+pub const PART_WINDOW: Duration = Duration::from_mins(10);
 
 /// What became of an inbound SMS segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SmsTaken {
     /// Durable; `complete` when the SMS is whole and now pending.
     Stored {
+        /// For [`Store::sms_heard`].
+        id: TakenId,
         /// All parts are there.
         complete: bool,
     },
     /// We had it.
-    Repeated,
+    Repeated {
+        /// For [`Store::sms_heard`].
+        id: TakenId,
+    },
+    /// The same words were taken on another bind that lives, and whether the peer heard that answer
+    /// is not known yet: nothing stored. Ask that bind, then try again.
+    Undecided {
+        /// The other bind.
+        session: Uuid,
+    },
     /// The handset holds no lease on the number and the number is nobody's own: nothing stored.
     NotLeased,
 }
@@ -617,6 +738,8 @@ pub enum Lane {
     Conversation(ConversationId),
     /// One room of one homeserver.
     Room(OwnedServerName, OwnedRoomId),
+    /// One person, where it is about no room and no conversation.
+    Person(OwnedUserId),
 }
 
 impl fmt::Display for Lane {
@@ -624,6 +747,7 @@ impl fmt::Display for Lane {
         match self {
             Self::Conversation(id) => write!(f, "c:{id}"),
             Self::Room(homeserver, room) => write!(f, "r:{homeserver}:{room}"),
+            Self::Person(user) => write!(f, "p:{user}"),
         }
     }
 }
@@ -640,7 +764,8 @@ pub enum OutboxItem {
         conversation: ConversationId,
     },
     /// Show what became of a message. Queued by the store itself, once per state that a person
-    /// wants to know: `Submitted`, `Delivered`, and every failure.
+    /// wants to know: `Submitted`, `Delivered`, every failure, and `Cancelled` where it was not the
+    /// writer who took it back.
     MessageNews {
         /// The message.
         message: MessageId,
@@ -659,6 +784,10 @@ pub enum OutboxItem {
         text: String,
         /// The event that it answers.
         reply_to: Option<OwnedEventId>,
+        /// Who is told by the bot instead where the room cannot hear it; `None` where nobody needs
+        /// to know.
+        #[serde(default)]
+        to: Option<OwnedUserId>,
     },
     /// Show that a message from an event was refused: a notice in reply, and the status event.
     Refused {
@@ -668,6 +797,9 @@ pub enum OutboxItem {
         event: OwnedEventId,
         /// The words.
         text: String,
+        /// Who wrote the event: told by the bot where the room cannot hear it.
+        #[serde(default)]
+        to: Option<OwnedUserId>,
     },
     /// Say that a direct conversation goes on in a newer room, and leave the old one. Queued by the
     /// store itself when a number is taken over.
@@ -685,6 +817,21 @@ pub enum OutboxItem {
         /// The words.
         text: String,
     },
+}
+
+impl OutboxItem {
+    /// Its kind, as one word or two.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::SmsText { .. } => "sms_text",
+            Self::MessageNews { .. } => "message_news",
+            Self::Notice { .. } => "notice",
+            Self::Refused { .. } => "refused",
+            Self::Moved { .. } => "moved",
+            Self::TellOwner { .. } => "tell_owner",
+        }
+    }
 }
 
 /// A thing to do at the homeserver, when its turn has come.
@@ -743,6 +890,8 @@ pub struct History {
     pub payer: OwnedUserId,
     /// Price of one segment.
     pub price: Money,
+    /// One of its segments may have been sent twice.
+    pub possible_duplicate: bool,
     /// What happened, oldest first.
     pub steps: Vec<Step>,
 }

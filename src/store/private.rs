@@ -69,11 +69,19 @@ mod tests {
             conversation: crate::gateway::model::ConversationId(1),
             event: event.event_id.clone(),
             text: "secret".to_owned(),
+            to: None,
         };
         let shown = format!("{event:?} {item:?}");
         assert!(
             shown.contains("$event") && !shown.contains("secret"),
             "{shown}"
         );
+    }
+
+    #[test]
+    fn an_entry_of_an_older_store_without_its_person_is_understood() {
+        let stored = r#"{"refused":{"conversation":1,"event":"$e","text":"no"}}"#;
+        let item: OutboxItem = serde_json::from_str(stored).expect("an item");
+        assert!(matches!(item, OutboxItem::Refused { to: None, .. }));
     }
 }

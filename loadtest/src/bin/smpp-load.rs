@@ -303,6 +303,7 @@ impl ListenArgs {
                 certificate,
                 key,
                 client_ca: None,
+                client_optional: false,
             }),
             password: self.password.clone().map(Password),
             binds: self.binds,

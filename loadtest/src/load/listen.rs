@@ -49,6 +49,7 @@ impl Listen {
             tls: settings.tls.clone(),
             session: session(&settings.traffic),
             max_connections: 10_000,
+            ..ListenerSettings::default()
         };
         let listener = Listener::bind(&settings.listen.to_string(), listener).await?;
         Ok(Self {

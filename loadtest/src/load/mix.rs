@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU64;
 
-use matrix_smpp_codec::segment::{self, TooManySegments};
+use matrix_smpp_codec::segment::{self, SplitError};
 use matrix_smpp_codec::{
     Address, Body, DataCoding, DeliverSm, EsmClass, MessageState, Npi, Part, Receipt,
     ReferenceWidth, RegisteredDelivery, Segments, ShortMessage, SubmitSm, Ton,
@@ -83,7 +83,7 @@ pub enum MixError {
     Lengths,
     /// A text is too long.
     #[error(transparent)]
-    TooLong(#[from] TooManySegments),
+    TooLong(#[from] SplitError),
 }
 
 /// A mix that was checked and made ready to send from.
@@ -147,7 +147,7 @@ impl Messages {
                 match segment::split(&text, ReferenceWidth::Sixteen) {
                     Ok(split) => numbered = split,
                     // It has been tried with the longest number.
-                    Err(TooManySegments { .. }) => return Vec::new(),
+                    Err(_) => return Vec::new(),
                 }
                 &numbered
             }

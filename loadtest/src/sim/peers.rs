@@ -259,7 +259,9 @@ impl Desk {
         let cut = self.peers.cut.clone();
         self.peers.tasks.spawn(async move {
             tokio::select! {
-                () = sleep(delay) => link.respond(asked.sequence, asked.epoch, status, body),
+                () = sleep(delay) => {
+                    link.respond(asked.sequence, asked.epoch, status, body);
+                }
                 () = cut.cancelled() => {}
             }
             drop(place);

@@ -8,6 +8,7 @@ mod accounts;
 mod common;
 mod hostile;
 mod loopback;
+mod outbind;
 mod raw;
 mod simulation;
 mod tls;

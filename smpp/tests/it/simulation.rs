@@ -1,5 +1,6 @@
 //! Two sessions over a faulty wire in virtual time. All chance comes from one seed, so that a
-//! failing run can be repeated: its seed is in the message.
+//! failing run can be repeated: `SMPP_SIM_SEED=<seed>` runs that one alone and tells what happens.
+//! `SMPP_SIM_SEEDS=<count>` runs more of them.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -7,12 +8,13 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use matrix_smpp_codec::{
-    Body, COctets, CommandStatus, DeliverSm, ShortMessage, SubmitSm, cut, decode,
+    Body, COctets, CommandId, CommandStatus, DeliverSm, InterfaceVersion, Outbind, ShortMessage,
+    SubmitSm, cut, decode,
 };
 use matrix_smpp_session::session::{Event, Session};
 use matrix_smpp_session::{
-    BindSettings, CloseReason, Counters, Role, SessionSettings, SubmitError, Ticket,
-    UnansweredCause,
+    AdaptSettings, BindMode, BindSettings, CloseReason, Counters, Role, SessionSettings,
+    SubmitError, Ticket, UnansweredCause,
 };
 
 /// Splitmix64: enough chance for a test, the same on every machine.
@@ -86,6 +88,11 @@ struct End {
     /// Each ticket's outcome; a second one is a failure.
     outcomes: BTreeMap<u64, Outcome>,
     submitted: u64,
+    /// When each was submitted.
+    submitted_at: Vec<Instant>,
+    /// What the ESME answers an outbind with; `None` when there is no more to bind.
+    bind: Option<BindSettings>,
+    trace: bool,
     /// The tickets of the other end's requests, as often as they came.
     received: Vec<u64>,
     /// Answers that the owner has not given yet: sequence, status and when.
@@ -103,8 +110,11 @@ enum Outcome {
 }
 
 impl End {
-    fn new(role: Role, settings: SessionSettings, now: Instant) -> Self {
+    fn new(role: Role, settings: SessionSettings, now: Instant, trace: bool) -> Self {
         Self {
+            trace,
+            bind: None,
+            submitted_at: Vec::new(),
             session: Session::new(role, settings, Arc::<Counters>::default(), now),
             inbound: BytesMut::new(),
             outbound: BytesMut::new(),
@@ -157,6 +167,7 @@ impl End {
             Ok(()) => {
                 assert!(room, "taken without capacity");
                 self.submitted += 1;
+                self.submitted_at.push(now);
             }
             Err(SubmitError::WindowFull(_) | SubmitError::NotBound(_)) => assert!(!room),
             Err(error) => panic!("{error}"),
@@ -171,7 +182,15 @@ impl End {
     fn take_events(&mut self, now: Instant, dice: &mut Dice) {
         while let Some(event) = self.session.poll_event() {
             assert!(self.closed.is_none(), "after the end: {event:?}");
+            if self.trace {
+                eprintln!("{now:?} {event:?}");
+            }
             match event {
+                Event::Outbind(_) => {
+                    if let Some(bind) = self.bind.take() {
+                        self.session.bind(now, &bind);
+                    }
+                }
                 Event::BindAsked { .. } => {
                     self.session
                         .answer_bind(now, CommandStatus::ESME_ROK, COctets::default());
@@ -195,6 +214,13 @@ impl End {
 
     /// Answers after a while: soon, late, never, twice, or something that nobody asked.
     fn take_request(&mut self, sequence: u32, body: &Body, now: Instant, dice: &mut Dice) {
+        if sequence >= 0x8000_0000 {
+            // Noise that happened to be a request.
+            let body = body.command_id().response().and_then(Body::empty).unwrap();
+            let status = CommandStatus::ESME_RSYSERR;
+            self.session.respond(now, sequence, status, body);
+            return;
+        }
         let (Body::SubmitSm(SubmitSm {
             short_message: text,
             ..
@@ -208,7 +234,11 @@ impl End {
         };
         self.received
             .push(u64::from_be_bytes(text.as_ref().try_into().unwrap()));
-        let response = body.command_id().response().and_then(Body::empty).unwrap();
+        let mut response = body.command_id().response().and_then(Body::empty).unwrap();
+        if let (Body::SubmitSmResp(response), true) = (&mut response, dice.one_in(10)) {
+            let state = u8::try_from(dice.below(256)).unwrap();
+            response.tlvs.set_congestion_state(state);
+        }
         let status = match dice.below(4) {
             0 => CommandStatus::ESME_RTHROTTLED,
             _ => CommandStatus::ESME_ROK,
@@ -228,6 +258,33 @@ impl End {
             self.owed
                 .push((now + delay, stray, status, Body::GenericNack));
         }
+    }
+
+    /// The peer says something that is no part of the conversation: an unknown or unreadable request
+    /// or response, or one that is out of place. Its number is none of ours.
+    fn hear_noise(&mut self, now: Instant, dice: &mut Dice) {
+        let commands = [
+            CommandId(0x0000_0111),
+            CommandId(0x8000_0112),
+            CommandId::SUBMIT_SM,
+            CommandId::DELIVER_SM_RESP,
+            CommandId::BIND_TRANSCEIVER_RESP,
+            CommandId::QUERY_SM,
+            CommandId::OUTBIND,
+            CommandId::UNBIND_RESP,
+            CommandId::ENQUIRE_LINK,
+            CommandId::GENERIC_NACK,
+        ];
+        let place = usize::try_from(dice.below(commands.len() as u64)).unwrap();
+        let body = dice.below(3) * 4;
+        let number = 0x8000_0000 + dice.below(1_000);
+        let mut frame = BytesMut::new();
+        for word in [16 + body, commands[place].0.into(), dice.below(20), number] {
+            frame.extend_from_slice(&u32::try_from(word).unwrap().to_be_bytes());
+        }
+        frame.resize(frame.len() + usize::try_from(body).unwrap(), b'x');
+        let frame = cut(&mut frame, 100).unwrap().unwrap();
+        self.session.handle_inbound(now, decode(frame));
     }
 
     fn answer_what_is_due(&mut self, now: Instant) {
@@ -265,19 +322,35 @@ struct World {
     dies_at: Option<Instant>,
     silent_at: Option<Instant>,
     closes_at: Instant,
+    /// The clock of this machine jumps here, if it does, and how far.
+    jumps_at: Option<(Instant, Duration)>,
     /// 0: the SMSC closes, 1: both do, more: the ESME does.
     closers: u64,
+    limits: Limits,
+}
+
+/// What may not be exceeded.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    rate: Option<u64>,
+    peer_window: usize,
 }
 
 const WINDOW: usize = 5;
 
 impl World {
-    fn new(seed: u64) -> Self {
+    fn new(seed: u64, trace: bool) -> Self {
         let mut dice = Dice(seed);
         let start = crate::common::now();
         let settings = SessionSettings {
             window: WINDOW,
             rate: std::num::NonZeroU32::new(200).filter(|_| dice.one_in(2)),
+            adapt: dice.one_in(2).then(|| AdaptSettings {
+                pause: dice.millis(100),
+                recovery: Duration::from_secs(1),
+                ..AdaptSettings::default()
+            }),
+            peer_window: if dice.one_in(4) { 2 } else { 1_000 },
             response_timeout: Duration::from_secs(1),
             enquire_link: Duration::from_millis(500),
             session_init: Duration::from_secs(2),
@@ -289,12 +362,32 @@ impl World {
         } else {
             dice.millis(4_000)
         };
-        let mut esme = End::new(Role::Esme, settings, start);
-        esme.session.bind(start, &BindSettings::default());
+        let mut esme = End::new(Role::Esme, settings, start, trace);
+        let mut smsc = End::new(Role::Smsc, settings, start, trace);
+        let versions = [0x33, 0x34, 0x34, 0x50].map(InterfaceVersion);
+        let version = usize::try_from(dice.below(4)).unwrap();
+        let bind = BindSettings {
+            interface_version: versions[version],
+            mode: BindMode::Transceiver,
+            ..BindSettings::default()
+        };
+        if dice.one_in(4) {
+            smsc.session.outbind(Outbind::default());
+            esme.bind = Some(bind);
+        } else {
+            esme.session.bind(start, &bind);
+        }
         Self {
             now: start,
             esme,
-            smsc: End::new(Role::Smsc, settings, start),
+            smsc,
+            limits: Limits {
+                rate: settings.rate.map(|rate| rate.get().into()),
+                peer_window: settings.peer_window,
+            },
+            jumps_at: dice
+                .one_in(6)
+                .then(|| (start + dice.millis(4_000), 100 * dice.millis(10_000))),
             to_smsc: Pipe::default(),
             to_esme: Pipe::default(),
             dies_at: dice.one_in(3).then(|| start + dice.millis(4_000)),
@@ -354,6 +447,12 @@ impl World {
         ];
         for (end, arrived, pipe) in ends {
             end.hear(&arrived, now);
+            if self.dice.one_in(100) {
+                end.hear_noise(now, &mut self.dice);
+            }
+            if self.dice.one_in(500) {
+                end.session.probe(now, Duration::from_millis(300));
+            }
             end.tick(now);
             end.take_events(now, &mut self.dice);
             end.speak(pipe, now, &mut self.dice);
@@ -383,16 +482,32 @@ impl World {
         let timers = [self.esme.next_at(), self.smsc.next_at()];
         let pipes = [self.to_esme.next_at(), self.to_smsc.next_at()];
         let soonest = timers.into_iter().chain(pipes).flatten().min();
-        soonest.map_or(owners, |at| at.min(owners)).max(self.now)
+        let next = soonest.map_or(owners, |at| at.min(owners)).max(self.now);
+        match self.jumps_at.take_if(|(at, _)| *at <= next) {
+            Some((_, jump)) => next + jump,
+            None => next,
+        }
     }
 
     fn check(&self) {
-        check_direction(&self.esme, &self.smsc);
-        check_direction(&self.smsc, &self.esme);
+        check_direction(&self.esme, &self.smsc, self.limits);
+        check_direction(&self.smsc, &self.esme, self.limits);
     }
 }
 
-fn check_direction(sender: &End, receiver: &End) {
+/// In no second more than the rate and the burst of a tenth of it.
+fn check_rate(submitted_at: &[Instant], rate: u64) {
+    let most = usize::try_from(rate + rate / 10).unwrap();
+    for many in submitted_at.windows(most + 2) {
+        let took = many[most + 1].duration_since(many[0]);
+        assert!(took >= Duration::from_secs(1), "{most} in {took:?}");
+    }
+}
+
+fn check_direction(sender: &End, receiver: &End, limits: Limits) {
+    if let Some(rate) = limits.rate {
+        check_rate(&sender.submitted_at, rate);
+    }
     let tickets: BTreeSet<_> = sender.outcomes.keys().copied().collect();
     assert!(
         tickets.iter().copied().eq(0..sender.submitted),
@@ -410,6 +525,8 @@ fn check_direction(sender: &End, receiver: &End) {
     );
     for (ticket, outcome) in &sender.outcomes {
         match outcome {
+            // The session itself refuses what exceeds the window of its peer.
+            Outcome::Answered(CommandStatus::ESME_RTHROTTLED) if limits.peer_window < WINDOW => {}
             Outcome::Answered(_) => assert!(arrived.contains(ticket), "{ticket} {outcome:?}"),
             Outcome::Lost { written: false, .. } => {
                 assert!(
@@ -422,20 +539,29 @@ fn check_direction(sender: &End, receiver: &End) {
     }
 }
 
-fn simulate(seed: u64) -> World {
+fn simulate(seed: u64, trace: bool) -> World {
     let outcome = std::panic::catch_unwind(|| {
-        let world = World::new(seed).run();
+        let world = World::new(seed, trace).run();
         world.check();
         world
     });
-    outcome.unwrap_or_else(|_| panic!("seed {seed} fails"))
+    outcome.unwrap_or_else(|_| panic!("seed {seed} fails: SMPP_SIM_SEED={seed} repeats it"))
+}
+
+fn number(variable: &str) -> Option<u64> {
+    let text = std::env::var(variable).ok()?;
+    Some(text.parse().expect("a number"))
 }
 
 #[test]
 fn over_many_seeds_every_request_has_one_true_outcome() {
+    if let Some(seed) = number("SMPP_SIM_SEED") {
+        simulate(seed, true);
+        return;
+    }
     let mut seen = BTreeSet::new();
-    for seed in 0..600 {
-        let world = simulate(seed);
+    for seed in 0..number("SMPP_SIM_SEEDS").unwrap_or(1_000) {
+        let world = simulate(seed, false);
         for end in [&world.esme, &world.smsc] {
             for outcome in end.outcomes.values() {
                 seen.insert(format!("{outcome:?}"));
@@ -466,7 +592,7 @@ fn over_many_seeds_every_request_has_one_true_outcome() {
 
 #[test]
 fn the_same_seed_gives_the_same_life() {
-    let (one, other) = (simulate(42), simulate(42));
+    let (one, other) = (simulate(42, false), simulate(42, false));
     assert_eq!(one.esme.outcomes, other.esme.outcomes);
     assert_eq!(one.smsc.received, other.smsc.received);
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::LaneWork;
+use super::{Doom, LaneWork};
 
 /// How many items of one lane wait in memory; further ones wait in the store.
 pub(super) const LANE_AHEAD: usize = 512;
@@ -29,7 +29,7 @@ pub(super) struct Job<T> {
     /// Failed attempts so far.
     pub(super) attempt: u32,
     /// Why it will never work: it only has to be set aside.
-    pub(super) doomed: Option<String>,
+    pub(super) doomed: Option<Doom>,
 }
 
 impl<T> Clone for Job<T> {
@@ -53,8 +53,24 @@ struct Line<W: LaneWork> {
     troubled: bool,
     /// The newest item that was kept.
     kept: W::Place,
-    /// The store holds more behind `kept` that a scan has passed.
-    missed: bool,
+    missed: Missed,
+}
+
+/// What the store holds of a lane that a scan has passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Missed {
+    Nothing,
+    /// More behind the newest item that was kept.
+    Newer,
+    /// Something before it too, that is there again.
+    Older,
+}
+
+impl Missed {
+    /// At least what is behind.
+    fn newer(&mut self) {
+        *self = (*self).max(Self::Newer);
+    }
 }
 
 /// The lanes that have something in memory.
@@ -104,13 +120,14 @@ impl<W: LaneWork> Lines<W> {
             busy: false,
             troubled: false,
             kept: W::START,
-            missed: false,
+            missed: Missed::Nothing,
         });
         if place <= state.kept {
             return;
         }
-        if state.missed || state.troubled || state.waiting.len() >= LANE_AHEAD {
-            state.missed = true;
+        let passed = state.missed > Missed::Nothing || state.troubled;
+        if passed || state.waiting.len() >= LANE_AHEAD {
+            state.missed.newer();
             return;
         }
         if state.waiting.is_empty() && !state.busy {
@@ -145,6 +162,14 @@ impl<W: LaneWork> Lines<W> {
         Some((lane, job))
     }
 
+    /// Something may be in the store again that was done. A lane that has something in memory reads
+    /// on when it has done that, and then from the beginning.
+    pub(super) fn again(&mut self) {
+        for state in self.by_lane.values_mut() {
+            state.missed = Missed::Older;
+        }
+    }
+
     /// The lane's head is done.
     pub(super) fn done(&mut self, lane: &W::Lane) {
         let Some(state) = self.by_lane.get_mut(lane) else {
@@ -158,7 +183,7 @@ impl<W: LaneWork> Lines<W> {
         }
         if !state.waiting.is_empty() {
             self.fresh.push_back(lane.clone());
-        } else if state.missed {
+        } else if state.missed > Missed::Nothing {
             self.thirsty = true;
         } else {
             self.by_lane.remove(lane);
@@ -178,7 +203,9 @@ impl<W: LaneWork> Lines<W> {
             state.troubled = true;
             self.troubled += 1;
         }
-        state.missed |= !state.waiting.is_empty();
+        if !state.waiting.is_empty() {
+            state.missed.newer();
+        }
         self.waiting -= state.waiting.len();
         state.waiting = VecDeque::new();
         state.kept = W::place(&job.item);
@@ -205,11 +232,20 @@ impl<W: LaneWork> Lines<W> {
             return None;
         }
         let idle = |state: &Line<W>| !state.busy && !state.troubled && state.waiting.is_empty();
-        self.by_lane.retain(|_, state| state.missed || !idle(state));
+        self.by_lane
+            .retain(|_, state| state.missed > Missed::Nothing || !idle(state));
         let mut start = None;
         for state in self.by_lane.values_mut() {
-            if state.missed && !state.troubled {
-                state.missed = false;
+            let readable = match state.missed {
+                Missed::Nothing => false,
+                Missed::Newer => !state.troubled,
+                Missed::Older => idle(state),
+            };
+            if readable {
+                if state.missed == Missed::Older {
+                    state.kept = W::START;
+                }
+                state.missed = Missed::Nothing;
                 start = Some(start.map_or(state.kept, |at: W::Place| at.min(state.kept)));
             }
         }

@@ -16,6 +16,9 @@ struct Script {
     done: Arc<Mutex<Vec<usize>>>,
     aside: Arc<Mutex<Vec<usize>>>,
     tries: Arc<Mutex<HashMap<usize, u32>>>,
+    /// Set aside at first.
+    hidden: Arc<Mutex<HashSet<usize>>>,
+    wake: Wake,
     dead: usize,
     finished: Arc<Notify>,
 }
@@ -30,6 +33,10 @@ enum Act {
     Blocked,
     Never,
     Panic,
+    /// And while it is set aside, unless that is done in silence.
+    PanicTwice,
+    /// Puts the first item back.
+    Retry,
 }
 
 impl Script {
@@ -58,7 +65,7 @@ impl Script {
 
     async fn play(&self, concurrency: usize) {
         let stop = CancellationToken::new();
-        let wake = Arc::new(Notify::new());
+        let wake = self.wake.clone();
         let worker = run(self.clone(), concurrency, RETRY, wake, stop.clone());
         tokio::select! {
             () = worker => panic!("ended by itself"),
@@ -93,7 +100,8 @@ impl LaneWork for Script {
     async fn fetch(&self, after: usize, limit: usize) -> Result<Vec<Self::Item>, Trouble> {
         let done = self.done.lock().expect("lock").clone();
         let aside = self.aside.lock().expect("lock").clone();
-        let ended: HashSet<_> = done.into_iter().chain(aside).collect();
+        let hidden = self.hidden.lock().expect("lock").clone();
+        let ended: HashSet<_> = done.into_iter().chain(aside).chain(hidden).collect();
         let pending = self.items.iter().skip(after);
         let pending = pending.filter(|item| !ended.contains(&item.0));
         Ok(pending.take(limit).copied().collect())
@@ -122,15 +130,20 @@ impl LaneWork for Script {
             }
             Act::Never => return Err(Trouble::Never("poison".into())),
             Act::Blocked => panic!("overtook the head of its lane"),
-            Act::Panic => panic!("poison"),
+            Act::Panic | Act::PanicTwice => panic!("poison"),
+            Act::Retry => {
+                self.hidden.lock().expect("lock").clear();
+                self.wake.ring_again();
+            }
             Act::Work | Act::FailTwice => {}
         }
         self.record(&self.done, item.0);
         Ok(())
     }
 
-    async fn set_aside(&self, place: usize, _reason: String) -> Result<(), Trouble> {
-        self.record(&self.aside, place);
+    async fn set_aside(&self, item: &Self::Item, doom: Doom) -> Result<(), Trouble> {
+        assert!(doom.silent || !matches!(item.2, Act::PanicTwice), "poison");
+        self.record(&self.aside, item.0);
         Ok(())
     }
 }
@@ -157,6 +170,34 @@ async fn a_poisoned_item_is_set_aside_and_its_lane_goes_on() {
     script.play(1).await;
     assert_eq!(script.order_of('a'), [3]);
     assert_eq!(*script.aside.lock().expect("lock"), [1, 2]);
+}
+
+#[tokio::test]
+async fn an_item_whose_telling_fails_too_is_set_aside_in_silence() {
+    let script = Script::new(&[('a', Act::PanicTwice), ('a', Act::Work)]);
+    script.play(1).await;
+    assert_eq!(script.order_of('a'), [2]);
+    assert_eq!(*script.aside.lock().expect("lock"), [1]);
+}
+
+#[tokio::test]
+async fn what_comes_back_is_done_though_newer_items_were_read_before() {
+    use Act::{FailTwice, Retry, Work};
+    for others in [
+        &[('a', Retry)][..],
+        &[('b', Retry)],
+        &[('a', Retry), ('a', Work), ('b', Work), ('a', FailTwice)],
+        &[('a', FailTwice), ('b', Retry), ('a', Work), ('b', Work)],
+    ] {
+        let items: Vec<_> = [('a', Work)].iter().chain(others).copied().collect();
+        let script = Script::new(&items);
+        script.hidden.lock().expect("lock").insert(1);
+        script.play(2).await;
+        let mut done = script.done.lock().expect("lock").clone();
+        done.sort_unstable();
+        let all: Vec<_> = (1..=items.len()).collect();
+        assert_eq!(done, all, "each once");
+    }
 }
 
 #[test]

@@ -14,7 +14,8 @@ use serde_json::Value;
 use tokio::sync::Notify;
 
 use crate::gateway::model::{
-    Account, Conversation, ConversationId, Handset, InboxSeq, MessageId, OutboxId, SmsId, Timestamp,
+    Account, Conversation, ConversationId, Handset, InboxSeq, MessageId, OutboxId, SmsId, TakenId,
+    Timestamp,
 };
 use crate::matrix::homeserver::{self, Homeserver, MatrixError, NewRoom, RoomState};
 use crate::store::*;
@@ -174,6 +175,7 @@ cut_store! {
     Commit fn sweep(now: Timestamp, limit: usize) -> bool;
     Commit fn take_receipt(receipt: ReceiptIn) -> ReceiptTaken;
     Commit fn take_sms(sms: SmsIn) -> SmsTaken;
+    Commit fn sms_heard(ids: Vec<TakenId>, now: Timestamp) -> ();
     Question fn pending_sms(after: SmsId, limit: usize) -> Vec<Sms>;
     Question fn sms(id: SmsId) -> Option<Sms>;
     Commit fn finish_sms(id: SmsId, ending: Ending) -> ();
@@ -183,6 +185,9 @@ cut_store! {
     Commit fn postpone_outbox(id: OutboxId, at: Timestamp, error: &str) -> ();
     Question fn next_outbox_due(busy: &[String]) -> Option<Timestamp>;
     Commit fn hurry_outbox(now: Timestamp) -> ();
+    Question fn aside(limit: usize) -> Vec<Aside>;
+    Commit fn retry_aside(id: AsideId, now: Timestamp) -> bool;
+    Commit fn drop_aside(id: AsideId, now: Timestamp) -> bool;
     Commit fn top_up(owner: &UserId, amount: Money, key: &str, now: Timestamp) -> Account;
     Commit fn set_limit(owner: &UserId, limit: Money) -> Account;
     Question fn account(owner: &UserId) -> Account;

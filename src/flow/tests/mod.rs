@@ -1,5 +1,6 @@
 //! The flows as people see them: each test is a sentence about rooms and phones.
 
+mod aside;
 mod changes;
 mod commands;
 mod crash;
@@ -11,4 +12,5 @@ mod invitations;
 mod rooms;
 mod talk;
 mod trouble;
+mod unheard;
 mod world;

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use super::super::lanes::LaneWork;
+use super::super::lanes::{Doom, LaneWork};
 use super::super::{Connected, Gateway, Parts, Trouble, Wakes, inbox, outbox, to_room};
 use super::cut::{Cut, CutHomeserver, CutStore};
 use crate::clock::Clock;
@@ -23,7 +23,7 @@ use crate::gateway::model::{Handset, SegmentRef, Timestamp};
 use crate::gateway::names::Names;
 use crate::matrix::fake::{FakeEvent, FakeHomeserver};
 use crate::matrix::ghost::Ghosts;
-use crate::matrix::homeserver::Homeserver;
+use crate::matrix::homeserver::{Homeserver, MARKER_TYPE};
 use crate::ops::metrics::Metrics;
 use crate::store::sqlite::SqliteStore;
 use crate::store::*;
@@ -260,6 +260,8 @@ impl World {
             concat: None,
             data_coding: DataCoding::UCS2,
             payload: Bytes::from(payload),
+            user_message_reference: None,
+            peer_id: None,
             dedicated_to: self
                 .gateway
                 .settings
@@ -476,7 +478,8 @@ impl World {
                     self.clock.advance(pause);
                 }
                 Err(Trouble::Never(why)) => {
-                    let aside = work.set_aside(W::place(item), why).await;
+                    let doom = Doom { why, silent: false };
+                    let aside = work.set_aside(item, doom).await;
                     return aside.unwrap();
                 }
             }
@@ -530,6 +533,20 @@ impl World {
             .filter(|event| event.sender == sender && event.event_type == "m.room.message")
             .map(|event| event.content["body"].as_str().unwrap().to_owned())
             .collect()
+    }
+
+    /// What the bot says to somebody in the room that it made for the two.
+    pub(super) fn told_apart(&self, who: &str) -> Vec<String> {
+        let rooms = self.home.rooms().into_iter();
+        let theirs = rooms.filter(|room| {
+            let markers = self.events(room, MARKER_TYPE);
+            markers.iter().any(|one| one.content["bot_room_of"] == who)
+        });
+        let mut words: Vec<_> = theirs
+            .flat_map(|room| self.words(&room, &user(BOT)))
+            .collect();
+        words.sort();
+        words
     }
 
     /// The only words in a room by one sender.

@@ -7,6 +7,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::store::sqlite::SqliteStore;
+use crate::store::{Ending, Lane, NewOutbox, OutboxItem};
 
 const SETTINGS: &str = r#"
 [[homeserver]]
@@ -161,6 +162,50 @@ async fn nothing_is_known_of_an_unknown_message() {
     let desk = Desk::new();
     let explain = serde_json::json!({ "explain": { "id": "$nothing" } });
     assert_eq!(desk.ask(explain).await, r#"{"histories":[]}"#);
+}
+
+#[tokio::test]
+async fn what_was_set_aside_is_listed_tried_again_and_dropped() {
+    let desk = Desk::new();
+    let queue = serde_json::json!("queue");
+    assert_eq!(desk.ask(queue.clone()).await, r#"{"queue":[]}"#);
+    let owner = OwnedUserId::try_from("@alice:example.org").unwrap();
+    let item = OutboxItem::TellOwner {
+        homeserver: owner.server_name().to_owned(),
+        owner: owner.clone(),
+        text: "secret".to_owned(),
+    };
+    let entry = NewOutbox {
+        key: "k".to_owned(),
+        lane: Lane::Person(owner),
+        item,
+    };
+    desk.store.enqueue(vec![entry], Timestamp(1)).await.unwrap();
+    let set_aside = Ending::SetAside {
+        reason: "why".to_owned(),
+        at: Timestamp(-59_000),
+        tell: None,
+    };
+    let due = desk.store.due_outbox(Timestamp(1), 1, &[]).await.unwrap();
+    let id = AsideId::Outbox(due[0].id);
+    let finish = || desk.store.finish_outbox(due[0].id, set_aside.clone());
+    finish().await.unwrap();
+    let listed = desk.ask(queue.clone()).await;
+    assert!(
+        listed.contains(&format!(r#""id":"{id}","#)) && listed.contains(r#""reason":"why""#),
+        "{listed}"
+    );
+    assert!(!listed.contains("secret"), "{listed}");
+    let retry = serde_json::json!({ "retry": { "id": id.to_string() } });
+    assert_eq!(desk.ask(retry.clone()).await, r#""done""#);
+    assert!(desk.ask(retry).await.contains("nothing of this id"));
+    finish().await.unwrap();
+    let drop = serde_json::json!({ "drop": { "id": id.to_string() } });
+    assert_eq!(desk.ask(drop.clone()).await, r#""done""#);
+    assert!(desk.ask(drop).await.contains("nothing of this id"));
+    assert_eq!(desk.ask(queue).await, r#"{"queue":[]}"#);
+    let odd = serde_json::json!({ "drop": { "id": "7" } });
+    assert!(desk.ask(odd).await.contains("as in e17"));
 }
 
 #[test]

@@ -130,7 +130,7 @@ pub(crate) async fn a_new_direct_conversation_gets_the_number_its_owner_had(engi
     assert_eq!(opened.replaced, None);
 }
 
-pub(crate) async fn ending_refunds_what_is_queued_and_leaves_what_is_on_the_wire(
+pub(crate) async fn ending_refunds_what_is_queued_with_news_and_leaves_what_is_on_the_wire(
     engine: &dyn Engine,
 ) {
     let store = with_credit(engine).await;
@@ -145,7 +145,11 @@ pub(crate) async fn ending_refunds_what_is_queued_and_leaves_what_is_on_the_wire
     answer(&store, &claimed[0], submitted("1"), 30).await;
     assert_eq!(account(&store).await, (9_990, 0, 10));
     assert_eq!(claim(&store, 40).await, []);
-    assert_eq!(news(&store).await, [(sent, MessageState::Submitted)]);
+    let told = [
+        (waiting, MessageState::Cancelled),
+        (sent, MessageState::Submitted),
+    ];
+    assert_eq!(news(&store).await, told);
 }
 
 pub(crate) async fn ending_twice_cools_once(engine: &dyn Engine) {
@@ -267,4 +271,5 @@ pub(crate) async fn what_is_on_the_wire_when_a_conversation_ends_is_not_queued_a
     assert_eq!(state(&store, id).await, MessageState::Cancelled);
     assert_eq!(claim(&store, 40).await, []);
     assert_eq!(account(&store).await, (10_000, 0, 0));
+    assert_eq!(news(&store).await, [(id, MessageState::Cancelled)]);
 }

@@ -154,9 +154,7 @@ pub(crate) async fn an_event_set_aside_is_counted_and_out_of_the_way(engine: &dy
         .await
         .unwrap();
     let first = &store.pending_events(InboxSeq(0), 1).await.unwrap()[0];
-    let ending = Ending::SetAside {
-        reason: "cannot be handled".to_owned(),
-    };
+    let ending = aside("cannot be handled");
     store.finish_event(first.seq, ending).await.unwrap();
     assert_eq!(pending(&store).await, ["$b"]);
     assert_eq!(store.sizes().await.unwrap().set_aside, 1);

@@ -119,13 +119,7 @@ pub(crate) async fn busy_lanes_are_left_out(engine: &dyn Engine) {
 pub(crate) async fn an_entry_set_aside_lets_its_lane_go_on(engine: &dyn Engine) {
     let store = engine.open();
     enqueue(&store, &[("a1", 1), ("a2", 1)]).await;
-    finish_first(
-        &store,
-        Ending::SetAside {
-            reason: "M_FORBIDDEN".to_owned(),
-        },
-    )
-    .await;
+    finish_first(&store, aside("M_FORBIDDEN")).await;
     assert_eq!(due_texts(&store, 10).await, ["a2"]);
     let sizes = store.sizes().await.unwrap();
     assert_eq!((sizes.outbox, sizes.set_aside), (1, 1));
@@ -139,6 +133,7 @@ pub(crate) async fn an_item_survives_the_store(engine: &dyn Engine) {
         sender: user("bot"),
         text: "\u{0}\"'\n😀".to_owned(),
         reply_to: Some(event("e")),
+        to: Some(user("alice")),
     };
     let lane = Lane::Room(home(), room("a"));
     let entry = NewOutbox {

@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, params};
 
+use super::aside;
 use super::rows::{self, Page, Sql as _, text};
 use crate::gateway::model::InboxSeq;
 use crate::store::{Ending, InboxEvent, Result, Taken, Transaction};
@@ -59,11 +60,15 @@ pub(super) fn pending(
 }
 
 pub(super) fn finish(tx: &Connection, seq: InboxSeq, ending: &Ending) -> Result<()> {
-    let (progress, reason) = rows::ending(ending);
-    tx.run(
-        "UPDATE event SET progress = ?2, reason = ?3, json = CASE ?2 WHEN 1 THEN NULL ELSE json END
+    let (progress, reason, at) = rows::ending(ending);
+    let ended = tx.run(
+        "UPDATE event SET progress = ?2, reason = ?3, ended_at = max(?4, at),
+             json = CASE ?2 WHEN 1 THEN NULL ELSE json END,
+             about = CASE WHEN json_valid(json) THEN coalesce(
+                 json_extract(json, '$.content.\"m.relates_to\".event_id'),
+                 json_extract(json, '$.content.redacts'), json_extract(json, '$.redacts')) END
          WHERE seq = ?1 AND progress = 0",
-        params![seq, progress, reason],
+        params![seq, progress, reason, at],
     )?;
-    Ok(())
+    aside::tell(tx, ending, ended)
 }

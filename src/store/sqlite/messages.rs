@@ -111,8 +111,9 @@ fn queue(tx: &Connection, new: &NewMessage, originator: &Originator) -> Result<(
     tx.run(
         "INSERT INTO message (id, source, homeserver, event, conversation, destination, originator,
              payer, route, link_group, price, data_coding, segments, receipts, uncertain,
-             valid_until, accepted_at, state, lane_left)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, 0, ?13)",
+             valid_until, receipt_by, accepted_at, state, lane_left)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, 0,
+             ?13)",
         params![
             new.id,
             to_json(&new.source)?,
@@ -130,6 +131,7 @@ fn queue(tx: &Connection, new: &NewMessage, originator: &Originator) -> Result<(
             new.receipts,
             to_json(&new.uncertain)?,
             new.valid_until,
+            new.receipts.then_some(new.receipt_by),
             new.now
         ],
     )?;
@@ -242,17 +244,24 @@ pub(super) fn cancel_event(
         |row| Ok(row.get(0)?),
     )?;
     for key in keys {
-        let Some(message) = life::message(tx, key)? else {
-            continue;
-        };
-        // One that is to be sent again has left the lane, and its first bytes may have arrived.
-        let unsent = life::segments(tx, key)?
-            .iter()
-            .all(|segment| segment.state == MessageState::Queued && segment.in_lane);
-        if unsent {
-            life::withdraw(tx, &message, MessageState::Cancelled, (now, "taken back"))?;
-            life::refresh(tx, key, now)?;
-        }
+        take_back(tx, key, (now, "taken back"))?;
+        life::refresh_silently(tx, key, now)?;
     }
     of_event(tx, homeserver, event)
+}
+
+/// Takes a message back of which no byte can have reached the peer. Its refreshing is left to the
+/// caller.
+pub(super) fn take_back(tx: &Connection, key: i64, (now, why): (Timestamp, &str)) -> Result<()> {
+    let Some(message) = life::message(tx, key)? else {
+        return Ok(());
+    };
+    // One that is to be sent again has left the lane, and its first bytes may have arrived.
+    let unsent = life::segments(tx, key)?
+        .iter()
+        .all(|segment| segment.state == MessageState::Queued && segment.in_lane);
+    if unsent {
+        life::withdraw(tx, &message, MessageState::Cancelled, (now, why))?;
+    }
+    Ok(())
 }

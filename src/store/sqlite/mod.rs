@@ -3,7 +3,9 @@
 //! Every operation that changes something is one job of the writer; every question is asked of
 //! a reader. The operations themselves are plain functions of a connection, one file per area.
 
+mod aside;
 mod conversations;
+mod copies;
 mod dispatch;
 mod explain;
 mod inbox;
@@ -40,13 +42,14 @@ use self::reader::Readers;
 use self::rows::{Page, Sql as _};
 use self::writer::Writer;
 use super::{
-    Acceptance, Answer, AuditDifference, Claimed, Ending, History, InboxEvent, Lease, Member,
-    MessageView, NewMessage, NewOutbox, OpenConversation, Opened, OutboxEntry, ReceiptIn,
-    ReceiptTaken, Result, RoomFacts, RoomView, Sizes, Sms, SmsIn, SmsTaken, Store, StoreError,
-    Taken, Transaction,
+    Acceptance, Answer, Aside, AsideId, AuditDifference, Claimed, Ending, History, InboxEvent,
+    Lease, Member, MessageView, NewMessage, NewOutbox, OpenConversation, Opened, OutboxEntry,
+    ReceiptIn, ReceiptTaken, Result, RoomFacts, RoomView, Sizes, Sms, SmsIn, SmsTaken, Store,
+    StoreError, Taken, Transaction,
 };
 use crate::gateway::model::{
-    Account, Conversation, ConversationId, Handset, InboxSeq, MessageId, OutboxId, SmsId, Timestamp,
+    Account, Conversation, ConversationId, Handset, InboxSeq, MessageId, OutboxId, SmsId, TakenId,
+    Timestamp,
 };
 
 /// The embedded store: one file, used by one process at a time.
@@ -119,9 +122,16 @@ impl SqliteStore {
                 error!(%key, reason, "set aside what cannot be read");
             }
             self.write(move |tx| {
-                unreadable
-                    .into_iter()
-                    .try_for_each(|(key, reason)| finish(tx, key, &Ending::SetAside { reason }))
+                unreadable.into_iter().try_for_each(|(key, reason)| {
+                    // Nobody can be told: whom it concerns may be what cannot be read. Its time is
+                    // that of the item itself.
+                    let ending = Ending::SetAside {
+                        reason,
+                        at: Timestamp::default(),
+                        tell: None,
+                    };
+                    finish(tx, key, &ending)
+                })
             })
             .await?;
         }
@@ -282,6 +292,10 @@ impl Store for SqliteStore {
         self.write(move |tx| sms::take(tx, &sms)).await
     }
 
+    async fn sms_heard(&self, ids: Vec<TakenId>, now: Timestamp) -> Result<()> {
+        self.write(move |tx| copies::heard(tx, &ids, now)).await
+    }
+
     async fn pending_sms(&self, after: SmsId, limit: usize) -> Result<Vec<Sms>> {
         let page = move |tx: &Connection| sms::pending(tx, after, limit);
         self.readable(page, sms::finish).await
@@ -328,6 +342,18 @@ impl Store for SqliteStore {
 
     async fn hurry_outbox(&self, now: Timestamp) -> Result<()> {
         self.write(move |tx| outbox::hurry(tx, now)).await
+    }
+
+    async fn aside(&self, limit: usize) -> Result<Vec<Aside>> {
+        self.read(move |tx| aside::list(tx, limit)).await
+    }
+
+    async fn retry_aside(&self, id: AsideId, now: Timestamp) -> Result<bool> {
+        self.write(move |tx| aside::retry(tx, id, now)).await
+    }
+
+    async fn drop_aside(&self, id: AsideId, now: Timestamp) -> Result<bool> {
+        self.write(move |tx| aside::end(tx, id, now)).await
     }
 
     async fn top_up(

@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, params};
 
+use super::aside;
 use super::rows::{self, Page, Sql as _, json, to_json};
 use crate::gateway::model::{OutboxId, Timestamp};
 use crate::store::{Ending, NewOutbox, OutboxEntry, Result};
@@ -52,7 +53,7 @@ pub(super) fn due(
 }
 
 pub(super) fn finish(tx: &Connection, id: OutboxId, ending: &Ending) -> Result<()> {
-    let (progress, reason) = rows::ending(ending);
+    let (progress, reason, at) = rows::ending(ending);
     let lane = tx.one(
         "SELECT lane FROM outbox WHERE id = ?1 AND progress = 0",
         [id],
@@ -60,17 +61,40 @@ pub(super) fn finish(tx: &Connection, id: OutboxId, ending: &Ending) -> Result<(
     )?;
     let Some(lane) = lane else { return Ok(()) };
     tx.run(
-        "UPDATE outbox SET progress = ?2, reason = ?3, head = 0,
+        "UPDATE outbox SET progress = ?2, reason = ?3, ended_at = max(?4, queued_at), head = 0,
              item = CASE ?2 WHEN 1 THEN NULL ELSE item END
          WHERE id = ?1",
-        params![id, progress, reason],
+        params![id, progress, reason, at],
     )?;
+    set_head(tx, &lane)?;
+    aside::tell(tx, ending, 1)
+}
+
+/// The first unfinished entry of a lane is its head.
+fn set_head(tx: &Connection, lane: &str) -> Result<()> {
     tx.run(
         "UPDATE outbox SET head = 1 WHERE id =
          (SELECT id FROM outbox WHERE lane = ?1 AND progress = 0 ORDER BY id LIMIT 1)",
         [lane],
     )?;
     Ok(())
+}
+
+/// Puts an entry that was set aside back into its lane. True if it was.
+pub(super) fn retry(tx: &Connection, id: OutboxId, now: Timestamp) -> Result<bool> {
+    let lane = tx.one(
+        "UPDATE outbox SET progress = 0, reason = NULL, ended_at = NULL, attempts = 0, due_at = ?2
+         WHERE id = ?1 AND progress = 2 RETURNING lane",
+        params![id, now],
+        |row| Ok(row.get::<_, String>(0)?),
+    )?;
+    let Some(lane) = lane else { return Ok(false) };
+    tx.run(
+        "UPDATE outbox SET head = 0 WHERE lane = ?1 AND progress = 0 AND head = 1",
+        [&lane],
+    )?;
+    set_head(tx, &lane)?;
+    Ok(true)
 }
 
 pub(super) fn postpone(tx: &Connection, id: OutboxId, at: Timestamp, error: &str) -> Result<()> {

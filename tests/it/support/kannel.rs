@@ -10,6 +10,8 @@ use axum::Router;
 use axum::extract::{RawQuery, State};
 use axum::routing::get;
 
+use tokio::task::JoinSet;
+
 use super::http::Api;
 use super::peer::{Peer, free_port};
 use super::sim::{PASSWORD, SYSTEM_ID};
@@ -23,6 +25,7 @@ pub(crate) type Told = HashMap<String, String>;
 pub(crate) struct Kannel {
     _bearerbox: Peer,
     _smsbox: Peer,
+    _server: JoinSet<()>,
     status: Api,
     api: Api,
     ears: Ears,
@@ -36,7 +39,8 @@ struct Ears {
 }
 
 impl Ears {
-    async fn open() -> Self {
+    /// Listens for as long as `server` lives.
+    async fn open(server: &mut JoinSet<()>) -> Self {
         let ears = Self {
             port: free_port(),
             ..Self::default()
@@ -53,7 +57,11 @@ impl Ears {
             .with_state(ears.clone());
         let socket = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, ears.port));
         let socket = socket.await.expect("a free port");
-        tokio::spawn(async { axum::serve(socket, routes).await });
+        server.spawn(async {
+            axum::serve(socket, routes)
+                .await
+                .expect("a listening socket");
+        });
         ears
     }
 }
@@ -104,7 +112,8 @@ impl Kannel {
     pub(crate) async fn start(home: &Path, smsc: u16) -> Self {
         let home = home.join("kannel");
         std::fs::create_dir_all(&home).expect("a folder for Kannel");
-        let ears = Ears::open().await;
+        let mut server = JoinSet::new();
+        let ears = Ears::open(&mut server).await;
         let ports = Ports {
             smsc,
             admin: free_port(),
@@ -125,6 +134,7 @@ impl Kannel {
         let kannel = Self {
             _bearerbox: bearerbox,
             _smsbox: smsbox,
+            _server: server,
             status,
             api: Api::at(&format!("http://127.0.0.1:{}", ports.http)),
             ears,

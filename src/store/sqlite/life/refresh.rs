@@ -13,6 +13,25 @@ pub(in super::super) fn refresh(tx: &Connection, key: i64, now: Timestamp) -> Re
     let Some(message) = message(tx, key)? else {
         return Ok(());
     };
+    let before = message.state;
+    let state = update(tx, &message, now)?;
+    if state != before {
+        tell(tx, &message, state, now)?;
+    }
+    Ok(())
+}
+
+/// The same for one whose writer took it back: they know.
+pub(in super::super) fn refresh_silently(tx: &Connection, key: i64, now: Timestamp) -> Result<()> {
+    match message(tx, key)? {
+        Some(message) => update(tx, &message, now).map(drop),
+        None => Ok(()),
+    }
+}
+
+/// Its state and its lane; gives the state.
+fn update(tx: &Connection, message: &Message, now: Timestamp) -> Result<MessageState> {
+    let key = message.key;
     let segments = segments(tx, key)?;
     let state = state_of(message.state, &segments);
     let lane_left = segments.iter().filter(|segment| segment.in_lane).count();
@@ -20,13 +39,10 @@ pub(in super::super) fn refresh(tx: &Connection, key: i64, now: Timestamp) -> Re
         "UPDATE message SET state = ?2, lane_left = ?3 WHERE key = ?1",
         params![key, state, rows::limit(lane_left)],
     )?;
-    if state != message.state {
-        tell(tx, &message, state, now)?;
-    }
     if message.lane_left > 0 && lane_left == 0 {
-        bring_forward(tx, &message, now)?;
+        bring_forward(tx, message, now)?;
     }
-    Ok(())
+    Ok(state)
 }
 
 /// As far as the least advanced segment; failed with the first that failed, the peer's own word
@@ -50,11 +66,11 @@ fn state_of(before: MessageState, segments: &[Segment]) -> MessageState {
 
 /// Queues the news of a message's new state where a person wants to know it.
 fn tell(tx: &Connection, message: &Message, state: MessageState, now: Timestamp) -> Result<()> {
+    use MessageState::{Delivered, NoReceipt, Submitted};
+    let shown = matches!(state, Submitted | NoReceipt | Delivered);
     let told = match message.source {
-        Source::Event { .. } => {
-            state.is_failure() || matches!(state, MessageState::Submitted | MessageState::Delivered)
-        }
-        Source::Sms { .. } => state.is_failure(),
+        Source::Event { .. } => state.is_bad_news() || shown,
+        Source::Sms { .. } => state.is_bad_news(),
     };
     if !told {
         return Ok(());
@@ -112,7 +128,8 @@ mod tests {
 
     #[test]
     fn a_message_is_as_far_as_its_least_advanced_segment() {
-        use MessageState::{Delivered, Intent, Queued, Submitted};
+        use MessageState::{Delivered, Intent, NoReceipt, Queued, Submitted};
+        assert_eq!(state(Submitted, &[Delivered, NoReceipt]), NoReceipt);
         assert_eq!(state(Queued, &[Submitted, Intent]), Intent);
         assert_eq!(state(Queued, &[Submitted, Delivered]), Submitted);
         assert_eq!(state(Submitted, &[Delivered, Delivered]), Delivered);

@@ -7,7 +7,7 @@ use crate::store::conformance;
 use crate::store::sqlite::rows::statements_seen;
 
 /// Statements that list or add up everything, by their nature.
-const WHOLE: [&str; 8] = [
+const WHOLE: [&str; 9] = [
     // the oldest messages by their key: as many as the limit says
     "FROM message ORDER BY key LIMIT ?2",
     // accounts, leases, numbers: a person asks for all
@@ -15,6 +15,8 @@ const WHOLE: [&str; 8] = [
     "FROM lease ORDER BY vmn, handset",
     "FROM dedicated ORDER BY number",
     "WITH sums AS",
+    // what was set aside, in the order of its index: a person asks for all of it
+    "WHERE progress = 2\n         ORDER BY ended_at LIMIT ?1",
     // gauges: counted by the narrowest index
     "SELECT count(*) FROM",
     "(SELECT count(*) FROM event",
