@@ -317,7 +317,9 @@ fn life_with_a_peer_of(per_second: u32, window: usize, rate: Option<u32>) -> (u3
             && sent.len() < pace.window()
             && ours.as_ref().is_none_or(|ours| ours.available(now) > 0)
         {
-            ours.iter_mut().for_each(|ours| ours.take(now));
+            if let Some(ours) = &mut ours {
+                ours.take(now);
+            }
             let signal = if peer.available(now) > 0 {
                 peer.take(now);
                 taken += 1;
