@@ -66,7 +66,7 @@ pub use client::client;
 pub use counters::Counters;
 pub use error::{CloseReason, SubmitError, UnansweredCause};
 pub use establish::Running;
-pub use link::{Link, LinkEvent, LinkEvents, LinkState};
+pub use link::{Answer, Link, LinkEvent, LinkEvents, LinkState};
 pub use operations::{BindMode, Role, SessionState};
 pub use outbind::{OutbindIncoming, OutbindListener, OutbindRequest, OutbindSettings, outbind};
 pub use rate::Meter;

@@ -39,6 +39,15 @@ impl Sequence {
             }
         }
     }
+
+    /// How many numbers after `first` this one is given out, as numbers go round.
+    pub(crate) const fn distance(first: u32, number: u32) -> u32 {
+        if number >= first {
+            number - first
+        } else {
+            (LAST - first).wrapping_add(number)
+        }
+    }
 }
 
 #[cfg(test)]
@@ -69,5 +78,17 @@ mod tests {
             .map(|_| sequence.take(|number| busy.contains(&number)))
             .collect();
         assert_eq!(taken, [LAST - 1, 3, 5]);
+    }
+
+    #[test]
+    fn numbers_are_apart_as_far_as_they_are_taken() {
+        let mut sequence = Sequence::starting_at(LAST - 1);
+        let first = sequence.take(|_| false);
+        for distance in 1..5 {
+            assert_eq!(
+                Sequence::distance(first, sequence.take(|_| false)),
+                distance
+            );
+        }
     }
 }
