@@ -12,6 +12,7 @@ mod adaptation;
 mod matrix;
 mod outbind;
 mod peers;
+mod sequences;
 mod versions;
 
 use super::commands::bind_request;
