@@ -3,10 +3,10 @@
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 PYTHON := $(firstword $(wildcard /usr/bin/python3.11) python3)
 
-.PHONY: help setup demo test soak fuzz fmt lint doc bench-codec
+.PHONY: help setup demo test soak fuzz fmt lint doc bench-codec bench-session
 
 help: ## List the commands.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
 
 setup: ## Install what this machine lacks: Synapse, tshark, Kannel, systemd-analyze.
 	@./scripts/setup.sh
@@ -50,3 +50,7 @@ doc: ## Build the documentation, warnings denied.
 
 bench-codec: ## Time the codec beside hand-written bounds and other crates.
 	cargo run --locked --release --manifest-path bench/Cargo.toml --bin codec
+
+bench-session: ## Rate, processor time and memory of sessions beside smpp34 and a bare socket loop.
+	cargo run --locked --release --manifest-path bench/Cargo.toml --bin session
+	cargo run --locked --release --manifest-path bench/Cargo.toml --bin idle

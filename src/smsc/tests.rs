@@ -168,8 +168,9 @@ async fn drive(mut running: Running, cut: CancellationToken, frozen: Arc<AtomicB
 }
 
 impl Bind {
-    /// Brings an SMS.
-    fn bring(&self, text: &str) {
+    /// Brings an SMS, as soon as an earlier refusal lets the session send again.
+    async fn bring(&self, text: &str) {
+        self.peer.link.ready().await;
         let sms = DeliverSm {
             source_addr_ton: Ton::INTERNATIONAL,
             source_addr_npi: Npi::ISDN,
@@ -192,7 +193,7 @@ impl Bind {
 
     /// Brings an SMS that is taken.
     async fn delivers(&mut self, text: &str) {
-        self.bring(text);
+        self.bring(text).await;
         assert_eq!(self.answer().await, CommandStatus::ESME_ROK);
     }
 
@@ -257,10 +258,10 @@ async fn a_copy_on_another_link_waits_until_the_first_turns_out_dead() {
     let (mut first, mut second) = world.binds().await;
     first.delivers("yes").await;
     first.frozen.store(true, Ordering::SeqCst);
-    second.bring("yes");
+    second.bring("yes").await;
     // Nobody knows yet: it is asked for again later.
     assert_eq!(second.answer().await, CommandStatus::ESME_RMSGQFUL);
-    second.bring("yes");
+    second.bring("yes").await;
     first.cut.cancel();
     assert_eq!(second.answer().await, CommandStatus::ESME_ROK);
     assert_eq!(world.texts().await, ["yes"]);
