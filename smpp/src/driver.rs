@@ -1,4 +1,20 @@
 //! Carries octets and time between a connection and its session.
+//!
+//! ```text
+//!  socket ─poll_fill─▶ wire.inbound ─cut, decode─▶ batch ─┐ lock
+//!                                                         ├─▶ session ─pump─▶ queue ─recv_many─▶ owner
+//!  socket ◀─poll_drain─ wire.outbound ◀─poll_transmit─────┘      ▲
+//!                                             submit_many, respond_many
+//! ```
+//!
+//! One round reads until nothing is left (or 16 KiB are), decodes it without the lock, tells the
+//! session under it, writes all that the session has to say in one piece, and only then wakes the
+//! owner, once for all that came. So a window of requests costs one read, one write and one wake-up on
+//! either end. What the owner submits goes straight into the session, under the same lock: no channel,
+//! no task and no allocation for each message.
+//!
+//! Buffers and queues exist only while they hold something: an idle session is its state, one timer
+//! and a socket. A connection whose peer never pauses gives way to others after [`ROUNDS`] rounds.
 
 use std::pin::Pin;
 use std::sync::Arc;
