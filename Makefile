@@ -3,7 +3,7 @@
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 PYTHON := $(firstword $(wildcard /usr/bin/python3.11) python3)
 
-.PHONY: help setup demo test soak fmt lint doc bench-codec
+.PHONY: help setup demo test soak fuzz fmt lint doc bench-codec
 
 help: ## List the commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
@@ -22,6 +22,7 @@ test: setup ## Run all tests, the ones against real peers last.
 	cargo test --locked -p matrix-smpp --lib --bins
 	cargo test --locked -p matrix-smpp --doc
 	./systemd/check.sh
+	./scripts/fuzz.sh 2
 	@cargo test --locked -p matrix-smpp --test it
 
 # SEED is the first seed, ROUNDS how many; KEEP a folder for the data of campaigns that fail.
@@ -31,11 +32,16 @@ soak: setup ## Kill the gateway under load for many rounds; SEED=n ROUNDS=n choo
 		cargo test --locked -p matrix-smpp --test it -- --nocapture \
 		--exact kill::whoever_dies_whenever_every_text_is_accounted_for
 
+fuzz: setup ## Send the codec and the session what nobody thought of; SECONDS=n for each target.
+	./scripts/fuzz.sh $(or $(SECONDS),60)
+
 fmt: ## Format the code.
 	cargo fmt --all
+	cargo fmt --manifest-path fuzz/Cargo.toml
 
 lint: ## Check format, lints and layers.
 	cargo fmt --all --check
+	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	./scripts/check-layers.sh
 

@@ -93,6 +93,9 @@ section! {
         max_segments: u8 = default("32"), check within(1..=255);
         /// How long a message may wait for its handset before it expires. 1m to 30d.
         validity: Duration = default("\"24h\""), check lasts("1m", "30d");
+        /// How long after the end of its validity a message's delivery receipt is still waited for;
+        /// then it ends as sent without a receipt, until a late one comes. 1m to 30d.
+        receipt_timeout: Duration = default("\"6h\""), check lasts("1m", "30d");
         /// The type of number of the originator: 1 is international. 0 to 6.
         source_ton: u8 = default("1"), check within(0..=6);
         /// The numbering plan of the originator: 1 is E.164. 0 to 18.

@@ -14,6 +14,8 @@ use crate::counters::{Counters, bump};
 use crate::error::{CloseReason, SubmitError, UnansweredCause};
 use crate::rate::Meter;
 use crate::session::Session;
+#[cfg(doc)]
+use crate::settings::SessionSettings;
 use crate::shared::{Shared, wake};
 use crate::window::Ticket;
 
@@ -58,6 +60,14 @@ pub enum LinkEvent {
         sequence: u32,
         /// The request.
         body: Body,
+    },
+    /// The peer has read our first answers of a session: it has answered a request of ours that
+    /// stood behind them. Told where [`SessionSettings::confirm_answers`] is set.
+    Heard {
+        /// The session.
+        epoch: u64,
+        /// How many answers, counted as [`Link::respond`] does.
+        answers: u64,
     },
     /// A request of ours was answered.
     Answered {
@@ -128,17 +138,28 @@ impl Link {
         }
     }
 
-    /// Answers a request of the peer. An answer for a session that is gone is dropped and counted:
-    /// the peer sends the request again.
-    pub fn respond(&self, sequence: u32, session_epoch: u64, status: CommandStatus, body: Body) {
+    /// Answers a request of the peer; tells the how manieth answer of its session that is. An answer
+    /// for a session that is gone is dropped and counted, and has no number: the peer sends the
+    /// request again.
+    pub fn respond(
+        &self,
+        sequence: u32,
+        session_epoch: u64,
+        status: CommandStatus,
+        body: Body,
+    ) -> Option<u64> {
         let answer = |session: &mut Session, now| session.respond(now, sequence, status, body);
-        if self
-            .shared
-            .command_in(Some(session_epoch), answer)
-            .is_none()
-        {
+        let outcome = self.shared.command_in(Some(session_epoch), answer);
+        if outcome.is_none() {
             bump(&self.shared.counters.orphaned_answers);
         }
+        outcome.flatten()
+    }
+
+    /// Asks the peer now whether it has read our answers, instead of after
+    /// [`SessionSettings::confirm_answers`].
+    pub fn confirm_answers(&self) {
+        self.shared.command(Session::confirm_answers);
     }
 
     /// Keeps the capacity at 0 for this long: the peer is throttling or its queue is full.

@@ -8,16 +8,24 @@ pub(crate) const LAST: u32 = 0x7FFF_FFFF;
 #[derive(Debug, Clone)]
 pub(crate) struct Sequence {
     next: u32,
+    /// Before the numbers begin again none can be in flight.
+    wrapped: bool,
 }
 
 impl Sequence {
     pub(crate) const fn new() -> Self {
-        Self { next: 1 }
+        Self {
+            next: 1,
+            wrapped: false,
+        }
     }
 
     #[cfg(test)]
     pub(crate) const fn starting_at(next: u32) -> Self {
-        Self { next }
+        Self {
+            next,
+            wrapped: true,
+        }
     }
 
     /// The next number that is not `in_flight`. Far fewer are in flight than there are numbers.
@@ -25,7 +33,8 @@ impl Sequence {
         loop {
             let taken = self.next;
             self.next = if taken >= LAST { 1 } else { taken + 1 };
-            if !in_flight(taken) {
+            self.wrapped |= taken >= LAST;
+            if !self.wrapped || !in_flight(taken) {
                 return taken;
             }
         }

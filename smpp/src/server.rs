@@ -324,8 +324,14 @@ impl Peer {
     }
 
     /// See [`Link::respond`].
-    pub fn respond(&self, sequence: u32, session_epoch: u64, status: CommandStatus, body: Body) {
-        self.link.respond(sequence, session_epoch, status, body);
+    pub fn respond(
+        &self,
+        sequence: u32,
+        session_epoch: u64,
+        status: CommandStatus,
+        body: Body,
+    ) -> Option<u64> {
+        self.link.respond(sequence, session_epoch, status, body)
     }
 
     /// A handle for the answer to a request, to be given from anywhere and at any time.

@@ -72,6 +72,9 @@ pub enum Event {
         /// Why.
         cause: UnansweredCause,
     },
+    /// The peer has read our first so many answers of this session: it has answered a request of
+    /// ours that stood behind them. Told where [`SessionSettings::confirm_answers`] is set.
+    Heard(u64),
     /// The session is over; nothing follows.
     Closed(CloseReason),
 }
@@ -88,7 +91,8 @@ pub enum Event {
 ///   Closed ◀──────────────────────┴──────────────────────┴─────────────────────────┘
 /// ```
 ///
-/// An impossible length or the end of the connection leads to Closed from anywhere.
+/// An impossible length or the end of the connection leads to Closed from anywhere. An SMSC that has
+/// sent outbind waits in Outbound, from where it goes on as from Open.
 #[derive(Debug, Clone, Copy)]
 enum State {
     Open,
@@ -130,6 +134,9 @@ pub struct Session {
     clock: timers::Clock,
     /// Requests of the peer that were handed up and not answered yet.
     owed: usize,
+    /// Our answers to its requests, and how many of them it has surely read.
+    answers: u64,
+    heard_answers: u64,
     outbox: VecDeque<Pdu>,
     events: VecDeque<Event>,
     /// Octets encoded, and octets handed to the socket, since the session began.
@@ -160,6 +167,8 @@ impl Session {
             meter: None,
             clock: timers::Clock::new(now, &settings),
             owed: 0,
+            answers: 0,
+            heard_answers: 0,
             outbox: VecDeque::new(),
             events: VecDeque::new(),
             encoded: 0,

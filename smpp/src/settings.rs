@@ -26,6 +26,10 @@ pub struct SessionSettings {
     /// After this much silence from the peer it is asked for a sign of life; any PDU is one.
     /// SMPP 3.4 §7.2, `enquire_link_timer`.
     pub enquire_link: Duration,
+    /// Whether to tell when the peer has our answers ([`LinkEvent::Heard`](crate::LinkEvent::Heard)):
+    /// this long after an answer that no request of ours followed, it is asked for a sign of life.
+    /// `None` asks and tells nothing.
+    pub confirm_answers: Option<Duration>,
     /// The longest time from the connection to the bound state. SMPP 3.4 §7.2, `session_init_timer`.
     pub session_init: Duration,
     /// After this long without anything but `enquire_link` the session is unbound; `None` for never.
@@ -55,6 +59,7 @@ impl Default for SessionSettings {
             adapt: Some(AdaptSettings::default()),
             response_timeout: Duration::from_mins(1),
             enquire_link: Duration::from_secs(30),
+            confirm_answers: None,
             session_init: Duration::from_secs(30),
             inactivity: None,
             drain: Duration::from_secs(10),

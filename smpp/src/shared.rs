@@ -204,6 +204,10 @@ impl Inner {
                         body,
                     });
                 }
+                Event::Heard(answers) => self.push(LinkEvent::Heard {
+                    epoch: self.epoch,
+                    answers,
+                }),
                 Event::Answered {
                     ticket,
                     status,

@@ -30,6 +30,8 @@ pub(crate) struct Pending {
     /// Where its first octet stands in the stream of all octets encoded; `None` while it waits in
     /// the outbox.
     pub(crate) offset: Option<u64>,
+    /// How many answers of ours stand before it in the stream.
+    pub(crate) after_answers: u64,
 }
 
 /// All requests without an answer, in the order of their deadlines.
@@ -164,6 +166,7 @@ mod tests {
             expects: CommandId::SUBMIT_SM_RESP,
             since: crate::clock::now(),
             offset: None,
+            after_answers: 0,
         }
     }
 
@@ -227,6 +230,7 @@ mod tests {
             expects: CommandId::ENQUIRE_LINK_RESP,
             since: crate::clock::now(),
             offset: None,
+            after_answers: 0,
         };
         window.insert(1, crate::clock::now(), enquiry);
         assert_eq!(window.in_flight(), 0);

@@ -239,13 +239,18 @@ fn aside_line(aside: &AsideLine) -> String {
 
 fn history(history: &History) -> String {
     let head = format!(
-        "message {} {}: {} segments on route {}, {} each, paid by {}",
+        "message {} {}: {} segments on route {}, {} each, paid by {}{}",
         history.message,
         admin::word(history.state),
         history.segments,
         history.route,
         history.price,
-        history.payer
+        history.payer,
+        if history.possible_duplicate {
+            "; the phone may have it twice"
+        } else {
+            ""
+        }
     );
     let steps = history.steps.iter().map(step);
     std::iter::once(head)

@@ -166,6 +166,8 @@ impl News {
         let words = self.words();
         if self.state.is_bad_news() {
             status["message"] = Value::from(words.as_deref());
+        } else if self.state == MessageState::NoReceipt {
+            status["message"] = Value::from(notice::no_receipt(&self.phone()));
         }
         let mark = self.has_arrived();
         let mark = mark.then(|| ("m.reaction", content::check_mark(event)));
@@ -249,6 +251,18 @@ mod tests {
             kinds(false, MessageState::Submitted),
             ["m.reaction", content::STATUS]
         );
+    }
+
+    #[test]
+    fn a_receipt_that_never_came_is_told_to_programs_only() {
+        let shown = echoes(message(true, None), MessageState::NoReceipt);
+        let [(content::STATUS, status)] = &shown[..] else {
+            panic!("{shown:?}")
+        };
+        assert_eq!(status["status"], "SUCCESS");
+        assert!(status.get("delivered_to_users").is_none());
+        let words = status["message"].as_str().expect("words");
+        assert!(words.contains("never said"), "{words}");
     }
 
     #[test]

@@ -45,7 +45,7 @@ pub fn status(event: &EventId, network: &str, state: MessageState, ghost: &UserI
             content["status"] = json!("SUCCESS");
             content["delivered_to_users"] = json!([ghost]);
         }
-        MessageState::Submitted => content["status"] = json!("SUCCESS"),
+        MessageState::Submitted | MessageState::NoReceipt => content["status"] = json!("SUCCESS"),
         state if state.is_failure() => {
             content["status"] = json!("FAIL_PERMANENT");
             content["reason"] = json!("m.foreign_network_error");

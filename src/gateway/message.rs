@@ -38,6 +38,8 @@ pub struct NewMessage {
     pub uncertain: UncertainPolicy,
     /// Give up after this time.
     pub valid_until: Timestamp,
+    /// Expect no receipt after this time.
+    pub receipt_by: Timestamp,
     /// Now.
     pub now: Timestamp,
 }

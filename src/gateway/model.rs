@@ -182,6 +182,11 @@ row_id! {
     SmsId
 }
 row_id! {
+    /// What the store remembers of an inbound PDU that it has taken. Given by the store, forgotten
+    /// after a while.
+    TakenId
+}
+row_id! {
     /// One thing to do at the homeserver.
     OutboxId
 }
@@ -288,6 +293,8 @@ pub enum MessageState {
     Uncertain,
     /// The peer took it and gave a message id.
     Submitted,
+    /// The peer took it, and the receipt that was asked for never came. A late one still counts.
+    NoReceipt,
     /// The phone has it.
     Delivered,
     /// The peer says that the phone will not get it.
@@ -303,7 +310,8 @@ pub enum MessageState {
 }
 
 impl MessageState {
-    /// True where nothing will change any more, a late receipt for an uncertain one excepted.
+    /// True where nothing will change any more, except by a late receipt for one that was uncertain
+    /// or had none.
     #[must_use]
     pub fn is_final(self) -> bool {
         !matches!(

@@ -75,6 +75,12 @@ pub fn failed(message: &MessageView, state: MessageState, phone: &str) -> String
     }
 }
 
+/// A message whose receipt never came.
+#[must_use]
+pub fn no_receipt(phone: &str) -> String {
+    format!("The network took this text and never said whether {phone} has it.")
+}
+
 /// A message of which a segment was sent again because its first answer never came.
 #[must_use]
 pub fn maybe_twice(phone: &str) -> String {

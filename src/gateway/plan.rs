@@ -96,6 +96,7 @@ pub fn plan(settings: &Settings, draft: Draft<'_>) -> Result<NewMessage, Unplann
         receipts: route.receipts,
         uncertain: policy(route),
         valid_until: draft.now.after(route.validity),
+        receipt_by: draft.now.after(route.validity + route.receipt_timeout),
         now: draft.now,
     })
 }

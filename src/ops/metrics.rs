@@ -21,6 +21,10 @@ pub struct Metrics {
     pub texts: IntCounter,
     /// Inbound SMS from handsets without a lease: dropped or rejected, by link group.
     pub unleased: IntCounterVec,
+    /// Inbound SMS that the SMSC brought again, by link group.
+    pub copies: IntCounterVec,
+    /// Segments sent though an earlier attempt may have arrived, by link group.
+    pub possible_duplicates: IntCounterVec,
     /// Items set aside.
     pub set_aside: IntCounter,
     /// Invitations of ghosts that were declined.
@@ -37,6 +41,10 @@ pub struct Metrics {
     pub pdus: IntCounterVec,
     /// 1 while the link is bound.
     pub link_up: IntGaugeVec,
+    /// How many requests may wait for their answers at once, as the SMSC takes them now.
+    pub link_window: IntGaugeVec,
+    /// How many requests may leave per second, as the SMSC takes them now; 0 for no limit.
+    pub link_rate: IntGaugeVec,
     /// What waits in the store, by kind.
     pub waiting: IntGaugeVec,
     /// What homeservers called.
@@ -71,26 +79,39 @@ impl Metrics {
                 IntGaugeVec::new(Opts::new(full(name), help), labels),
             )
         };
+        let group = ["link_group"];
         let answered = ["link_group", "status"];
         let pdu = ["link_group", "link", "direction", "command"];
         Self {
             events: counter("events_total", "Matrix events handled"),
             texts: counter("inbound_sms_total", "Inbound SMS handed on"),
-            unleased: counters("unleased_sms_total", "SMS without a lease", &["link_group"]),
+            unleased: counters("unleased_sms_total", "SMS without a lease", &group),
+            copies: counters("copied_sms_total", "SMS that came again", &group),
+            possible_duplicates: counters(
+                "possible_duplicates_total",
+                "Segments sent again though they may have arrived",
+                &group,
+            ),
             set_aside: counter("set_aside_total", "Items that could not be handled"),
             declined: counter("invites_declined_total", "Invitations declined"),
             refused: counters("refused_messages_total", "Messages refused", &["reason"]),
             answers: counters("submit_resp_total", "Answers to submit_sm", &answered),
-            uncertain: counters(
-                "uncertain_segments_total",
-                "Segments unanswered",
-                &["link_group"],
-            ),
+            uncertain: counters("uncertain_segments_total", "Segments unanswered", &group),
             receipts: counters("receipts_total", "Receipts", &["link_group", "match"]),
             pdus: counters("pdus_total", "PDUs on the wire", &pdu),
             link_up: gauges(
                 "link_up",
                 "1 while the link is bound",
+                &["link_group", "link"],
+            ),
+            link_window: gauges(
+                "link_window",
+                "Requests that may wait for their answers at once",
+                &["link_group", "link"],
+            ),
+            link_rate: gauges(
+                "link_rate",
+                "Requests that may leave per second; 0 for no limit",
                 &["link_group", "link"],
             ),
             waiting: gauges("waiting", "Items that wait in the store", &["kind"]),

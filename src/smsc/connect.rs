@@ -10,6 +10,10 @@ use matrix_smpp_session::{
 };
 use secrecy::ExposeSecret as _;
 
+/// How long it may stay unknown whether a peer has an answer of ours: what it sends again after
+/// its bind was cut within that time cannot be told from a new text with the same words.
+const CONFIRM_ANSWERS: Duration = Duration::from_secs(3);
+
 /// A link whose settings do not fit into SMPP. The config's own checks come first, so this is for
 /// settings that were not made by them.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +40,7 @@ pub(super) fn settings(
             rate: link.rate,
             response_timeout: link.response_timeout,
             enquire_link: link.enquire_link,
+            confirm_answers: Some(CONFIRM_ANSWERS),
             session_init: link.session_init,
             inactivity: link.inactivity,
             drain,

@@ -1,12 +1,13 @@
 //! All links of one account at one peer, and the dispatcher that feeds them.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::select_all;
 use matrix_smpp_codec::Body;
 use matrix_smpp_config::LinkGroup;
-use matrix_smpp_session::LinkState;
+use matrix_smpp_session::{Link, LinkState};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 use uuid::Uuid;
@@ -31,33 +32,41 @@ pub(super) struct Group {
 
 /// The binds of a group that are up now.
 #[derive(Debug, Default)]
-pub(super) struct Sessions(Mutex<Vec<Uuid>>);
+pub(super) struct Sessions {
+    up: Mutex<Vec<(Uuid, Link)>>,
+    /// Rings when a bind has ended, and when more is known of what peers have heard.
+    pub(super) changed: Notify,
+}
 
 impl Sessions {
-    /// A bind came up.
-    pub(super) fn begin(&self) -> Uuid {
+    fn up(&self) -> MutexGuard<'_, Vec<(Uuid, Link)>> {
+        self.up.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A bind came up on this link.
+    pub(super) fn begin(&self, link: &Link) -> Uuid {
         let session = Uuid::new_v4();
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(session);
+        self.up().push((session, link.clone()));
         session
     }
 
     /// A bind went down.
     pub(super) fn end(&self, session: Uuid) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .retain(|one| *one != session);
+        self.up().retain(|(one, _)| *one != session);
+        self.changed.notify_waiters();
     }
 
     /// All that are up.
     pub(super) fn living(&self) -> Vec<Uuid> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.up().iter().map(|(session, _)| *session).collect()
+    }
+
+    /// Asks a bind's peer whether it has our answers.
+    pub(super) fn confirm(&self, session: Uuid) {
+        let up = self.up();
+        if let Some((_, link)) = up.iter().find(|(one, _)| *one == session) {
+            link.confirm_answers();
+        }
     }
 }
 
@@ -186,8 +195,21 @@ impl Dispatcher {
         };
         let roomiest = self.links.iter().max_by_key(|one| one.handle.capacity())?;
         match roomiest.submit(claimed, Body::SubmitSm(pdu)) {
-            Ok(()) => None,
+            Ok(()) => {
+                self.count(claimed);
+                None
+            }
             Err(_) => Some(answer(Outcome::NotWritten)),
+        }
+    }
+
+    fn count(&self, sent: &Claimed) {
+        if sent.possible_duplicate {
+            self.gateway
+                .metrics
+                .possible_duplicates
+                .with_label_values(&[&self.group])
+                .inc();
         }
     }
 

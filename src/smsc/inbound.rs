@@ -1,22 +1,36 @@
 //! What a peer asks of us: SMS and receipts. Durable first, answered after.
 
+use std::collections::VecDeque;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
 use bytes::Bytes;
 use futures_util::future::join_all;
 use matrix_smpp_codec::receipt::Receipt;
 use matrix_smpp_codec::udh::InboundText;
 use matrix_smpp_codec::values::{CommandStatus, DataCoding, Ton};
-use matrix_smpp_codec::{Body, DataSm, DataSmResp, DeliverSm, DeliverSmResp, E164};
+use matrix_smpp_codec::{Body, DataSm, DataSmResp, DeliverSm, DeliverSmResp, E164, Tlvs};
 use matrix_smpp_config::{DefaultCoding, LinkGroup, MoUnleased};
 use matrix_smpp_session::Link;
+use tokio::time::timeout;
 use tracing::{debug, warn};
 use uuid::Uuid;
 
+use super::group::Sessions;
 use crate::flow::Gateway;
-use crate::gateway::model::{E164Text, Handset};
+use crate::gateway::model::{E164Text, Handset, TakenId};
 use crate::store::{ReceiptIn, ReceiptTaken, SmsIn, SmsTaken, StoreError};
 
 /// The name of a sender whose address is empty: no ghost goes without one.
 const NAMELESS: &str = "unknown";
+
+/// How long an SMS waits for word whether another bind's peer has heard of it already. Less than the
+/// response timers of SMSCs.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Answers of one bind of which it is not known yet whether they were read.
+const MAX_ANSWERED: usize = 100_000;
 
 /// A request of the peer that waits for its answer.
 #[derive(Debug)]
@@ -35,13 +49,55 @@ pub(super) struct Inbound {
     unleased: MoUnleased,
     default_coding: DefaultCoding,
     link: Link,
+    sessions: Arc<Sessions>,
+    pub(super) answered: Answered,
+}
+
+/// An SMS that may be a copy of one on another bind.
+pub(super) struct Undecided {
+    request: Request,
+    session: Uuid,
+}
+
+/// What was answered well on this bind and the peer may not have read yet, by the answers' numbers.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Answered(Arc<Mutex<VecDeque<(u64, TakenId)>>>);
+
+impl Answered {
+    fn list(&self) -> MutexGuard<'_, VecDeque<(u64, TakenId)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, number: u64, id: TakenId) {
+        let mut list = self.list();
+        // What falls out stays as if it had not been heard.
+        if list.len() >= MAX_ANSWERED {
+            list.pop_front();
+        }
+        list.push_back((number, id));
+    }
+
+    /// Takes out what the first `answers` answers were about.
+    pub(super) fn heard(&self, answers: u64) -> Vec<TakenId> {
+        let mut list = self.list();
+        let count = list.partition_point(|(number, _)| *number <= answers);
+        list.drain(..count).map(|(_, id)| id).collect()
+    }
+
+    /// The bind is over: what is not known now never will be.
+    pub(super) fn clear(&self) {
+        self.list().clear();
+    }
 }
 
 /// What became of a request, and so how it is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
-    Durable,
+    /// Safe; with what tells the store that the peer heard so.
+    Durable(Option<TakenId>),
     NobodysNumber,
+    /// The same words were taken on this other bind, and perhaps they are these.
+    Undecided(Uuid),
     CannotStore,
     NotForUs,
 }
@@ -62,7 +118,24 @@ struct Parties {
 enum What {
     Receipt(Receipt),
     UnreadableReceipt,
-    Text(InboundText),
+    Text(InboundText, Identity),
+}
+
+/// What the peer says of a text's identity beside its words.
+#[derive(Default)]
+struct Identity {
+    user_message_reference: Option<u16>,
+    peer_id: Option<String>,
+}
+
+impl Identity {
+    fn of(tlvs: &Tlvs) -> Self {
+        let id = tlvs.receipted_message_id().map(|id| id.to_text());
+        Self {
+            user_message_reference: tlvs.user_message_reference(),
+            peer_id: id.filter(|id| !id.is_empty()),
+        }
+    }
 }
 
 macro_rules! said_by {
@@ -77,7 +150,7 @@ macro_rules! said_by {
                 let what = match $receipt(sm) {
                     Some(receipt) => What::Receipt(receipt),
                     None if sm.esm_class.is_receipt() => What::UnreadableReceipt,
-                    None => What::Text(InboundText::from(sm)),
+                    None => What::Text(InboundText::from(sm), Identity::of(&sm.tlvs)),
                 };
                 Self { parties, what }
             }
@@ -91,8 +164,15 @@ said_by! {
 }
 
 impl Inbound {
-    pub(super) fn new(gateway: Gateway, group: &LinkGroup, link: Link) -> Self {
+    pub(super) fn new(
+        gateway: Gateway,
+        group: &LinkGroup,
+        link: Link,
+        sessions: Arc<Sessions>,
+    ) -> Self {
         Self {
+            sessions,
+            answered: Answered::default(),
             gateway,
             group: group.name.clone(),
             unleased: group.mo_unleased,
@@ -103,37 +183,78 @@ impl Inbound {
 
     /// Stores and answers requests. They reach the store in the order in which they came, and share
     /// its commits.
-    pub(super) async fn take(&self, requests: Vec<Request>, living: &[Uuid]) {
-        join_all(
-            requests
-                .into_iter()
-                .map(|request| self.take_one(request, living.to_vec())),
-        )
-        .await;
+    ///
+    /// Gives back those of which only another bind can tell whether they are copies.
+    pub(super) async fn take(&self, requests: Vec<Request>, living: &[Uuid]) -> Vec<Undecided> {
+        let taken = requests.into_iter().map(async |request| {
+            let fate = self.fate(&request, living.to_vec()).await;
+            if let Fate::Undecided(session) = fate {
+                return Some(Undecided { request, session });
+            }
+            self.answer(&request, fate);
+            None
+        });
+        join_all(taken).await.into_iter().flatten().collect()
     }
 
-    async fn take_one(&self, request: Request, living: Vec<Uuid>) {
-        let fate = match &request.body {
-            Body::DeliverSm(sm) => self.store(sm.into(), &request, living).await,
-            Body::DataSm(sm) => self.store(sm.into(), &request, living).await,
-            Body::AlertNotification(_) => return,
+    /// Takes one in after all, once its other bind has told or has ended. Where that takes long the
+    /// peer is asked to bring it again later.
+    pub(super) async fn settle(self, undecided: Undecided) {
+        let Undecided { request, session } = undecided;
+        let decided = timeout(PATIENCE, self.decide(&request, session)).await;
+        self.answer(&request, decided.unwrap_or(Fate::CannotStore));
+    }
+
+    async fn decide(&self, request: &Request, mut asked: Uuid) -> Fate {
+        loop {
+            let mut changed = pin!(self.sessions.changed.notified());
+            changed.as_mut().enable();
+            self.sessions.confirm(asked);
+            match self.fate(request, self.sessions.living()).await {
+                Fate::Undecided(session) => asked = session,
+                fate => return fate,
+            }
+            changed.await;
+        }
+    }
+
+    /// Asks the peer to bring it again.
+    pub(super) fn put_off(&self, undecided: &Undecided) {
+        self.answer(&undecided.request, Fate::CannotStore);
+    }
+
+    async fn fate(&self, request: &Request, living: Vec<Uuid>) -> Fate {
+        match &request.body {
+            Body::DeliverSm(sm) => self.store(sm.into(), request, living).await,
+            Body::DataSm(sm) => self.store(sm.into(), request, living).await,
+            Body::AlertNotification(_) => Fate::Durable(None),
             _ => Fate::NotForUs,
-        };
+        }
+    }
+
+    fn answer(&self, request: &Request, fate: Fate) {
         let status = self.status(fate);
         let answer = match &request.body {
+            Body::AlertNotification(_) => return,
             Body::DataSm(_) => Body::DataSmResp(DataSmResp::default()),
             Body::DeliverSm(_) => Body::DeliverSmResp(DeliverSmResp::default()),
             _ => Body::GenericNack,
         };
-        self.link
+        let number = self
+            .link
             .respond(request.sequence, request.epoch, status, answer);
+        if let (Some(number), Fate::Durable(Some(id))) = (number, fate) {
+            self.answered.push(number, id);
+        }
     }
 
     fn status(&self, fate: Fate) -> CommandStatus {
         match (fate, self.unleased) {
-            (Fate::Durable, _) | (Fate::NobodysNumber, MoUnleased::Drop) => CommandStatus::ESME_ROK,
+            (Fate::Durable(_), _) | (Fate::NobodysNumber, MoUnleased::Drop) => {
+                CommandStatus::ESME_ROK
+            }
             (Fate::NobodysNumber, MoUnleased::Reject) => CommandStatus::ESME_RINVDSTADR,
-            (Fate::CannotStore, _) => CommandStatus::ESME_RMSGQFUL,
+            (Fate::CannotStore | Fate::Undecided(_), _) => CommandStatus::ESME_RMSGQFUL,
             (Fate::NotForUs, _) => CommandStatus::ESME_RINVCMDID,
         }
     }
@@ -143,7 +264,10 @@ impl Inbound {
         let stored = match what {
             What::Receipt(receipt) => self.receipt(&parties, receipt).await,
             What::UnreadableReceipt => Ok(self.unreadable_receipt()),
-            What::Text(text) => self.sms(parties, text, (request.session, living)).await,
+            What::Text(text, identity) => {
+                let binds = (request.session, living);
+                self.sms(parties, (text, identity), binds).await
+            }
         };
         stored.unwrap_or_else(|error| {
             warn!(%error, group = self.group, "cannot store what the peer sent");
@@ -172,7 +296,7 @@ impl Inbound {
             .with_label_values(&[&self.group, matched])
             .inc();
         self.gateway.wakes.outbox.notify_one();
-        Ok(Fate::Durable)
+        Ok(Fate::Durable(None))
     }
 
     /// A receipt that names no message helps nobody, and is no text for a person either.
@@ -182,13 +306,13 @@ impl Inbound {
             .receipts
             .with_label_values(&[self.group.as_str(), "unreadable"])
             .inc();
-        Fate::Durable
+        Fate::Durable(None)
     }
 
     async fn sms(
         &self,
         parties: Parties,
-        text: InboundText,
+        (text, identity): (InboundText, Identity),
         (session, living_sessions): (Uuid, Vec<Uuid>),
     ) -> Result<Fate, StoreError> {
         let (data_coding, payload) =
@@ -208,6 +332,8 @@ impl Inbound {
             concat: text.concat,
             data_coding,
             payload,
+            user_message_reference: identity.user_message_reference,
+            peer_id: identity.peer_id,
             at: self.gateway.clock.now(),
         });
         match taken.await? {
@@ -220,13 +346,21 @@ impl Inbound {
                     .inc();
                 Ok(Fate::NobodysNumber)
             }
-            SmsTaken::Stored { complete } => {
+            SmsTaken::Stored { id, complete } => {
                 if complete {
                     self.gateway.wakes.sms.ring();
                 }
-                Ok(Fate::Durable)
+                Ok(Fate::Durable(Some(id)))
             }
-            SmsTaken::Repeated => Ok(Fate::Durable),
+            SmsTaken::Repeated { id } => {
+                self.gateway
+                    .metrics
+                    .copies
+                    .with_label_values(&[&self.group])
+                    .inc();
+                Ok(Fate::Durable(Some(id)))
+            }
+            SmsTaken::Undecided { session } => Ok(Fate::Undecided(session)),
         }
     }
 }
@@ -319,7 +453,7 @@ mod tests {
         let said = Said::from(&sm);
         assert_eq!(said.parties.source, name);
         assert_eq!(said.parties.destination, "447700900901");
-        assert!(matches!(said.what, What::Text(_)));
+        assert!(matches!(said.what, What::Text(..)));
     }
 
     #[test]

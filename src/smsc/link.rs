@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use matrix_smpp_codec::{Body, CommandId, CommandStatus};
 use matrix_smpp_config::LinkGroup;
 use matrix_smpp_session::{Link, LinkEvent, LinkEvents, LinkState, SubmitError, Ticket};
@@ -12,15 +13,18 @@ use tracing::{error, info, warn};
 use uuid::Uuid;
 
 use super::group::Sessions;
-use super::inbound::{Inbound, Request};
+use super::inbound::{Inbound, Request, Undecided};
 use super::verdict::{Verdict, verdict};
 use crate::flow::Gateway;
-use crate::gateway::model::SegmentRef;
+use crate::gateway::model::{SegmentRef, TakenId};
 use crate::ops::metrics::{self, Metrics};
 use crate::store::{Answer, Claimed, Outcome, StoreError};
 
 /// How many events are taken in at once, and so how many changes share a commit.
 const BATCH: usize = 256;
+
+/// SMS of one link that may wait for word from another bind.
+const MAX_UNDECIDED: usize = 256;
 
 /// The longest wait for a store that is away: nothing else is done on the link meanwhile.
 const STORE_PAUSE: Duration = Duration::from_secs(5);
@@ -103,6 +107,13 @@ impl Outgoing {
             .link_up
             .with_label_values(&[group, &self.name])
             .set(up);
+        if let Some((window, rate)) = self.handle.pace() {
+            let window = i64::try_from(window).unwrap_or(i64::MAX);
+            let rate = rate.map_or(0, |rate| rate.get().into());
+            let labels = [group, &self.name];
+            metrics.link_window.with_label_values(&labels).set(window);
+            metrics.link_rate.with_label_values(&labels).set(rate);
+        }
         let counters = self.handle.counters();
         for command in CommandId::KNOWN {
             for (direction, count) in [
@@ -132,6 +143,15 @@ pub(super) struct Pump {
     session: Option<Uuid>,
 }
 
+/// What a batch of events asks for.
+#[derive(Default)]
+struct Sorted {
+    answers: Vec<Answer>,
+    requests: Vec<Request>,
+    heard: Vec<TakenId>,
+    ended: Vec<Uuid>,
+}
+
 impl Pump {
     pub(super) fn new(
         gateway: &Gateway,
@@ -142,7 +162,12 @@ impl Pump {
         Self {
             gateway: gateway.clone(),
             group: group.name.clone(),
-            inbound: Inbound::new(gateway.clone(), group, outgoing.handle.clone()),
+            inbound: Inbound::new(
+                gateway.clone(),
+                group,
+                outgoing.handle.clone(),
+                Arc::clone(&sessions),
+            ),
             outgoing,
             sessions,
             session: None,
@@ -152,26 +177,75 @@ impl Pump {
     /// Until the link is closed.
     pub(super) async fn run(mut self, mut events: LinkEvents) {
         let mut batch = Vec::with_capacity(BATCH);
-        while events.recv_many(&mut batch, BATCH).await > 0 {
-            let mut answers = Vec::new();
-            let mut requests = Vec::new();
-            for event in batch.drain(..) {
-                self.sort(event, &mut answers, &mut requests);
+        let mut undecided = FuturesUnordered::new();
+        loop {
+            tokio::select! {
+                count = events.recv_many(&mut batch, BATCH) => {
+                    if count == 0 {
+                        return;
+                    }
+                    for one in self.take_in(&mut batch).await {
+                        if undecided.len() < MAX_UNDECIDED {
+                            undecided.push(self.inbound.clone().settle(one));
+                        } else {
+                            self.inbound.put_off(&one);
+                        }
+                    }
+                }
+                Some(()) = undecided.next() => {}
             }
-            let living = self.sessions.living();
-            let recorded = record(&self.gateway, &answers);
-            let taken = self.inbound.take(requests, &living);
-            tokio::join!(recorded, taken);
         }
     }
 
-    fn sort(&mut self, event: LinkEvent, answers: &mut Vec<Answer>, requests: &mut Vec<Request>) {
+    /// Takes in a batch of events; gives back the SMS that only another bind can tell from copies.
+    async fn take_in(&mut self, batch: &mut Vec<LinkEvent>) -> Vec<Undecided> {
+        let mut sorted = Sorted::default();
+        for event in batch.drain(..) {
+            self.sort(event, &mut sorted);
+        }
+        if !sorted.ended.is_empty() {
+            // Before anybody takes the bind for dead: what its peer heard is no copy's first.
+            self.note_heard(std::mem::take(&mut sorted.heard)).await;
+            sorted
+                .ended
+                .iter()
+                .for_each(|session| self.sessions.end(*session));
+        }
+        let living = self.sessions.living();
+        let heard = self.note_heard(sorted.heard);
+        let recorded = record(&self.gateway, &sorted.answers);
+        let taken = self.inbound.take(sorted.requests, &living);
+        // In this order they reach the store: what was heard comes before what may be a copy of it.
+        let ((), (), undecided) = tokio::join!(biased; heard, recorded, taken);
+        undecided
+    }
+
+    /// Notes what the peer has heard. Where that fails it stays unknown, which does little harm.
+    async fn note_heard(&self, heard: Vec<TakenId>) {
+        if heard.is_empty() {
+            return;
+        }
+        let now = self.gateway.clock.now();
+        if let Err(error) = self.gateway.store.sms_heard(heard, now).await {
+            warn!(%error, group = self.group, "cannot note which answers were heard");
+        }
+        self.sessions.changed.notify_waiters();
+    }
+
+    fn sort(&mut self, event: LinkEvent, sorted: &mut Sorted) {
+        let Sorted {
+            answers,
+            requests,
+            heard,
+            ended,
+        } = sorted;
         match event {
             LinkEvent::Up { .. } => {
                 info!(group = self.group, link = self.outgoing.name, "bound");
-                self.session = Some(self.sessions.begin());
+                self.session = Some(self.sessions.begin(&self.outgoing.handle));
             }
-            LinkEvent::Down { reason, .. } => self.down(&reason),
+            LinkEvent::Heard { answers, .. } => heard.extend(self.inbound.answered.heard(answers)),
+            LinkEvent::Down { reason, .. } => ended.extend(self.down(&reason)),
             LinkEvent::Request {
                 epoch,
                 sequence,
@@ -201,11 +275,11 @@ impl Pump {
         }
     }
 
-    fn down(&mut self, reason: &dyn std::fmt::Display) {
+    /// Gives the bind that has ended.
+    fn down(&mut self, reason: &dyn std::fmt::Display) -> Option<Uuid> {
         warn!(group = self.group, link = self.outgoing.name, %reason, "down");
-        if let Some(session) = self.session.take() {
-            self.sessions.end(session);
-        }
+        self.inbound.answered.clear();
+        self.session.take()
     }
 
     fn answered(&self, ticket: Ticket, status: CommandStatus, body: Body) -> Option<Answer> {

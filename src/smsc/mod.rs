@@ -5,6 +5,8 @@ mod group;
 mod inbound;
 mod link;
 mod submit;
+#[cfg(test)]
+mod tests;
 pub mod verdict;
 
 use std::sync::Arc;

@@ -17,6 +17,7 @@ use crate::gateway::model::{
 
 pub(crate) mod aside;
 pub(crate) mod conversations;
+pub(crate) mod copies;
 pub(crate) mod events;
 pub(crate) mod lanes;
 pub(crate) mod ledger;
@@ -26,6 +27,7 @@ pub(crate) mod outbox;
 pub(crate) mod receipts;
 pub(crate) mod rooms;
 pub(crate) mod sms;
+pub(crate) mod smsc;
 
 /// Makes stores of one engine.
 pub(crate) trait Engine: Sync {
@@ -80,6 +82,7 @@ macro_rules! suite {
                 taking_back_a_waiting_message_does_not_let_others_overtake,
                 a_dedicated_number_is_never_leased_to_another,
                 the_history_tells_each_change,
+                an_edit_leads_to_the_history_of_what_it_edits,
                 a_shortcode_is_shared_and_leases_nothing,
                 a_message_is_forgotten_long_after_its_end_but_its_cost_is_not;
             lanes:
@@ -115,7 +118,11 @@ macro_rules! suite {
                 a_segment_on_the_wire_may_still_claim_the_receipt,
                 a_receipt_before_the_uncertainty_proves_it_too,
                 an_uncertain_segment_is_lost_after_its_hold,
-                a_lost_segment_may_still_arrive_without_a_charge;
+                a_lost_segment_may_still_arrive_without_a_charge,
+                a_receipt_that_never_comes_is_waited_for_so_long,
+                a_receipt_after_its_time_still_counts,
+                no_receipt_is_missed_where_none_was_asked_for,
+                one_segment_without_a_receipt_leaves_the_message_without;
             sms:
                 an_sms_goes_to_the_conversation_that_leases_the_number,
                 an_sms_to_nobody_is_not_kept,
@@ -126,13 +133,22 @@ macro_rules! suite {
                 a_part_that_comes_twice_counts_once,
                 a_reference_used_again_hands_the_old_parts_on,
                 parts_that_never_complete_are_handed_on_with_gaps,
-                a_copy_over_a_new_bind_is_a_redelivery,
-                a_copy_that_is_taken_after_its_redelivery_is_known,
-                the_same_text_on_a_living_bind_is_new,
                 the_parts_of_one_phone_are_bounded,
                 sms_are_pending_in_the_order_in_which_they_became_whole,
                 a_part_follows_the_first_part_though_the_lease_ended,
                 an_sms_too_long_for_a_pdu_is_refused;
+            copies:
+                an_answer_that_was_missed_explains_one_copy,
+                an_smsc_may_come_back_a_day_later,
+                an_answer_that_was_heard_explains_no_copy,
+                the_same_words_on_one_living_bind_are_new,
+                the_same_words_on_two_living_binds_wait_for_the_first,
+                a_copy_that_is_taken_after_its_redelivery_is_known,
+                a_part_has_its_reference_as_evidence,
+                what_a_peer_says_of_identity_is_believed,
+                what_was_heard_is_soon_forgotten;
+            smsc:
+                every_sms_is_taken_once_whenever_binds_die;
             outbox:
                 a_lane_is_done_in_order,
                 a_postponed_entry_holds_up_its_own_lane_only,
@@ -185,6 +201,8 @@ const LINKS: &str = "operator";
 const PRICE: i64 = 10;
 /// When a message is too old.
 const VALID_UNTIL: Timestamp = Timestamp(1_000_000);
+/// When a receipt is not expected any more.
+const RECEIPT_BY: Timestamp = Timestamp(1_500_000);
 /// The first VMN of the pool and the one after it.
 const VMN_1: &str = "447700900901";
 const VMN_2: &str = "447700900902";
@@ -298,6 +316,7 @@ fn message(conversation: &Conversation, name: &str) -> NewMessage {
         receipts: true,
         uncertain: UncertainPolicy::Hold(60_000),
         valid_until: VALID_UNTIL,
+        receipt_by: RECEIPT_BY,
         now: at(10),
     }
 }

@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::gateway::model::{
     Account, Conversation, ConversationId, Handset, InboxSeq, MessageId, MessageState, Originator,
-    OutboxId, SegmentRef, SmsId, Source, Timestamp,
+    OutboxId, SegmentRef, SmsId, Source, TakenId, Timestamp,
 };
 
 pub use crate::gateway::message::{Failure, MessageView, NewMessage, OriginatorPlan, Refusal};
@@ -142,7 +142,7 @@ pub trait Store: fmt::Debug + Send + Sync {
     async fn recover(&self, now: Timestamp) -> Result<usize>;
 
     /// Does what is due by time: expires queued messages past their validity (refund, news), ends
-    /// holds of uncertain segments, frees cooled leases, hands partial SMS over, forgets old
+    /// holds of uncertain segments and waits for receipts, frees cooled leases, hands partial SMS over, forgets old
     /// parked receipts and duplicate keys. Does at most `limit` of each; true if there may be more.
     async fn sweep(&self, now: Timestamp, limit: usize) -> Result<bool>;
 
@@ -153,8 +153,13 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// still to come. A final state never goes back.
     async fn take_receipt(&self, receipt: ReceiptIn) -> Result<ReceiptTaken>;
 
-    /// An SMS or one segment of it. Durable, joined when the last part is there, then pending.
+    /// An SMS or one segment of it. Durable, joined when the last part is there, then pending. A
+    /// copy of one that was taken before is told from a new SMS as [`SmsIn`] says.
     async fn take_sms(&self, sms: SmsIn) -> Result<SmsTaken>;
+
+    /// The peer is known to have read our positive answers to these: it will not bring them again.
+    /// Idempotent; ids that are forgotten are passed over.
+    async fn sms_heard(&self, ids: Vec<TakenId>, now: Timestamp) -> Result<()>;
 
     /// Whole SMS not finished yet, after `after`, oldest first.
     async fn pending_sms(&self, after: SmsId, limit: usize) -> Result<Vec<Sms>>;
@@ -257,7 +262,8 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// read-only, and does not return while the disk hangs or changes queue.
     async fn probe(&self) -> Result<()>;
 
-    /// The history of one message, or of every message of one event id.
+    /// The history of one message, of every message of one event id, or of those that an edit, a
+    /// redaction or a reaction is about, by its own event id.
     async fn explain(&self, id: &str) -> Result<Vec<History>>;
 
     /// Sizes for the gauges.
@@ -591,17 +597,40 @@ pub enum ReceiptTaken {
 }
 
 /// An SMS or one segment of it, as the SMSC delivered it.
+///
+/// # Copies
+///
+/// SMPP 3.4 gives an SMS no identity: `sequence_number` belongs to a bind. An SMSC that missed our
+/// answer brings the SMS again, later and on any bind of the link group, and what it brings looks
+/// like a second text with the same words. So the store remembers of each SMS on which bind it was
+/// taken last and whether the peer *heard* our answer ([`Store::sms_heard`]). *The same* means: link
+/// group, phone, number, coding, octets, place among the parts, and what the peer says of the
+/// message's identity ([`Self::user_message_reference`], [`Self::peer_id`]).
+///
+/// - Where the peer has heard the answer, the same words are a new SMS, at once and for ever. The
+///   proof is a response of the peer to a request of ours that stood behind the answer; a bind that
+///   lives is asked for one within seconds.
+/// - Where it has not, and the bind is over, the same words within [`REDELIVERY_WINDOW`] are a copy.
+///   The copy takes the place of the first: now its own answer counts. So one SMS explains one copy,
+///   and two texts with the same words that were both cut off explain two.
+/// - Where it has not, and the bind still lives: on the same bind they are a new SMS (nobody sends
+///   again over a bind that works before its answer is late), and on another bind nobody can know
+///   yet: [`SmsTaken::Undecided`].
+/// - What comes on a bind that is over by now is a copy of one taken on any other bind, heard or not:
+///   nobody hears its answer, so the SMSC brings it again if it was none.
+///
+/// A part of a long SMS has a reference of the phone's own as evidence: the same part is a copy on
+/// whichever bind, for [`REDELIVERY_WINDOW`] or, once heard, for [`PART_WINDOW`] (phones send a part
+/// again whose acknowledgement they missed), and for as long as its SMS waits for other parts.
+/// References are used again (8 bits wrap after 256 long texts), so later it is a new one. A peer
+/// that names its messages ([`Self::peer_id`]) is believed for [`REDELIVERY_WINDOW`] on any bind.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SmsIn {
     /// Where it came in.
     pub link_group: String,
     /// The bind it came on; a new value for each bind of each link.
     pub session: Uuid,
-    /// The binds of this link group that are up now. A copy of an SMS taken less than
-    /// [`REDELIVERY_WINDOW`] ago on a bind that is *not* among these is a redelivery (its answer
-    /// may have been lost); on a living bind it is a new SMS with the same text. One that comes on
-    /// a bind which has ended meanwhile is a copy of one taken on any other: nobody hears its
-    /// answer, so the SMSC sends it again.
+    /// The binds of this link group that are up now.
     pub living_sessions: Vec<Uuid>,
     /// Who texts.
     pub from: Handset,
@@ -613,25 +642,48 @@ pub struct SmsIn {
     pub data_coding: DataCoding,
     /// The text octets without user data header.
     pub payload: Bytes,
+    /// `user_message_reference`, where the peer sends one (SMPP 3.4 §5.3.2.17): the sender's own
+    /// number for the message, which a copy keeps.
+    pub user_message_reference: Option<u16>,
+    /// `receipted_message_id`, where the peer sends one with a text (some aggregators do): its own
+    /// name for the message, which a copy keeps and no other message has.
+    pub peer_id: Option<String>,
     /// The number is dedicated to this Matrix ID by the config (the store knows its own ones).
     pub dedicated_to: Option<OwnedUserId>,
     /// When it came.
     pub at: Timestamp,
 }
 
-/// How long a repeat of the same SMS over a new bind counts as the same SMS.
-pub const REDELIVERY_WINDOW: Duration = Duration::from_mins(2);
+/// How long after an SMS whose answer the peer may have missed the same words are a copy of it.
+/// Schedules of SMSCs end with a try every hour for 24 hours (Infobip, "Retry"; others give up after
+/// 4 hours, `RingRing`, or before).
+pub const REDELIVERY_WINDOW: Duration = Duration::from_hours(25);
+
+/// How long after a part whose answer the peer has heard the same part is a copy of it, and how long
+/// a copy on a bind that is over can have waited to be taken in. A phone sends again within a minute (3GPP TS 24.011 §10, timer TR1N and its repetitions).
+pub const PART_WINDOW: Duration = Duration::from_mins(10);
 
 /// What became of an inbound SMS segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SmsTaken {
     /// Durable; `complete` when the SMS is whole and now pending.
     Stored {
+        /// For [`Store::sms_heard`].
+        id: TakenId,
         /// All parts are there.
         complete: bool,
     },
     /// We had it.
-    Repeated,
+    Repeated {
+        /// For [`Store::sms_heard`].
+        id: TakenId,
+    },
+    /// The same words were taken on another bind that lives, and whether the peer heard that answer
+    /// is not known yet: nothing stored. Ask that bind, then try again.
+    Undecided {
+        /// The other bind.
+        session: Uuid,
+    },
     /// The handset holds no lease on the number and the number is nobody's own: nothing stored.
     NotLeased,
 }
@@ -838,6 +890,8 @@ pub struct History {
     pub payer: OwnedUserId,
     /// Price of one segment.
     pub price: Money,
+    /// One of its segments may have been sent twice.
+    pub possible_duplicate: bool,
     /// What happened, oldest first.
     pub steps: Vec<Step>,
 }

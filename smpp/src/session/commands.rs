@@ -99,18 +99,36 @@ impl Session {
         Ok(())
     }
 
-    /// Answers a request of the peer. On a session that is over the answer is counted and dropped:
-    /// the peer has to send the request again.
-    pub fn respond(&mut self, now: Instant, sequence: u32, status: CommandStatus, mut body: Body) {
+    /// Answers a request of the peer; the how manieth answer of the session it is, see
+    /// [`Event::Heard`]. On a session that is over the answer is counted and dropped: the peer has to
+    /// send the request again.
+    pub fn respond(
+        &mut self,
+        now: Instant,
+        sequence: u32,
+        status: CommandStatus,
+        mut body: Body,
+    ) -> Option<u64> {
         if !matches!(self.state, State::Bound(_) | State::Unbinding(_)) {
             bump(&self.counters.orphaned_answers);
-            return;
+            return None;
         }
         dialect::fit_response(&mut body, self.version, self.load());
         self.owed = self.owed.saturating_sub(1);
         self.clock.last_transaction = now;
         self.reply(sequence, status, body);
+        self.answers += 1;
+        let answer = self.answers;
+        self.clock.unconfirmed_since.get_or_insert(now);
         self.unbind_when_drained(now);
+        Some(answer)
+    }
+
+    /// Asks the peer now whether it has our answers, unless something that will tell is under way.
+    pub fn confirm_answers(&mut self, now: Instant) {
+        if matches!(self.state, State::Bound(_)) && self.clock.unconfirmed_since.is_some() {
+            self.request(now, Waiter::Enquire, Body::EnquireLink);
+        }
     }
 
     /// Keeps the capacity at 0 for this long, as a throttled link wants it. Answers and
@@ -189,8 +207,10 @@ impl Session {
                     expects,
                     since: now,
                     offset: None,
+                    after_answers: self.answers,
                 },
             );
+            self.clock.unconfirmed_since = None;
         }
         self.outbox.push_back(Pdu {
             status: CommandStatus::ESME_ROK,

@@ -178,6 +178,7 @@ impl Session {
 
     fn complete(&mut self, now: Instant, pending: Pending, pdu: Pdu) {
         let Pdu { status, body, .. } = pdu;
+        self.hear_answers(pending.after_answers);
         match pending.waiter {
             Waiter::Bind => self.take_bind_response(now, status, &body),
             Waiter::Caller(ticket) => {
@@ -206,6 +207,14 @@ impl Session {
             self.slow_down(now, pause);
         }
         self.follow_pace();
+    }
+
+    /// The peer reads in order: whoever answers a request has read all that stood before it.
+    fn hear_answers(&mut self, answers: u64) {
+        if answers > self.heard_answers && self.settings.confirm_answers.is_some() {
+            self.heard_answers = answers;
+            self.events.push_back(Event::Heard(answers));
+        }
     }
 
     fn take_bind_response(&mut self, now: Instant, status: CommandStatus, body: &Body) {

@@ -22,6 +22,8 @@ pub(super) struct Clock {
     enquiring: bool,
     /// The owner doubts that the peer lives: it is given up unless something is heard by then.
     dead_by: Option<Instant>,
+    /// The first answer of ours that no request has followed.
+    pub(super) unconfirmed_since: Option<Instant>,
     /// The last PDU of either side other than `enquire_link`.
     pub(super) last_transaction: Instant,
     /// A graceful close waits for answers until then.
@@ -41,6 +43,7 @@ impl Clock {
             last_heard: now,
             enquiring: false,
             dead_by: None,
+            unconfirmed_since: None,
             last_transaction: now,
             drain_until: None,
             unbound_by: None,
@@ -79,6 +82,7 @@ impl Session {
             self.window.next_deadline(),
             clock.init_by,
             self.enquire_at(),
+            self.confirm_at(),
             self.inactive_at(),
             clock
                 .drain_until
@@ -116,6 +120,9 @@ impl Session {
             self.clock.enquiring = true;
             self.request(now, Waiter::Enquire, Body::EnquireLink);
         }
+        if passed(self.confirm_at()) {
+            self.confirm_answers(now);
+        }
     }
 
     /// Asks the peer at once for a sign of life and gives it up when none comes within `patience`:
@@ -138,6 +145,12 @@ impl Session {
     fn enquire_at(&self) -> Option<Instant> {
         let due = matches!(self.state, State::Bound(_)) && !self.clock.enquiring;
         due.then(|| self.clock.last_heard + self.settings.enquire_link)
+    }
+
+    fn confirm_at(&self) -> Option<Instant> {
+        let bound = matches!(self.state, State::Bound(_));
+        let wait = self.settings.confirm_answers.filter(|_| bound)?;
+        Some(self.clock.unconfirmed_since? + wait)
     }
 
     fn inactive_at(&self) -> Option<Instant> {

@@ -218,7 +218,8 @@ impl End {
             // Noise that happened to be a request.
             let body = body.command_id().response().and_then(Body::empty).unwrap();
             let status = CommandStatus::ESME_RSYSERR;
-            return self.session.respond(now, sequence, status, body);
+            self.session.respond(now, sequence, status, body);
+            return;
         }
         let (Body::SubmitSm(SubmitSm {
             short_message: text,

@@ -14,7 +14,8 @@ use serde_json::Value;
 use tokio::sync::Notify;
 
 use crate::gateway::model::{
-    Account, Conversation, ConversationId, Handset, InboxSeq, MessageId, OutboxId, SmsId, Timestamp,
+    Account, Conversation, ConversationId, Handset, InboxSeq, MessageId, OutboxId, SmsId, TakenId,
+    Timestamp,
 };
 use crate::matrix::homeserver::{self, Homeserver, MatrixError, NewRoom, RoomState};
 use crate::store::*;
@@ -174,6 +175,7 @@ cut_store! {
     Commit fn sweep(now: Timestamp, limit: usize) -> bool;
     Commit fn take_receipt(receipt: ReceiptIn) -> ReceiptTaken;
     Commit fn take_sms(sms: SmsIn) -> SmsTaken;
+    Commit fn sms_heard(ids: Vec<TakenId>, now: Timestamp) -> ();
     Question fn pending_sms(after: SmsId, limit: usize) -> Vec<Sms>;
     Question fn sms(id: SmsId) -> Option<Sms>;
     Commit fn finish_sms(id: SmsId, ending: Ending) -> ();

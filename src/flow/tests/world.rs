@@ -260,6 +260,8 @@ impl World {
             concat: None,
             data_coding: DataCoding::UCS2,
             payload: Bytes::from(payload),
+            user_message_reference: None,
+            peer_id: None,
             dedicated_to: self
                 .gateway
                 .settings

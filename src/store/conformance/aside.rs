@@ -53,6 +53,8 @@ async fn text(store: &Arc<dyn Store>, payload: &'static str) -> SmsId {
         concat: None,
         data_coding: matrix_smpp_codec::values::DataCoding::GSM_DEFAULT,
         payload: bytes::Bytes::from_static(payload.as_bytes()),
+        user_message_reference: None,
+        peer_id: None,
         dedicated_to: None,
         at: at(5),
     };

@@ -203,6 +203,9 @@ pub(crate) async fn a_segment_sent_again_is_flagged_and_bounded(engine: &dyn Eng
             .unwrap()
             .possible_duplicate
     );
+    let history = store.explain(&first.to_string()).await.unwrap().remove(0);
+    assert!(history.possible_duplicate);
+    assert!(history.steps.last().unwrap().detail.contains("twice"));
     let mut again = claimed[0].clone();
     let mut sent = 2;
     loop {

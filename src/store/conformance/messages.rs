@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use super::*;
-use crate::gateway::model::Originator;
+use crate::gateway::model::{InboxSeq, Originator};
 
 async fn refusal(store: &Arc<dyn Store>, message: NewMessage) -> Refusal {
     let id = message.id;
@@ -317,6 +317,52 @@ pub(crate) async fn the_history_tells_each_change(engine: &dyn Engine) {
     );
     assert!(history.steps[2].detail.contains("4711"));
     assert_eq!(store.explain("$never").await.unwrap(), []);
+}
+
+pub(crate) async fn an_edit_leads_to_the_history_of_what_it_edits(engine: &dyn Engine) {
+    let store = with_credit(engine).await;
+    let conversation = open(&store, group("a", ANNA, "alice")).await;
+    let id = queue(&store, message(&conversation, "one")).await;
+    let relates = |kind: &str| {
+        format!(r#"{{"content":{{"m.relates_to":{{"rel_type":"{kind}","event_id":"$one"}}}}}}"#)
+    };
+    let events = [
+        ("edit", relates("m.replace")),
+        ("reaction", relates("m.annotation")),
+        ("redaction", r#"{"redacts":"$one","content":{}}"#.to_owned()),
+        (
+            "new_redaction",
+            r#"{"content":{"redacts":"$one"}}"#.to_owned(),
+        ),
+        ("broken", "no JSON".to_owned()),
+        ("text", r#"{"content":{"body":"$one"}}"#.to_owned()),
+    ];
+    let transaction = Transaction {
+        homeserver: home(),
+        txn_id: "1".to_owned(),
+        events: events
+            .map(|(name, json)| NewEvent {
+                event_id: event(name),
+                room: room("a"),
+                json,
+            })
+            .to_vec(),
+        extras: None,
+        at: at(1),
+    };
+    store.take_transaction(transaction).await.unwrap();
+    for waiting in store.pending_events(InboxSeq(0), 10).await.unwrap() {
+        store.finish_event(waiting.seq, Ending::Done).await.unwrap();
+    }
+    for name in ["$one", "$edit", "$reaction", "$redaction", "$new_redaction"] {
+        let found = store.explain(name).await.unwrap();
+        assert_eq!(found.len(), 1, "{name}");
+        assert_eq!(found[0].message, id);
+        assert!(!found[0].possible_duplicate);
+    }
+    for name in ["$broken", "$text"] {
+        assert_eq!(store.explain(name).await.unwrap(), []);
+    }
 }
 
 pub(crate) async fn a_shortcode_is_shared_and_leases_nothing(engine: &dyn Engine) {

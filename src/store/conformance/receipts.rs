@@ -327,3 +327,67 @@ pub(crate) async fn a_lost_segment_may_still_arrive_without_a_charge(engine: &dy
     let told = [(id, MessageState::Lost), (id, MessageState::Delivered)];
     assert_eq!(news(&store).await, told);
 }
+
+pub(crate) async fn a_receipt_that_never_comes_is_waited_for_so_long(engine: &dyn Engine) {
+    let store = with_credit(engine).await;
+    let id = sent(&store, "1").await;
+    let almost = Timestamp(RECEIPT_BY.0 - 1);
+    store.sweep(almost, 10).await.unwrap();
+    assert_eq!(state(&store, id).await, MessageState::Submitted);
+    store.sweep(RECEIPT_BY, 10).await.unwrap();
+    assert_eq!(news(&store).await, [(id, MessageState::NoReceipt)]);
+    store.sweep(RECEIPT_BY, 10).await.unwrap();
+    assert_eq!(news(&store).await, [], "once");
+    assert_eq!(account(&store).await, (9_990, 0, 10), "it was sent");
+    let history = store.explain(&id.to_string()).await.unwrap();
+    let last = history[0].steps.last().unwrap();
+    assert_eq!(last.state, MessageState::NoReceipt);
+}
+
+pub(crate) async fn a_receipt_after_its_time_still_counts(engine: &dyn Engine) {
+    let store = with_credit(engine).await;
+    for (name, wire, expected) in [
+        ("1", WireState::DELIVERED, MessageState::Delivered),
+        ("2", WireState::UNDELIVERABLE, MessageState::Undeliverable),
+    ] {
+        let id = sent(&store, name).await;
+        store.sweep(RECEIPT_BY, 10).await.unwrap();
+        take(&store, name, WireState::ENROUTE).await;
+        assert_eq!(state(&store, id).await, MessageState::NoReceipt);
+        take(&store, name, wire).await;
+        assert_eq!(state(&store, id).await, expected);
+        // From here on nothing changes any more.
+        store.sweep(at(RECEIPT_BY.0 + 1), 10).await.unwrap();
+        take(&store, name, WireState::EXPIRED).await;
+        let told = [(id, MessageState::NoReceipt), (id, expected)];
+        assert_eq!(news(&store).await, told);
+    }
+}
+
+pub(crate) async fn no_receipt_is_missed_where_none_was_asked_for(engine: &dyn Engine) {
+    let store = with_credit(engine).await;
+    let conversation = open(&store, group("a", ANNA, "alice")).await;
+    let unasked = NewMessage {
+        receipts: false,
+        ..message(&conversation, "one")
+    };
+    let id = queue(&store, unasked).await;
+    let claimed = claim(&store, 10).await.remove(0);
+    answer(&store, &claimed, submitted("1"), 20).await;
+    store.sweep(at(RECEIPT_BY.0 * 2), 10).await.unwrap();
+    assert_eq!(state(&store, id).await, MessageState::Submitted);
+}
+
+pub(crate) async fn one_segment_without_a_receipt_leaves_the_message_without(engine: &dyn Engine) {
+    let store = with_credit(engine).await;
+    let conversation = open(&store, group("a", ANNA, "alice")).await;
+    let id = queue(&store, long_message(&conversation, "one")).await;
+    for (claimed, id) in claim(&store, 10).await.iter().zip(["1", "2"]) {
+        answer(&store, claimed, submitted(id), 20).await;
+    }
+    take(&store, "1", WireState::DELIVERED).await;
+    store.sweep(RECEIPT_BY, 10).await.unwrap();
+    assert_eq!(state(&store, id).await, MessageState::NoReceipt);
+    take(&store, "2", WireState::DELIVERED).await;
+    assert_eq!(state(&store, id).await, MessageState::Delivered);
+}

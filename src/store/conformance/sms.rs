@@ -8,12 +8,12 @@ use matrix_smpp_codec::values::DataCoding;
 use uuid::Uuid;
 
 use super::*;
-use crate::gateway::model::SmsId;
+use crate::gateway::model::{SmsId, TakenId};
 
-const BIND_1: Uuid = Uuid::from_u128(1);
-const BIND_2: Uuid = Uuid::from_u128(2);
+pub(super) const BIND_1: Uuid = Uuid::from_u128(1);
+pub(super) const BIND_2: Uuid = Uuid::from_u128(2);
 
-fn from(digits: &str, text: &str) -> SmsIn {
+pub(super) fn from(digits: &str, text: &str) -> SmsIn {
     SmsIn {
         link_group: LINKS.to_owned(),
         session: BIND_1,
@@ -23,12 +23,14 @@ fn from(digits: &str, text: &str) -> SmsIn {
         concat: None,
         data_coding: DataCoding::GSM_DEFAULT,
         payload: Bytes::copy_from_slice(text.as_bytes()),
+        user_message_reference: None,
+        peer_id: None,
         dedicated_to: None,
         at: at(100),
     }
 }
 
-fn part(digits: &str, reference: u8, total: u8, index: u8, text: &str) -> SmsIn {
+pub(super) fn part(digits: &str, reference: u8, total: u8, index: u8, text: &str) -> SmsIn {
     let reference = Reference::Eight(reference);
     SmsIn {
         concat: Some(Concat {
@@ -40,15 +42,35 @@ fn part(digits: &str, reference: u8, total: u8, index: u8, text: &str) -> SmsIn 
     }
 }
 
-async fn take(store: &Arc<dyn Store>, sms: SmsIn) -> SmsTaken {
-    store.take_sms(sms).await.unwrap()
+/// [`SmsTaken`] without the ids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    Whole,
+    Waits,
+    Copy,
+    NotLeased,
+    Undecided(Uuid),
+}
+
+pub(super) async fn take(store: &Arc<dyn Store>, sms: SmsIn) -> Fate {
+    take_with_id(store, sms).await.0
+}
+
+pub(super) async fn take_with_id(store: &Arc<dyn Store>, sms: SmsIn) -> (Fate, TakenId) {
+    match store.take_sms(sms).await.unwrap() {
+        SmsTaken::Stored { id, complete: true } => (WHOLE, id),
+        SmsTaken::Stored { id, .. } => (WAITS, id),
+        SmsTaken::Repeated { id } => (Fate::Copy, id),
+        SmsTaken::NotLeased => (Fate::NotLeased, TakenId(0)),
+        SmsTaken::Undecided { session } => (Fate::Undecided(session), TakenId(0)),
+    }
 }
 
 async fn pending(store: &Arc<dyn Store>) -> Vec<Sms> {
     store.pending_sms(SmsId(0), 100).await.unwrap()
 }
 
-async fn texts(store: &Arc<dyn Store>) -> Vec<String> {
+pub(super) async fn texts(store: &Arc<dyn Store>) -> Vec<String> {
     pending(store)
         .await
         .into_iter()
@@ -57,7 +79,7 @@ async fn texts(store: &Arc<dyn Store>) -> Vec<String> {
 }
 
 /// A store in which Anna and Bert may text [`VMN_1`].
-async fn with_leases(engine: &dyn Engine) -> (Arc<dyn Store>, Conversation) {
+pub(super) async fn with_leases(engine: &dyn Engine) -> (Arc<dyn Store>, Conversation) {
     let store = with_credit(engine).await;
     let anna = open(&store, group("a", ANNA, "alice")).await;
     let bert = open(&store, group("a", BERT, "alice")).await;
@@ -66,8 +88,8 @@ async fn with_leases(engine: &dyn Engine) -> (Arc<dyn Store>, Conversation) {
     (store, anna)
 }
 
-const WHOLE: SmsTaken = SmsTaken::Stored { complete: true };
-const WAITS: SmsTaken = SmsTaken::Stored { complete: false };
+const WHOLE: Fate = Fate::Whole;
+const WAITS: Fate = Fate::Waits;
 
 pub(crate) async fn an_sms_goes_to_the_conversation_that_leases_the_number(engine: &dyn Engine) {
     let (store, anna) = with_leases(engine).await;
@@ -92,16 +114,16 @@ pub(crate) async fn an_sms_to_nobody_is_not_kept(engine: &dyn Engine) {
         to: VMN_2.to_owned(),
         ..from(ANNA, "Hi")
     };
-    assert_eq!(take(&store, elsewhere).await, SmsTaken::NotLeased);
+    assert_eq!(take(&store, elsewhere).await, Fate::NotLeased);
     assert_eq!(
         take(&store, from("447700900555", "Hi")).await,
-        SmsTaken::NotLeased
+        Fate::NotLeased
     );
     let part = SmsIn {
         to: VMN_2.to_owned(),
         ..part(ANNA, 1, 2, 1, "Hi")
     };
-    assert_eq!(take(&store, part).await, SmsTaken::NotLeased);
+    assert_eq!(take(&store, part).await, Fate::NotLeased);
     let sizes = store.sizes().await.unwrap();
     assert_eq!((sizes.sms, sizes.partial_sms), (0, 0));
 }
@@ -121,7 +143,7 @@ pub(crate) async fn a_late_sms_goes_to_the_former_conversation_only(engine: &dyn
         at: at(150),
         ..from(ANNA, "too late")
     };
-    assert_eq!(take(&store, too_late).await, SmsTaken::NotLeased);
+    assert_eq!(take(&store, too_late).await, Fate::NotLeased);
 }
 
 pub(crate) async fn a_dedicated_number_takes_any_sms_for_its_owner(engine: &dyn Engine) {
@@ -216,21 +238,15 @@ pub(crate) async fn parts_of_two_people_are_never_mixed(engine: &dyn Engine) {
 pub(crate) async fn a_part_that_comes_twice_counts_once(engine: &dyn Engine) {
     let (store, _) = with_leases(engine).await;
     take(&store, part(ANNA, 7, 2, 1, "a")).await;
-    assert_eq!(
-        take(&store, part(ANNA, 7, 2, 1, "a")).await,
-        SmsTaken::Repeated
-    );
+    assert_eq!(take(&store, part(ANNA, 7, 2, 1, "a")).await, Fate::Copy);
     let much_later = SmsIn {
         at: at(1_000_000),
         ..part(ANNA, 7, 2, 1, "a")
     };
-    assert_eq!(take(&store, much_later).await, SmsTaken::Repeated);
+    assert_eq!(take(&store, much_later).await, Fate::Copy);
     assert_eq!(take(&store, part(ANNA, 7, 2, 2, "b")).await, WHOLE);
     // Complete, it does not begin again.
-    assert_eq!(
-        take(&store, part(ANNA, 7, 2, 2, "b")).await,
-        SmsTaken::Repeated
-    );
+    assert_eq!(take(&store, part(ANNA, 7, 2, 2, "b")).await, Fate::Copy);
     assert_eq!(texts(&store).await, ["ab"]);
     assert_eq!(store.sizes().await.unwrap().partial_sms, 0);
 }
@@ -261,72 +277,6 @@ pub(crate) async fn parts_that_never_complete_are_handed_on_with_gaps(engine: &d
     };
     assert_eq!((sms.text.as_str(), sms.missing_parts), ("[…]b[…]d", 2));
     assert_eq!(sms.recipient, SmsRecipient::Conversation(anna.id));
-}
-
-pub(crate) async fn a_copy_over_a_new_bind_is_a_redelivery(engine: &dyn Engine) {
-    let (store, _) = with_leases(engine).await;
-    take(&store, from(ANNA, "Hi")).await;
-    let again = SmsIn {
-        session: BIND_2,
-        living_sessions: vec![BIND_2],
-        ..from(ANNA, "Hi")
-    };
-    assert_eq!(take(&store, again.clone()).await, SmsTaken::Repeated);
-    // One redelivery answers one copy: what comes on the new bind after it is new.
-    assert_eq!(take(&store, again.clone()).await, WHOLE);
-    let different = SmsIn {
-        payload: Bytes::from_static(b"Hello"),
-        ..again.clone()
-    };
-    assert_eq!(take(&store, different).await, WHOLE);
-    assert_eq!(texts(&store).await, ["Hi", "Hi", "Hello"]);
-}
-
-pub(crate) async fn a_copy_that_is_taken_after_its_redelivery_is_known(engine: &dyn Engine) {
-    let (store, _) = with_leases(engine).await;
-    let on_the_new = || SmsIn {
-        session: BIND_2,
-        living_sessions: vec![BIND_2],
-        ..from(ANNA, "yes")
-    };
-    assert_eq!(
-        take(&store, on_the_new()).await,
-        SmsTaken::Stored { complete: true }
-    );
-    // The first bind ended while its own copy still waited to be taken in.
-    let late = SmsIn {
-        living_sessions: vec![BIND_2],
-        ..from(ANNA, "yes")
-    };
-    assert_eq!(take(&store, late).await, SmsTaken::Repeated);
-    // Were it a text of its own, it would come again on the new bind, and count.
-    assert_eq!(
-        take(&store, on_the_new()).await,
-        SmsTaken::Stored { complete: true }
-    );
-    assert_eq!(texts(&store).await, ["yes", "yes"]);
-}
-
-pub(crate) async fn the_same_text_on_a_living_bind_is_new(engine: &dyn Engine) {
-    let (store, _) = with_leases(engine).await;
-    take(&store, from(ANNA, "Hi")).await;
-    assert_eq!(take(&store, from(ANNA, "Hi")).await, WHOLE);
-    let beside = SmsIn {
-        session: BIND_2,
-        living_sessions: vec![BIND_1, BIND_2],
-        ..from(ANNA, "Hi")
-    };
-    assert_eq!(take(&store, beside).await, WHOLE);
-    let window = i64::try_from(REDELIVERY_WINDOW.as_millis()).unwrap();
-    let later = SmsIn {
-        living_sessions: vec![],
-        session: BIND_2,
-        at: at(100 + window),
-        ..from(BERT, "Hi")
-    };
-    take(&store, from(BERT, "Hi")).await;
-    assert_eq!(take(&store, later).await, WHOLE);
-    assert_eq!(texts(&store).await, ["Hi"; 5]);
 }
 
 pub(crate) async fn the_parts_of_one_phone_are_bounded(engine: &dyn Engine) {

@@ -92,7 +92,11 @@ fn intend(tx: &Connection, key: i64, segment: Claimed, now: Timestamp) -> Result
         params![key, segment.segment.index, attempt],
     )?;
     if let Some(message) = life::message(tx, key)? {
-        let detail = format!("attempt {attempt}");
+        let detail = if segment.possible_duplicate {
+            format!("attempt {attempt}, may arrive twice")
+        } else {
+            format!("attempt {attempt}")
+        };
         let index = Some(segment.segment.index);
         life::step(tx, &message, index, MessageState::Intent, (now, &detail))?;
     }

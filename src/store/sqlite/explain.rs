@@ -6,13 +6,19 @@ use super::rows::{self, Sql as _, json, money, text};
 use crate::gateway::model::MessageId;
 use crate::store::{History, Result, Sizes, Step};
 
-const SELECT: &str = "SELECT key, id, source, state, route, segments, payer, price FROM message";
+const SELECT: &str = "SELECT key, id, source, state, route, segments, payer, price,
+    EXISTS (SELECT 1 FROM segment WHERE segment.message = message.key AND resends > 0) AS twice
+    FROM message";
 
 pub(super) fn explain(tx: &Connection, id: &str) -> Result<Vec<History>> {
     let found = match id.parse::<MessageId>() {
         Ok(message) => tx.all(&format!("{SELECT} WHERE id = ?1"), [message], read)?,
         Err(_) => tx.all(
-            &format!("{SELECT} WHERE event = ?1 ORDER BY key"),
+            &format!(
+                "{SELECT} WHERE event IN (SELECT ?1 UNION ALL
+                     SELECT about FROM event WHERE event_id = ?1 AND about IS NOT NULL)
+                 ORDER BY key"
+            ),
             [id],
             read,
         )?,
@@ -37,6 +43,7 @@ fn read(row: &Row<'_>) -> Result<(i64, History)> {
         segments: row.get("segments")?,
         payer: text(row, "payer")?,
         price: money(row, "price")?,
+        possible_duplicate: row.get("twice")?,
         steps: Vec::new(),
     };
     Ok((row.get("key")?, history))

@@ -63,7 +63,10 @@ pub(super) fn finish(tx: &Connection, seq: InboxSeq, ending: &Ending) -> Result<
     let (progress, reason, at) = rows::ending(ending);
     let ended = tx.run(
         "UPDATE event SET progress = ?2, reason = ?3, ended_at = max(?4, at),
-             json = CASE ?2 WHEN 1 THEN NULL ELSE json END
+             json = CASE ?2 WHEN 1 THEN NULL ELSE json END,
+             about = CASE WHEN json_valid(json) THEN coalesce(
+                 json_extract(json, '$.content.\"m.relates_to\".event_id'),
+                 json_extract(json, '$.content.redacts'), json_extract(json, '$.redacts')) END
          WHERE seq = ?1 AND progress = 0",
         params![seq, progress, reason, at],
     )?;

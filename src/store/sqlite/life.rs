@@ -161,7 +161,7 @@ pub(super) fn requeue(
 /// False where the rest of the message is not to be sent any more.
 fn is_wanted(tx: &Connection, message: &Message) -> Result<bool> {
     let failed = tx.any(
-        "SELECT 1 FROM segment WHERE message = ?1 AND state > 4 LIMIT 1",
+        "SELECT 1 FROM segment WHERE message = ?1 AND state BETWEEN 5 AND 9 LIMIT 1",
         [message.key],
     )?;
     let active = tx.any(

@@ -111,8 +111,9 @@ fn queue(tx: &Connection, new: &NewMessage, originator: &Originator) -> Result<(
     tx.run(
         "INSERT INTO message (id, source, homeserver, event, conversation, destination, originator,
              payer, route, link_group, price, data_coding, segments, receipts, uncertain,
-             valid_until, accepted_at, state, lane_left)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, 0, ?13)",
+             valid_until, receipt_by, accepted_at, state, lane_left)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, 0,
+             ?13)",
         params![
             new.id,
             to_json(&new.source)?,
@@ -130,6 +131,7 @@ fn queue(tx: &Connection, new: &NewMessage, originator: &Originator) -> Result<(
             new.receipts,
             to_json(&new.uncertain)?,
             new.valid_until,
+            new.receipts.then_some(new.receipt_by),
             new.now
         ],
     )?;

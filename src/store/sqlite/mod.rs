@@ -5,6 +5,7 @@
 
 mod aside;
 mod conversations;
+mod copies;
 mod dispatch;
 mod explain;
 mod inbox;
@@ -47,7 +48,8 @@ use super::{
     StoreError, Taken, Transaction,
 };
 use crate::gateway::model::{
-    Account, Conversation, ConversationId, Handset, InboxSeq, MessageId, OutboxId, SmsId, Timestamp,
+    Account, Conversation, ConversationId, Handset, InboxSeq, MessageId, OutboxId, SmsId, TakenId,
+    Timestamp,
 };
 
 /// The embedded store: one file, used by one process at a time.
@@ -288,6 +290,10 @@ impl Store for SqliteStore {
 
     async fn take_sms(&self, sms: SmsIn) -> Result<SmsTaken> {
         self.write(move |tx| sms::take(tx, &sms)).await
+    }
+
+    async fn sms_heard(&self, ids: Vec<TakenId>, now: Timestamp) -> Result<()> {
+        self.write(move |tx| copies::heard(tx, &ids, now)).await
     }
 
     async fn pending_sms(&self, after: SmsId, limit: usize) -> Result<Vec<Sms>> {

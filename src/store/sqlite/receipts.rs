@@ -141,7 +141,7 @@ fn apply_and_refresh(
 }
 
 /// Does to a segment what a receipt says. A final state stays, but one that was given up for lost
-/// may still arrive.
+/// may still arrive, and a receipt that comes late says what became of its segment.
 fn apply(
     tx: &Connection,
     message: &Message,
@@ -172,7 +172,10 @@ fn apply(
     let Some(state) = state_of(word.state) else {
         return Ok(());
     };
-    let open = segment.state == MessageState::Submitted;
+    let open = matches!(
+        segment.state,
+        MessageState::Submitted | MessageState::NoReceipt
+    );
     let found_again = segment.state == MessageState::Lost && state == MessageState::Delivered;
     if !open && !found_again {
         return Ok(());

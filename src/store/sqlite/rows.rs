@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::gateway::model::{
     ConversationId, E164Text, Handset, InboxSeq, MessageId, MessageState, Originator, OutboxId,
-    SmsId, Timestamp,
+    SmsId, TakenId, Timestamp,
 };
 use crate::store::{Ending, Result, SmsRecipient, StoreError};
 
@@ -134,7 +134,14 @@ macro_rules! number_column {
     )*};
 }
 
-number_column!(Timestamp, ConversationId, InboxSeq, SmsId, OutboxId);
+number_column!(
+    Timestamp,
+    ConversationId,
+    InboxSeq,
+    SmsId,
+    TakenId,
+    OutboxId
+);
 
 impl ToSql for MessageId {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
@@ -150,7 +157,7 @@ impl FromSql for MessageId {
 }
 
 /// The states by their numbers in the database.
-const STATES: [MessageState; 10] = [
+const STATES: [MessageState; 11] = [
     MessageState::Queued,
     MessageState::Intent,
     MessageState::Uncertain,
@@ -161,6 +168,7 @@ const STATES: [MessageState; 10] = [
     MessageState::Rejected,
     MessageState::Lost,
     MessageState::Cancelled,
+    MessageState::NoReceipt,
 ];
 
 impl ToSql for MessageState {
@@ -369,7 +377,7 @@ mod tests {
                 state
             );
         }
-        assert!(MessageState::column_result(ValueRef::Integer(10)).is_err());
+        assert!(MessageState::column_result(ValueRef::Integer(11)).is_err());
     }
 
     #[test]

@@ -11,7 +11,11 @@ use super::rows::Sql as _;
 use crate::store::{Result, StoreError};
 
 /// What brings the tables from version n to n + 1; a released one never changes.
-const MIGRATIONS: [&str; 2] = [include_str!("schema.sql"), include_str!("schema_ended.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("schema.sql"),
+    include_str!("schema_ended.sql"),
+    include_str!("schema_2.sql"),
+];
 
 /// Statements kept prepared in each connection: about all there are.
 const STATEMENTS: usize = 256;

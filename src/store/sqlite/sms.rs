@@ -4,14 +4,12 @@ use bytes::Bytes;
 use matrix_smpp_codec::udh::{Concat, Reference, join};
 use matrix_smpp_codec::values::DataCoding;
 use rusqlite::{Connection, Row, params};
-use uuid::Uuid;
 
+use super::copies::{self, Judgement};
 use super::rows::{self, Page, Sql as _};
 use super::{aside, leases};
-use crate::gateway::model::{SmsId, Timestamp};
-use crate::store::{
-    Ending, REDELIVERY_WINDOW, Result, Sms, SmsIn, SmsRecipient, SmsTaken, StoreError,
-};
+use crate::gateway::model::SmsId;
+use crate::store::{Ending, Result, Sms, SmsIn, SmsRecipient, SmsTaken, StoreError};
 
 /// What `message_payload` can carry, and so the most that one PDU brings.
 const MAX_PAYLOAD: usize = 65_535;
@@ -20,47 +18,50 @@ const MAX_PARTIAL: i64 = 16;
 /// What stands for parts that never came.
 const GAP: &str = "[…]";
 
-const FINGERPRINTS: Uuid = Uuid::from_u128(0x7461_6b65_6e2d_736d_732d_6669_6e67_6572);
-
 pub(super) fn take(tx: &Connection, sms: &SmsIn) -> Result<SmsTaken> {
     if sms.payload.len() > MAX_PAYLOAD {
         return Err(StoreError::Conflict(
             "an SMS has at most 65535 octets".to_owned(),
         ));
     }
-    let fingerprint = fingerprint(sms);
-    if is_repeated(tx, sms, fingerprint)? {
-        return Ok(SmsTaken::Repeated);
+    match copies::judge(tx, sms)? {
+        Judgement::Copy(id) => return Ok(SmsTaken::Repeated { id }),
+        Judgement::Undecided(session) => return Ok(SmsTaken::Undecided { session }),
+        Judgement::New => {}
     }
-    let taken = match place(sms) {
+    let placed = match place(sms) {
         Some(concat) => take_part(tx, sms, concat)?,
         None => take_whole(tx, sms)?,
     };
-    if matches!(taken, SmsTaken::Stored { .. }) {
-        remember(tx, sms, fingerprint)?;
-    }
-    Ok(taken)
+    Ok(match placed {
+        Placed::NotLeased => SmsTaken::NotLeased,
+        Placed::Held => SmsTaken::Repeated {
+            id: copies::remember(tx, sms)?,
+        },
+        Placed::Stored { complete } => SmsTaken::Stored {
+            id: copies::remember(tx, sms)?,
+            complete,
+        },
+    })
+}
+
+/// Where an SMS or a part that is no copy goes.
+enum Placed {
+    Stored {
+        complete: bool,
+    },
+    /// The part is there already.
+    Held,
+    NotLeased,
 }
 
 /// The place of a part among several. What makes no sense is a whole SMS.
-fn place(sms: &SmsIn) -> Option<Concat> {
+pub(super) fn place(sms: &SmsIn) -> Option<Concat> {
     sms.concat
         .filter(|concat| concat.total > 1 && (1..=concat.total).contains(&concat.index))
 }
 
-/// The same for the same part of the same SMS.
-fn fingerprint(sms: &SmsIn) -> Uuid {
-    let mut name = vec![sms.data_coding.0];
-    if let Some(concat) = place(sms) {
-        name.extend_from_slice(reference(concat).as_bytes());
-        name.extend_from_slice(&[b'/', concat.total, concat.index]);
-    }
-    name.push(0);
-    name.extend_from_slice(&sms.payload);
-    Uuid::new_v5(&FINGERPRINTS, &name)
-}
-
-fn reference(concat: Concat) -> String {
+pub(super) fn reference(concat: Concat) -> String {
     match concat.reference {
         Reference::Eight(value) => format!("8:{value}"),
         Reference::Sixteen(value) => format!("16:{value}"),
@@ -68,68 +69,9 @@ fn reference(concat: Concat) -> String {
     }
 }
 
-/// True for a copy that came again: over a new bind after the old one ended, or as the same part
-/// of the same long SMS.
-fn is_repeated(tx: &Connection, sms: &SmsIn, fingerprint: Uuid) -> Result<bool> {
-    let copies = tx.all(
-        "SELECT id, session FROM taken
-         WHERE link_group = ?1 AND handset = ?2 AND number = ?3 AND fingerprint = ?4 AND at > ?5
-         ORDER BY id",
-        params![
-            sms.link_group,
-            sms.from,
-            sms.to,
-            fingerprint.as_bytes(),
-            before(sms.at)
-        ],
-        |row| Ok((row.get::<_, i64>(0)?, row.get::<_, [u8; 16]>(1)?)),
-    )?;
-    let is_part = place(sms).is_some();
-    let lives = |session: &Uuid| sms.living_sessions.contains(session);
-    let repeated = copies.into_iter().find(|(_, session)| {
-        let session = Uuid::from_bytes(*session);
-        let over = !lives(&session) || !lives(&sms.session);
-        is_part || (session != sms.session && over)
-    });
-    let Some((id, _)) = repeated else {
-        return Ok(false);
-    };
-    // One redelivery answers one copy: the next of this bind is a new SMS. On a bind that is over
-    // it is the redelivery that came first, and nobody hears the answer: the other copy stays open.
-    if is_part || lives(&sms.session) {
-        tx.run(
-            "UPDATE taken SET session = ?2, at = ?3 WHERE id = ?1",
-            params![id, sms.session.as_bytes(), sms.at],
-        )?;
-    }
-    Ok(true)
-}
-
-/// Where the window of redeliveries began.
-pub(super) fn before(now: Timestamp) -> Timestamp {
-    let window = i64::try_from(REDELIVERY_WINDOW.as_millis()).unwrap_or(i64::MAX);
-    Timestamp(now.0.saturating_sub(window))
-}
-
-fn remember(tx: &Connection, sms: &SmsIn, fingerprint: Uuid) -> Result<()> {
-    tx.run(
-        "INSERT INTO taken (link_group, handset, number, fingerprint, session, at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        params![
-            sms.link_group,
-            sms.from,
-            sms.to,
-            fingerprint.as_bytes(),
-            sms.session.as_bytes(),
-            sms.at
-        ],
-    )?;
-    Ok(())
-}
-
-fn take_whole(tx: &Connection, sms: &SmsIn) -> Result<SmsTaken> {
+fn take_whole(tx: &Connection, sms: &SmsIn) -> Result<Placed> {
     let Some(recipient) = recipient(tx, sms)? else {
-        return Ok(SmsTaken::NotLeased);
+        return Ok(Placed::NotLeased);
     };
     let text = join(&[(sms.data_coding, sms.payload.clone())]);
     tx.run(
@@ -137,7 +79,7 @@ fn take_whole(tx: &Connection, sms: &SmsIn) -> Result<SmsTaken> {
          VALUES (?1, ?2, ?3, ?4, 0, ?5, ?6)",
         params![sms.link_group, sms.from, sms.to, text, recipient, sms.at],
     )?;
-    Ok(SmsTaken::Stored { complete: true })
+    Ok(Placed::Stored { complete: true })
 }
 
 /// Whom an SMS is for, as the leases stand now.
@@ -155,12 +97,12 @@ fn recipient(tx: &Connection, sms: &SmsIn) -> Result<Option<SmsRecipient>> {
     Ok(owner.map(SmsRecipient::Owner))
 }
 
-fn take_part(tx: &Connection, sms: &SmsIn, concat: Concat) -> Result<SmsTaken> {
+fn take_part(tx: &Connection, sms: &SmsIn, concat: Concat) -> Result<Placed> {
     let waiting = match waiting(tx, sms, concat)? {
         // The same place with other octets: the sender uses this reference again.
         Some(id) if !is_free(tx, id, concat)? => {
             if holds(tx, id, sms, concat)? {
-                return Ok(SmsTaken::Repeated);
+                return Ok(Placed::Held);
             }
             give_up(tx, id)?;
             None
@@ -171,7 +113,7 @@ fn take_part(tx: &Connection, sms: &SmsIn, concat: Concat) -> Result<SmsTaken> {
         Some(id) => id,
         None => match begin(tx, sms, concat)? {
             Some(id) => id,
-            None => return Ok(SmsTaken::NotLeased),
+            None => return Ok(Placed::NotLeased),
         },
     };
     tx.run(
@@ -183,7 +125,7 @@ fn take_part(tx: &Connection, sms: &SmsIn, concat: Concat) -> Result<SmsTaken> {
     if complete {
         hand_on(tx, id)?;
     }
-    Ok(SmsTaken::Stored { complete })
+    Ok(Placed::Stored { complete })
 }
 
 /// The long SMS that a part belongs to, if another part of it came before.

@@ -28,6 +28,7 @@ pub(super) fn sweep(
     let done = [
         expire_messages(tx, now, limit)?,
         end_holds(tx, now, limit)?,
+        end_waits_for_receipts(tx, now, limit)?,
         leases::forget_cooled(tx, now, limit)?,
         give_up_partial_sms(tx, ago(now, mo_part_ttl), limit)?,
         forget(
@@ -39,7 +40,7 @@ pub(super) fn sweep(
             limit,
         )?,
         forget_surplus_receipts(tx)?,
-        forget(tx, "taken", "id", "at <= ?1", sms::before(now), limit)?,
+        forget(tx, "taken", "id", "until <= ?1", now, limit)?,
         forget(
             tx,
             "event",
@@ -124,6 +125,29 @@ fn end_hold(tx: &Connection, key: i64, number: u8, now: Timestamp) -> Result<()>
         None => receipts::forget_evidence(tx, key, number)?,
     }
     life::refresh(tx, key, now)
+}
+
+/// Waits no longer for receipts that are overdue.
+fn end_waits_for_receipts(tx: &Connection, now: Timestamp, limit: usize) -> Result<usize> {
+    let over = keys(
+        tx,
+        "SELECT key FROM message WHERE state = 3 AND receipt_by <= ?1 ORDER BY receipt_by LIMIT ?2",
+        now,
+        limit,
+    )?;
+    for key in &over {
+        let Some(message) = life::message(tx, *key)? else {
+            continue;
+        };
+        for segment in life::segments(tx, *key)? {
+            if segment.state == MessageState::Submitted {
+                let why = (now, "no receipt came in time");
+                life::leave(tx, &message, &segment, MessageState::NoReceipt, why)?;
+            }
+        }
+        life::refresh(tx, *key, now)?;
+    }
+    Ok(over.len())
 }
 
 fn give_up_partial_sms(tx: &Connection, before: Timestamp, limit: usize) -> Result<usize> {

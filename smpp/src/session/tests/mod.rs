@@ -800,6 +800,65 @@ fn an_answer_on_a_session_that_is_over_is_counted_and_dropped() {
     assert_eq!(esme.counters.orphaned_answers.load(Relaxed), 1);
 }
 
+/// An ESME that wants to know when its answers were read.
+fn confirming() -> Probe {
+    let settings = SessionSettings {
+        confirm_answers: Some(3 * SECOND),
+        ..settings()
+    };
+    Probe::esme_with(BindMode::Transceiver, settings)
+}
+
+fn answers(esme: &mut Probe, sequence: u32) -> Option<u64> {
+    esme.asks(sequence, deliver());
+    esme.events();
+    let response = Body::empty(CommandId::DELIVER_SM_RESP).unwrap();
+    let (session, now) = (&mut esme.session, esme.now);
+    session.respond(now, sequence, CommandStatus::ESME_ROK, response)
+}
+
+#[test]
+fn an_answer_was_read_when_a_request_behind_it_is_answered() {
+    let mut esme = confirming();
+    assert_eq!(answers(&mut esme, 50), Some(1));
+    esme.submit(1).unwrap();
+    assert_eq!(answers(&mut esme, 51), Some(2));
+    let submit = esme.sent().remove(1);
+    esme.answer(submit.sequence);
+    assert_eq!(esme.events()[0], Event::Heard(1), "the second may be lost");
+    // Nothing follows the second, so the peer is asked.
+    esme.wait(3 * SECOND);
+    let enquiry = esme.sent().remove(0);
+    assert_eq!(enquiry.command_id(), CommandId::ENQUIRE_LINK);
+    let ok = CommandStatus::ESME_ROK;
+    esme.says(enquiry.sequence, ok, Body::EnquireLinkResp);
+    assert_eq!(esme.events(), [Event::Heard(2)]);
+    esme.wait(10 * SECOND);
+    assert_eq!(esme.sent(), [], "all is known");
+}
+
+#[test]
+fn what_the_peer_asks_says_nothing_of_our_answers() {
+    let mut esme = confirming();
+    answers(&mut esme, 50);
+    esme.asks(51, Body::EnquireLink);
+    esme.asks(52, deliver());
+    assert!(matches!(esme.events()[..], [Event::Request { .. }]));
+    esme.asks(53, Body::Unbind);
+    assert_eq!(esme.events(), []);
+}
+
+#[test]
+fn a_graceful_close_tells_that_the_last_answers_were_read() {
+    let mut esme = confirming();
+    answers(&mut esme, 50);
+    esme.session.close(esme.now);
+    let unbind = esme.sent().remove(1);
+    assert_eq!(unbind.command_id(), CommandId::UNBIND);
+    esme.says(unbind.sequence, CommandStatus::ESME_ROK, Body::UnbindResp);
+    assert_eq!(esme.events(), [Event::Heard(1)]);
+}
+
 #[test]
 fn an_alert_is_sent_and_waits_for_nothing() {
     let mut smsc = Probe::smsc(BindMode::Receiver);

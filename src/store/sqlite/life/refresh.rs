@@ -66,9 +66,10 @@ fn state_of(before: MessageState, segments: &[Segment]) -> MessageState {
 
 /// Queues the news of a message's new state where a person wants to know it.
 fn tell(tx: &Connection, message: &Message, state: MessageState, now: Timestamp) -> Result<()> {
-    let arrived = matches!(state, MessageState::Submitted | MessageState::Delivered);
+    use MessageState::{Delivered, NoReceipt, Submitted};
+    let shown = matches!(state, Submitted | NoReceipt | Delivered);
     let told = match message.source {
-        Source::Event { .. } => state.is_bad_news() || arrived,
+        Source::Event { .. } => state.is_bad_news() || shown,
         Source::Sms { .. } => state.is_bad_news(),
     };
     if !told {
@@ -127,7 +128,8 @@ mod tests {
 
     #[test]
     fn a_message_is_as_far_as_its_least_advanced_segment() {
-        use MessageState::{Delivered, Intent, Queued, Submitted};
+        use MessageState::{Delivered, Intent, NoReceipt, Queued, Submitted};
+        assert_eq!(state(Submitted, &[Delivered, NoReceipt]), NoReceipt);
         assert_eq!(state(Queued, &[Submitted, Intent]), Intent);
         assert_eq!(state(Queued, &[Submitted, Delivered]), Submitted);
         assert_eq!(state(Submitted, &[Delivered, Delivered]), Delivered);
