@@ -15,9 +15,6 @@ use crate::error::CloseReason;
 /// Most octets taken by one read. On the stack, so that an idle connection keeps no buffer.
 const CHUNK: usize = 16 * 1024;
 
-/// An idle write buffer of more than this is given back.
-const KEEP: usize = 1024;
-
 #[derive(Debug)]
 pub(crate) enum Stream {
     Plain(TcpStream),
@@ -142,13 +139,12 @@ impl Wire {
         }
     }
 
-    /// Gives back what an idle connection does not need.
-    pub(crate) fn shrink(&mut self) {
-        if self.inbound.is_empty() {
-            self.inbound = BytesMut::new();
-        }
-        if self.outbound.is_empty() && self.outbound.capacity() > KEEP {
-            self.outbound = BytesMut::new();
+    /// Gives back buffers that nothing is in.
+    pub(crate) fn release(&mut self) {
+        for buffer in [&mut self.inbound, &mut self.outbound] {
+            if buffer.is_empty() {
+                *buffer = BytesMut::new();
+            }
         }
     }
 }

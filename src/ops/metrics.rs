@@ -41,6 +41,10 @@ pub struct Metrics {
     pub pdus: IntCounterVec,
     /// 1 while the link is bound.
     pub link_up: IntGaugeVec,
+    /// How many requests may wait for their answers at once, as the SMSC takes them now.
+    pub link_window: IntGaugeVec,
+    /// How many requests may leave per second, as the SMSC takes them now; 0 for no limit.
+    pub link_rate: IntGaugeVec,
     /// What waits in the store, by kind.
     pub waiting: IntGaugeVec,
     /// What homeservers called.
@@ -98,6 +102,16 @@ impl Metrics {
             link_up: gauges(
                 "link_up",
                 "1 while the link is bound",
+                &["link_group", "link"],
+            ),
+            link_window: gauges(
+                "link_window",
+                "Requests that may wait for their answers at once",
+                &["link_group", "link"],
+            ),
+            link_rate: gauges(
+                "link_rate",
+                "Requests that may leave per second; 0 for no limit",
                 &["link_group", "link"],
             ),
             waiting: gauges("waiting", "Items that wait in the store", &["kind"]),

@@ -71,7 +71,10 @@ impl Esme {
                 password: password.parse().unwrap(),
                 ..BindSettings::default()
             },
-            session: SessionSettings::default(),
+            session: SessionSettings {
+                adapt: None,
+                ..SessionSettings::default()
+            },
             reconnect: Backoff {
                 first: PATIENCE,
                 cap: PATIENCE,
