@@ -597,6 +597,12 @@ impl World {
         account.balance.to_string()
     }
 
+    /// True where nothing is known of a room any more, or no phone is spoken to in it.
+    pub(super) async fn is_quiet(&self, room: &RoomId) -> bool {
+        let view = self.store.room(self.home.name(), room).await.unwrap();
+        view.is_none_or(|view| view.conversations.is_empty())
+    }
+
     pub(super) async fn view(&self, room: &RoomId) -> RoomView {
         let view = self.store.room(self.home.name(), room).await.unwrap();
         view.expect("the room is known")
