@@ -41,6 +41,8 @@ pub(crate) struct Writing {
     /// an SMSC does.
     #[serde(default)]
     pub(crate) redeliver: bool,
+    /// The type of number of the phone; otherwise what its number looks like.
+    pub(crate) source_ton: Option<u8>,
 }
 
 /// Why a phone cannot write this.
@@ -93,6 +95,10 @@ pub(crate) fn segments(
     ids: &mut Ids,
 ) -> Result<(Vec<DeliverSm>, Vec<usize>), MoError> {
     let from = Party::parse(from).ok_or(MoError::BadNumber)?;
+    let from = Party {
+        ton: writing.source_ton.map_or(from.ton, Ton),
+        ..from
+    };
     let to = Party::parse(&writing.to).ok_or(MoError::BadNumber)?;
     let segments = segment::split(&writing.text.0, ReferenceWidth::Sixteen);
     let segments = segments.map_err(|_| MoError::TooLong)?;
@@ -147,6 +153,7 @@ mod tests {
             order,
             account: None,
             redeliver: false,
+            source_ton: None,
         }
     }
 

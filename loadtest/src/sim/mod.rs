@@ -19,7 +19,7 @@
 //! | `GET /` | the page of phones |
 //! | `GET /handsets?latest=n` | the phones, latest traffic first: `number`, `messages`, `last_at`, `version` |
 //! | `GET /handsets/{number}/messages` | what a phone keeps, oldest first: `id`, `from`, `to`, `text`, `segments`, `total`, `duplicates`, `direction` (`mt`, `mo`), `at`, `complete`, `status`. With `?count=n&wait_ms=t` it waits up to t ms (60,000 at most) until there are n complete messages; `?last=n` gives the last n |
-//! | `POST /handsets/{number}/send` | a phone writes: `{"to", "text", "order": "natural" \| "reversed" \| "shuffled", "account", "redeliver": true}`, the latter three optional. Waits for the answers and gives `{"statuses": ["ESME_ROK", …]}` in the order of the segments, `unanswered` where none came within a minute; with `redeliver` it goes out again until it is answered for good; 503 where nobody is bound to receive |
+//! | `POST /handsets/{number}/send` | a phone writes: `{"to", "text", "order": "natural" \| "reversed" \| "shuffled", "account", "redeliver": true, "source_ton": 2}`, all but the first two optional. Waits for the answers and gives `{"statuses": ["ESME_ROK", …]}` in the order of the segments, `unanswered` where none came within a minute; with `redeliver` it goes out again until it is answered for good; 503 where nobody is bound to receive |
 //! | `GET /submits?after=n&limit=m` | each `submit_sm` as it was received, in order of `arrival`, with its answer and what became of its receipt |
 //! | `GET /counters` | PDUs `in` and `out` by command name; `deliver_sm` that are `waiting` or were `dropped` for want of room |
 //! | `GET /binds` | the binds that are up |
@@ -39,6 +39,7 @@
 //!   messages;
 //! - `{"receipt_delay_ms": 500}` and `{"response_delay_ms": 0}`, both counted from the `submit_sm`: a
 //!   receipt may so come before the answer;
+//! - `{"lose_answers": 1}`: the next answer to a `deliver_sm` is lost, and every bind with it;
 //! - `{"reset": true}`: as after a fresh start, before the rest of the change.
 //!
 //! Receipts go to any bind of the account that can receive, wait until there is one, and come again
