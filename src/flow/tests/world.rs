@@ -122,7 +122,7 @@ impl World {
 
     /// A world whose first process meets this cut; the next one meets none.
     pub(super) fn with_cut(cut: Cut) -> Self {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = folder();
         let store: Arc<dyn Store> =
             SqliteStore::open(directory.path().join("gw.db"), Duration::from_hours(24)).unwrap();
         let home = Arc::new(FakeHomeserver::new(user(BOT)));
@@ -690,6 +690,14 @@ fn gateway(
         settings,
         store,
     })
+}
+
+/// In memory where the system has a place for that. The death of a process takes nothing from there,
+/// and what a disk keeps is tested with the store: here it would only be waited for.
+fn folder() -> TempDir {
+    tempfile::tempdir_in("/dev/shm")
+        .or_else(|_| tempfile::tempdir())
+        .unwrap()
 }
 
 /// The content without ids that differ from run to run.
