@@ -1,4 +1,20 @@
 //! Carries octets and time between a connection and its session.
+//!
+//! ```text
+//!  socket ─poll_fill─▶ wire.inbound ─cut, decode─▶ batch ─┐ lock
+//!                                                         ├─▶ session ─pump─▶ queue ─recv_many─▶ owner
+//!  socket ◀─poll_drain─ wire.outbound ◀─poll_transmit─────┘      ▲
+//!                                             submit_many, respond_many
+//! ```
+//!
+//! One round reads until nothing is left (or 16 KiB are), decodes it without the lock, tells the
+//! session under it, writes all that the session has to say in one piece, and only then wakes the
+//! owner, once for all that came. So a window of requests costs one read, one write and one wake-up on
+//! either end. What the owner submits goes straight into the session, under the same lock: no channel,
+//! no task and no allocation for each message.
+//!
+//! Buffers and queues exist only while they hold something: an idle session is its state, one timer
+//! and a socket. A connection whose peer never pauses gives way to others after [`ROUNDS`] rounds.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,14 +32,26 @@ use crate::session::Session;
 use crate::shared::{Inner, Shared, wake};
 use crate::stream::{Stream, Wire};
 
+/// Octets of a short PDU that has something to say: how many are expected in what was read.
+const LIKELY_LEN: usize = 48;
+
+/// Octets for which most PDUs are short enough: how much room to write is got at once.
+const LIKELY_ROOM: usize = 256;
+
 /// Most PDUs handed to the session under one hold of the lock.
 const BATCH: usize = 64;
+
+/// Nothing more is read while this many octets wait to be decoded.
+const READ_BATCH: usize = 16 * 1024;
 
 /// No more PDUs are encoded while this many octets wait for the socket.
 const WRITE_BATCH: usize = 64 * 1024;
 
 /// Nothing is read while this many PDUs wait to be encoded: a peer that asks and does not read.
 const OUTBOX: usize = 1_000;
+
+/// After so many rounds of reading and writing it is the others' turn.
+const ROUNDS: usize = 16;
 
 /// How long the last octets of a finished session and the peer's end of it may take.
 const LINGER: Duration = Duration::from_secs(1);
@@ -39,6 +67,8 @@ pub(crate) struct Driver {
     input: Input,
     /// Nothing was there to be read: only then it is known who has not answered in time.
     quiet: bool,
+    /// Whoever waits for events and has some now; woken after our octets are out.
+    reader: Option<Waker>,
     /// Octets written that the session does not know of yet.
     written: usize,
     timer: Option<Pin<Box<Sleep>>>,
@@ -57,7 +87,6 @@ struct Step {
     reading: Reading,
     /// PDUs wait that did not fit into the write buffer.
     more: bool,
-    idle: bool,
 }
 
 /// What `wire.inbound` holds.
@@ -90,6 +119,7 @@ impl Driver {
             batch: Vec::new(),
             input: Input::Cut,
             quiet: false,
+            reader: None,
             written: 0,
             timer: None,
             linger_until: None,
@@ -100,30 +130,34 @@ impl Driver {
                 batch: 1,
                 reading: Reading::AfterWriting,
                 more: false,
-                idle: true,
             },
             done: false,
         }
     }
 
     fn drive(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
-        loop {
+        for _ in 0..ROUNDS {
             let tried = self.reads();
             let mut progress = self.take_in(cx);
             self.quiet = !progress;
             self.exchange_all(cx);
+            progress |= self.put_out(cx) && self.step.more;
+            wake(self.reader.take());
             // Reading has become possible: nothing would wake us for it before it was tried.
             progress |= !tried && self.reads();
-            progress |= self.put_out(cx) && self.step.more;
             if let Some(reason) = self.ended(cx) {
                 return Poll::Ready(reason);
             }
             progress |= self.poll_timer(cx);
             if !progress {
-                self.shrink();
+                self.batch = Vec::new();
+                self.wire.release();
                 return Poll::Pending;
             }
         }
+        // The others first.
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     /// Whether to read: not while there is enough to do already.
@@ -131,23 +165,29 @@ impl Driver {
         self.step.reading == Reading::On && self.input != Input::Undecoded
     }
 
-    /// Reads a chunk.
+    /// Reads until nothing more is there, or for as long as it is this connection's turn; false
+    /// when nothing more is there.
     fn take_in(&mut self, cx: &mut Context<'_>) -> bool {
         if !self.reads() {
             return false;
         }
-        let octets = self.wire.poll_fill(cx);
-        add(&self.shared.counters.bytes_in, octets);
-        if octets > 0 {
+        loop {
+            let octets = self.wire.poll_fill(cx);
+            if octets == 0 {
+                return false;
+            }
+            add(&self.shared.counters.bytes_in, octets);
             self.input = Input::Undecoded;
+            if self.wire.inbound.len() >= READ_BATCH {
+                return true;
+            }
         }
-        octets > 0
     }
 
     fn exchange_all(&mut self, cx: &Context<'_>) {
         loop {
             self.decode_batch();
-            self.exchange(cx.waker());
+            self.exchange(cx);
             if self.input != Input::Undecoded || self.step.reading != Reading::On {
                 return;
             }
@@ -160,6 +200,8 @@ impl Driver {
         if self.input != Input::Undecoded || self.step.reading != Reading::On {
             return;
         }
+        let likely = self.wire.inbound.len() / LIKELY_LEN;
+        self.batch.reserve(likely.min(self.step.batch));
         while self.batch.len() < self.step.batch {
             match take(&mut self.wire.inbound, self.step.max_pdu) {
                 Ok(Some(inbound)) => self.batch.push(inbound),
@@ -177,7 +219,7 @@ impl Driver {
     }
 
     /// Tells the session all that happened and takes all that it wants.
-    fn exchange(&mut self, waker: &Waker) {
+    fn exchange(&mut self, cx: &Context<'_>) {
         let now = clock::now();
         let shared = Arc::clone(&self.shared);
         let mut inner = shared.lock();
@@ -186,28 +228,28 @@ impl Driver {
             return;
         };
         self.feed(&mut session, &inner, now);
+        let likely = LIKELY_ROOM * session.pdus_waiting();
+        self.wire.outbound.reserve(likely.min(WRITE_BATCH));
         while self.wire.outbound.len() < WRITE_BATCH
             && session.poll_transmit(&mut self.wire.outbound)
         {}
         inner.pump(&mut session);
         self.step = next_step(&session, &inner);
         inner.paused = self.step.reading == Reading::AfterTelling;
+        if self.quiet {
+            session.release();
+        }
         let capacity = session.capacity(now) > 0;
         inner.session = Some(session);
-        if !inner
-            .driver
-            .as_ref()
-            .is_some_and(|known| known.will_wake(waker))
-        {
-            inner.driver = Some(waker.clone());
+        let known = inner.driver.as_ref();
+        if !known.is_some_and(|known| known.will_wake(cx.waker())) {
+            inner.driver = Some(cx.waker().clone());
         }
-        let consumer = if inner.queue.is_empty() {
-            None
-        } else {
-            inner.consumer.take()
-        };
+        if !inner.queue.is_empty() {
+            let waiting = inner.consumer.take();
+            self.reader = waiting.or_else(|| self.reader.take());
+        }
         drop(inner);
-        wake(consumer);
         if capacity {
             self.shared.ready.notify_waiters();
         }
@@ -215,6 +257,7 @@ impl Driver {
 
     fn feed(&mut self, session: &mut Session, inner: &Inner, now: Instant) {
         session.handle_sent(std::mem::take(&mut self.written));
+        session.reserve(self.batch.len(), 0);
         for inbound in self.batch.drain(..) {
             session.handle_inbound(now, inbound);
         }
@@ -222,10 +265,14 @@ impl Driver {
             self.input = Input::Cut;
             session.handle_broken_framing();
         }
+        let all_read = self.quiet && self.input != Input::Undecoded;
         if inner.paused {
             session.handle_not_reading(now);
+        } else if all_read {
+            session.handle_all_read();
         }
-        if self.quiet
+        // While it is not read, the session itself knows what still counts.
+        if (all_read || inner.paused)
             && session
                 .poll_timeout()
                 .is_some_and(|deadline| deadline <= now)
@@ -266,21 +313,13 @@ impl Driver {
         let Some(deadline) = self.step.deadline else {
             return false;
         };
-        let deadline = deadline.into();
         let timer = self
             .timer
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
-        if timer.is_elapsed() || timer.deadline() > deadline {
-            timer.as_mut().reset(deadline);
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline.into())));
+        if timer.is_elapsed() || timer.deadline() > deadline.into() {
+            timer.as_mut().reset(deadline.into());
         }
         timer.as_mut().poll(cx).is_ready()
-    }
-
-    fn shrink(&mut self) {
-        if self.step.idle {
-            self.batch = Vec::new();
-            self.wire.shrink();
-        }
     }
 
     fn finish(&mut self, reason: CloseReason) -> (CloseReason, Option<Duration>) {
@@ -308,7 +347,6 @@ fn next_step(session: &Session, inner: &Inner) -> Step {
         },
         reading,
         more: session.pdus_waiting() > 0,
-        idle: session.is_idle(),
     }
 }
 

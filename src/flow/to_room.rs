@@ -6,7 +6,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use super::lanes::{self, Doom, LaneWork};
-use super::{Gateway, Trouble, aside, to_phone};
+use super::to_phone::{self, Sent};
+use super::{Gateway, Trouble, aside};
 use crate::gateway::model::{Conversation, ConversationId, Handset, MessageId, SmsId, Source};
 use crate::gateway::outgoing::{self, Speaker};
 use crate::gateway::{notice, number};
@@ -172,8 +173,9 @@ async fn relay(
     {
         let source = Source::Sms { sms: sms.id };
         let id = MessageId::of(&source, other.id);
-        let refused = to_phone::send(gateway, source, other, other.owner.clone(), &text).await?;
-        if let Some(words) = refused {
+        let sent = to_phone::send(gateway, source, other, other.owner.clone(), &text).await?;
+        if let Sent::Refused(refused) = sent {
+            let words = refused.to_others(gateway);
             tell_relay_refused(gateway, other, id, words).await?;
         }
     }

@@ -39,6 +39,9 @@ mod peers;
 
 mod bot;
 
+// What went wrong, or was taken back.
+mod aside;
+
 // Everything again, while somebody dies.
 mod restart;
 
