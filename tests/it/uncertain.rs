@@ -8,8 +8,8 @@ use crate::support::world::{PHONE, PHONE_NAME, World, ghost};
 /// A world in which answers are waited for one second, with this policy.
 async fn with_policy(policy: &str) -> World {
     World::with(|plan| {
-        plan.link = "response_timeout = \"1s\"".to_owned();
-        plan.route.push_str(&format!("\nuncertain = {policy:?}"));
+        plan.link.push_str("response_timeout = \"1s\"");
+        plan.route = format!("{}\nuncertain = {policy:?}", plan.route);
     })
     .await
 }
