@@ -134,7 +134,7 @@ impl World {
         let text = format!("{SETTINGS}\n{more}");
         let settings = matrix_smpp_config::parse(&text, Path::new("test.toml"), &ProcessEnv);
         let settings = Arc::new(settings.unwrap());
-        let directory = tempfile::tempdir().unwrap();
+        let directory = folder();
         let store: Arc<dyn Store> =
             SqliteStore::open(directory.path().join("gw.db"), Duration::from_hours(24)).unwrap();
         let home = Arc::new(FakeHomeserver::new(user(BOT)));
@@ -709,6 +709,14 @@ fn gateway(
         settings: Arc::clone(settings),
         store,
     })
+}
+
+/// In memory where the system has a place for that. The death of a process takes nothing from there,
+/// and what a disk keeps is tested with the store: here it would only be waited for.
+fn folder() -> TempDir {
+    tempfile::tempdir_in("/dev/shm")
+        .or_else(|_| tempfile::tempdir())
+        .unwrap()
 }
 
 /// The content without ids that differ from run to run.
