@@ -176,7 +176,7 @@ fn smpp_pdu3_reads_what_we_write_and_writes_the_same() {
         .map(|pdu| {
             let mut frame = BytesMut::new();
             pdu.encode(&mut frame);
-            frame.iter().map(|octet| format!("{octet:02x}")).collect()
+            format!("{frame:x}")
         })
         .collect();
     let mut judge = python("judge.py")
