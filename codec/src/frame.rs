@@ -1,7 +1,9 @@
 //! From bytes to whole PDUs and back: cutting by `command_length`, the header, what became of the
 //! body. SMPP 3.4 §3.2 and §5.1.
 
-use bytes::{Bytes, BytesMut};
+use std::mem::discriminant;
+
+use bytes::{Buf, Bytes, BytesMut};
 use thiserror::Error;
 
 use crate::field::{DecodeError, FieldError, Frame, Place, Source};
@@ -51,9 +53,16 @@ pub fn cut(buffer: &mut BytesMut, max_len: usize) -> Result<Option<Bytes>, Frame
 /// # Errors
 ///
 /// As [`cut`].
+#[inline]
 pub fn take(buffer: &mut BytesMut, max_len: usize) -> Result<Option<Inbound>, FrameError> {
+    let Some(len) = whole_len(buffer, max_len)? else {
+        return Ok(None);
+    };
+    if let Some(pdu) = take_bare(buffer, len) {
+        return Ok(Some(Inbound::Pdu(pdu)));
+    }
     let mut place = None;
-    take_into(buffer, max_len, &mut place)?;
+    read(Frame::new(buffer, len), &mut place);
     Ok(place)
 }
 
@@ -70,10 +79,40 @@ pub fn take_into(
     place: &mut Option<Inbound>,
 ) -> Result<(), FrameError> {
     match whole_len(buffer, max_len)? {
-        Some(len) => read(Frame::new(buffer, len), place),
+        Some(len) => match take_bare(buffer, len) {
+            Some(pdu) => put_bare(pdu, place),
+            None => read(Frame::new(buffer, len), place),
+        },
         None => *place = None,
     }
     Ok(())
+}
+
+/// Takes the PDU of this length where it is a header alone, as keep-alives are, and of an operation
+/// that has no body: there are no fields to read and nothing of the buffer to keep.
+#[inline]
+fn take_bare(buffer: &mut BytesMut, len: usize) -> Option<Pdu> {
+    let header = Header::read(buffer).filter(|_| len == HEADER_LEN)?;
+    let body = Body::without_fields(header.command_id)?;
+    buffer.advance(HEADER_LEN);
+    Some(Pdu {
+        status: header.status,
+        sequence: header.sequence,
+        body,
+    })
+}
+
+/// Puts a PDU without a body into its place. Over one of the same operation, as keep-alives follow
+/// each other, there is nothing to drop.
+#[inline]
+fn put_bare(pdu: Pdu, place: &mut Option<Inbound>) {
+    match place {
+        Some(Inbound::Pdu(old)) if discriminant(&old.body) == discriminant(&pdu.body) => {
+            old.status = pdu.status;
+            old.sequence = pdu.sequence;
+        }
+        _ => *place = Some(Inbound::Pdu(pdu)),
+    }
 }
 
 /// The length of the PDU at the front of `buffer`, where it has all come.

@@ -461,6 +461,15 @@ macro_rules! bodies {
                 })
             }
 
+            /// The body of an operation that has none; `None` for any other.
+            #[inline]
+            pub(crate) fn without_fields(command_id: CommandId) -> Option<Self> {
+                match command_id {
+                    $(CommandId::$id => bodies!(@without_fields $variant $(($body))?),)+
+                    _ => None,
+                }
+            }
+
             /// Reads the PDU with this `command_id` into its place.
             #[inline]
             pub(crate) fn read(
@@ -499,6 +508,8 @@ macro_rules! bodies {
         proptest::arbitrary::any::<$body>().prop_map(Self::$variant).boxed()
     };
     (@any $variant:ident) => { proptest::strategy::Just(Self::$variant).boxed() };
+    (@without_fields $variant:ident ($body:ty)) => { None };
+    (@without_fields $variant:ident) => { Some(Self::$variant) };
     (@read $frame:ident $place:ident $variant:ident ($body:ty)) => {
         read($frame, $place, Self::$variant, |body: &mut Self| match body {
             Self::$variant(body) => Some(body),
