@@ -1,8 +1,6 @@
 //! From bytes to whole PDUs and back: cutting by `command_length`, the header, what became of the
 //! body. SMPP 3.4 §3.2 and §5.1.
 
-use std::mem::discriminant;
-
 use bytes::{Buf, Bytes, BytesMut};
 use thiserror::Error;
 
@@ -12,6 +10,9 @@ use crate::values::{CommandId, CommandStatus};
 
 /// The octets of the header, which are the least that a PDU can have.
 pub const HEADER_LEN: usize = 16;
+
+/// The `command_length` of a PDU without a body.
+const BARE_LENGTH: u32 = 16;
 
 /// A `command_length` after which no PDU boundary can be found: the link must close. §5.1.1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -55,14 +56,13 @@ pub fn cut(buffer: &mut BytesMut, max_len: usize) -> Result<Option<Bytes>, Frame
 /// As [`cut`].
 #[inline]
 pub fn take(buffer: &mut BytesMut, max_len: usize) -> Result<Option<Inbound>, FrameError> {
-    let Some(len) = whole_len(buffer, max_len)? else {
-        return Ok(None);
-    };
-    if let Some(pdu) = take_bare(buffer, len) {
-        return Ok(Some(Inbound::Pdu(pdu)));
+    if let Some(header) = take_bare(buffer, max_len) {
+        return Ok(Inbound::bare(header));
     }
     let mut place = None;
-    read(Frame::new(buffer, len), &mut place);
+    if let Some(len) = whole_len(buffer, max_len)? {
+        read(Frame::new(buffer, len), &mut place);
+    }
     Ok(place)
 }
 
@@ -78,40 +78,39 @@ pub fn take_into(
     max_len: usize,
     place: &mut Option<Inbound>,
 ) -> Result<(), FrameError> {
+    if let Some(header) = take_bare(buffer, max_len) {
+        put_bare(header, place);
+        return Ok(());
+    }
     match whole_len(buffer, max_len)? {
-        Some(len) => match take_bare(buffer, len) {
-            Some(pdu) => put_bare(pdu, place),
-            None => read(Frame::new(buffer, len), place),
-        },
+        Some(len) => read(Frame::new(buffer, len), place),
         None => *place = None,
     }
     Ok(())
 }
 
-/// Takes the PDU of this length where it is a header alone, as keep-alives are, and of an operation
-/// that has no body: there are no fields to read and nothing of the buffer to keep.
+/// Takes the PDU at the front of `buffer` where it is a header alone, as keep-alives are: an
+/// operation without a body has no fields to read and nothing of the buffer to keep.
 #[inline]
-fn take_bare(buffer: &mut BytesMut, len: usize) -> Option<Pdu> {
-    let header = Header::read(buffer).filter(|_| len == HEADER_LEN)?;
-    let body = Body::without_fields(header.command_id)?;
+fn take_bare(buffer: &mut BytesMut, max_len: usize) -> Option<Header> {
+    let (length, header) = Header::split(buffer.first_chunk()?);
+    if length != BARE_LENGTH || max_len < HEADER_LEN || !Body::is_bare(header.command_id) {
+        return None;
+    }
     buffer.advance(HEADER_LEN);
-    Some(Pdu {
-        status: header.status,
-        sequence: header.sequence,
-        body,
-    })
+    Some(header)
 }
 
 /// Puts a PDU without a body into its place. Over one of the same operation, as keep-alives follow
-/// each other, there is nothing to drop.
+/// each other, nothing is to be dropped.
 #[inline]
-fn put_bare(pdu: Pdu, place: &mut Option<Inbound>) {
+fn put_bare(header: Header, place: &mut Option<Inbound>) {
     match place {
-        Some(Inbound::Pdu(old)) if discriminant(&old.body) == discriminant(&pdu.body) => {
-            old.status = pdu.status;
-            old.sequence = pdu.sequence;
+        Some(Inbound::Pdu(pdu)) if pdu.command_id() == header.command_id => {
+            pdu.status = header.status;
+            pdu.sequence = header.sequence;
         }
-        _ => *place = Some(Inbound::Pdu(pdu)),
+        _ => *place = Inbound::bare(header),
     }
 }
 
@@ -150,15 +149,20 @@ impl Header {
     /// The header that a frame begins with; `None` where it is shorter than one.
     #[inline]
     pub(crate) fn read(frame: &[u8]) -> Option<Self> {
-        let header = frame.first_chunk::<HEADER_LEN>()?;
-        let [_command_length, command_id, status, sequence] = header.as_chunks().0 else {
-            return None;
+        let (_command_length, header) = Self::split(frame.first_chunk()?);
+        Some(header)
+    }
+
+    /// The `command_length` of these octets, and the header without it.
+    #[inline]
+    const fn split(octets: &[u8; HEADER_LEN]) -> (u32, Self) {
+        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = *octets;
+        let header = Self {
+            command_id: CommandId(u32::from_be_bytes([e, f, g, h])),
+            status: CommandStatus(u32::from_be_bytes([i, j, k, l])),
+            sequence: u32::from_be_bytes([m, n, o, p]),
         };
-        Some(Self {
-            command_id: CommandId(u32::from_be_bytes(*command_id)),
-            status: CommandStatus(u32::from_be_bytes(*status)),
-            sequence: u32::from_be_bytes(*sequence),
-        })
+        (u32::from_be_bytes([a, b, c, d]), header)
     }
 
     /// Appends the header of a PDU without a body to `out`.
@@ -328,6 +332,12 @@ impl Inbound {
             sequence: header.sequence,
             body,
         })
+    }
+
+    /// The PDU of an operation without a body.
+    #[inline]
+    fn bare(header: Header) -> Option<Self> {
+        Body::bare(header.command_id).map(|body| Self::pdu(header, body))
     }
 
     /// A PDU whose body of `body_len` octets could not be read.

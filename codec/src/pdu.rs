@@ -461,11 +461,20 @@ macro_rules! bodies {
                 })
             }
 
-            /// The body of an operation that has none; `None` for any other.
+            /// Whether the standard knows the operation and gives it no body.
             #[inline]
-            pub(crate) fn without_fields(command_id: CommandId) -> Option<Self> {
+            pub(crate) const fn is_bare(command_id: CommandId) -> bool {
                 match command_id {
-                    $(CommandId::$id => bodies!(@without_fields $variant $(($body))?),)+
+                    $(CommandId::$id => bodies!(@is_bare $(($body))?),)+
+                    _ => false,
+                }
+            }
+
+            /// The body of an operation for which [`Body::is_bare`] holds; `None` for any other.
+            #[inline]
+            pub(crate) const fn bare(command_id: CommandId) -> Option<Self> {
+                match command_id {
+                    $(CommandId::$id => bodies!(@bare $variant $(($body))?),)+
                     _ => None,
                 }
             }
@@ -508,8 +517,10 @@ macro_rules! bodies {
         proptest::arbitrary::any::<$body>().prop_map(Self::$variant).boxed()
     };
     (@any $variant:ident) => { proptest::strategy::Just(Self::$variant).boxed() };
-    (@without_fields $variant:ident ($body:ty)) => { None };
-    (@without_fields $variant:ident) => { Some(Self::$variant) };
+    (@is_bare ($body:ty)) => { false };
+    (@is_bare) => { true };
+    (@bare $variant:ident ($body:ty)) => { None };
+    (@bare $variant:ident) => { Some(Self::$variant) };
     (@read $frame:ident $place:ident $variant:ident ($body:ty)) => {
         read($frame, $place, Self::$variant, |body: &mut Self| match body {
             Self::$variant(body) => Some(body),
