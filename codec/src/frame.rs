@@ -439,6 +439,37 @@ mod tests {
     }
 
     #[test]
+    fn a_header_alone_reads_in_any_place_as_it_does_alone() {
+        let header = |command_id, status, sequence| Header {
+            command_id,
+            status: CommandStatus(status),
+            sequence,
+        };
+        let mut frames = vec![encoded(&Pdu::new(7, Body::SubmitSm(SubmitSm::default())))];
+        for (id, sequence) in CommandId::KNOWN.iter().zip(1..) {
+            for status in [0, 8, 0] {
+                let octets = header(*id, status, sequence + status).octets(HEADER_LEN);
+                frames.push(Bytes::copy_from_slice(&octets));
+            }
+        }
+        let unknown = header(CommandId(0x16), 0, 3).octets(HEADER_LEN);
+        frames.push(Bytes::copy_from_slice(&unknown));
+        let padded = header(CommandId::ENQUIRE_LINK, 0, 4).octets(HEADER_LEN + 2);
+        frames.push(Bytes::from([&padded[..], &[0, 0]].concat()));
+        let mut place = None;
+        for frame in frames.iter().chain(frames.iter().rev()) {
+            let behind = [&frame[..], &frames[1][..9]].concat();
+            let mut buffer = BytesMut::from(&behind[..]);
+            assert_eq!(take_into(&mut buffer, 1024, &mut place), Ok(()));
+            assert_eq!(place, Some(decode(frame.clone())));
+            assert_eq!(buffer[..], frames[1][..9]);
+            let mut buffer = BytesMut::from(&behind[..]);
+            assert_eq!(take(&mut buffer, 1024), Ok(place.clone()));
+            assert_eq!(buffer[..], frames[1][..9]);
+        }
+    }
+
+    #[test]
     fn a_pdu_is_small_enough_to_be_moved() {
         assert!(size_of::<Inbound>() <= 224);
         assert_eq!(size_of::<Option<Inbound>>(), size_of::<Inbound>());
