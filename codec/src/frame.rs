@@ -93,8 +93,9 @@ pub fn take_into(
 /// operation without a body has no fields to read and nothing of the buffer to keep.
 #[inline]
 fn take_bare(buffer: &mut BytesMut, max_len: usize) -> Option<Header> {
-    let (length, header) = Header::split(buffer.first_chunk()?);
-    if length != BARE_LENGTH || max_len < HEADER_LEN || !Body::is_bare(header.command_id) {
+    let (length, header) = Header::split(buffer)?;
+    let bare = header.command_id.is_keep_alive() || Body::is_bare(header.command_id);
+    if length != BARE_LENGTH || max_len < HEADER_LEN || !bare {
         return None;
     }
     buffer.advance(HEADER_LEN);
@@ -149,20 +150,23 @@ impl Header {
     /// The header that a frame begins with; `None` where it is shorter than one.
     #[inline]
     pub(crate) fn read(frame: &[u8]) -> Option<Self> {
-        let (_command_length, header) = Self::split(frame.first_chunk()?);
+        let (_command_length, header) = Self::split(frame)?;
         Some(header)
     }
 
-    /// The `command_length` of these octets, and the header without it.
+    /// The `command_length` that a frame begins with, and the header without it.
     #[inline]
-    const fn split(octets: &[u8; HEADER_LEN]) -> (u32, Self) {
-        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = *octets;
-        let header = Self {
-            command_id: CommandId(u32::from_be_bytes([e, f, g, h])),
-            status: CommandStatus(u32::from_be_bytes([i, j, k, l])),
-            sequence: u32::from_be_bytes([m, n, o, p]),
+    fn split(frame: &[u8]) -> Option<(u32, Self)> {
+        let octets = frame.first_chunk::<HEADER_LEN>()?;
+        let [command_length, command_id, status, sequence] = octets.as_chunks().0 else {
+            return None;
         };
-        (u32::from_be_bytes([a, b, c, d]), header)
+        let header = Self {
+            command_id: CommandId(u32::from_be_bytes(*command_id)),
+            status: CommandStatus(u32::from_be_bytes(*status)),
+            sequence: u32::from_be_bytes(*sequence),
+        };
+        Some((u32::from_be_bytes(*command_length), header))
     }
 
     /// Appends the header of a PDU without a body to `out`.
