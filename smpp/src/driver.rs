@@ -256,6 +256,9 @@ impl Driver {
     }
 
     fn feed(&mut self, session: &mut Session, inner: &Inner, now: Instant) {
+        // Nothing of ours goes out and so nothing of theirs is read: the peer is to blame for it, and
+        // its time runs.
+        let stuck = self.step.reading == Reading::AfterWriting && self.written == 0;
         session.handle_sent(std::mem::take(&mut self.written));
         session.reserve(self.batch.len(), 0);
         for inbound in self.batch.drain(..) {
@@ -268,11 +271,11 @@ impl Driver {
         let all_read = self.quiet && self.input != Input::Undecoded;
         if inner.paused {
             session.handle_not_reading(now);
-        } else if all_read {
+        } else if all_read || stuck {
             session.handle_all_read();
         }
         // While it is not read, the session itself knows what still counts.
-        if (all_read || inner.paused)
+        if (all_read || stuck || inner.paused)
             && session
                 .poll_timeout()
                 .is_some_and(|deadline| deadline <= now)
