@@ -443,6 +443,9 @@ impl Model {
             Errand::Receipt(parcel) => {
                 let state = parcel.fate.state();
                 let parcel = self.current(parcel)?;
+                if !receipts::is_owed(&parcel.pdu, state) {
+                    return None;
+                }
                 *self.ended.entry(state).or_default() += 1;
                 let body = receipts::receipt(&parcel, state);
                 Some(owed(&parcel, body))

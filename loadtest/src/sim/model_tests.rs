@@ -239,6 +239,19 @@ fn a_cancelled_message_ended_when_it_was_cancelled_and_its_phone_is_silent() {
 }
 
 #[test]
+fn a_replace_sm_can_take_back_the_wish_for_a_receipt() {
+    let mut bench = Bench::new("");
+    let id = bench.accepted(&submit(PHONE));
+    let asked = ReplaceSm {
+        message_id: id.parse().unwrap(),
+        ..ReplaceSm::default()
+    };
+    assert_eq!(bench.model.replace(bench.now, "gateway", &asked), Ok(()));
+    bench.pass(1_000);
+    assert!(bench.receipts().is_empty());
+}
+
+#[test]
 fn senseless_times_of_a_replace_sm_are_refused() {
     let mut bench = Bench::new("");
     let id = bench.accepted(&submit(PHONE));

@@ -12,6 +12,7 @@ use matrix_smpp_codec::{
 use crate::sim::clock::Now;
 use crate::sim::handsets::Words;
 use crate::sim::model::{Model, until};
+use crate::sim::receipts;
 use crate::sim::records::{Parcel, Record};
 
 impl Model {
@@ -81,6 +82,9 @@ impl Model {
         let text = Bytes::copy_from_slice(&asked.short_message);
         parcel.pdu.short_message = ShortMessage::try_from(text).unwrap_or_default();
         parcel.pdu.registered_delivery = asked.registered_delivery;
+        if !receipts::is_owed(&parcel.pdu, parcel.fate.state()) {
+            record.receipt = "none".into();
+        }
         let words = Words(InboundText::from(&parcel.pdu).text());
         let on_phone = record.on_phone;
         let phone = phone(&record.parcel.pdu);
