@@ -1,11 +1,13 @@
 //! The example file, written from the declarations of the sections.
 
 use crate::appservice::RawAppservice;
+use crate::esme::RawEsme;
 use crate::gateway::RawGateway;
 use crate::homeserver::RawHomeserver;
 use crate::limits::RawLimits;
 use crate::link::RawLink;
 use crate::link_group::RawLinkGroup;
+use crate::listener::RawListener;
 use crate::log::RawLog;
 use crate::ops::RawOps;
 use crate::pool::{RawDedicated, RawPool};
@@ -46,6 +48,8 @@ fn render(set: Set) -> String {
     section::<RawHomeserver>(&mut out, "[[homeserver]]", set);
     section::<RawLinkGroup>(&mut out, "[[link_group]]", set);
     section::<RawLink>(&mut out, "[[link_group.link]]", set);
+    section::<RawListener>(&mut out, "[listener]", set);
+    section_aside::<RawEsme>(&mut out, "[[esme]]", set);
     section::<RawPool>(&mut out, "[[pool]]", set);
     section::<RawRoute>(&mut out, "[[route]]", set);
     section::<RawDedicated>(&mut out, "[[dedicated]]", set);
@@ -59,6 +63,17 @@ fn section<S: Section>(out: &mut String, header: &str, set: Set) {
     line(out, &[header]);
     for field in S::FIELDS {
         key(out, "", field, set);
+    }
+}
+
+/// A section that most configurations do not have: all of it is behind `#`, unless what is optional
+/// is set.
+fn section_aside<S: Section>(out: &mut String, header: &str, set: Set) {
+    let mut text = String::new();
+    section::<S>(&mut text, header, set);
+    for one in text.lines() {
+        let hidden = !set.optional && !one.is_empty() && !one.starts_with('#');
+        line(out, &[if hidden { "#" } else { "" }, one]);
     }
 }
 
