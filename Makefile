@@ -3,10 +3,10 @@
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 PYTHON := $(firstword $(wildcard /usr/bin/python3.11) python3)
 
-.PHONY: help setup demo test soak fmt lint doc bench-codec
+.PHONY: help setup demo test soak fuzz fmt lint doc bench-codec bench-session
 
 help: ## List the commands.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
 
 setup: ## Install what this machine lacks: Synapse, tshark, Kannel, systemd-analyze.
 	@./scripts/setup.sh
@@ -22,6 +22,7 @@ test: setup ## Run all tests, the ones against real peers last.
 	cargo test --locked -p matrix-smpp --lib --bins
 	cargo test --locked -p matrix-smpp --doc
 	./systemd/check.sh
+	./scripts/fuzz.sh 2
 	@cargo test --locked -p matrix-smpp --test it
 
 # SEED is the first seed, ROUNDS how many; KEEP a folder for the data of campaigns that fail.
@@ -31,11 +32,16 @@ soak: setup ## Kill the gateway under load for many rounds; SEED=n ROUNDS=n choo
 		cargo test --locked -p matrix-smpp --test it -- --nocapture \
 		--exact kill::whoever_dies_whenever_every_text_is_accounted_for
 
+fuzz: setup ## Send the codec and the session what nobody thought of; SECONDS=n for each target.
+	./scripts/fuzz.sh $(or $(SECONDS),60)
+
 fmt: ## Format the code.
 	cargo fmt --all
+	cargo fmt --manifest-path fuzz/Cargo.toml
 
 lint: ## Check format, lints and layers.
 	cargo fmt --all --check
+	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	./scripts/check-layers.sh
 
@@ -44,3 +50,7 @@ doc: ## Build the documentation, warnings denied.
 
 bench-codec: ## Time the codec beside hand-written bounds and other crates.
 	cargo run --locked --release --manifest-path bench/Cargo.toml --bin codec
+
+bench-session: ## Rate, processor time and memory of sessions beside smpp34 and a bare socket loop.
+	cargo run --locked --release --manifest-path bench/Cargo.toml --bin session
+	cargo run --locked --release --manifest-path bench/Cargo.toml --bin idle

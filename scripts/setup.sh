@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes what the demo and the tests need and the machine lacks: Debian packages, and Synapse in a
-# virtual environment inside the build folder. Safe to run again; does nothing when all is there.
+# Makes what the demo and the tests need and the machine lacks: Debian packages, Synapse in a virtual
+# environment inside the build folder, and cargo-fuzz. Safe to run again; does nothing when all is there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -18,6 +18,7 @@ have() { command -v "$1" >/dev/null; }
 # The Debian packages that this machine lacks, one per line.
 missing_packages() {
     have cc || printf '%s\n' gcc libc6-dev
+    have c++ || printf '%s\n' g++
     { have tshark && have dumpcap; } || printf '%s\n' tshark
     have systemd-analyze || printf '%s\n' systemd
     [[ -x /usr/sbin/bearerbox ]] || printf '%s\n' kannel
@@ -78,12 +79,23 @@ install_synapse() {
     stamp >"$VENV/complete"
 }
 
+# --- cargo-fuzz ----------------------------------------------------------------------------------
+
+install_cargo_fuzz() {
+    cargo fuzz --version &>/dev/null && return 0
+    say "installing cargo-fuzz"
+    cargo install --quiet --locked --version "$CARGO_FUZZ" cargo-fuzz >&2 \
+        || fail "cargo could not install cargo-fuzz"
+}
+readonly CARGO_FUZZ=0.13.2
+
 main() {
     mkdir -p "$PEERS"
     exec 9>"$PEERS/setup.lock"
     flock 9
     install_packages
     install_synapse
+    install_cargo_fuzz
     say "ready"
 }
 

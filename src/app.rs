@@ -246,6 +246,7 @@ fn gateway(
         homeservers.insert(one.name.clone(), connect(settings, one, client.clone())?);
     }
     Ok(Gateway::new(Parts {
+        bounds: flow::Bounds::default(),
         ghosts: Ghosts::new(Arc::clone(&store)),
         wakes: Wakes::for_groups(settings.link_groups.iter().map(|group| group.name.as_str())),
         metrics: Metrics::new(),

@@ -95,8 +95,7 @@ impl Reader<'_> {
 
     #[inline]
     fn c_octets(&mut self, max: usize) -> Option<Span> {
-        let rest = self.frame.get(self.at..)?;
-        let length = rest.iter().take(max).position(|octet| *octet == 0)?;
+        let length = length_to_nul(self.frame.get(self.at..)?, max)?;
         let span = self.span(length)?;
         self.at += 1;
         Some(span)
@@ -112,6 +111,28 @@ impl Reader<'_> {
         self.at = start;
         self.span(self.frame.len() - start)
     }
+}
+
+/// How many octets are before the first NUL, which is among the first `max`; eight at a time.
+#[inline]
+fn length_to_nul(octets: &[u8], max: usize) -> Option<usize> {
+    let (words, rest) = octets.as_chunks();
+    let mut length = 0;
+    for word in words {
+        let word = u64::from_le_bytes(*word);
+        let nuls = word.wrapping_sub(0x0101_0101_0101_0101) & !word & 0x8080_8080_8080_8080;
+        if nuls != 0 {
+            length += (nuls.trailing_zeros() / 8) as usize;
+            return (length < max).then_some(length);
+        }
+        length += 8;
+        if length >= max {
+            return None;
+        }
+    }
+    let more = rest.iter().position(|octet| *octet == 0)?;
+    length += more;
+    (length < max).then_some(length)
 }
 
 #[inline]
@@ -179,26 +200,33 @@ impl Cursor<'_> {
     }
 }
 
-/// A PDU of the three layouts whose fields are where they were found.
+/// A PDU of the three layouts whose fields are slices of its frame.
 #[derive(Debug, Clone, Copy)]
 pub struct Fields<'a> {
-    places: &'a Places,
+    command_id: u32,
+    status: u32,
+    sequence: u32,
+    octets: [u8; 11],
     strings: [&'a [u8]; 5],
     short_message: &'a [u8],
     tlvs: &'a [u8],
 }
 
-impl Owned {
-    /// The fields as slices.
+impl<'a> Fields<'a> {
+    /// Those of one whole PDU.
     #[must_use]
-    pub fn fields(&self) -> Fields<'_> {
-        let octets = |span: Span| &self.frame[span.range()];
-        Fields {
-            places: &self.places,
-            strings: self.places.strings.map(octets),
-            short_message: octets(self.places.short_message),
-            tlvs: octets(self.places.tlvs),
-        }
+    pub fn of(frame: &'a [u8]) -> Option<Self> {
+        let places = places(frame)?;
+        let octets = |span: Span| &frame[span.range()];
+        Some(Self {
+            command_id: places.command_id,
+            status: places.status,
+            sequence: places.sequence,
+            octets: places.octets,
+            strings: places.strings.map(octets),
+            short_message: octets(places.short_message),
+            tlvs: octets(places.tlvs),
+        })
     }
 }
 
@@ -208,8 +236,7 @@ pub fn encode(pdu: &Fields<'_>, out: &mut [u8]) -> Option<usize> {
     let room = out.len();
     let (header, rest) = out.split_first_chunk_mut::<16>()?;
     let mut to = Cursor { rest };
-    let places = pdu.places;
-    match places.command_id {
+    match pdu.command_id {
         4 | 5 => message(pdu, &mut to)?,
         0x8000_0004 => {
             to.c_octets(pdu.strings[0], 65)?;
@@ -220,9 +247,9 @@ pub fn encode(pdu: &Fields<'_>, out: &mut [u8]) -> Option<usize> {
     let length = room - to.rest.len();
     let words = [
         u32::try_from(length).ok()?,
-        places.command_id,
-        places.status,
-        places.sequence,
+        pdu.command_id,
+        pdu.status,
+        pdu.sequence,
     ];
     for (place, word) in header.as_chunks_mut().0.iter_mut().zip(words) {
         *place = word.to_be_bytes();
@@ -232,7 +259,7 @@ pub fn encode(pdu: &Fields<'_>, out: &mut [u8]) -> Option<usize> {
 
 #[inline]
 fn message(pdu: &Fields<'_>, to: &mut Cursor<'_>) -> Option<()> {
-    let octets = &pdu.places.octets;
+    let octets = &pdu.octets;
     to.c_octets(pdu.strings[0], 6)?;
     to.put(&octets[..2])?;
     to.c_octets(pdu.strings[1], 21)?;

@@ -47,7 +47,10 @@ impl Process {
 
     /// Waits for a line of the child.
     pub fn next_line(&mut self) -> String {
-        self.answers.next().expect("the child speaks").expect("text")
+        self.answers
+            .next()
+            .expect("the child speaks")
+            .expect("text")
     }
 }
 

@@ -18,5 +18,7 @@ pub fn resident() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").expect("procfs");
     let line = status.lines().find(|line| line.starts_with("VmRSS:"));
     let number = line.and_then(|line| line.split_whitespace().nth(1));
-    number.and_then(|number| number.parse().ok()).expect("VmRSS in KiB")
+    number
+        .and_then(|number| number.parse().ok())
+        .expect("VmRSS in KiB")
 }

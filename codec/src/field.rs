@@ -1,13 +1,13 @@
 //! What a field is, how it is read and written, and what can be wrong with it. Bounds are in the
 //! types of the fields, so that a value that exists can be encoded.
 
-use bytes::{Buf, Bytes};
+use bytes::{Buf, Bytes, BytesMut};
 use nom::IResult;
 use nom::error::{ErrorKind, ParseError};
 use thiserror::Error;
 
 use crate::dests::DestAddresses;
-use crate::frame::HEADER_LEN;
+use crate::frame::{HEADER_LEN, Header};
 use crate::values::{
     CommandStatus, DataCoding, EsmClass, InterfaceVersion, MessageState, Npi, RegisteredDelivery,
     Ton,
@@ -33,7 +33,7 @@ pub enum FieldError {
 
 /// Why one PDU body could not be read, and where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("{pdu}.{field}: {cause}")]
+#[error("{pdu}.{field}, octet {at}: {cause}")]
 pub struct DecodeError {
     /// The PDU, as this crate calls it.
     pub pdu: &'static str,
@@ -41,6 +41,8 @@ pub struct DecodeError {
     pub field: &'static str,
     /// What is wrong with it.
     pub cause: FieldError,
+    /// Where it begins: so many octets behind the start of the frame.
+    pub at: usize,
 }
 
 impl DecodeError {
@@ -90,7 +92,7 @@ pub(crate) trait Field: Default {
     fn take<'a>(&mut self, input: &'a [u8]) -> Taken<'a, Self::Kept>;
 
     /// Takes the octets to keep from the frame.
-    fn keep(&mut self, kept: Self::Kept, frame: &mut Frame<'_, impl Buf>);
+    fn keep(&mut self, kept: Self::Kept, frame: &mut Frame<'_, impl Source>);
 
     /// At least as many octets as the value has on the wire, and enough for [`Field::put`].
     fn room(&self) -> usize;
@@ -110,7 +112,7 @@ macro_rules! keeps_nothing {
         type Kept = ();
 
         #[inline]
-        fn keep(&mut self, (): (), _frame: &mut Frame<'_, impl bytes::Buf>) {}
+        fn keep(&mut self, (): (), _frame: &mut Frame<'_, impl $crate::field::Source>) {}
     };
 }
 pub(crate) use keeps_nothing;
@@ -147,7 +149,7 @@ pub(crate) struct Frame<'b, B> {
     left: usize,
 }
 
-impl<'b, B: Buf> Frame<'b, B> {
+impl<'b, B: Source> Frame<'b, B> {
     /// The frame of the first `len` of these octets.
     #[inline]
     pub(crate) fn new(octets: &'b mut B, len: usize) -> Self {
@@ -159,6 +161,12 @@ impl<'b, B: Buf> Frame<'b, B> {
     #[inline]
     pub(crate) fn as_bytes(&self) -> &[u8] {
         self.octets.chunk().get(..self.left).unwrap_or_default()
+    }
+
+    /// Its header, where it is as long as one.
+    #[inline]
+    pub(crate) fn header(&self) -> Option<Header> {
+        Header::read(self.as_bytes())
     }
 
     /// What is behind the header of a frame from which nothing was split off.
@@ -184,7 +192,7 @@ impl<'b, B: Buf> Frame<'b, B> {
         self.skip_to(place.start);
         let len = place.len.min(self.left);
         self.left = self.left.saturating_sub(len);
-        self.octets.copy_to_bytes(len)
+        self.octets.split_front(len)
     }
 
     /// Drops what is left of the frame.
@@ -199,6 +207,26 @@ impl<'b, B: Buf> Frame<'b, B> {
             self.octets.advance(skipped);
             self.left = left;
         }
+    }
+}
+
+/// Where a frame may be: in a buffer with others, or alone.
+pub(crate) trait Source: Buf {
+    /// Splits off the first `len` octets, which are there.
+    fn split_front(&mut self, len: usize) -> Bytes;
+}
+
+impl Source for BytesMut {
+    #[inline]
+    fn split_front(&mut self, len: usize) -> Bytes {
+        self.split_to(len).freeze()
+    }
+}
+
+impl Source for Bytes {
+    #[inline]
+    fn split_front(&mut self, len: usize) -> Bytes {
+        self.split_to(len)
     }
 }
 

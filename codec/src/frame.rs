@@ -1,10 +1,10 @@
 //! From bytes to whole PDUs and back: cutting by `command_length`, the header, what became of the
 //! body. SMPP 3.4 §3.2 and §5.1.
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use thiserror::Error;
 
-use crate::field::{DecodeError, FieldError, Frame, Place};
+use crate::field::{DecodeError, FieldError, Frame, Place, Source};
 use crate::pdu::Body;
 use crate::values::{CommandId, CommandStatus};
 
@@ -52,10 +52,28 @@ pub fn cut(buffer: &mut BytesMut, max_len: usize) -> Result<Option<Bytes>, Frame
 ///
 /// As [`cut`].
 pub fn take(buffer: &mut BytesMut, max_len: usize) -> Result<Option<Inbound>, FrameError> {
+    let mut place = None;
+    take_into(buffer, max_len, &mut place)?;
+    Ok(place)
+}
+
+/// [`take`] into a place that many PDUs go through, which saves moving them: `None` where the next
+/// one has not all come. What was there before is dropped.
+///
+/// # Errors
+///
+/// As [`cut`]; the place stays as it was.
+#[inline]
+pub fn take_into(
+    buffer: &mut BytesMut,
+    max_len: usize,
+    place: &mut Option<Inbound>,
+) -> Result<(), FrameError> {
     match whole_len(buffer, max_len)? {
-        Some(len) => read(Frame::new(buffer, len)),
-        None => Ok(None),
+        Some(len) => read(Frame::new(buffer, len), place),
+        None => *place = None,
     }
+    Ok(())
 }
 
 /// The length of the PDU at the front of `buffer`, where it has all come.
@@ -92,7 +110,7 @@ pub struct Header {
 impl Header {
     /// The header that a frame begins with; `None` where it is shorter than one.
     #[inline]
-    fn read(frame: &[u8]) -> Option<Self> {
+    pub(crate) fn read(frame: &[u8]) -> Option<Self> {
         let header = frame.first_chunk::<HEADER_LEN>()?;
         let [_command_length, command_id, status, sequence] = header.as_chunks().0 else {
             return None;
@@ -235,50 +253,17 @@ pub enum Inbound {
 #[must_use]
 pub fn decode(mut frame: Bytes) -> Inbound {
     let len = frame.len();
-    read(Frame::new(&mut frame, len))
+    let mut place = None;
+    read(Frame::new(&mut frame, len), &mut place);
+    place.unwrap_or_else(headless)
 }
 
 /// Reads one frame and drops what no value keeps of it.
-#[inline]
-fn read<T: Outcome>(frame: Frame<'_, impl Buf>) -> T {
-    match Header::read(frame.as_bytes()) {
-        Some(header) => Body::read(header, frame),
-        None => T::new(headless()),
-    }
-}
-
-/// What a function returns that reads a frame: an [`Inbound`], or one in a wrapping.
-pub(crate) trait Outcome {
-    fn new(inbound: Inbound) -> Self;
-
-    /// The body, where there is a PDU.
-    fn body_mut(&mut self) -> Option<&mut Body>;
-}
-
-impl Outcome for Inbound {
-    #[inline]
-    fn new(inbound: Inbound) -> Self {
-        inbound
-    }
-
-    #[inline]
-    fn body_mut(&mut self) -> Option<&mut Body> {
-        match self {
-            Self::Pdu(pdu) => Some(&mut pdu.body),
-            Self::Unknown { .. } | Self::Malformed { .. } => None,
-        }
-    }
-}
-
-impl Outcome for Result<Option<Inbound>, FrameError> {
-    #[inline]
-    fn new(inbound: Inbound) -> Self {
-        Ok(Some(inbound))
-    }
-
-    #[inline]
-    fn body_mut(&mut self) -> Option<&mut Body> {
-        self.as_mut().ok()?.as_mut()?.body_mut()
+#[inline(never)]
+fn read(frame: Frame<'_, impl Source>, place: &mut Option<Inbound>) {
+    match frame.header() {
+        Some(header) => Body::read(header.command_id, frame, place),
+        None => *place = Some(headless()),
     }
 }
 
@@ -288,6 +273,7 @@ fn headless() -> Inbound {
         pdu: "header",
         field: "command_length",
         cause: FieldError::Truncated,
+        at: 0,
     };
     Inbound::Malformed {
         header: Header::default(),
@@ -314,9 +300,11 @@ impl Inbound {
         }
     }
 
-    pub(crate) fn unknown(header: Header, frame: &mut Frame<'_, impl Buf>) -> Self {
+    pub(crate) fn unknown(mut frame: Frame<'_, impl Source>) -> Self {
+        let header = frame.header().unwrap_or_default();
         let input = frame.body();
         let body = frame.split(Place::at_start_of(input, input.len()));
+        frame.finish();
         Self::Unknown { header, body }
     }
 }
@@ -374,6 +362,37 @@ mod tests {
         );
         let mut buffer = BytesMut::from(&[0, 0, 4, 0][..]);
         assert_eq!(cut(&mut buffer, 1024), Ok(None));
+    }
+
+    #[test]
+    fn pdus_are_taken_one_by_one_through_one_place() {
+        let submit_sm = Pdu::new(7, Body::SubmitSm(SubmitSm::default()));
+        let enquire_link = Pdu::new(8, Body::EnquireLink);
+        let mut buffer = BytesMut::new();
+        submit_sm.encode(&mut buffer);
+        enquire_link.encode(&mut buffer);
+        let last = buffer.split_off(buffer.len() - 1);
+        let mut place = None;
+        take_into(&mut buffer, 1024, &mut place).unwrap();
+        assert_eq!(place, Some(Inbound::Pdu(submit_sm)));
+        take_into(&mut buffer, 1024, &mut place).unwrap();
+        assert_eq!(place, None);
+        buffer.unsplit(last);
+        assert_eq!(
+            take_into(&mut buffer, 15, &mut place),
+            Err(FrameError::TooLong {
+                length: 16,
+                max: 15
+            })
+        );
+        assert_eq!(take(&mut buffer, 16), Ok(Some(Inbound::Pdu(enquire_link))));
+        assert!(buffer.is_empty());
+    }
+
+    #[test]
+    fn a_pdu_is_small_enough_to_be_moved() {
+        assert!(size_of::<Inbound>() <= 224);
+        assert_eq!(size_of::<Option<Inbound>>(), size_of::<Inbound>());
     }
 
     #[test]

@@ -84,7 +84,7 @@ pub use callback::{CallbackNum, CallbackNumAtag, ItsSession, Subaddress};
 pub use dests::{DestAddress, DestAddresses, UnsuccessSme, UnsuccessSmes};
 pub use e164::{E164, E164Error};
 pub use field::{DecodeError, FieldError, OctetsError};
-pub use frame::{FrameError, HEADER_LEN, Header, Inbound, Pdu, cut, decode, take};
+pub use frame::{FrameError, HEADER_LEN, Header, Inbound, Pdu, cut, decode, take, take_into};
 pub use message_id::IdForm;
 pub use octets::{Address, COctets, MessageId, Password, ShortMessage};
 pub use pdu::{
@@ -98,7 +98,9 @@ pub use receipt::Receipt;
 pub use segment::{
     Carriage, Carried, Part, Preview, ReferenceWidth, Segments, SplitError, Splitter,
 };
-pub use text::{Allowed, Alphabet, Charset, Language, Languages, Shifts};
+pub use text::{
+    Allowed, Alphabet, Charset, Language, Languages, MessageClass, MessageWaiting, Shifts,
+};
 pub use time::{AbsoluteTime, RelativeTime, Time, TimeError};
 pub use tlv::{NetworkErrorCode, Tlv, Tlvs};
 pub use udh::{Concat, InboundText, Reference, TextFields};

@@ -4,12 +4,12 @@ use std::fmt;
 use std::ops::Deref;
 use std::str::FromStr;
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 
 use crate::e164::{E164, Redacted};
 use crate::field::{
-    Cursor, Field, FieldError, Frame, OctetsError, Place, Taken, fail, keeps_nothing, length_octet,
-    take_octet, take_octets,
+    Cursor, Field, FieldError, Frame, OctetsError, Place, Source, Taken, fail, keeps_nothing,
+    length_octet, take_octet, take_octets,
 };
 
 // === COctets ===
@@ -136,15 +136,13 @@ impl<const MAX: usize> Field for COctets<MAX> {
         if input.is_empty() {
             return fail(FieldError::Truncated);
         }
-        let ended = match input.first_chunk() {
-            Some(octets) => self.copy_to_nul(octets),
-            None => self.copy_near_the_end(input),
-        };
-        if !ended {
-            return fail(FieldError::TooLong { max: MAX });
+        match self.copy(input) {
+            Some(len) => {
+                let rest = input.get(len.saturating_add(1)..);
+                Ok((rest.unwrap_or_default(), ()))
+            }
+            None => fail(FieldError::TooLong { max: MAX }),
         }
-        let rest = input.get(self.len().saturating_add(1)..);
-        Ok((rest.unwrap_or_default(), ()))
     }
 
     #[inline]
@@ -160,10 +158,19 @@ impl<const MAX: usize> Field for COctets<MAX> {
 }
 
 impl<const MAX: usize> COctets<MAX> {
-    /// Copies the octets before the first NUL into an empty value, by words of eight; whether there
-    /// is a NUL.
+    /// Copies the octets before the first NUL or the end of the input into an empty value; gives
+    /// their number, or nothing where they are too many.
     #[inline]
-    fn copy_to_nul(&mut self, octets: &[u8; MAX]) -> bool {
+    fn copy(&mut self, input: &[u8]) -> Option<usize> {
+        match input.first_chunk() {
+            Some(octets) => self.copy_to_nul(octets),
+            None => self.copy_near_the_end(input),
+        }
+    }
+
+    /// The same where there is a NUL. Goes by words of eight octets.
+    #[inline]
+    fn copy_to_nul(&mut self, octets: &[u8; MAX]) -> Option<usize> {
         let (words, rest) = octets.as_chunks();
         let (word_places, rest_places) = self.octets.as_chunks_mut();
         let mut copied: u8 = 0;
@@ -173,27 +180,25 @@ impl<const MAX: usize> COctets<MAX> {
             copied = copied.saturating_add(len);
             if len < 8 {
                 self.len = copied;
-                return true;
+                return Some(usize::from(copied));
             }
         }
         for (octet, place) in rest.iter().zip(rest_places) {
             if *octet == 0 {
                 self.len = copied;
-                return true;
+                return Some(usize::from(copied));
             }
             *place = *octet;
             copied = copied.saturating_add(1);
         }
-        false
+        None
     }
 
-    /// Copies the octets before the first NUL or the end, where fewer than `MAX` are left.
+    /// The same where fewer than `MAX` octets are left.
     #[inline(never)]
-    fn copy_near_the_end(&mut self, octets: &[u8]) -> bool {
+    fn copy_near_the_end(&mut self, octets: &[u8]) -> Option<usize> {
         let mut padded = [0; MAX];
-        if let Some(place) = padded.get_mut(..octets.len()) {
-            place.copy_from_slice(octets);
-        }
+        padded.get_mut(..octets.len())?.copy_from_slice(octets);
         self.copy_to_nul(&padded)
     }
 }
@@ -382,9 +387,10 @@ impl Field for ShortMessage {
     }
 
     #[inline]
-    fn keep(&mut self, place: Place, frame: &mut Frame<'_, impl Buf>) {
+    fn keep(&mut self, place: Place, frame: &mut Frame<'_, impl Source>) {
         if !place.is_empty() {
-            self.0 = frame.split(place);
+            // What it replaces is the empty default, which has nothing to drop.
+            std::mem::forget(std::mem::replace(&mut self.0, frame.split(place)));
         }
     }
 

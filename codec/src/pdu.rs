@@ -1,10 +1,10 @@
 //! Every PDU of SMPP 3.4, each declared once: its fields in wire order, with the standard's names.
 
-use bytes::{Buf, BytesMut};
+use bytes::BytesMut;
 
 use crate::dests::{DestAddresses, UnsuccessSmes};
-use crate::field::{Cursor, DecodeError, Field, FieldError, Frame};
-use crate::frame::{HEADER_LEN, Header, Inbound, Outcome};
+use crate::field::{Cursor, DecodeError, Field, FieldError, Frame, Source};
+use crate::frame::{HEADER_LEN, Header, Inbound};
 use crate::octets::{Address, COctets, MessageId, Password, ShortMessage};
 use crate::tlv::Tlvs;
 use crate::values::{
@@ -15,7 +15,7 @@ use crate::values::{
 trait Layout: Default {
     /// Reads the fields in wire order, the first behind the header, into an empty body. What is left
     /// behind them is not looked at.
-    fn read(&mut self, frame: &mut Frame<'_, impl Buf>) -> Result<(), DecodeError>;
+    fn read(&mut self, frame: &mut Frame<'_, impl Source>) -> Result<(), DecodeError>;
 
     /// At least as many octets as the fields have on the wire, the tail not counted.
     fn room(&self) -> usize;
@@ -38,10 +38,13 @@ macro_rules! pdu {
 
         impl Layout for $name {
             #[inline]
-            fn read(&mut self, frame: &mut Frame<'_, impl Buf>) -> Result<(), DecodeError> {
+            fn read(&mut self, frame: &mut Frame<'_, impl Source>) -> Result<(), DecodeError> {
+                let whole = frame.as_bytes().len();
                 let input = frame.body();
-                $(let (input, $field) = self.$field.take(input)
-                    .map_err(|cause| unreadable(stringify!($name), stringify!($field), &cause))?;)+
+                $(let (input, $field) = self.$field.take(input).map_err(|cause| {
+                    let at = whole.saturating_sub(input.len());
+                    unreadable(stringify!($name), stringify!($field), &cause, at)
+                })?;)+
                 let _left_over = input;
                 $(self.$field.keep($field, frame);)+
                 Ok(())
@@ -86,12 +89,22 @@ macro_rules! pdu {
 }
 
 #[cold]
-fn unreadable(pdu: &'static str, field: &'static str, cause: &nom::Err<FieldError>) -> DecodeError {
+fn unreadable(
+    pdu: &'static str,
+    field: &'static str,
+    cause: &nom::Err<FieldError>,
+    at: usize,
+) -> DecodeError {
     let cause = match cause {
         nom::Err::Error(cause) | nom::Err::Failure(cause) => *cause,
         nom::Err::Incomplete(_) => FieldError::Truncated,
     };
-    DecodeError { pdu, field, cause }
+    DecodeError {
+        pdu,
+        field,
+        cause,
+        at,
+    }
 }
 
 pdu! {
@@ -448,12 +461,16 @@ macro_rules! bodies {
                 })
             }
 
-            /// Reads the PDU with this header.
+            /// Reads the PDU with this `command_id` into its place.
             #[inline]
-            pub(crate) fn read<T: Outcome>(header: Header, mut frame: Frame<'_, impl Buf>) -> T {
-                match header.command_id {
-                    $(CommandId::$id => bodies!(@read header frame $variant $(($body))?),)+
-                    _ => T::new(Inbound::unknown(header, &mut frame)),
+            pub(crate) fn read(
+                command_id: CommandId,
+                mut frame: Frame<'_, impl Source>,
+                place: &mut Option<Inbound>,
+            ) {
+                match command_id {
+                    $(CommandId::$id => bodies!(@read frame place $variant $(($body))?),)+
+                    _ => *place = Some(Inbound::unknown(frame)),
                 }
             }
 
@@ -482,36 +499,36 @@ macro_rules! bodies {
         proptest::arbitrary::any::<$body>().prop_map(Self::$variant).boxed()
     };
     (@any $variant:ident) => { proptest::strategy::Just(Self::$variant).boxed() };
-    (@read $header:ident $frame:ident $variant:ident ($body:ty)) => {
-        read($header, $frame, Self::$variant, |body: &mut Self| match body {
+    (@read $frame:ident $place:ident $variant:ident ($body:ty)) => {
+        read($frame, $place, Self::$variant, |body: &mut Self| match body {
             Self::$variant(body) => Some(body),
             _ => None,
         })
     };
-    (@read $header:ident $frame:ident $variant:ident) => {{
+    (@read $frame:ident $place:ident $variant:ident) => {{
+        let header = $frame.header().unwrap_or_default();
+        *$place = Some(Inbound::pdu(header, Self::$variant));
         $frame.finish();
-        T::new(Inbound::pdu($header, Self::$variant))
     }};
 }
 
-/// Reads a PDU with a body into what the caller returns, where it stays: moving it around would
-/// take as long as reading it.
+/// Reads a PDU with a body where it stays: moving it would take as long as reading it.
 #[inline(never)]
-fn read<T: Outcome, B: Layout>(
-    header: Header,
-    mut frame: Frame<'_, impl Buf>,
+fn read<B: Layout>(
+    mut frame: Frame<'_, impl Source>,
+    place: &mut Option<Inbound>,
     variant: impl FnOnce(B) -> Body,
     body_of: impl FnOnce(&mut Body) -> Option<&mut B>,
-) -> T {
-    let mut outcome = T::new(Inbound::pdu(header, variant(B::default())));
-    if let Some(body) = outcome.body_mut().and_then(body_of) {
-        let body_len = frame.body().len();
-        if let Err(error) = body.read(&mut frame) {
-            outcome = T::new(Inbound::broken(header, body_len, error));
-        }
+) {
+    let header = frame.header().unwrap_or_default();
+    let inbound = place.insert(Inbound::pdu(header, variant(B::default())));
+    if let Inbound::Pdu(pdu) = inbound
+        && let Some(body) = body_of(&mut pdu.body)
+        && let Err(error) = body.read(&mut frame)
+    {
+        *inbound = Inbound::broken(header, frame.body().len(), error);
     }
     frame.finish();
-    outcome
 }
 
 /// Appends a PDU with a body to `out`.

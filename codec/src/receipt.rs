@@ -139,21 +139,21 @@ impl Receipt {
         })
     }
 
-    /// The text of Appendix B, in ASCII: what is missing is 001, 000 or 0000000000, and the text is
-    /// cut after 20 characters. The key `text` is in lower case as in table B-1, which is what
+    /// The text of Appendix B, in ASCII without control characters, `?` for what is none: what is
+    /// missing is 001, 000 or 0000000000, and the text is cut after 20 characters. The key `text` is in lower case as in table B-1, which is what
     /// receivers look for.
     #[must_use]
     pub fn write(&self) -> String {
         let delivered = u16::from(self.state == MessageState::DELIVERED);
         format!(
             "id:{} sub:{:03} dlvrd:{:03} submit date:{} done date:{} stat:{} err:{} text:{}",
-            self.message_id,
+            word(&self.message_id),
             self.sub.unwrap_or(1),
             self.dlvrd.unwrap_or(delivered),
-            self.submitted.as_deref().unwrap_or("0000000000"),
-            self.done.as_deref().unwrap_or("0000000000"),
+            word(self.submitted.as_deref().unwrap_or("0000000000")),
+            word(self.done.as_deref().unwrap_or("0000000000")),
             self.state.receipt_name(),
-            self.error.as_deref().unwrap_or("000"),
+            word(self.error.as_deref().unwrap_or("000")),
             self.text
                 .as_deref()
                 .unwrap_or_default()
@@ -211,6 +211,12 @@ fn error_text(error: NetworkErrorCode) -> String {
     } else {
         format!("{:03}", error.code)
     }
+}
+
+/// A value that no blank ends.
+fn word(value: &str) -> String {
+    let graphic = |one: char| if one == ' ' { '?' } else { printable(one) };
+    value.chars().map(graphic).collect()
 }
 
 fn printable(character: char) -> char {
@@ -427,6 +433,21 @@ mod tests {
             receipt.write(),
             "id:7 sub:001 dlvrd:000 submit date:0000000000 done date:0000000000 stat:UNDELIV \
              err:000 text:gr??e an alle, die d"
+        );
+    }
+
+    #[test]
+    fn what_is_no_printable_ascii_is_not_written() {
+        let receipt = Receipt {
+            message_id: "a\u{5}b c\r\n".into(),
+            error: Some("é 1".into()),
+            submitted: Some("\0".into()),
+            ..Receipt::default()
+        };
+        assert_eq!(
+            receipt.write(),
+            "id:a?b?c?? sub:001 dlvrd:000 submit date:? done date:0000000000 stat:UNKNOWN \
+             err:??1 text:"
         );
     }
 

@@ -2,9 +2,11 @@
 
 use std::fmt;
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 
-use crate::field::{Cursor, Field, Frame, OctetsError, Place, Taken, length_octet, take_tlv};
+use crate::field::{
+    Cursor, Field, Frame, OctetsError, Place, Source, Taken, length_octet, take_tlv,
+};
 use crate::octets::MessageId;
 use crate::values::{InterfaceVersion, MessageState, TlvTag};
 
@@ -35,42 +37,65 @@ pub struct Tlvs(Repr);
 #[derive(Clone)]
 enum Repr {
     /// Few octets, whether decoded or built.
-    Inline { octets: [u8; INLINE], len: u8 },
+    Inline(Few),
     /// Decoded: a slice of the frame.
     Frame(Bytes),
     /// Built here.
     Built(Vec<u8>),
 }
 
-/// The most octets kept inline: enough for most receipts and segments, and as many as make a `Tlvs`
-/// 64 octets. To copy these costs less than to share the frame a second time.
-const INLINE: usize = 62;
+/// Octets kept inline. To copy them costs less than to share the frame a second time. Aligned as its
+/// siblings are, so that a [`Repr`] moves by words.
+#[derive(Clone)]
+#[repr(align(8))]
+struct Few {
+    len: u8,
+    octets: [u8; MAX_INLINE],
+}
+
+/// Enough for those of most receipts and segments, and as many as make a `Tlvs` 64 octets.
+const MAX_INLINE: usize = 55;
+
+impl Few {
+    const EMPTY: Self = Self {
+        len: 0,
+        octets: [0; MAX_INLINE],
+    };
+
+    #[inline]
+    fn as_bytes(&self) -> &[u8] {
+        self.octets.get(..usize::from(self.len)).unwrap_or_default()
+    }
+
+    /// Adds octets where they fit; whether they did.
+    #[inline]
+    fn add(&mut self, added: &[u8]) -> bool {
+        let start = usize::from(self.len);
+        let end = start.saturating_add(added.len());
+        let Some(place) = self.octets.get_mut(start..end) else {
+            return false;
+        };
+        place.copy_from_slice(added);
+        self.len = length_octet(end);
+        true
+    }
+}
 
 impl Repr {
     /// Adds octets where they are kept inline and fit; whether they did.
     #[inline]
     fn add_inline(&mut self, added: &[u8]) -> bool {
-        let Self::Inline { octets, len } = self else {
-            return false;
-        };
-        let start = usize::from(*len);
-        let end = start.saturating_add(added.len());
-        let Some(place) = octets.get_mut(start..end) else {
-            return false;
-        };
-        place.copy_from_slice(added);
-        *len = length_octet(end);
-        true
+        match self {
+            Self::Inline(few) => few.add(added),
+            Self::Frame(_) | Self::Built(_) => false,
+        }
     }
 }
 
 impl Default for Repr {
     #[inline]
     fn default() -> Self {
-        Self::Inline {
-            octets: [0; INLINE],
-            len: 0,
-        }
+        Self::Inline(Few::EMPTY)
     }
 }
 
@@ -82,7 +107,7 @@ impl Tlvs {
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         match &self.0 {
-            Repr::Inline { octets, len } => octets.get(..usize::from(*len)).unwrap_or_default(),
+            Repr::Inline(few) => few.as_bytes(),
             Repr::Frame(bytes) => bytes,
             Repr::Built(octets) => octets,
         }
@@ -115,7 +140,7 @@ impl Tlvs {
         let value = self.get(tag)?;
         Some(match &self.0 {
             Repr::Frame(frame) => frame.slice_ref(value),
-            Repr::Inline { .. } | Repr::Built(_) => Bytes::copy_from_slice(value),
+            Repr::Inline(_) | Repr::Built(_) => Bytes::copy_from_slice(value),
         })
     }
 
@@ -164,15 +189,13 @@ impl Tlvs {
     fn add(&mut self, head: [u8; 4], value: &[u8]) {
         let len = head.len().saturating_add(value.len());
         let inline_len = self.as_bytes().len().saturating_add(len);
-        if inline_len <= INLINE && self.0.add_inline(&head) && self.0.add_inline(value) {
+        if inline_len <= MAX_INLINE && self.0.add_inline(&head) && self.0.add_inline(value) {
             return;
         }
         let mut octets = match std::mem::take(&mut self.0) {
             Repr::Built(octets) => octets,
             Repr::Frame(bytes) => bytes.into(),
-            Repr::Inline { octets, len } => {
-                octets.get(..usize::from(len)).unwrap_or_default().to_vec()
-            }
+            Repr::Inline(few) => few.as_bytes().to_vec(),
         };
         octets.reserve(len);
         octets.extend_from_slice(&head);
@@ -232,9 +255,13 @@ impl Field for Tlvs {
     }
 
     #[inline]
-    fn keep(&mut self, place: Place, frame: &mut Frame<'_, impl Buf>) {
-        if !self.0.add_inline(frame.at(place)) {
-            self.0 = Repr::Frame(frame.split(place));
+    fn keep(&mut self, place: Place, frame: &mut Frame<'_, impl Source>) {
+        if !place.is_empty() && !self.0.add_inline(frame.at(place)) {
+            // What it replaces is the empty default, which has nothing to drop.
+            std::mem::forget(std::mem::replace(
+                &mut self.0,
+                Repr::Frame(frame.split(place)),
+            ));
         }
     }
 

@@ -379,6 +379,12 @@ impl RegisteredDelivery {
         }
     }
 
+    /// The request for acknowledgements of the other SME alone.
+    #[must_use]
+    pub const fn acknowledgements(self) -> Self {
+        Self(self.0 & Self::BOTH_ACKS.0)
+    }
+
     /// Whether intermediate notifications are wanted.
     #[must_use]
     pub const fn wants_intermediate(self) -> bool {
@@ -532,6 +538,24 @@ mod tests {
         assert_eq!(CommandStatus::ESME_RINVSRCNPI.0, 0x49);
         assert_eq!(CommandStatus::ESME_RINVDSTTON.0, 0x50);
         assert_eq!(CommandStatus::ESME_RINVDSTNPI.0, 0x51);
+    }
+
+    #[test]
+    fn the_parts_of_any_octet_make_it_up_again() {
+        for octet in 0..=u8::MAX {
+            let whole = EsmClass(octet);
+            let features = EsmClass(octet & 0xc0);
+            assert_eq!(whole.mode() | whole.message_type() | features, whole);
+            assert_eq!(
+                u8::from(features.udhi()) * 0x40 + u8::from(features.reply_path()) * 0x80,
+                features.0
+            );
+            let wanted = RegisteredDelivery(octet);
+            assert_eq!(
+                wanted.receipt() | wanted.acknowledgements() | RegisteredDelivery(octet & 0xf0),
+                wanted
+            );
+        }
     }
 
     #[test]

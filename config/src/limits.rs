@@ -22,6 +22,16 @@ section! {
         retry_first: Duration = default("\"1s\""), check lasts("10ms", "1h");
         /// The wait doubles with each attempt, up to this. 10ms to 24h.
         retry_cap: Duration = default("\"5m\""), check lasts("10ms", "24h");
+        /// How many phones one Matrix user may invite within an hour; further invitations are left
+        /// unanswered, and the bot says so. 1 to 100000.
+        invites_per_hour: usize = default("100"), check within(1..=100_000);
+        /// For how many different phones one Matrix user may have rooms made by the `text` command
+        /// within an hour. 1 to 100000.
+        rooms_per_hour: usize = default("30"), check within(1..=100_000);
+        /// How many notices one Matrix user who has never had credit gets in one room within an
+        /// hour. The last one says so; further messages are marked as not sent, without words.
+        /// 1 to 100000.
+        unpaid_notices_per_hour: usize = default("5"), check within(1..=100_000);
     }
 }
 

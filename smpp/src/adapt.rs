@@ -303,25 +303,32 @@ impl Level {
     }
 }
 
-/// Response latency: its moving mean, and what that usually is.
+/// Response latency: its moving mean, and what that usually is, in nanoseconds.
 #[derive(Debug, Default)]
 struct Latency {
-    mean: Option<Duration>,
-    usual: Duration,
+    mean: Option<u64>,
+    usual: u64,
 }
 
 impl Latency {
     fn sample(&mut self, latency: Duration) {
-        match &mut self.mean {
-            None => (self.mean, self.usual) = (Some(latency), latency),
-            Some(mean) => *mean = *mean / 8 * 7 + latency / 8,
-        }
-        self.usual = self.usual.min(self.mean.unwrap_or(latency));
+        let latency = nanoseconds(latency);
+        let mean = match self.mean {
+            None => {
+                self.usual = latency;
+                latency
+            }
+            Some(mean) => mean - mean / 8 + latency / 8,
+        };
+        self.mean = Some(mean);
+        self.usual = self.usual.min(mean);
     }
 
     fn is_high(&self, by: Option<Duration>) -> bool {
         match (self.mean, by) {
-            (Some(mean), Some(by)) => mean > self.usual.saturating_mul(2).saturating_add(by),
+            (Some(mean), Some(by)) => {
+                mean.saturating_sub(nanoseconds(by)) > self.usual.saturating_mul(2)
+            }
             _ => false,
         }
     }
@@ -332,6 +339,10 @@ impl Latency {
         let mean = self.mean.unwrap_or(self.usual);
         self.usual += mean.saturating_sub(self.usual) / 600;
     }
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// How many answers came in the last second.

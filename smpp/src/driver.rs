@@ -25,6 +25,9 @@ const WRITE_BATCH: usize = 64 * 1024;
 /// Nothing is read while this many PDUs wait to be encoded: a peer that asks and does not read.
 const OUTBOX: usize = 1_000;
 
+/// After so many rounds of reading and writing it is the others' turn.
+const ROUNDS: usize = 16;
+
 /// How long the last octets of a finished session and the peer's end of it may take.
 const LINGER: Duration = Duration::from_secs(1);
 
@@ -39,6 +42,8 @@ pub(crate) struct Driver {
     input: Input,
     /// Nothing was there to be read: only then it is known who has not answered in time.
     quiet: bool,
+    /// Whoever waits for events and has some now; woken after our octets are out.
+    reader: Option<Waker>,
     /// Octets written that the session does not know of yet.
     written: usize,
     timer: Option<Pin<Box<Sleep>>>,
@@ -57,7 +62,6 @@ struct Step {
     reading: Reading,
     /// PDUs wait that did not fit into the write buffer.
     more: bool,
-    idle: bool,
 }
 
 /// What `wire.inbound` holds.
@@ -90,6 +94,7 @@ impl Driver {
             batch: Vec::new(),
             input: Input::Cut,
             quiet: false,
+            reader: None,
             written: 0,
             timer: None,
             linger_until: None,
@@ -100,30 +105,34 @@ impl Driver {
                 batch: 1,
                 reading: Reading::AfterWriting,
                 more: false,
-                idle: true,
             },
             done: false,
         }
     }
 
     fn drive(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
-        loop {
+        for _ in 0..ROUNDS {
             let tried = self.reads();
             let mut progress = self.take_in(cx);
             self.quiet = !progress;
             self.exchange_all(cx);
+            progress |= self.put_out(cx) && self.step.more;
+            wake(self.reader.take());
             // Reading has become possible: nothing would wake us for it before it was tried.
             progress |= !tried && self.reads();
-            progress |= self.put_out(cx) && self.step.more;
             if let Some(reason) = self.ended(cx) {
                 return Poll::Ready(reason);
             }
             progress |= self.poll_timer(cx);
             if !progress {
-                self.shrink();
+                self.batch = Vec::new();
+                self.wire.release();
                 return Poll::Pending;
             }
         }
+        // The others first.
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     /// Whether to read: not while there is enough to do already.
@@ -147,7 +156,7 @@ impl Driver {
     fn exchange_all(&mut self, cx: &Context<'_>) {
         loop {
             self.decode_batch();
-            self.exchange(cx.waker());
+            self.exchange(cx);
             if self.input != Input::Undecoded || self.step.reading != Reading::On {
                 return;
             }
@@ -177,7 +186,7 @@ impl Driver {
     }
 
     /// Tells the session all that happened and takes all that it wants.
-    fn exchange(&mut self, waker: &Waker) {
+    fn exchange(&mut self, cx: &Context<'_>) {
         let now = clock::now();
         let shared = Arc::clone(&self.shared);
         let mut inner = shared.lock();
@@ -192,22 +201,20 @@ impl Driver {
         inner.pump(&mut session);
         self.step = next_step(&session, &inner);
         inner.paused = self.step.reading == Reading::AfterTelling;
+        if self.quiet {
+            session.release();
+        }
         let capacity = session.capacity(now) > 0;
         inner.session = Some(session);
-        if !inner
-            .driver
-            .as_ref()
-            .is_some_and(|known| known.will_wake(waker))
-        {
-            inner.driver = Some(waker.clone());
+        let known = inner.driver.as_ref();
+        if !known.is_some_and(|known| known.will_wake(cx.waker())) {
+            inner.driver = Some(cx.waker().clone());
         }
-        let consumer = if inner.queue.is_empty() {
-            None
-        } else {
-            inner.consumer.take()
-        };
+        if !inner.queue.is_empty() {
+            let waiting = inner.consumer.take();
+            self.reader = waiting.or_else(|| self.reader.take());
+        }
         drop(inner);
-        wake(consumer);
         if capacity {
             self.shared.ready.notify_waiters();
         }
@@ -224,6 +231,8 @@ impl Driver {
         }
         if inner.paused {
             session.handle_not_reading(now);
+        } else if self.quiet {
+            session.handle_all_read();
         }
         if self.quiet
             && session
@@ -266,21 +275,13 @@ impl Driver {
         let Some(deadline) = self.step.deadline else {
             return false;
         };
-        let deadline = deadline.into();
         let timer = self
             .timer
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
-        if timer.is_elapsed() || timer.deadline() > deadline {
-            timer.as_mut().reset(deadline);
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline.into())));
+        if timer.is_elapsed() || timer.deadline() > deadline.into() {
+            timer.as_mut().reset(deadline.into());
         }
         timer.as_mut().poll(cx).is_ready()
-    }
-
-    fn shrink(&mut self) {
-        if self.step.idle {
-            self.batch = Vec::new();
-            self.wire.shrink();
-        }
     }
 
     fn finish(&mut self, reason: CloseReason) -> (CloseReason, Option<Duration>) {
@@ -308,7 +309,6 @@ fn next_step(session: &Session, inner: &Inner) -> Step {
         },
         reading,
         more: session.pdus_waiting() > 0,
-        idle: session.is_idle(),
     }
 }
 

@@ -3,7 +3,14 @@
 //! [`session::Session`] is the conversation as a value: PDUs and time go in, octets and events come
 //! out, for both roles. The rest of the crate is one thin driver around it for tokio: [`client()`]
 //! keeps a link to an SMSC bound for as long as its future runs, [`Listener`] accepts the binds of
-//! ESMEs. Both give a [`Link`] to send with and [`LinkEvents`] to read from.
+//! ESMEs, and [`OutbindListener`] and [`outbind()`] do so the other way round. All give a [`Link`] to
+//! send with and [`LinkEvents`] to read from.
+//!
+//! [`Accounts`] says who may bind to a listener and keeps what is bound: an application serves a
+//! listener with it, answers each [`Peer`]'s requests by [`Reply`] once they are safe, and sends to an
+//! account by [`Accounts::submit`] on whichever of its sessions has room.
+//!
+//! Below the window and rate of the contract both follow what the peer can take: [`AdaptSettings`].
 //!
 //! **Driving rule of the session: handle one thing, drain both polls until they are empty, then
 //! wait no longer than `poll_timeout`.**
@@ -59,7 +66,7 @@ pub use client::client;
 pub use counters::Counters;
 pub use error::{CloseReason, SubmitError, UnansweredCause};
 pub use establish::Running;
-pub use link::{Link, LinkEvent, LinkEvents, LinkState};
+pub use link::{Answer, Link, LinkEvent, LinkEvents, LinkState};
 pub use operations::{BindMode, Role, SessionState};
 pub use outbind::{OutbindIncoming, OutbindListener, OutbindRequest, OutbindSettings, outbind};
 pub use rate::Meter;
@@ -68,5 +75,6 @@ pub use server::{
     Authenticator, BindRequest, Incoming, ListenError, Listener, ListenerSettings, Peer,
 };
 pub use settings::{BindSettings, LinkSettings, SessionSettings};
+pub use stream::Transport;
 pub use tls::{ServerTls, ServerTlsSettings, TlsError, TlsSettings};
 pub use window::Ticket;

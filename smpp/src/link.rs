@@ -1,5 +1,6 @@
 //! The handles of a link: one to send with, one to read from.
 
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::num::NonZeroU32;
 use std::pin::pin;
@@ -10,10 +11,10 @@ use std::time::Duration;
 use matrix_smpp_codec::{Body, COctets, CommandStatus, InterfaceVersion};
 
 use crate::clock;
-use crate::counters::{Counters, bump};
+use crate::counters::{Counters, add, bump};
 use crate::error::{CloseReason, SubmitError, UnansweredCause};
 use crate::rate::Meter;
-use crate::session::Session;
+use crate::session::{Session, release};
 #[cfg(doc)]
 use crate::settings::SessionSettings;
 use crate::shared::{Shared, wake};
@@ -91,6 +92,19 @@ pub enum LinkEvent {
     },
 }
 
+/// What to say to one request of the peer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The session that the request came on.
+    pub epoch: u64,
+    /// The peer's number for it.
+    pub sequence: u32,
+    /// What became of it.
+    pub status: CommandStatus,
+    /// The response that belongs to the request.
+    pub body: Body,
+}
+
 /// Sends on a link. Clones are the same link.
 #[derive(Debug, Clone)]
 pub struct Link {
@@ -138,6 +152,44 @@ impl Link {
         }
     }
 
+    /// Submits from the front of `requests` for as long as window and rate have room: how many left
+    /// it. The others stay; after an error so does the one that caused it. Cheaper than one by one.
+    pub fn submit_many(&self, requests: &mut VecDeque<(Ticket, Body)>) -> usize {
+        let submit_all = |session: &mut Session, now| {
+            let mut room = session.capacity(now).min(requests.len());
+            let mut submitted = 0;
+            while room > 0
+                && let Some((ticket, body)) = requests.pop_front()
+            {
+                if let Err(refused) = session.submit(now, ticket, body) {
+                    requests.push_front((ticket, refused.into_body()));
+                    break;
+                }
+                submitted += 1;
+                room -= 1;
+            }
+            submitted
+        };
+        self.shared.command(submit_all).unwrap_or(0)
+    }
+
+    /// Answers many requests of the peer at once; `answers` is empty afterwards. Like
+    /// [`respond`](Self::respond), cheaper.
+    pub fn respond_many(&self, answers: &mut Vec<Answer>) {
+        let counters = &self.shared.counters;
+        let count = answers.len();
+        let sent = self.shared.command_with_epoch(|session, epoch, now| {
+            let mut sent = 0;
+            for answer in answers.drain(..).filter(|answer| answer.epoch == epoch) {
+                session.respond(now, answer.sequence, answer.status, answer.body);
+                sent += 1;
+            }
+            sent
+        });
+        answers.clear();
+        add(&counters.orphaned_answers, count - sent.unwrap_or(0));
+    }
+
     /// Answers a request of the peer; tells the how manieth answer of its session that is. An answer
     /// for a session that is gone is dropped and counted, and has no number: the peer sends the
     /// request again.
@@ -148,8 +200,10 @@ impl Link {
         status: CommandStatus,
         body: Body,
     ) -> Option<u64> {
-        let answer = |session: &mut Session, now| session.respond(now, sequence, status, body);
-        let outcome = self.shared.command_in(Some(session_epoch), answer);
+        let respond = |session: &mut Session, epoch, now| {
+            (epoch == session_epoch).then(|| session.respond(now, sequence, status, body))
+        };
+        let outcome = self.shared.command_with_epoch(respond).flatten();
         if outcome.is_none() {
             bump(&self.shared.counters.orphaned_answers);
         }
@@ -162,10 +216,10 @@ impl Link {
         self.shared.command(Session::confirm_answers);
     }
 
-    /// Keeps the capacity at 0 for this long: the peer is throttling or its queue is full.
+    /// Keeps the capacity at 0 for this long: the peer is throttling or its queue is full. A new
+    /// session that begins meanwhile waits as well.
     pub fn slow_down(&self, pause: Duration) {
-        self.shared
-            .command(|session, now| session.slow_down(now, pause));
+        self.shared.slow_down(pause);
     }
 
     /// How long the capacity stays 0 because the peer throttled, its queue is full, or
@@ -261,37 +315,48 @@ impl LinkEvents {
     /// Waits for an event, then moves up to `max` events to the end of `buffer`; how many, and 0
     /// only when the link has ended (or `max` is 0). Nothing is lost when the future is dropped.
     pub async fn recv_many(&mut self, buffer: &mut Vec<LinkEvent>, max: usize) -> usize {
-        if max == 0 {
-            return 0;
-        }
-        let Some(first) = self.recv().await else {
-            return 0;
-        };
-        let (rest, driver) = {
-            let mut inner = self.shared.lock();
-            let count = inner.queue.len().min(max - 1);
-            let rest: Vec<_> = inner.queue.drain(..count).collect();
-            (rest, inner.resumed())
-        };
-        wake(driver);
-        let count = rest.len() + 1;
-        buffer.push(first);
-        buffer.extend(rest);
-        count
+        poll_fn(|cx| self.poll_recv_many(cx, buffer, max)).await
     }
 
     fn poll_recv(&mut self, cx: &Context<'_>) -> Poll<Option<LinkEvent>> {
+        self.poll_take(cx, VecDeque::pop_front)
+    }
+
+    fn poll_recv_many(
+        &mut self,
+        cx: &Context<'_>,
+        buffer: &mut Vec<LinkEvent>,
+        max: usize,
+    ) -> Poll<usize> {
+        let take = |queue: &mut VecDeque<LinkEvent>| {
+            let count = queue.len().min(max);
+            buffer.extend(queue.drain(..count));
+            (count > 0 || max == 0).then_some(count)
+        };
+        self.poll_take(cx, take).map(Option::unwrap_or_default)
+    }
+
+    /// What `take` finds in the queue; `None` when nothing will ever be in it.
+    fn poll_take<T>(
+        &mut self,
+        cx: &Context<'_>,
+        take: impl FnOnce(&mut VecDeque<LinkEvent>) -> Option<T>,
+    ) -> Poll<Option<T>> {
         let mut inner = self.shared.lock();
-        if let Some(event) = inner.queue.pop_front() {
+        if let Some(taken) = take(&mut inner.queue) {
+            release(&mut inner.queue);
             let driver = inner.resumed();
             drop(inner);
             wake(driver);
-            return Poll::Ready(Some(event));
+            return Poll::Ready(Some(taken));
         }
         if inner.ended {
             return Poll::Ready(None);
         }
-        inner.consumer = Some(cx.waker().clone());
+        let known = inner.consumer.as_ref();
+        if !known.is_some_and(|known| known.will_wake(cx.waker())) {
+            inner.consumer = Some(cx.waker().clone());
+        }
         Poll::Pending
     }
 }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 /// peer that counts over whole seconds does not see two seconds' worth in one.
 #[derive(Debug, Clone)]
 pub(crate) struct TokenBucket {
+    per_second: NonZeroU32,
     interval: Duration,
     depth: Duration,
     /// The instant at which the bucket is full again.
@@ -22,6 +23,7 @@ impl TokenBucket {
         let interval = Duration::from_secs(1) / per_second.get();
         let burst = (per_second.get() / 10).max(1);
         Self {
+            per_second,
             interval,
             depth: interval * burst,
             full_at: None,
@@ -31,9 +33,11 @@ impl TokenBucket {
     /// Goes on at another rate. The time that the tokens taken so far need to come back stays what
     /// it is, so that a change gives none.
     pub(crate) fn set_rate(&mut self, per_second: NonZeroU32) {
-        let full_at = self.full_at;
-        *self = Self::new(per_second);
-        self.full_at = full_at;
+        if per_second != self.per_second {
+            let full_at = self.full_at;
+            *self = Self::new(per_second);
+            self.full_at = full_at;
+        }
     }
 
     /// How many requests may leave now.

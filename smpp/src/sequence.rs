@@ -8,16 +8,24 @@ pub(crate) const LAST: u32 = 0x7FFF_FFFF;
 #[derive(Debug, Clone)]
 pub(crate) struct Sequence {
     next: u32,
+    /// Before the numbers begin again none can be in flight.
+    wrapped: bool,
 }
 
 impl Sequence {
     pub(crate) const fn new() -> Self {
-        Self { next: 1 }
+        Self {
+            next: 1,
+            wrapped: false,
+        }
     }
 
     #[cfg(test)]
     pub(crate) const fn starting_at(next: u32) -> Self {
-        Self { next }
+        Self {
+            next,
+            wrapped: true,
+        }
     }
 
     /// The next number that is not `in_flight`. Far fewer are in flight than there are numbers.
@@ -25,9 +33,19 @@ impl Sequence {
         loop {
             let taken = self.next;
             self.next = if taken >= LAST { 1 } else { taken + 1 };
-            if !in_flight(taken) {
+            self.wrapped |= taken >= LAST;
+            if !self.wrapped || !in_flight(taken) {
                 return taken;
             }
+        }
+    }
+
+    /// How many numbers after `first` this one is given out, as numbers go round.
+    pub(crate) const fn distance(first: u32, number: u32) -> u32 {
+        if number >= first {
+            number - first
+        } else {
+            (LAST - first).wrapping_add(number)
         }
     }
 }
@@ -60,5 +78,17 @@ mod tests {
             .map(|_| sequence.take(|number| busy.contains(&number)))
             .collect();
         assert_eq!(taken, [LAST - 1, 3, 5]);
+    }
+
+    #[test]
+    fn numbers_are_apart_as_far_as_they_are_taken() {
+        let mut sequence = Sequence::starting_at(LAST - 1);
+        let first = sequence.take(|_| false);
+        for distance in 1..5 {
+            assert_eq!(
+                Sequence::distance(first, sequence.take(|_| false)),
+                distance
+            );
+        }
     }
 }

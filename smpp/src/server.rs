@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use matrix_smpp_codec::{Body, COctets, CommandStatus, InterfaceVersion, Npi, Password, Ton};
 use rustls::ServerConfig;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_rustls::{TlsAcceptor, TlsStream};
@@ -21,7 +21,7 @@ use crate::operations::{BindMode, Role};
 use crate::places::{Place, Places};
 use crate::reply::Reply;
 use crate::settings::SessionSettings;
-use crate::stream::Stream;
+use crate::stream::{Stream, Transport};
 use crate::tls::{self, ServerTls, ServerTlsSettings, TlsError};
 
 /// How to accept sessions.
@@ -163,11 +163,11 @@ impl Listener {
             tracing::debug!(%address, %error, "cannot set TCP_NODELAY");
         }
         Ok(Incoming {
-            stream,
+            stream: Stream::Plain(stream),
             address,
             tls: self.tls.as_ref().map(ServerTls::config),
             settings: Arc::clone(&self.settings),
-            place,
+            place: Some(place),
         })
     }
 
@@ -213,14 +213,31 @@ async fn run(
 /// A connection that is not bound yet.
 #[derive(Debug)]
 pub struct Incoming {
-    stream: TcpStream,
+    stream: Stream,
     address: SocketAddr,
     tls: Option<Arc<ServerConfig>>,
     settings: Arc<ListenerSettings>,
-    place: Place,
+    place: Option<Place>,
 }
 
 impl Incoming {
+    /// A connection that the caller accepted, or made to send outbind over it, and secured itself:
+    /// of the settings, TLS and the limits of connections mean nothing here.
+    #[must_use]
+    pub fn over(
+        stream: Box<dyn Transport>,
+        address: SocketAddr,
+        settings: Arc<ListenerSettings>,
+    ) -> Self {
+        Self {
+            stream: Stream::Own(stream),
+            address,
+            tls: None,
+            settings,
+            place: None,
+        }
+    }
+
     /// Where it comes from.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
@@ -250,18 +267,19 @@ impl Incoming {
             stream,
             address: self.address,
             names,
-            place: Some(self.place),
+            place: self.place,
         })
     }
 }
 
 async fn secure(
-    stream: TcpStream,
+    stream: Stream,
     tls: Option<Arc<ServerConfig>>,
     limit: Duration,
 ) -> Result<(Stream, Vec<String>), CloseReason> {
-    let Some(config) = tls else {
-        return Ok((Stream::Plain(stream), Vec::new()));
+    let (stream, config) = match (stream, tls) {
+        (Stream::Plain(stream), Some(config)) => (stream, config),
+        (stream, _) => return Ok((stream, Vec::new())),
     };
     match timeout(limit, TlsAcceptor::from(config).accept(stream)).await {
         Ok(Ok(stream)) => {

@@ -91,7 +91,8 @@ pub enum Event {
 ///   Closed ◀──────────────────────┴──────────────────────┴─────────────────────────┘
 /// ```
 ///
-/// An impossible length or the end of the connection leads to Closed from anywhere.
+/// An impossible length or the end of the connection leads to Closed from anywhere. An SMSC that has
+/// sent outbind waits in Outbound, from where it goes on as from Open.
 #[derive(Debug, Clone, Copy)]
 enum State {
     Open,
@@ -262,8 +263,23 @@ impl Session {
         self.window.is_empty()
     }
 
+    /// Gives back the memory of queues that are empty. They come back when something is to be held:
+    /// worth calling on a session that rests.
+    pub fn release(&mut self) {
+        release(&mut self.outbox);
+        release(&mut self.events);
+        self.window.release();
+    }
+
     fn is_sending(&self) -> bool {
         let bound = matches!(self.state, State::Bound(mode) if mode.sends(self.role));
         bound && self.clock.drain_until.is_none()
+    }
+}
+
+/// Gives back the memory of an empty queue.
+pub(crate) fn release<T>(queue: &mut VecDeque<T>) {
+    if queue.is_empty() {
+        *queue = VecDeque::new();
     }
 }

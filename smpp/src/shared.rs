@@ -42,6 +42,8 @@ pub(crate) struct Inner {
     pub(crate) epoch: u64,
     pub(crate) state: LinkState,
     pub(crate) bound_at: Option<Instant>,
+    /// The owner wants nothing sent before then.
+    pub(crate) slow_until: Option<Instant>,
     pub(crate) bind_asked: Option<(BindMode, Box<Bind>)>,
     pub(crate) outbind_asked: Option<Box<Outbind>>,
     pub(crate) queue: VecDeque<LinkEvent>,
@@ -68,6 +70,7 @@ impl Shared {
                 epoch: 0,
                 state: LinkState::Down,
                 bound_at: None,
+                slow_until: None,
                 bind_asked: None,
                 outbind_asked: None,
                 queue: VecDeque::new(),
@@ -87,25 +90,35 @@ impl Shared {
 
     /// Gives the session a command and wakes the driver to see what came of it.
     pub(crate) fn command<T>(&self, command: impl FnOnce(&mut Session, Instant) -> T) -> Option<T> {
-        self.command_in(None, command)
+        self.command_with_epoch(|session, _, now| command(session, now))
     }
 
-    /// The same, but only where the session is the one of this epoch.
-    pub(crate) fn command_in<T>(
+    /// The same; the command is told which session of this link it is given to.
+    pub(crate) fn command_with_epoch<T>(
         &self,
-        epoch: Option<u64>,
-        command: impl FnOnce(&mut Session, Instant) -> T,
+        command: impl FnOnce(&mut Session, u64, Instant) -> T,
     ) -> Option<T> {
         let (outcome, driver) = {
             let mut inner = self.lock();
-            if epoch.is_some_and(|epoch| epoch != inner.epoch) {
-                return None;
-            }
-            let outcome = command(inner.session.as_mut()?, clock::now());
+            let epoch = inner.epoch;
+            let outcome = command(inner.session.as_mut()?, epoch, clock::now());
             (outcome, inner.driver.take())
         };
         wake(driver);
         Some(outcome)
+    }
+
+    /// Keeps the capacity at 0 for this long, over the end of a session too.
+    pub(crate) fn slow_down(&self, pause: Duration) {
+        let mut inner = self.lock();
+        let now = clock::now();
+        inner.slow_until = inner.slow_until.max(Some(now + pause));
+        if let Some(session) = &mut inner.session {
+            session.slow_down(now, pause);
+        }
+        let driver = inner.driver.take();
+        drop(inner);
+        wake(driver);
     }
 
     /// Begins a session on a fresh connection.
@@ -114,6 +127,12 @@ impl Shared {
         let mut inner = self.lock();
         let counters = Arc::clone(&self.counters);
         let mut session = Session::new(role, inner.settings, counters, now);
+        let slow = inner
+            .slow_until
+            .map(|until| until.saturating_duration_since(now));
+        if let Some(pause) = slow.filter(|pause| !pause.is_zero()) {
+            session.slow_down(now, pause);
+        }
         start(&mut session, now);
         inner.session = Some(Box::new(session));
         inner.epoch += 1;
@@ -183,6 +202,7 @@ impl Inner {
 
     /// Moves what the session tells into the queue.
     pub(crate) fn pump(&mut self, session: &mut Session) {
+        self.queue.reserve(session.events_waiting());
         while let Some(event) = session.poll_event() {
             match event {
                 Event::BindAsked { mode, bind } => self.bind_asked = Some((mode, bind)),

@@ -1,5 +1,6 @@
 //! A TCP connection, with or without TLS, with the octets that are on their way in and out.
 
+use std::fmt::Debug;
 use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
@@ -15,13 +16,16 @@ use crate::error::CloseReason;
 /// Most octets taken by one read. On the stack, so that an idle connection keeps no buffer.
 const CHUNK: usize = 16 * 1024;
 
-/// An idle write buffer of more than this is given back.
-const KEEP: usize = 1024;
+/// A connection that its owner made, such as one that records or mangles what goes over it.
+pub trait Transport: AsyncRead + AsyncWrite + Debug + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Debug + Send + Unpin> Transport for T {}
 
 #[derive(Debug)]
 pub(crate) enum Stream {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
+    Own(Box<dyn Transport>),
 }
 
 impl Stream {
@@ -29,6 +33,7 @@ impl Stream {
         match self {
             Self::Plain(stream) => Pin::new(stream).poll_read(cx, into),
             Self::Tls(stream) => Pin::new(stream).poll_read(cx, into),
+            Self::Own(stream) => Pin::new(stream).poll_read(cx, into),
         }
     }
 
@@ -36,6 +41,7 @@ impl Stream {
         match self {
             Self::Plain(stream) => Pin::new(stream).poll_write(cx, octets),
             Self::Tls(stream) => Pin::new(stream).poll_write(cx, octets),
+            Self::Own(stream) => Pin::new(stream).poll_write(cx, octets),
         }
     }
 
@@ -44,6 +50,7 @@ impl Stream {
         match self {
             Self::Plain(_) => Poll::Ready(Ok(())),
             Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Own(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
@@ -51,6 +58,7 @@ impl Stream {
         match self {
             Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Own(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }
@@ -142,13 +150,12 @@ impl Wire {
         }
     }
 
-    /// Gives back what an idle connection does not need.
-    pub(crate) fn shrink(&mut self) {
-        if self.inbound.is_empty() {
-            self.inbound = BytesMut::new();
-        }
-        if self.outbound.is_empty() && self.outbound.capacity() > KEEP {
-            self.outbound = BytesMut::new();
+    /// Gives back buffers that nothing is in.
+    pub(crate) fn release(&mut self) {
+        for buffer in [&mut self.inbound, &mut self.outbound] {
+            if buffer.is_empty() {
+                *buffer = BytesMut::new();
+            }
         }
     }
 }

@@ -8,7 +8,7 @@ use rustls::pki_types::{CertificateDer, InvalidDnsNameError, PrivateKeyDer, Serv
 use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 use rustls::{ClientConfig, RootCertStore, ServerConfig, ServerConnection};
 use thiserror::Error;
-use tokio_rustls::TlsConnector;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 use webpki::EndEntityCert;
 
 /// TLS towards a peer that we connect to. The files are PEM and are read again for every
@@ -47,7 +47,8 @@ pub struct ServerTls {
 }
 
 impl ServerTls {
-    pub(crate) fn new(settings: ServerTlsSettings) -> Result<Self, TlsError> {
+    /// Reads the files.
+    pub fn new(settings: ServerTlsSettings) -> Result<Self, TlsError> {
         let config = RwLock::new(settings.config()?);
         Ok(Self {
             settings: Arc::new(settings),
@@ -61,6 +62,12 @@ impl ServerTls {
         let fresh = self.settings.config()?;
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = fresh;
         Ok(())
+    }
+
+    /// What accepts the handshakes, as of now, for a caller that accepts connections itself.
+    #[must_use]
+    pub fn acceptor(&self) -> TlsAcceptor {
+        TlsAcceptor::from(self.config())
     }
 
     pub(crate) fn config(&self) -> Arc<ServerConfig> {

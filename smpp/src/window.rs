@@ -1,10 +1,12 @@
 //! The requests that wait for an answer.
 
-use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasherDefault, Hasher};
+use std::collections::VecDeque;
 use std::time::Instant;
 
 use matrix_smpp_codec::CommandId;
+
+use crate::sequence::Sequence;
+use crate::session::release;
 
 /// The caller's name for a request; comes back with its answer or its loss. The session does not
 /// look at it: its uniqueness is the caller's business.
@@ -34,16 +36,29 @@ pub(crate) struct Pending {
     pub(crate) after_answers: u64,
 }
 
-/// All requests without an answer, in the order of their deadlines.
+/// All requests without an answer, in the order of sending.
 ///
-/// The response timer is the same for all, so that order is the order of sending.
+/// The response timer is the same for all, so that this is the order of their deadlines too; and
+/// their numbers follow one another, so that an answer finds its request without a search as long
+/// as no gap was swept out.
 #[derive(Debug, Default)]
 pub(crate) struct Window {
-    pending: HashMap<u32, Pending, BuildHasherDefault<SequenceHasher>>,
-    /// Answered requests stay in here until they reach the front or are swept out.
-    deadlines: VecDeque<(Instant, u32)>,
-    /// How many of `pending` are the caller's; only those count against the window.
+    /// The first one waits for its answer, if there is any.
+    requests: VecDeque<Request>,
+    /// How many of `requests` wait for an answer.
+    waiting: usize,
+    /// How many of those are the caller's; only they count against the window.
     in_flight: usize,
+    /// Numbers do not follow one another: they have gone round while one request still waited.
+    overtaken: bool,
+}
+
+#[derive(Debug)]
+struct Request {
+    sequence: u32,
+    deadline: Instant,
+    /// `None` once it is answered: it then stays until it reaches the front or is swept out.
+    pending: Option<Pending>,
 }
 
 impl Window {
@@ -52,105 +67,133 @@ impl Window {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.pending.is_empty()
+        self.waiting == 0
     }
 
     pub(crate) fn holds(&self, sequence: u32) -> bool {
-        self.pending.contains_key(&sequence)
+        let request = self
+            .place(sequence)
+            .and_then(|place| self.requests.get(place));
+        request.is_some_and(|request| request.pending.is_some())
     }
 
     pub(crate) fn insert(&mut self, sequence: u32, deadline: Instant, pending: Pending) {
-        self.in_flight += usize::from(matches!(pending.waiter, Waiter::Caller(_)));
-        self.pending.insert(sequence, pending);
         self.sweep();
-        self.deadlines.push_back((deadline, sequence));
+        self.overtaken |= self.is_overtaken_by(sequence);
+        self.waiting += 1;
+        self.in_flight += usize::from(matches!(pending.waiter, Waiter::Caller(_)));
+        self.requests.push_back(Request {
+            sequence,
+            deadline,
+            pending: Some(pending),
+        });
     }
 
     pub(crate) fn get_mut(&mut self, sequence: u32) -> Option<&mut Pending> {
-        self.pending.get_mut(&sequence)
+        self.slot(sequence)?.as_mut()
     }
 
     /// Takes the request that a response answers: the number and the kind must both fit, since the
     /// peer's own requests use the same numbers. A `generic_nack` answers any kind. SMPP 3.4 §4.3.
     pub(crate) fn answered(&mut self, sequence: u32, response: CommandId) -> Option<Pending> {
-        let pending = self.pending.get(&sequence)?;
-        let fits = response == pending.expects || response == CommandId::GENERIC_NACK;
-        if fits { self.remove(sequence) } else { None }
+        let slot = self.slot(sequence)?;
+        let expects = slot.as_ref()?.expects;
+        if response != expects && response != CommandId::GENERIC_NACK {
+            return None;
+        }
+        let pending = slot.take()?;
+        self.settle(&pending);
+        Some(pending)
     }
 
     /// Takes the first request whose deadline has passed.
     pub(crate) fn expired(&mut self, now: Instant) -> Option<Pending> {
-        while let Some((deadline, sequence)) = self.deadlines.front().copied() {
-            if deadline > now && self.holds(sequence) {
-                return None;
-            }
-            self.deadlines.pop_front();
-            if let Some(pending) = self.remove(sequence) {
-                return Some(pending);
-            }
-        }
-        None
+        let first = self
+            .requests
+            .front_mut()
+            .filter(|first| first.deadline <= now)?;
+        let pending = first.pending.take()?;
+        self.settle(&pending);
+        Some(pending)
     }
 
-    /// When the first request expires. May be early (an answered request's deadline), never late.
+    /// When the first request expires.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        if self.pending.is_empty() {
-            return None;
-        }
-        self.deadlines.front().map(|(deadline, _)| *deadline)
+        self.requests.front().map(|first| first.deadline)
     }
 
     /// Takes every request, oldest first.
     pub(crate) fn drain(&mut self) -> Vec<Pending> {
-        let order = std::mem::take(&mut self.deadlines);
-        order
-            .into_iter()
-            .filter_map(|(_, sequence)| self.remove(sequence))
-            .collect()
+        let all = std::mem::take(self).requests.into_iter();
+        all.filter_map(|request| request.pending).collect()
     }
 
-    fn remove(&mut self, sequence: u32) -> Option<Pending> {
-        let pending = self.pending.remove(&sequence)?;
+    /// Gives back the memory that nothing is held in.
+    pub(crate) fn release(&mut self) {
+        release(&mut self.requests);
+    }
+
+    fn slot(&mut self, sequence: u32) -> Option<&mut Option<Pending>> {
+        let place = self.place(sequence)?;
+        Some(&mut self.requests.get_mut(place)?.pending)
+    }
+
+    fn place(&self, sequence: u32) -> Option<usize> {
+        if self.overtaken {
+            let mut sequences = self.requests.iter().map(|request| request.sequence);
+            return sequences.position(|other| other == sequence);
+        }
+        let first = self.requests.front()?.sequence;
+        let distance = Sequence::distance(first, sequence);
+        if self.farthest()? < distance {
+            return None;
+        }
+        let fits = |place: &usize| {
+            let request = self.requests.get(*place);
+            request.is_some_and(|request| request.sequence == sequence)
+        };
+        let by_distance = |request: &Request| Sequence::distance(first, request.sequence);
+        let by_search = || {
+            self.requests
+                .binary_search_by_key(&distance, by_distance)
+                .ok()
+        };
+        let without_gaps = usize::try_from(distance).ok().filter(fits);
+        without_gaps.or_else(by_search).filter(fits)
+    }
+
+    /// How far the last number is from the first.
+    fn farthest(&self) -> Option<u32> {
+        let (first, last) = (self.requests.front()?, self.requests.back()?);
+        Some(Sequence::distance(first.sequence, last.sequence))
+    }
+
+    fn settle(&mut self, pending: &Pending) {
+        self.waiting -= 1;
         self.in_flight -= usize::from(matches!(pending.waiter, Waiter::Caller(_)));
         while self
-            .deadlines
+            .requests
             .front()
-            .is_some_and(|(_, front)| !self.pending.contains_key(front))
+            .is_some_and(|first| first.pending.is_none())
         {
-            self.deadlines.pop_front();
+            self.requests.pop_front();
         }
-        Some(pending)
+        self.overtaken &= !self.requests.is_empty();
     }
 
-    /// Keeps `deadlines` within twice the requests that wait: one answer that never comes must not
-    /// make it grow for as long as the response timer runs.
+    /// Whether the numbers have gone round past the oldest request, which still waits.
+    fn is_overtaken_by(&self, sequence: u32) -> bool {
+        let first = self.requests.front().map(|first| first.sequence);
+        let distance = first.map(|first| Sequence::distance(first, sequence));
+        distance < self.farthest()
+    }
+
+    /// Keeps `requests` within twice those that wait: one answer that never comes must not make it
+    /// grow for as long as the response timer runs.
     fn sweep(&mut self) {
-        if self.deadlines.len() >= 64 + 2 * self.pending.len() {
-            let pending = &self.pending;
-            self.deadlines
-                .retain(|(_, sequence)| pending.contains_key(sequence));
+        if self.requests.len() >= 64 + 2 * self.waiting {
+            self.requests.retain(|request| request.pending.is_some());
         }
-    }
-}
-
-/// Spreads consecutive numbers. The numbers are our own, so nobody can choose colliding ones.
-#[derive(Debug, Default, Clone, Copy)]
-struct SequenceHasher(u64);
-
-impl Hasher for SequenceHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u32(u32::from(*byte));
-        }
-    }
-
-    fn write_u32(&mut self, number: u32) {
-        // Fibonacci hashing: 2^64 divided by the golden ratio.
-        self.0 = (self.0 ^ u64::from(number)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     }
 }
 
@@ -248,6 +291,48 @@ mod tests {
                 .answered(sequence, CommandId::SUBMIT_SM_RESP)
                 .unwrap();
         }
-        assert!(window.deadlines.len() < 80, "{}", window.deadlines.len());
+        assert!(window.requests.len() < 80, "{}", window.requests.len());
+        assert!(window.answered(1, CommandId::SUBMIT_SM_RESP).is_some());
+        assert!(window.requests.is_empty());
+    }
+
+    #[test]
+    fn an_answer_finds_its_request_across_gaps_and_where_the_numbers_begin_again() {
+        let start = crate::clock::now();
+        let mut window = Window::default();
+        let last = 0x7fff_ffff;
+        let numbers: Vec<u32> = (last - 200..=last).chain(1..=200).collect();
+        for sequence in &numbers {
+            window.insert(*sequence, start, submit((*sequence).into()));
+        }
+        // Three of four are answered, and the gaps are swept out.
+        for sequence in numbers
+            .iter()
+            .enumerate()
+            .filter(|(place, _)| place % 4 != 0)
+        {
+            assert!(
+                window
+                    .answered(*sequence.1, CommandId::SUBMIT_SM_RESP)
+                    .is_some()
+            );
+        }
+        for sequence in 201..=300 {
+            window.insert(sequence, start, submit(sequence.into()));
+        }
+        assert_eq!(window.requests.len(), 101 + 100);
+        for stranger in [0, 1, last - 201, 301, last + 2, u32::MAX] {
+            assert!(
+                window
+                    .answered(stranger, CommandId::SUBMIT_SM_RESP)
+                    .is_none()
+            );
+        }
+        for sequence in numbers.into_iter().step_by(4).chain(201..=300) {
+            let found = window.answered(sequence, CommandId::SUBMIT_SM_RESP);
+            let found = found.map(|pending| pending.waiter);
+            assert_eq!(found, Some(Waiter::Caller(Ticket(sequence.into()))));
+        }
+        assert!(window.is_empty());
     }
 }

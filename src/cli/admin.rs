@@ -159,10 +159,50 @@ fn tell(config: &Path, request: Request) -> Result<(), Failure> {
         if let Some(answer) = admin::ask(&settings.gateway.admin_socket, &request).await? {
             return Ok::<_, Failure>(answer);
         }
+        belongs_to_us(&settings.store.path)?;
         let store = SqliteStore::open(&settings.store.path, settings.limits.mo_part_ttl)?;
         Ok(admin::answer(&*store, &settings, &Clock::system(), request).await)
     })?;
     print(answer, &settings.gateway.currency)
+}
+
+/// Refuses to open a store that its service could not open any more, because this user's files
+/// would be in it. Where the system does not tell who we are, nothing is refused.
+fn belongs_to_us(store: &Path) -> Result<(), Failure> {
+    use std::os::unix::fs::MetadataExt as _;
+    let Ok(we) = std::fs::metadata("/proc/self") else {
+        return Ok(());
+    };
+    let folders = store.ancestors().skip(1);
+    let known = std::iter::once(store).chain(folders);
+    let Some((at, found)) = known
+        .take_while(|path| !path.as_os_str().is_empty())
+        .find_map(|path| Some((path, std::fs::metadata(path).ok()?)))
+    else {
+        return Ok(());
+    };
+    let missing = at != store && Some(at) != store.parent();
+    let why = match misfit(at, found.uid(), we.uid()) {
+        None if missing && we.uid() == 0 => Some(format!(
+            "the folder of {} is not there yet, and root would own it. Start the service once, or \
+             run this command as its user",
+            store.display()
+        )),
+        why => why,
+    };
+    why.map_or(Ok(()), |why| Err(Failure::new(why)))
+}
+
+/// What is wrong where `at` belongs to one user and another one would write there.
+fn misfit(at: &Path, owner: u32, we: u32) -> Option<String> {
+    (owner != we).then(|| {
+        format!(
+            "{} belongs to user {owner}, and files of user {we} there would keep the service from \
+             opening its store. Run this command as that user, e.g. `setpriv --reuid={owner} \
+             --clear-groups matrix-smpp …`, or while the service runs",
+            at.display()
+        )
+    })
 }
 
 fn print(answer: Answer, currency: &str) -> Result<(), Failure> {
@@ -278,6 +318,15 @@ mod tests {
             assert!(wrong.contains("@alice:example.org"), "{wrong}");
         }
         assert!(matrix_id("@alice:example.org").is_ok());
+    }
+
+    #[test]
+    fn a_store_of_another_user_is_not_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(belongs_to_us(&folder.path().join("gateway.db")).is_ok());
+        assert_eq!(misfit(Path::new("/data"), 7, 7), None);
+        let why = misfit(Path::new("/data"), 7, 0).unwrap();
+        assert!(why.contains("/data") && why.contains("--reuid=7"), "{why}");
     }
 
     #[test]

@@ -102,6 +102,7 @@ fn tell_event_in(
             event: event.event_id.clone(),
             text,
             to: Some(sender),
+            wordless: false,
         };
         return Ok((Lane::Conversation(first.id), item));
     }
@@ -187,6 +188,7 @@ async fn tell_entry(gateway: &Gateway, item: &OutboxItem, report: &str) -> Resul
             conversation: id,
             text,
             to: Some(person),
+            wordless: false,
             ..
         } => conversation(*id)
             .await?
@@ -209,7 +211,7 @@ async fn tell_entry(gateway: &Gateway, item: &OutboxItem, report: &str) -> Resul
             let text = notice::moved_apart(&number::display(&one.handset));
             to_person(&one, &one.owner, notice::reported(&text, report))
         }),
-        OutboxItem::Refused { to: None, .. }
+        OutboxItem::Refused { .. }
         | OutboxItem::Notice { to: None, .. }
         | OutboxItem::TellOwner { .. } => None,
     })

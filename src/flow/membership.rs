@@ -4,7 +4,7 @@ use ruma::{OwnedRoomId, UserId};
 use serde_json::Value;
 use tracing::{debug, info, warn};
 
-use super::{Connected, Gateway, Trouble, inbox, portal, to_phone, upgrade};
+use super::{Connected, Gateway, Trouble, bounds, inbox, portal, to_phone, upgrade};
 use crate::gateway::model::{Conversation, Handset};
 use crate::gateway::names::Who;
 use crate::gateway::plan::Unplannable;
@@ -34,6 +34,13 @@ pub(super) async fn handle(
         .put_member(&item.homeserver, &item.room, member)
         .await?;
     let who = home.names.who(&change.user);
+    let invited = change.membership == Membership::Invited && who != Who::Foreign;
+    if invited
+        && !gateway.is_ours(sender)
+        && !bounds::may_invite(gateway, item, sender, &change.user).await?
+    {
+        return Ok(());
+    }
     match (who, change.membership) {
         (Who::Foreign, _)
         | (Who::Misnamed { .. }, Membership::Joined)

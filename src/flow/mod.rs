@@ -5,6 +5,7 @@
 //! that has been done.
 
 mod aside;
+mod bounds;
 mod changes;
 pub mod front;
 mod inbox;
@@ -45,6 +46,7 @@ use crate::matrix::homeserver::{ErrorKind, Homeserver, MatrixError};
 use crate::ops::metrics::Metrics;
 use crate::store::{NewOutbox, Store, StoreError};
 
+pub use bounds::Bounds;
 pub use inbox::run as run_inbox;
 pub use lanes::Wake;
 
@@ -72,6 +74,8 @@ pub struct Parts {
     pub wakes: Wakes,
     /// Counts.
     pub metrics: Metrics,
+    /// What each Matrix user did within the hour, where that is limited.
+    pub bounds: Bounds,
 }
 
 /// A homeserver and the names of our users on it.
@@ -170,6 +174,12 @@ impl Gateway {
         Ok(())
     }
 
+    /// Something was set aside, and somebody hears of it.
+    pub(crate) fn set_aside(&self) {
+        self.metrics.set_aside.inc();
+        self.wakes.outbox.notify_one();
+    }
+
     /// A homeserver has spoken: what waits for one that gave no answer is tried again at once,
     /// instead of after its back-off.
     pub(crate) async fn heard_of_a_homeserver(&self) {
@@ -180,12 +190,6 @@ impl Gateway {
             Ok(()) => self.wakes.outbox.notify_one(),
             Err(_) => self.wakes.unanswered.store(true, Ordering::Relaxed),
         }
-    }
-
-    /// Something was set aside, and somebody hears of it.
-    pub(crate) fn set_aside(&self) {
-        self.metrics.set_aside.inc();
-        self.wakes.outbox.notify_one();
     }
 
     /// The numbers that belong to `owner`, by config or by CLI.

@@ -86,15 +86,15 @@ impl Worker {
     }
 
     fn busy(&self) -> Vec<String> {
-        let lanes = self.running.values().map(|doing| doing.entry.lane.clone());
-        lanes.collect()
+        let doing = self.running.values();
+        doing.map(|doing| doing.entry.lane.clone()).collect()
     }
 
     fn spawn(&mut self, entry: OutboxEntry) {
-        let (gateway, due) = (self.gateway.clone(), entry.clone());
+        let (gateway, one) = (self.gateway.clone(), entry.clone());
+        let pause = self.gateway.settings.limits.retry_first;
         let task = self.tasks.spawn(async move {
-            let pause = gateway.settings.limits.retry_first;
-            if !attend(gateway, due).await {
+            if !attend(gateway, one).await {
                 // Its lane is busy for so long, and no other.
                 tokio::time::sleep(pause).await;
             }
@@ -124,8 +124,12 @@ impl Worker {
             why: "it made the gateway panic".to_owned(),
             silent,
         };
-        let task = async move { set_aside(&gateway, &doomed, doom).await };
-        let task = self.tasks.spawn(task);
+        let pause = self.gateway.settings.limits.retry_first;
+        let task = self.tasks.spawn(async move {
+            if !set_aside(&gateway, &doomed, doom).await {
+                tokio::time::sleep(pause).await;
+            }
+        });
         let doomed = true;
         self.running.insert(task.id(), Doing { entry, doomed });
     }
@@ -157,8 +161,7 @@ pub(super) async fn attend(gateway: Gateway, entry: OutboxEntry) -> bool {
         Err(Trouble::Never(why)) => {
             error!(why, "an outbox entry is set aside");
             let silent = false;
-            set_aside(&gateway, &entry, Doom { why, silent }).await;
-            return true;
+            return set_aside(&gateway, &entry, Doom { why, silent }).await;
         }
     };
     if let Err(error) = done {
@@ -168,11 +171,16 @@ pub(super) async fn attend(gateway: Gateway, entry: OutboxEntry) -> bool {
     true
 }
 
-async fn set_aside(gateway: &Gateway, entry: &OutboxEntry, doom: Doom) {
+/// False where the store did not note it.
+async fn set_aside(gateway: &Gateway, entry: &OutboxEntry, doom: Doom) -> bool {
     match try_set_aside(gateway, entry, doom).await {
         Ok(()) => gateway.set_aside(),
-        Err(trouble) => warn!(%trouble, "cannot set an outbox entry aside; it will be repeated"),
+        Err(trouble) => {
+            warn!(%trouble, "cannot set an outbox entry aside; it will be repeated");
+            return false;
+        }
     }
+    true
 }
 
 async fn try_set_aside(gateway: &Gateway, entry: &OutboxEntry, doom: Doom) -> Result<(), Trouble> {
@@ -195,7 +203,15 @@ async fn tell(gateway: &Gateway, entry: &OutboxEntry) -> Result<(), Trouble> {
             event,
             text,
             to,
-        } => refused(gateway, &voice, *conversation, event, (text, to.as_deref())).await,
+            wordless,
+        } => {
+            let words = Words {
+                text,
+                to: to.as_deref(),
+                wordless: *wordless,
+            };
+            refused(gateway, &voice, *conversation, event, words).await
+        }
         OutboxItem::Notice {
             homeserver,
             room,
@@ -225,30 +241,37 @@ async fn tell(gateway: &Gateway, entry: &OutboxEntry) -> Result<(), Trouble> {
     }
 }
 
+/// What is said of a refusal.
+struct Words<'a> {
+    text: &'a str,
+    to: Option<&'a UserId>,
+    wordless: bool,
+}
+
 /// A refusal: a notice in reply and the status event, or words of the bot to the writer.
 async fn refused(
     gateway: &Gateway,
     voice: &Voice<'_>,
     conversation: ConversationId,
     event: &EventId,
-    (text, writer): (&str, Option<&UserId>),
+    words: Words<'_>,
 ) -> Result<(), Trouble> {
     let Some(conversation) = gateway.store.conversation(conversation).await? else {
         return Ok(());
     };
-    let notice = content::notice(text, Some(event));
-    if voice.say(&conversation, "m.room.message", &notice).await? {
+    let notice = content::notice(words.text, Some(event));
+    if words.wordless || voice.say(&conversation, "m.room.message", &notice).await? {
         let network = content::network(&conversation);
-        let status = content::refused_status(event, &network, text);
+        let status = content::refused_status(event, &network, words.text);
         let shown = voice.say(&conversation, content::STATUS, &status).await;
         return shown.map(drop);
     }
-    let Some(writer) = writer else { return Ok(()) };
+    let Some(writer) = words.to else {
+        return Ok(());
+    };
     let lane = Lane::Conversation(conversation.id);
-    let homeserver = &conversation.homeserver;
-    voice
-        .tell_apart(lane, homeserver, writer, text.to_owned())
-        .await
+    let (homeserver, text) = (&conversation.homeserver, words.text.to_owned());
+    voice.tell_apart(lane, homeserver, writer, text).await
 }
 
 /// An inbound SMS: the room is made ready, then the ghost speaks. A room that turns out to be gone

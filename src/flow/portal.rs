@@ -5,9 +5,10 @@ use ruma::{OwnedRoomId, RoomId, UserId};
 use serde_json::Value;
 use tracing::info;
 
-use super::{Connected, Gateway, Trouble, to_phone};
+use super::to_phone::{self, Sent};
+use super::{Connected, Gateway, Trouble, bounds};
 use crate::gateway::model::{Conversation, E164Text, Handset, Source};
-use crate::gateway::{content, notice, number};
+use crate::gateway::{content, notice, number, plan};
 use crate::matrix::homeserver::{ErrorKind, MARKER_TYPE, NewRoom};
 use crate::store::{InboxEvent, Membership, OpenConversation, RoomFacts};
 
@@ -67,11 +68,21 @@ pub(super) async fn open_by_command(
     text: Option<&str>,
 ) -> Result<String, Trouble> {
     let phone = number::display_number(number);
-    if let Err(why) = gateway.route_to(number).await? {
-        return Ok(notice::unreachable(&why, &phone));
+    let route = match gateway.route_to(number).await? {
+        Ok(route) => route,
+        Err(why) => return Ok(notice::unreachable(&why, &phone)),
+    };
+    let handset = Handset::Number(E164Text(number));
+    let known = gateway.store.direct_conversation(owner, &handset).await?;
+    // A room that is there goes on, and so does one that was made just before a crash.
+    if known.is_none_or(|known| known.room.is_none()) {
+        let cost = plan::cost(route, text.unwrap_or_default());
+        if let Some(why) = bounds::no_room(gateway, owner, number, cost).await? {
+            return Ok(why);
+        }
     }
     let home = gateway.connected(&item.homeserver)?;
-    let conversation = open_direct(gateway, home, owner, Handset::Number(E164Text(number))).await?;
+    let conversation = open_direct(gateway, home, owner, handset).await?;
     let room = ready(gateway, &conversation).await?;
     let opened = if is_joined(gateway, &conversation, &room).await? {
         notice::room_known(&phone)
@@ -88,11 +99,13 @@ pub(super) async fn open_by_command(
         edit: None,
         sender: owner.to_owned(),
     };
-    let refused = to_phone::send(gateway, source, &conversation, owner.to_owned(), text).await?;
-    if let Some(words) = &refused {
-        to_phone::tell_refused(gateway, &shown, owner, &[conversation], words.clone()).await?;
-    }
-    Ok(refused.unwrap_or(opened))
+    let sent = to_phone::send(gateway, source, &conversation, owner.to_owned(), text).await?;
+    let Sent::Refused(refused) = sent else {
+        return Ok(opened);
+    };
+    let words = refused.to_payer(gateway);
+    to_phone::tell_refused(gateway, &shown, owner, &[conversation], words.clone()).await?;
+    Ok(words)
 }
 
 /// Shows in a conversation's room what was written elsewhere, so that its ✓ has a place.

@@ -1,15 +1,17 @@
 //! From a room to its phones: what a Matrix user says becomes one message for each phone.
 
+use matrix_smpp_config::Money;
 use ruma::{OwnedUserId, UserId};
 
-use super::{Gateway, Trouble};
+use super::{Gateway, Trouble, bounds};
+use crate::gateway::allowance::Permission;
 use crate::gateway::model::{Conversation, Source};
 use crate::gateway::outgoing::{self, Outgoing, Speaker};
-use crate::gateway::plan::{self, Draft};
+use crate::gateway::plan::{self, Draft, Unplannable};
 use crate::gateway::said::RoomMessage;
 use crate::gateway::{notice, number};
 use crate::store::{
-    Acceptance, InboxEvent, Lane, Member, Membership, NewOutbox, OutboxItem, RoomView,
+    Acceptance, InboxEvent, Lane, Member, Membership, NewOutbox, OutboxItem, Refusal, RoomView,
 };
 
 /// Sends what `message` says into `conversations` of `room`. Gives the words for what was not sent.
@@ -31,30 +33,156 @@ pub(super) async fn say(
         Outgoing::Unsendable(words) => return Ok(vec![words]),
         Outgoing::Text(text) => text,
         Outgoing::Partly { text, words } => {
-            tell_left_out(gateway, item, sender, conversations, words).await?;
+            tell_left_out(gateway, (item, sender), conversations, words).await?;
             text
         }
     };
     let source = source_of(item, sender, message);
-    let mut refusals = Vec::new();
+    let (mut refusals, mut paid) = (Vec::new(), Vec::new());
     for conversation in conversations {
         let payer = sender.to_owned();
-        if let Some(words) = send(gateway, source.clone(), conversation, payer, &text).await? {
-            refusals.push(words);
+        match send(gateway, source.clone(), conversation, payer, &text).await? {
+            Sent::Queued { cost } if conversation.owner != sender => {
+                paid.push((conversation, cost));
+            }
+            Sent::Queued { .. } => {}
+            Sent::Refused(refused) => refusals.push(refused),
         }
     }
-    Ok(refusals)
+    tell_who_pays(gateway, (item, sender), &paid).await?;
+    let words = refusals.iter().map(|one| one.to_payer(gateway)).collect();
+    let uncovered = refusals.iter().all(Refused::is_uncovered) && !refusals.is_empty();
+    if uncovered && is_without_account(gateway, sender).await? {
+        return tell_unpaid(gateway, (item, sender), conversations, words).await;
+    }
+    Ok(words)
 }
 
-/// Has the store accept one text for one phone. Gives the words for the room where it is refused.
+/// True for somebody who has never had credit.
+async fn is_without_account(gateway: &Gateway, user: &UserId) -> Result<bool, Trouble> {
+    let account = gateway.store.account(user).await?;
+    Ok(
+        (account.top_ups, account.limit, account.settled)
+            == (Money::ZERO, Money::ZERO, Money::ZERO),
+    )
+}
+
+/// The words for somebody without an account; where they had them often enough, none but the status
+/// of their message.
+async fn tell_unpaid(
+    gateway: &Gateway,
+    (item, sender): (&InboxEvent, &UserId),
+    conversations: &[Conversation],
+    words: Vec<String>,
+) -> Result<Vec<String>, Trouble> {
+    match bounds::unpaid(gateway, item, sender) {
+        Permission::Given => return Ok(words),
+        Permission::Last => return Ok(vec![notice::no_more_notices(&words.join("\n"))]),
+        Permission::Spent => {}
+    }
+    let Some(first) = conversations.first() else {
+        return Ok(Vec::new());
+    };
+    let entry = NewOutbox {
+        key: format!("unpaid:{}:{}", item.homeserver, item.event_id),
+        lane: Lane::Conversation(first.id),
+        item: OutboxItem::Refused {
+            conversation: first.id,
+            event: item.event_id.clone(),
+            text: words.join("\n"),
+            to: None,
+            wordless: true,
+        },
+    };
+    gateway.enqueue(entry).await?;
+    Ok(Vec::new())
+}
+
+/// Tells somebody who pays for phones that others have invited, at their first text in the room.
+async fn tell_who_pays(
+    gateway: &Gateway,
+    (item, sender): (&InboxEvent, &UserId),
+    paid: &[(&Conversation, Money)],
+) -> Result<(), Trouble> {
+    let costs = paid.iter().map(|(_, cost)| *cost);
+    let cost = costs.fold(Money::ZERO, |sum, cost| {
+        sum.checked_add(cost).unwrap_or(sum)
+    });
+    let Some((first, _)) = paid.first().filter(|_| cost > Money::ZERO) else {
+        return Ok(());
+    };
+    let names = phones(paid.iter().map(|(one, _)| *one));
+    let entry = NewOutbox {
+        key: format!("first-paid:{}:{}:{sender}", item.homeserver, item.room),
+        lane: Lane::Conversation(first.id),
+        item: OutboxItem::Notice {
+            homeserver: item.homeserver.clone(),
+            room: item.room.clone(),
+            sender: first.ghost.clone(),
+            text: notice::first_paid(&names, cost, &gateway.currency()),
+            reply_to: Some(item.event_id.clone()),
+            to: Some(sender.to_owned()),
+        },
+    };
+    gateway.enqueue(entry).await
+}
+
+/// What became of one text for one phone.
+pub(super) enum Sent {
+    /// It is on its way, or was already.
+    Queued {
+        /// What all of it costs.
+        cost: Money,
+    },
+    /// It is not sent.
+    Refused(Refused),
+}
+
+/// Why a text is not sent to a phone.
+pub(super) struct Refused {
+    phone: String,
+    why: Why,
+}
+
+enum Why {
+    Unplannable(Unplannable),
+    Refusal(Refusal),
+}
+
+impl Refused {
+    /// The words for the person who would have paid.
+    pub(super) fn to_payer(&self, gateway: &Gateway) -> String {
+        match &self.why {
+            Why::Unplannable(why) => notice::unplannable(why, &self.phone),
+            Why::Refusal(why) => notice::refused(why, &self.phone, &gateway.currency()),
+        }
+    }
+
+    /// The words for others: nothing of the payer's credit.
+    pub(super) fn to_others(&self, gateway: &Gateway) -> String {
+        match &self.why {
+            Why::Unplannable(why) => notice::unplannable(why, &self.phone),
+            Why::Refusal(why) => notice::relay_refused(why, &self.phone, &gateway.currency()),
+        }
+    }
+
+    fn is_uncovered(&self) -> bool {
+        matches!(self.why, Why::Refusal(Refusal::NoCredit { .. }))
+    }
+}
+
+/// Has the store accept one text for one phone.
 pub(super) async fn send(
     gateway: &Gateway,
     source: Source,
     conversation: &Conversation,
     payer: OwnedUserId,
     text: &str,
-) -> Result<Option<String>, Trouble> {
-    let phone = number::display(&conversation.handset);
+) -> Result<Sent, Trouble> {
+    let refused = |why| {
+        let phone = number::display(&conversation.handset);
+        Ok(Sent::Refused(Refused { phone, why }))
+    };
     let dedicated = gateway.dedicated_numbers(&conversation.owner).await?;
     let now = gateway.clock.now();
     let draft = Draft {
@@ -69,18 +197,19 @@ pub(super) async fn send(
         Ok(planned) => planned,
         Err(why) => {
             gateway.metrics.refused(&why);
-            return Ok(Some(notice::unplannable(&why, &phone)));
+            return refused(Why::Unplannable(why));
         }
     };
     let group = planned.link_group.clone();
+    let cost = planned.cost();
     match gateway.store.accept_message(planned).await? {
         Acceptance::Queued { .. } | Acceptance::Repeated(_) => {
             gateway.wakes.group(&group);
-            Ok(None)
+            Ok(Sent::Queued { cost })
         }
         Acceptance::Refused(why) => {
             gateway.metrics.refused_by_store(&why);
-            Ok(Some(notice::refused(&why, &phone, &gateway.currency())))
+            refused(Why::Refusal(why))
         }
     }
 }
@@ -104,6 +233,7 @@ pub(super) async fn tell_refused(
             event: item.event_id.clone(),
             text,
             to: Some(sender.to_owned()),
+            wordless: false,
         },
     };
     gateway.enqueue(entry).await
@@ -112,8 +242,7 @@ pub(super) async fn tell_refused(
 /// Says once in the room what of an event the phones do not get.
 async fn tell_left_out(
     gateway: &Gateway,
-    item: &InboxEvent,
-    sender: &UserId,
+    (item, sender): (&InboxEvent, &UserId),
     conversations: &[Conversation],
     text: String,
 ) -> Result<(), Trouble> {

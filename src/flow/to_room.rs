@@ -7,7 +7,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use super::lanes::{self, Doom, LaneWork};
-use super::{Gateway, Trouble, aside, to_phone};
+use super::to_phone::{self, Sent};
+use super::{Gateway, Trouble, aside};
 use crate::gateway::model::{
     Conversation, ConversationId, E164Text, Handset, MessageId, Originator, SmsId, Source,
 };
@@ -182,8 +183,9 @@ async fn relay(
     {
         let source = Source::Sms { sms: sms.id };
         let id = MessageId::of(&source, other.id);
-        let refused = to_phone::send(gateway, source, other, other.owner.clone(), &text).await?;
-        if let Some(words) = refused {
+        let sent = to_phone::send(gateway, source, other, other.owner.clone(), &text).await?;
+        if let Sent::Refused(refused) = sent {
+            let words = refused.to_others(gateway);
             tell_relay_refused(gateway, other, id, words).await?;
         }
     }

@@ -1,5 +1,7 @@
 //! What people say to the bot.
 
+use std::fmt;
+
 use matrix_smpp_codec::e164::E164;
 
 use super::number::{self, Fit, NumberError};
@@ -8,7 +10,7 @@ use super::number::{self, Fit, NumberError};
 pub const PREFIX: &str = "!sms";
 
 /// A command.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Command {
     /// What can be said.
     Help,
@@ -28,6 +30,26 @@ pub enum Command {
     Unknown(String),
     /// No words: a picture, an emote.
     NotWords,
+}
+
+impl fmt::Debug for Command {
+    /// Names the command and nothing that was typed with it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Help => f.write_str("Help"),
+            Self::Balance => f.write_str("Balance"),
+            Self::Price(number) => write!(f, "Price({number:?})"),
+            Self::Text(number, text) => {
+                let text = text.as_ref().map(|_| "…");
+                write!(f, "Text({number:?}, {text:?})")
+            }
+            Self::Who => f.write_str("Who"),
+            Self::MissingNumber(verb) => write!(f, "MissingNumber({verb:?})"),
+            Self::BadNumber(_, why) => write!(f, "BadNumber(…, {why:?})"),
+            Self::Unknown(_) => f.write_str("Unknown(…)"),
+            Self::NotWords => f.write_str("NotWords"),
+        }
+    }
 }
 
 /// Reads a command from a message: bare words in the bot's own room, after [`PREFIX`] elsewhere.
@@ -200,6 +222,23 @@ mod tests {
             parse("price abc", true),
             Some(Command::BadNumber(..))
         ));
+    }
+
+    #[test]
+    fn what_was_typed_is_not_shown() {
+        for typed in [
+            "text +44 7700 900123 secret",
+            "text +44 7700 900123",
+            "price +447700900123",
+            "price 07700900123",
+            "secret +447700900123",
+        ] {
+            let shown = format!("{:?}", parse(typed, true));
+            assert!(
+                !shown.contains("secret") && !shown.contains("900123"),
+                "{shown}"
+            );
+        }
     }
 
     #[test]

@@ -44,6 +44,15 @@ pub struct NewMessage {
     pub now: Timestamp,
 }
 
+impl NewMessage {
+    /// What all of its segments cost; as much as there can be where that is more.
+    #[must_use]
+    pub fn cost(&self) -> Money {
+        let parts = u32::try_from(self.segments.parts.len()).unwrap_or(u32::MAX);
+        self.price.checked_mul(parts).unwrap_or(Money::MAX)
+    }
+}
+
 /// Which numbers may be the sender of a conversation that has none yet, best first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OriginatorPlan {

@@ -1,5 +1,6 @@
 //! What the gateway decides: pure functions and values. No clock, no I/O, no runtime.
 
+pub mod allowance;
 pub mod command;
 pub mod content;
 pub mod failure;

@@ -257,7 +257,7 @@ pub enum Source {
 }
 
 /// One (portal, ghost) pair: the SMS session that a room maps to, the unit of ordering.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Conversation {
     /// Given by the store.
     pub id: ConversationId,
@@ -278,6 +278,22 @@ pub struct Conversation {
     pub originator: Option<Originator>,
     /// False after the ghost was kicked or left.
     pub active: bool,
+}
+
+impl fmt::Debug for Conversation {
+    /// Everything but the ghost, which is the full number.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Conversation")
+            .field("id", &self.id)
+            .field("homeserver", &self.homeserver)
+            .field("handset", &self.handset)
+            .field("room", &self.room)
+            .field("owner", &self.owner)
+            .field("direct", &self.direct)
+            .field("originator", &self.originator)
+            .field("active", &self.active)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The life of a message towards a phone. A message is as far as its least advanced segment,
@@ -393,6 +409,24 @@ mod tests {
             let handset = Handset::from_key(key).expect("a key");
             assert_eq!(handset.key(), key);
         }
+    }
+
+    #[test]
+    fn a_conversation_does_not_show_its_phone() {
+        let digits = "447700900123";
+        let conversation = Conversation {
+            id: ConversationId(1),
+            homeserver: "example.org".try_into().expect("a server"),
+            handset: Handset::from_key(digits).expect("a handset"),
+            ghost: "@.tel.447700900123:example.org".try_into().expect("a user"),
+            room: None,
+            owner: "@alice:example.org".try_into().expect("a user"),
+            direct: true,
+            originator: None,
+            active: true,
+        };
+        let shown = format!("{conversation:?}");
+        assert!(!shown.contains(digits), "{shown}");
     }
 
     #[test]

@@ -42,7 +42,57 @@ pub fn unplannable(why: &Unplannable, phone: &str) -> String {
     }
 }
 
-/// A message that the store refused.
+/// A message that the store refused, to a room whose people need not know whose credit it is.
+#[must_use]
+pub fn relay_refused(why: &Refusal, phone: &str, currency: &Currency) -> String {
+    match why {
+        Refusal::NoCredit { cost, .. } => format!(
+            "A text from another phone of this room was not sent to {phone}: it costs {}, which \
+             the credit of whoever invited this phone does not cover.",
+            currency.show(*cost),
+        ),
+        _ => refused(why, phone, currency),
+    }
+}
+
+/// Added to the last notice of this kind within the hour.
+#[must_use]
+pub fn no_more_notices(words: &str) -> String {
+    format!(
+        "{words} What else you write here without credit is not sent either; I will not repeat this for an hour."
+    )
+}
+
+/// Somebody writes in a room whose phones they did not invite, and pays.
+#[must_use]
+pub fn first_paid(phones: &str, cost: Money, currency: &Currency) -> String {
+    format!(
+        "What you write here is sent to {phones} as texts, which your credit pays for: {} for this \
+         one. What should not be sent belongs in a room without phones. Say {HELP} to see how to \
+         ask for prices and your credit.",
+        currency.show(cost)
+    )
+}
+
+/// More phones were invited than one person may invite.
+#[must_use]
+pub fn too_many_invites(phone: &str, most: usize) -> String {
+    format!(
+        "You have invited {most} phones within an hour, and this gateway allows no more. {phone} \
+         and further ones stay out: take the invitation back and invite the phone again later."
+    )
+}
+
+/// More rooms were asked for than one person may have made.
+#[must_use]
+pub fn too_many_rooms(phone: &str, most: usize) -> String {
+    format!(
+        "No room was opened for {phone}: I have opened rooms with {most} phones for you within an \
+         hour, and open no more. Please try again later."
+    )
+}
+
+/// A message that the store refused, to its writer, who would pay for it.
 #[must_use]
 pub fn refused(why: &Refusal, phone: &str, currency: &Currency) -> String {
     match why {
@@ -253,23 +303,6 @@ pub fn moved(phone: &str) -> String {
     format!("The conversation with {phone} continues in your newer room; this one has ended.")
 }
 
-/// The room of a conversation was replaced by one that the phone may not enter uninvited.
-#[must_use]
-pub fn room_replaced(phone: &str, ghost: &UserId) -> String {
-    format!(
-        "The room of your conversation with {phone} was replaced by a new one. Invite {ghost} \
-         there, and the conversation goes on with the same number."
-    )
-}
-
-/// A message in a room that is not encrypted, which only its sender's device can read.
-#[must_use]
-pub fn unreadable() -> String {
-    "That message is encrypted though this room is not, so nothing was sent. Send it again \
-     without encryption."
-        .to_owned()
-}
-
 /// The same, said by the bot because the older room cannot be spoken to.
 #[must_use]
 pub fn moved_apart(phone: &str) -> String {
@@ -313,6 +346,23 @@ pub fn relay_not_left(message: &MessageView, phone: &str) -> String {
          sent, and were not charged. (Message {})",
         message.id
     )
+}
+
+/// The room of a conversation was replaced by one that the phone may not enter uninvited.
+#[must_use]
+pub fn room_replaced(phone: &str, ghost: &UserId) -> String {
+    format!(
+        "The room of your conversation with {phone} was replaced by a new one. Invite {ghost} \
+         there, and the conversation goes on with the same number."
+    )
+}
+
+/// A message in a room that is not encrypted, which only its sender's device can read.
+#[must_use]
+pub fn unreadable() -> String {
+    "That message is encrypted though this room is not, so nothing was sent. Send it again \
+     without encryption."
+        .to_owned()
 }
 
 /// An edit of something that is on its way or arrived.

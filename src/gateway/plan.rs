@@ -4,7 +4,7 @@ use std::fmt;
 
 use matrix_smpp_codec::e164::E164;
 use matrix_smpp_codec::segment::{self, ReferenceWidth};
-use matrix_smpp_config::{ConcatReference, Numbers, Originator, Route, Settings, Uncertain};
+use matrix_smpp_config::{ConcatReference, Money, Numbers, Originator, Route, Settings, Uncertain};
 use ruma::OwnedUserId;
 
 use super::message::{NewMessage, OriginatorPlan};
@@ -62,6 +62,15 @@ pub fn route_to(settings: &Settings, number: E164) -> Result<&Route, Unplannable
         return Err(Unplannable::OwnNumber);
     }
     settings.route_for(&number).ok_or(Unplannable::NoRoute)
+}
+
+/// What a text costs on a route, its name of a speaker not included; one segment where there is no
+/// text yet.
+#[must_use]
+pub fn cost(route: &Route, text: &str) -> Money {
+    let segments = segment::count(text, width(route)).segments.max(1);
+    let segments = u32::try_from(segments).unwrap_or(u32::MAX);
+    route.price.checked_mul(segments).unwrap_or(Money::MAX)
 }
 
 /// Everything the store needs to accept the message.

@@ -2,6 +2,7 @@
 //! writer. One JSON object a line each way. The socket's folder is the gateway's own, so whoever
 //! can open it may do what the gateway may.
 
+use std::fmt;
 use std::io;
 use std::path::Path;
 
@@ -26,7 +27,7 @@ use crate::store::{Aside, AsideId, History, Store, StoreError};
 const MAX_REQUEST: u64 = 64 * 1024;
 
 /// What the CLI asks.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Request {
     /// Pay in.
@@ -97,7 +98,7 @@ pub enum Request {
 }
 
 /// What the CLI hears.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
     /// It could not be done; why.
@@ -169,7 +170,7 @@ impl AccountLine {
 }
 
 /// One lease.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct LeaseLine {
     /// The VMN.
     pub number: String,
@@ -180,6 +181,19 @@ pub struct LeaseLine {
     /// Set while it cools off.
     pub cooling_until: Option<Timestamp>,
 }
+
+/// These hold full numbers, which only the CLI shows.
+macro_rules! debug_by_name_alone {
+    ($($name:ident),*) => {$(
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($name)).finish_non_exhaustive()
+            }
+        }
+    )*};
+}
+
+debug_by_name_alone!(Request, Answer, LeaseLine);
 
 /// Does what a request asks, on any store.
 pub async fn answer(

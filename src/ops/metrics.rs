@@ -41,6 +41,10 @@ pub struct Metrics {
     pub pdus: IntCounterVec,
     /// 1 while the link is bound.
     pub link_up: IntGaugeVec,
+    /// How many requests may wait for their answers at once, as the SMSC takes them now.
+    pub link_window: IntGaugeVec,
+    /// How many requests may leave per second, as the SMSC takes them now; 0 for no limit.
+    pub link_rate: IntGaugeVec,
     /// What waits in the store, by kind.
     pub waiting: IntGaugeVec,
     /// What homeservers called.
@@ -100,6 +104,16 @@ impl Metrics {
                 "1 while the link is bound",
                 &["link_group", "link"],
             ),
+            link_window: gauges(
+                "link_window",
+                "Requests that may wait for their answers at once",
+                &["link_group", "link"],
+            ),
+            link_rate: gauges(
+                "link_rate",
+                "Requests that may leave per second; 0 for no limit",
+                &["link_group", "link"],
+            ),
             waiting: gauges("waiting", "Items that wait in the store", &["kind"]),
             calls: Arc::default(),
             called: counters(
@@ -145,6 +159,11 @@ impl Metrics {
             ("partial_sms", sizes.partial_sms),
             ("parked_receipts", sizes.parked_receipts),
             ("leases", sizes.leases),
+            ("extras", sizes.extras),
+            ("rooms", sizes.rooms),
+            ("ghosts", sizes.ghosts),
+            ("references", sizes.references),
+            ("messages", sizes.messages),
         ] {
             let size = i64::try_from(size).unwrap_or(i64::MAX);
             self.waiting.with_label_values(&[kind]).set(size);

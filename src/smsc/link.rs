@@ -107,6 +107,13 @@ impl Outgoing {
             .link_up
             .with_label_values(&[group, &self.name])
             .set(up);
+        if let Some((window, rate)) = self.handle.pace() {
+            let window = i64::try_from(window).unwrap_or(i64::MAX);
+            let rate = rate.map_or(0, |rate| rate.get().into());
+            let labels = [group, &self.name];
+            metrics.link_window.with_label_values(&labels).set(window);
+            metrics.link_rate.with_label_values(&labels).set(rate);
+        }
         let counters = self.handle.counters();
         for command in CommandId::KNOWN {
             for (direction, count) in [

@@ -104,6 +104,7 @@ impl World {
             SqliteStore::open(directory.path().join("gw.db"), Duration::from_hours(24)).unwrap();
         let clock = Clock::manual(Timestamp(1_700_000_000_000));
         let gateway = Gateway::new(Parts {
+            bounds: crate::flow::Bounds::default(),
             ghosts: Ghosts::new(Arc::clone(&store)),
             wakes: Wakes::for_groups(["operator"].into_iter()),
             metrics: Metrics::new(),

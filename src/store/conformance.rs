@@ -48,13 +48,15 @@ macro_rules! suite {
                 what_was_acknowledged_survives_a_restart,
                 a_probe_changes_nothing_that_can_be_seen,
                 an_event_set_aside_is_counted_and_out_of_the_way,
-                a_finished_event_is_forgotten_after_a_month;
+                a_finished_event_is_forgotten_after_a_month,
+                extras_wait_for_their_reader_for_a_month;
             rooms:
                 a_room_never_put_is_unknown,
                 a_member_who_left_is_forgotten,
                 encryption_has_no_way_back,
                 the_room_with_the_bot_is_the_newest_that_only_the_two_share,
-                a_ghost_is_ready_once_that_was_said;
+                a_ghost_is_ready_once_that_was_said,
+                a_room_that_ours_have_left_is_forgotten_when_nothing_goes_on_there;
             conversations:
                 one_room_and_handset_have_one_conversation,
                 a_new_direct_room_takes_the_number_over_and_ends_the_old_one,
@@ -136,7 +138,8 @@ macro_rules! suite {
                 the_parts_of_one_phone_are_bounded,
                 sms_are_pending_in_the_order_in_which_they_became_whole,
                 a_part_follows_the_first_part_though_the_lease_ended,
-                an_sms_too_long_for_a_pdu_is_refused;
+                an_sms_too_long_for_a_pdu_is_refused,
+                the_text_of_an_sms_is_forgotten_a_day_after_it_was_said;
             copies:
                 an_answer_that_was_missed_explains_one_copy,
                 an_smsc_may_come_back_a_day_later,
@@ -162,7 +165,8 @@ macro_rules! suite {
                 what_is_set_aside_is_listed_without_its_content,
                 what_is_tried_again_is_first_in_its_lane,
                 what_is_dropped_is_gone_for_good,
-                a_dropped_event_takes_back_what_has_not_left;
+                a_dropped_event_takes_back_what_has_not_left,
+                what_is_set_aside_is_forgotten_long_after;
             ledger:
                 a_top_up_is_paid_in_once_by_its_key,
                 what_is_not_there_cannot_be_taken_out,

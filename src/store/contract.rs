@@ -50,7 +50,8 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Replaces all that is known of a room by what its state says now.
     async fn put_room(&self, room: RoomFacts) -> Result<()>;
 
-    /// One membership changed. Members that are not invited or joined any more are forgotten.
+    /// One membership changed. Members that are not invited or joined any more are forgotten; so is
+    /// a room that the last ready ghost has left and in which no conversation is active.
     /// Nothing is kept of a room that [`Store::put_room`] has not told yet: it will tell all.
     async fn put_member(
         &self,
@@ -94,6 +95,13 @@ pub trait Store: fmt::Debug + Send + Sync {
 
     /// Ties a conversation to the room that was made for it, or to another one.
     async fn place_conversation(&self, id: ConversationId, room: &RoomId) -> Result<()>;
+
+    /// The active direct conversation of a Matrix user and a phone.
+    async fn direct_conversation(
+        &self,
+        owner: &UserId,
+        handset: &Handset,
+    ) -> Result<Option<Conversation>>;
 
     /// One conversation, active or ended.
     async fn conversation(&self, id: ConversationId) -> Result<Option<Conversation>>;
@@ -424,7 +432,7 @@ pub struct RoomFacts {
 }
 
 /// One person in a room.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Member {
     /// Who.
     pub user: OwnedUserId,
@@ -444,7 +452,7 @@ pub struct RoomView {
 }
 
 /// Asks for a conversation.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct OpenConversation {
     /// Whose ghost it is.
     pub homeserver: OwnedServerName,
@@ -800,6 +808,9 @@ pub enum OutboxItem {
         /// Who wrote the event: told by the bot where the room cannot hear it.
         #[serde(default)]
         to: Option<OwnedUserId>,
+        /// The status event only: people have heard the words often enough.
+        #[serde(default)]
+        wordless: bool,
     },
     /// Say that a direct conversation goes on in a newer room, and leave the old one. Queued by the
     /// store itself when a number is taken over.
@@ -932,4 +943,14 @@ pub struct Sizes {
     pub parked_receipts: u64,
     /// Active and cooling leases.
     pub leases: u64,
+    /// Transactions with something beside events, which nothing has read yet.
+    pub extras: u64,
+    /// Rooms that are known.
+    pub rooms: u64,
+    /// Ghosts and bots that were made, ever.
+    pub ghosts: u64,
+    /// Pairs of numbers whose last concatenation reference is known.
+    pub references: u64,
+    /// Messages and their history.
+    pub messages: u64,
 }

@@ -1,8 +1,11 @@
-//! `Debug` of the contract's values that hold what people said: everything but that.
+//! `Debug` of the contract's values that hold what people said, or their full numbers: everything
+//! but that.
 
 use std::fmt::{Debug, Formatter, Result};
 
-use super::{Claimed, InboxEvent, NewEvent, OutboxItem, Sms, SmsIn, Transaction};
+use super::{
+    Claimed, InboxEvent, Member, NewEvent, OpenConversation, OutboxItem, Sms, SmsIn, Transaction,
+};
 
 /// Shows these fields, and that there are more.
 macro_rules! debug_without_the_private {
@@ -23,6 +26,8 @@ debug_without_the_private! {
     InboxEvent { seq, homeserver, event_id, room, at }
     Claimed { segment, attempt, possible_duplicate, route, conversation, originator, destination }
     SmsIn { link_group, session, from, concat, data_coding, at }
+    Member { membership }
+    OpenConversation { homeserver, room, handset, owner, direct, originator, now }
     Sms { id, link_group, from, missing_parts, recipient, at }
 }
 
@@ -70,6 +75,7 @@ mod tests {
             event: event.event_id.clone(),
             text: "secret".to_owned(),
             to: None,
+            wordless: false,
         };
         let shown = format!("{event:?} {item:?}");
         assert!(

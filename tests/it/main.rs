@@ -34,6 +34,9 @@ mod groups;
 
 mod bot;
 
+// What went wrong, or was taken back.
+mod aside;
+
 // Everything again, while somebody dies.
 mod restart;
 

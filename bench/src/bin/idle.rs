@@ -20,7 +20,7 @@ const WARM_UP: usize = 500;
 const BURST: usize = 20;
 
 /// Longer than the pause between two `enquire_link`, and for what follows to settle.
-const SETTLE: Duration = Duration::from_secs(7);
+const SETTLE: Duration = Duration::from_secs(6);
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -102,7 +102,9 @@ impl Held {
 }
 
 fn compare(sessions: usize) {
-    println!("| server | client | sessions | KiB a session in the server: idle | after {BURST} messages each | in the client: idle | after {BURST} messages each |");
+    println!(
+        "| server | client | sessions | KiB a session in the server: idle | after {BURST} messages each | in the client: idle | after {BURST} messages each |"
+    );
     println!("|---|---|---|---|---|---|---|");
     let pairs = [
         (Peer::Ours, Peer::Ours),

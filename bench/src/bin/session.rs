@@ -37,9 +37,16 @@ fn main() {
         ["drive", peer, threads, port, window] => {
             let port = port.parse().expect("a port");
             let window = window.parse().expect("a window");
-            drive(peer.parse().expect("a peer"), *threads == "many", port, window);
+            drive(
+                peer.parse().expect("a peer"),
+                *threads == "many",
+                port,
+                window,
+            );
         }
-        [] => [true, false].into_iter().for_each(|pinned| compare(pinned, 5)),
+        [] => [true, false]
+            .into_iter()
+            .for_each(|pinned| compare(pinned, 5)),
         [place] => compare(*place == "pinned", 5),
         [place, rounds, ..] => compare(*place == "pinned", rounds.parse().expect("a number")),
     }
@@ -85,7 +92,11 @@ struct Outcome {
 fn compare(pinned: bool, rounds: usize) {
     let mut cases = cases(pinned);
     for round in 0..rounds {
-        eprint!("\r{} round {}/{rounds} ", if pinned { "pinned" } else { "free" }, round + 1);
+        eprint!(
+            "\r{} round {}/{rounds} ",
+            if pinned { "pinned" } else { "free" },
+            round + 1
+        );
         std::io::stderr().flush().ok();
         for case in &mut cases {
             let outcome = measure(case, pinned);
@@ -102,7 +113,13 @@ fn cases(pinned: bool) -> Vec<Case> {
         for (client, server) in PAIRS {
             for threads in [false, true] {
                 if !(pinned && threads) {
-                    cases.push(Case { client, server, threads, window, results: Vec::new() });
+                    cases.push(Case {
+                        client,
+                        server,
+                        threads,
+                        window,
+                        results: Vec::new(),
+                    });
                 }
             }
         }
@@ -116,14 +133,18 @@ fn measure(case: &Case, pinned: bool) -> Outcome {
     let mut server = Process::start(core, &["serve", case.server.name(), threads]);
     let port = server.next_line();
     let window = case.window.to_string();
-    let mut client =
-        Process::start(core, &["drive", case.client.name(), threads, &port, &window]);
+    let mut client = Process::start(
+        core,
+        &["drive", case.client.name(), threads, &port, &window],
+    );
     let cpu = |server: &mut Process| server.ask("cpu").parse::<f64>().expect("nanoseconds");
     assert_eq!(client.next_line(), "begun");
     let before = cpu(&mut server);
     let line = client.next_line();
     let after = cpu(&mut server);
-    let mut numbers = line.split(' ').map(|number| number.parse::<f64>().expect("a number"));
+    let mut numbers = line
+        .split(' ')
+        .map(|number| number.parse::<f64>().expect("a number"));
     let [answered, nanos, spent] = std::array::from_fn(|_| numbers.next().expect("three"));
     Outcome {
         rate: answered * 1e9 / nanos,
@@ -139,21 +160,36 @@ fn median(case: &Case, of: impl Fn(&Outcome) -> f64) -> f64 {
 }
 
 fn print(cases: &[Case], pinned: bool) {
-    println!("\n{}\n", if pinned { "Both ends on one core" } else { "All cores" });
-    println!("| window | client | server | threads of each | messages/s | ns CPU a message: client | server | both | rate beside smpp34 | CPU beside smpp34 |");
+    println!(
+        "\n{}\n",
+        if pinned {
+            "Both ends on one core"
+        } else {
+            "All cores"
+        }
+    );
+    println!(
+        "| window | client | server | threads of each | messages/s | ns CPU a message: client | server | both | rate beside smpp34 | CPU beside smpp34 |"
+    );
     println!("|---|---|---|---|---|---|---|---|---|---|");
     for case in cases {
-        let (rate, client, server) =
-            (median(case, |o| o.rate), median(case, |o| o.client), median(case, |o| o.server));
+        let (rate, client, server) = (
+            median(case, |o| o.rate),
+            median(case, |o| o.client),
+            median(case, |o| o.server),
+        );
         // smpp34 at its better number of threads, against the same server or its own.
         let rivals = || {
             cases.iter().filter(|rival| {
                 rival.client == Peer::Smpp34
                     && rival.window == case.window
-                    && (rival.server == Peer::Bare) == (case.server == Peer::Bare && case.client != Peer::Bare)
+                    && (rival.server == Peer::Bare)
+                        == (case.server == Peer::Bare && case.client != Peer::Bare)
             })
         };
-        let best = rivals().map(|rival| median(rival, |o| o.rate)).fold(0.0, f64::max);
+        let best = rivals()
+            .map(|rival| median(rival, |o| o.rate))
+            .fold(0.0, f64::max);
         let least = rivals()
             .map(|rival| median(rival, |o| o.client + o.server))
             .fold(f64::INFINITY, f64::min);

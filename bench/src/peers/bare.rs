@@ -35,9 +35,17 @@ async fn answer(mut stream: TcpStream) {
     }));
     let mut input = BytesMut::with_capacity(CHUNK);
     let mut output = Vec::new();
-    while stream.read_buf(&mut input).await.is_ok_and(|octets| octets > 0) {
+    while stream
+        .read_buf(&mut input)
+        .await
+        .is_ok_and(|octets| octets > 0)
+    {
         while let Some(pdu) = cut(&mut input) {
-            let template = if pdu[7] == BIND_TRANSCEIVER { &bound } else { &submitted };
+            let template = if pdu[7] == BIND_TRANSCEIVER {
+                &bound
+            } else {
+                &submitted
+            };
             let start = output.len();
             output.extend_from_slice(template);
             output[start + 12..start + 16].copy_from_slice(&pdu[12..16]);
@@ -67,7 +75,10 @@ pub async fn drive(port: u16, window: usize) {
         stream.write_all(&output).await.expect("the server lives");
         output.clear();
         input.reserve(CHUNK);
-        assert_ne!(stream.read_buf(&mut input).await.expect("the server lives"), 0);
+        assert_ne!(
+            stream.read_buf(&mut input).await.expect("the server lives"),
+            0
+        );
         room = std::iter::from_fn(|| cut(&mut input)).count();
         ANSWERED.fetch_add(room as u64, Relaxed);
     }
@@ -75,16 +86,24 @@ pub async fn drive(port: u16, window: usize) {
 
 /// A connection that is bound.
 async fn bind(port: u16) -> TcpStream {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).await.expect("a server");
+    let mut stream = TcpStream::connect(("127.0.0.1", port))
+        .await
+        .expect("a server");
     stream.set_nodelay(true).expect("a socket");
     let bind = Body::BindTransceiver(Bind {
         system_id: "bench".parse().expect("short"),
         ..Bind::default()
     });
-    stream.write_all(&encoded(bind)).await.expect("the server lives");
+    stream
+        .write_all(&encoded(bind))
+        .await
+        .expect("the server lives");
     let mut input = BytesMut::with_capacity(64);
     while cut(&mut input).is_none() {
-        assert_ne!(stream.read_buf(&mut input).await.expect("the server lives"), 0);
+        assert_ne!(
+            stream.read_buf(&mut input).await.expect("the server lives"),
+            0
+        );
     }
     stream
 }
@@ -151,7 +170,10 @@ async fn take_in(stream: &mut TcpStream) -> usize {
     }
     while !input.is_empty() {
         let Some(mut pdu) = cut(&mut input) else {
-            assert_ne!(stream.read_buf(&mut input).await.expect("the server lives"), 0);
+            assert_ne!(
+                stream.read_buf(&mut input).await.expect("the server lives"),
+                0
+            );
             continue;
         };
         if pdu[4] & 0x80 != 0 {

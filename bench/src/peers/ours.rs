@@ -1,13 +1,14 @@
 //! Both ends as this project's session crate has them, used as an application would.
 
+use std::collections::VecDeque;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use bytes::Bytes;
 use matrix_smpp_codec::{Body, CommandStatus, SubmitSm, SubmitSmResp};
 use matrix_smpp_session::{
-    Backoff, BindRequest, BindSettings, Link, LinkEvent, LinkEvents, LinkSettings, Listener, ListenerSettings,
-    Peer, SessionSettings, Ticket, client,
+    Answer, Backoff, BindRequest, BindSettings, Link, LinkEvent, LinkEvents, LinkSettings,
+    Listener, ListenerSettings, Peer, SessionSettings, Ticket, client,
 };
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
@@ -24,10 +25,15 @@ pub async fn serve(started: impl FnOnce(u16) + Send) {
     let settings = ListenerSettings {
         system_id: "bench".parse().expect("short"),
         max_connections: 20_000,
-        session: SessionSettings { enquire_link: ENQUIRE_LINK, ..SessionSettings::default() },
+        session: SessionSettings {
+            enquire_link: ENQUIRE_LINK,
+            ..SessionSettings::default()
+        },
         ..ListenerSettings::default()
     };
-    let listener = Listener::bind("127.0.0.1:0", settings).await.expect("a free port");
+    let listener = Listener::bind("127.0.0.1:0", settings)
+        .await
+        .expect("a free port");
     started(listener.local_addr().expect("bound").port());
     let (sender, mut peers) = mpsc::channel(16);
     let tracker = TaskTracker::new();
@@ -48,22 +54,37 @@ async fn answer(mut peer: Peer) {
         if peer.events.recv_many(&mut batch, BATCH).await == 0 {
             return;
         }
-        for event in batch {
-            if let LinkEvent::Request { epoch, sequence, body: Body::SubmitSm(_) } = event {
-                let response = Body::SubmitSmResp(SubmitSmResp {
-                    message_id: MESSAGE_ID.parse().expect("short"),
-                    ..SubmitSmResp::default()
-                });
-                peer.respond(sequence, epoch, CommandStatus::ESME_ROK, response);
-            }
-        }
+        let mut answers: Vec<Answer> = batch.into_iter().filter_map(accept).collect();
+        peer.link.respond_many(&mut answers);
     }
+}
+
+fn accept(event: LinkEvent) -> Option<Answer> {
+    let LinkEvent::Request {
+        epoch,
+        sequence,
+        body: Body::SubmitSm(_),
+    } = event
+    else {
+        return None;
+    };
+    let response = SubmitSmResp {
+        message_id: MESSAGE_ID.parse().expect("short"),
+        ..SubmitSmResp::default()
+    };
+    let (status, body) = (CommandStatus::ESME_ROK, Body::SubmitSmResp(response));
+    Some(Answer {
+        epoch,
+        sequence,
+        status,
+        body,
+    })
 }
 
 pub async fn drive(port: u16, window: usize) {
     let (link, mut events, running) = client(settings(port, window));
     TaskTracker::new().spawn(running);
-    let mut batch = Vec::new();
+    let (mut batch, mut queue) = (Vec::new(), VecDeque::new());
     while events.recv_many(&mut batch, BATCH).await > 0 {
         let mut answered = 0;
         for event in batch.drain(..) {
@@ -74,13 +95,8 @@ pub async fn drive(port: u16, window: usize) {
             }
         }
         ANSWERED.fetch_add(answered, Relaxed);
-        submit_all(&link);
-    }
-}
-
-fn submit_all(link: &Link) {
-    for _ in 0..link.capacity() {
-        link.submit(Ticket(0), message()).expect("capacity");
+        queue.resize_with(link.capacity(), || (Ticket(0), message()));
+        link.submit_many(&mut queue);
     }
 }
 
@@ -104,8 +120,14 @@ pub fn settings(port: u16, window: usize) -> LinkSettings {
             system_id: "bench".parse().expect("short"),
             ..BindSettings::default()
         },
-        session: SessionSettings { window, ..SessionSettings::default() },
-        reconnect: Backoff { first: Duration::from_secs(1), cap: Duration::from_secs(1) },
+        session: SessionSettings {
+            window,
+            ..SessionSettings::default()
+        },
+        reconnect: Backoff {
+            first: Duration::from_secs(1),
+            cap: Duration::from_secs(1),
+        },
     }
 }
 
@@ -132,7 +154,10 @@ impl Client {
                 self.link.submit(Ticket(0), message()).expect("capacity");
                 unsent -= 1;
             }
-            assert!(matches!(self.events.recv().await, Some(LinkEvent::Answered { .. })));
+            assert!(matches!(
+                self.events.recv().await,
+                Some(LinkEvent::Answered { .. })
+            ));
         }
     }
 }

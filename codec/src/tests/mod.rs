@@ -3,6 +3,7 @@
 mod arbitrary;
 mod golden;
 mod hostile;
+mod peers;
 mod properties;
 
 use bytes::{Bytes, BytesMut};
@@ -21,7 +22,7 @@ pub(crate) fn hex(text: &str) -> Bytes {
         .collect()
 }
 
-fn encoded(pdu: &Pdu) -> Bytes {
+pub(crate) fn encoded(pdu: &Pdu) -> Bytes {
     let mut out = BytesMut::new();
     pdu.encode(&mut out);
     out.freeze()

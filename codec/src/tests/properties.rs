@@ -11,7 +11,7 @@ use crate::time::{AbsoluteTime, RelativeTime, Time};
 use crate::{
     Allowed, Alphabet, Body, Carriage, Charset, CommandId, DataCoding, E164, EsmClass, HEADER_LEN,
     Inbound, InboundText, Language, MessageState, Pdu, Quirk, Quirks, Receipt, Reference,
-    ReferenceWidth, ShortMessage, Splitter, Tlvs, cut, decode, udh,
+    ReferenceWidth, ShortMessage, Splitter, Tlvs, cut, decode, take_into, udh,
 };
 
 /// Octets that look like a PDU of a known operation up to the body.
@@ -222,6 +222,19 @@ proptest! {
         prop_assert_eq!(&header.command_id.0.to_be_bytes()[..], &frame[4..8]);
         prop_assert_eq!(&header.status.0.to_be_bytes()[..], &frame[8..12]);
         prop_assert_eq!(&header.sequence.to_be_bytes()[..], &frame[12..16]);
+    }
+
+    #[test]
+    fn a_frame_reads_the_same_alone_and_before_another(
+        frame in frame_with_any_body(),
+        before: Pdu,
+    ) {
+        let next = encoded(&Pdu::new(1, Body::EnquireLink));
+        let mut buffer = BytesMut::from(&[&frame[..], &next].concat()[..]);
+        let mut place = Some(Inbound::Pdu(before));
+        take_into(&mut buffer, 65_536, &mut place).unwrap();
+        prop_assert_eq!(place, Some(decode(frame)));
+        prop_assert_eq!(buffer, next);
     }
 
     #[test]

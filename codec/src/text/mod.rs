@@ -5,6 +5,7 @@
 
 mod alphabet;
 mod charset;
+mod class;
 pub mod gsm7;
 pub mod ucs2;
 
@@ -13,6 +14,7 @@ pub(crate) use charset::{ascii, windows_1252};
 
 pub use alphabet::{Allowed, Alphabet, Languages, alphabet_for};
 pub use charset::Charset;
+pub use class::{MessageClass, MessageWaiting};
 pub use gsm7::{Language, Shifts};
 
 use crate::values::DataCoding;

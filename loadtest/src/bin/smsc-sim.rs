@@ -5,10 +5,11 @@ use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::Parser;
-use matrix_smpp_loadtest::sim::{Account, Certificate, Sim, SimSettings, StartError};
+use matrix_smpp_loadtest::sim::{
+    Account, Certificate, Conventions, Scenario, ScenarioError, Sim, SimSettings, Span, StartError,
+};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -31,14 +32,30 @@ struct Args {
     #[arg(long = "account", value_name = "ID:PASSWORD")]
     accounts: Vec<Account>,
 
-    /// From the acceptance of a message to its receipt: 500ms, 2s, 1m.
-    #[arg(long, default_value = "500ms", value_name = "TIME", value_parser = duration)]
-    receipt_delay: Duration,
+    /// How the simulator conducts itself: a scenario in TOML.
+    #[arg(long, value_name = "FILE")]
+    scenario: Option<PathBuf>,
 
-    /// Decides message ids, references and shuffles: the same seed, the same numbers. Without it,
-    /// each start takes a new one and logs it.
+    /// Whose conventions about destination numbers hold.
+    #[arg(long, value_enum, default_value_t = Conventions::None)]
+    conventions: Conventions,
+
+    /// From the acceptance of a message to its receipt: 500ms, 2s, 1m.
+    #[arg(long, default_value = "500ms", value_name = "TIME")]
+    receipt_delay: Span,
+
+    /// Decides message ids, references, shuffles and everything else that is drawn: the same seed,
+    /// the same numbers. Without it, each start takes a new one and logs it.
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
+
+    /// How many messages are remembered.
+    #[arg(long, default_value_t = 100_000, value_name = "N")]
+    keep: usize,
+
+    /// How many MiB of the latest traffic are kept for `GET /capture.pcapng`; 0 for none.
+    #[arg(long, default_value_t = 16, value_name = "MIB")]
+    capture: usize,
 
     /// The certificate chain (PEM) of the SMPP port, which then speaks TLS only.
     #[arg(long, value_name = "FILE", requires = "tls_key")]
@@ -47,20 +64,48 @@ struct Args {
     /// The private key (PEM) of the certificate.
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
+
+    /// Who signs the certificates (PEM) that ESMEs must show; without it, they need none.
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_client_ca: Option<PathBuf>,
+
+    /// A second SMPP port for TLS; the first one then stays plain.
+    #[arg(long, value_name = "ADDRESS", requires = "tls_cert")]
+    smpp_tls: Option<SocketAddr>,
 }
 
-impl From<Args> for SimSettings {
-    fn from(args: Args) -> Self {
-        let files = args.tls_cert.zip(args.tls_key);
-        Self {
-            smpp: args.smpp,
-            http: args.http,
-            accounts: args.accounts,
-            receipt_delay: args.receipt_delay,
-            seed: args.seed,
-            tls: files.map(|(chain, key)| Certificate { chain, key }),
-        }
+impl Args {
+    fn settings(self) -> Result<SimSettings, Failure> {
+        let scenario = self.scenario.map(read).transpose()?;
+        let files = self.tls_cert.zip(self.tls_key);
+        let client_ca = self.tls_client_ca;
+        Ok(SimSettings {
+            smpp: self.smpp,
+            http: self.http,
+            accounts: self.accounts,
+            receipt_delay: self.receipt_delay.duration(),
+            seed: self.seed,
+            tls: files.map(|(chain, key)| Certificate {
+                chain,
+                key,
+                client_ca,
+            }),
+            smpp_tls: self.smpp_tls,
+            conventions: self.conventions,
+            keep: self.keep,
+            capture: self.capture.saturating_mul(1 << 20),
+            scenario: scenario.unwrap_or_default(),
+        })
     }
+}
+
+fn read(path: PathBuf) -> Result<Scenario, Failure> {
+    let text = std::fs::read_to_string(&path);
+    let text = text.map_err(|cause| Failure::File {
+        path: path.clone(),
+        cause,
+    })?;
+    Scenario::from_toml(&text).map_err(|cause| Failure::Scenario { path, cause })
 }
 
 /// Why the program ends with another status than 0.
@@ -70,6 +115,10 @@ enum Failure {
     Start(#[from] StartError),
     #[error(transparent)]
     System(#[from] io::Error),
+    #[error("cannot read {path}: {cause}")]
+    File { path: PathBuf, cause: io::Error },
+    #[error("{path}: {cause}")]
+    Scenario { path: PathBuf, cause: ScenarioError },
 }
 
 #[tokio::main]
@@ -80,7 +129,7 @@ async fn main() -> ExitCode {
         .with_ansi(io::stderr().is_terminal())
         .with_writer(io::stderr)
         .init();
-    match run(Args::parse().into()).await {
+    match run(Args::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             tracing::error!("{failure}");
@@ -89,12 +138,17 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(settings: SimSettings) -> Result<(), Failure> {
+async fn run(args: Args) -> Result<(), Failure> {
+    let settings = args.settings()?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let sim = Sim::start(settings).await?;
     let mut out = io::stdout();
-    writeln!(out, "ready smpp={} http={}", sim.smpp_addr, sim.http_addr)?;
+    write!(out, "ready smpp={} http={}", sim.smpp_addr, sim.http_addr)?;
+    if let Some(address) = sim.tls_addr {
+        write!(out, " smpp_tls={address}")?;
+    }
+    writeln!(out)?;
     out.flush()?;
     tokio::select! {
         _ = terminate.recv() => {}
@@ -104,39 +158,13 @@ async fn run(settings: SimSettings) -> Result<(), Failure> {
     Ok(())
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
-    let split = text
-        .find(|char: char| !char.is_ascii_digit())
-        .unwrap_or(text.len());
-    let (number, unit) = text.split_at(split);
-    let number: u32 = number
-        .parse()
-        .map_err(|_| "write a whole number and ms, s or m")?;
-    match unit {
-        "ms" => Ok(Duration::from_millis(number.into())),
-        "s" => Ok(Duration::from_secs(number.into())),
-        "m" => Ok(Duration::from_mins(number.into())),
-        _ => Err("the unit is ms, s or m".to_owned()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_time_is_a_whole_number_and_a_unit() {
-        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
-        assert_eq!(duration("2s"), Ok(Duration::from_secs(2)));
-        assert_eq!(duration("1m"), Ok(Duration::from_mins(1)));
-        for wrong in ["", "5", "s", "1.5s", "-1s", "5h"] {
-            assert!(duration(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
     fn no_argument_is_needed() {
-        let settings: SimSettings = Args::parse_from(["smsc-sim"]).into();
+        let settings = Args::parse_from(["smsc-sim"]).settings().unwrap();
         assert_eq!(settings.smpp.to_string(), "127.0.0.1:2775");
         assert_eq!(settings.http.to_string(), "127.0.0.1:2780");
         assert!(settings.accounts.is_empty());

@@ -163,6 +163,9 @@ fn statuses(out: &mut String, outcome: &Outcome) {
     out.push_str("</table>\n");
 }
 
+/// What is shorter says nothing as a rate: the end of a run, most often.
+const SHORTEST_MS: u64 = 100;
+
 /// A line of the series.
 fn line<'a>(
     outcome: &Outcome,
@@ -171,10 +174,14 @@ fn line<'a>(
     value: impl Fn(&Interval) -> f64,
 ) -> Line<'a> {
     let point = |interval: &Interval| (real(interval.at_ms) / 1_000.0, value(interval));
+    let long = outcome
+        .series
+        .iter()
+        .filter(|interval| interval.length_ms >= SHORTEST_MS);
     Line {
         name,
         color,
-        points: outcome.series.iter().map(point).collect(),
+        points: long.map(point).collect(),
     }
 }
 

@@ -19,7 +19,7 @@
 //! work, `run` what the binds share and the hand that starts and ends them, `send` and `listen` the
 //! two roles.
 
-mod clock;
+pub(crate) mod clock;
 mod error;
 mod expect;
 mod flights;
@@ -29,13 +29,13 @@ mod listen;
 mod meter;
 mod mix;
 mod outcome;
-mod pace;
+pub(crate) mod pace;
 mod plot;
 mod receipts;
 mod run;
 mod send;
 mod settings;
-mod tally;
+pub(crate) mod tally;
 
 pub use error::{BindFault, LoadError};
 pub use expect::{Expectations, Verdict};

@@ -216,14 +216,28 @@ fn link_settings(
     })
 }
 
-/// The session settings of either role. Windows are the session's, rates are ours.
+/// The session settings of either role. Windows are the session's, rates are ours, and a peer that
+/// throttles does not slow us down: it is to be seen how often it does.
 pub(crate) fn session(traffic: &Traffic) -> SessionSettings {
     let defaults = SessionSettings::default();
     SessionSettings {
         window: traffic.window,
+        adapt: None,
         response_timeout: traffic.response_timeout,
         event_queue: defaults.event_queue.max(traffic.window.saturating_mul(2)),
         drain: Duration::from_secs(1),
         ..defaults
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_does_not_spare_its_peer() {
+        let session = session(&Traffic::default());
+        assert_eq!((session.adapt, session.rate), (None, None));
+        assert_eq!(session.window, 100);
     }
 }

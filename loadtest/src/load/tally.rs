@@ -133,7 +133,7 @@ impl Tally {
     clippy::expect_used,
     reason = "the number of digits is a constant that the histogram takes"
 )]
-fn histogram() -> Histogram<u64> {
+pub(crate) fn histogram() -> Histogram<u64> {
     Histogram::new(DIGITS).expect("three digits are allowed")
 }
 

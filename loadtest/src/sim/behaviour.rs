@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::sim::fate::Fate;
 use crate::sim::handsets::digits;
 use crate::sim::status::StatusName;
 
@@ -28,6 +29,17 @@ pub(crate) enum Receipts {
     Expired,
     /// The handset gets every message, and nobody is told.
     None,
+}
+
+impl From<Receipts> for Fate {
+    fn from(receipts: Receipts) -> Self {
+        match receipts {
+            Receipts::Delivered => Self::Delivered,
+            Receipts::Undeliverable => Self::Undeliverable,
+            Receipts::Expired => Self::Expired,
+            Receipts::None => Self::None,
+        }
+    }
 }
 
 /// What the simulator does with each `submit_sm`.

@@ -18,18 +18,29 @@ impl Now {
         RandomState::new().hash_one(Self::read().unix_ms)
     }
 
+    /// Microseconds since 1970-01-01 00:00 UTC.
+    pub(crate) fn micros() -> u64 {
+        u64::try_from(since_epoch().as_micros()).unwrap_or(u64::MAX)
+    }
+
     /// Reads both clocks.
     #[expect(
         clippy::disallowed_methods,
         reason = "the simulator's clock: everything else gets it"
     )]
     pub(crate) fn read() -> Self {
-        let since_epoch = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or(Duration::ZERO);
         Self {
             instant: Instant::now(),
-            unix_ms: u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX),
+            unix_ms: u64::try_from(since_epoch().as_millis()).unwrap_or(u64::MAX),
         }
     }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the simulator's clock: everything else gets it"
+)]
+fn since_epoch() -> Duration {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.unwrap_or(Duration::ZERO)
 }

@@ -30,6 +30,33 @@ impl Counts {
 }
 
 impl Counts {
+    /// Takes away what was counted before a reset.
+    pub(crate) fn subtract(&mut self, before: &Self) {
+        let both = [
+            (&mut self.inbound, &before.inbound),
+            (&mut self.outbound, &before.outbound),
+        ];
+        for (counts, before) in both {
+            for (name, count) in counts.iter_mut() {
+                *count -= before.get(name).copied().unwrap_or(0).min(*count);
+            }
+            counts.retain(|_, count| *count > 0);
+        }
+    }
+
+    /// Each count with its direction and command.
+    pub(crate) fn each(&self) -> impl Iterator<Item = (&'static str, &str, u64)> {
+        let inbound = self
+            .inbound
+            .iter()
+            .map(|(name, count)| ("in", &**name, *count));
+        let outbound = self
+            .outbound
+            .iter()
+            .map(|(name, count)| ("out", &**name, *count));
+        inbound.chain(outbound)
+    }
+
     /// Counts one request that was answered on a link whose own counters are not to be had.
     pub(crate) fn add_answered(&mut self, request: CommandId) {
         let name = |command: CommandId| command.name().unwrap_or("unknown");

@@ -63,7 +63,7 @@ pub(crate) struct Message {
     pub(crate) at: u64,
     /// Whether every segment is there.
     pub(crate) complete: bool,
-    /// MT: `delivered`, `undeliverable` or `expired`. MO: `sending`, then the `command_status` of
+    /// MT: `delivered`, or another fate; `deleted` and `replaced` where the sender did that. MO: `sending`, then the `command_status` of
     /// the answer (the first that is no `ESME_ROK`), or `unanswered`.
     pub(crate) status: String,
     #[serde(skip)]
@@ -137,8 +137,8 @@ pub(crate) fn digits(number: &str) -> &str {
 
 impl Handsets {
     /// A segment reaches a phone: it completes, continues or begins a message. The payload is kept:
-    /// it should not be a slice of something larger.
-    pub(crate) fn deliver(&mut self, delivery: &Delivery<'_>, segment: InboundText) {
+    /// it should not be a slice of something larger. Returns the message's id.
+    pub(crate) fn deliver(&mut self, delivery: &Delivery<'_>, segment: InboundText) -> u64 {
         let concat = segment.concat.filter(|concat| concat.total > 1);
         let part = (segment.data_coding, segment.payload);
         if let Some(concat) = concat
@@ -147,11 +147,32 @@ impl Handsets {
         {
             message.add(concat.index, part);
             message.fail(delivery.status);
-            return;
+            return message.id;
         }
         self.last_id += 1;
         let message = Message::begun(self.last_id, delivery, concat, part);
         self.keep(delivery.to, message);
+        self.last_id
+    }
+
+    /// Changes the status of a message, and where there is one its text.
+    pub(crate) fn correct(&mut self, number: &str, id: u64, status: &str, text: Option<Words>) {
+        let messages = self
+            .touch(number)
+            .map(|handset| handset.messages.iter_mut());
+        let mut messages = messages.into_iter().flatten();
+        if let Some(message) = messages.find(|message| message.id == id) {
+            status.clone_into(&mut message.status);
+            message.text = text.unwrap_or_else(|| message.text.clone());
+        }
+    }
+
+    /// Forgets every phone.
+    pub(crate) fn clear(&mut self) {
+        self.phones.clear();
+        self.first_seen.clear();
+        self.kept = 0;
+        self.version += 1;
     }
 
     /// A phone writes. Returns the message's id, to [`Handsets::settle`] it with.
@@ -178,14 +199,7 @@ impl Handsets {
 
     /// Says what became of a message that a phone wrote.
     pub(crate) fn settle(&mut self, from: &str, id: u64, status: &str) {
-        let messages = self.touch(from).map(|handset| handset.messages.iter_mut());
-        if let Some(message) = messages
-            .into_iter()
-            .flatten()
-            .find(|message| message.id == id)
-        {
-            status.clone_into(&mut message.status);
-        }
+        self.correct(from, id, status, None);
     }
 
     /// The phones with the latest traffic, at most so many, latest first.

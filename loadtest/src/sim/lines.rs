@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use matrix_smpp_codec::{Body, CommandId, CommandStatus, DeliverSm};
+use matrix_smpp_codec::{Body, CommandId, CommandStatus};
 use matrix_smpp_session::{BindMode, Link, LinkState, Role, Ticket};
 use serde::Serialize;
 use tokio::sync::oneshot;
@@ -13,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::sim::counts::Counts;
 use crate::sim::outbox::Outbox;
 use crate::sim::status::StatusName;
+use crate::sim::wire::tap::Tap;
 
 /// How long something waits after a temporary refusal or a lost link before it is sent again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -20,10 +22,12 @@ const RETRY: Duration = Duration::from_secs(1);
 /// What stands where the status of an answer would, when none came.
 pub(crate) const UNANSWERED: &str = "unanswered";
 
-/// One `deliver_sm` on its way to an account.
+/// One `deliver_sm` or `data_sm` on its way to an account.
 pub(crate) struct Outgoing {
     pub(crate) account: String,
-    pub(crate) body: DeliverSm,
+    pub(crate) body: Body,
+    /// The bind it must go over; otherwise the account's binds take turns.
+    pub(crate) bind: Option<u64>,
     pub(crate) purpose: Purpose,
 }
 
@@ -34,7 +38,7 @@ pub(crate) enum Purpose {
     /// A segment of what a phone wrote.
     Segment {
         /// Who wants to know the status of the answer.
-        answer: oneshot::Sender<String>,
+        answer: Option<oneshot::Sender<String>>,
         /// Sent again until it is answered for good.
         redeliver: bool,
     },
@@ -54,6 +58,8 @@ pub(crate) struct Line {
     pub(crate) link: Link,
     /// Cuts the link without a word.
     pub(crate) cut: CancellationToken,
+    /// What is done to it past the session.
+    pub(crate) tap: Arc<Tap>,
     /// Milliseconds since 1970 (UTC).
     pub(crate) since: u64,
 }
@@ -66,6 +72,9 @@ pub(crate) struct LineView {
     mode: &'static str,
     address: String,
     since: u64,
+    octets_in: u64,
+    octets_out: u64,
+    in_flight: usize,
 }
 
 /// All binds, and what goes out over them.
@@ -95,6 +104,27 @@ impl Lines {
         if let Some(line) = self.binds.remove(&bind) {
             self.past.add(line.link.counters());
         }
+    }
+
+    /// One bind, as long as it lasts.
+    pub(crate) fn line(&self, bind: u64) -> Option<&Line> {
+        self.binds.get(&bind)
+    }
+
+    /// The binds of an account that can receive, in the order in which they came.
+    pub(crate) fn receivers<'a>(&'a self, account: &'a str) -> impl Iterator<Item = &'a Line> {
+        let lines = self.binds.values();
+        lines.filter(move |line| line.receives() && line.system_id == account)
+    }
+
+    /// How many binds there are.
+    pub(crate) fn len(&self) -> usize {
+        self.binds.len()
+    }
+
+    /// How many `deliver_sm` wait for their answers.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight.len()
     }
 
     /// Counts a bind that was refused.
@@ -153,6 +183,7 @@ impl Lines {
             while let Some(bind) = self.next_free(&account)
                 && let Some(outgoing) = self.outbox.pop(&account, now)
             {
+                let bind = outgoing.bind.unwrap_or(bind);
                 self.send(now, bind, outgoing);
             }
         }
@@ -196,8 +227,10 @@ impl Lines {
                 None
             }
             Purpose::Segment { answer, .. } => {
-                // Nobody listens any more when the phone's request was given up.
-                drop(answer.send(status));
+                if let Some(answer) = answer {
+                    // Nobody listens any more when the phone's request was given up.
+                    drop(answer.send(status));
+                }
                 None
             }
             Purpose::Receipt { arrival } => {
@@ -215,14 +248,21 @@ impl Lines {
         }
         self.last_ticket += 1;
         self.turn = bind;
-        let body = Body::DeliverSm(outgoing.body.clone());
+        let body = outgoing.body.clone();
         let line = self.binds.get(&bind);
         let sent =
             line.is_some_and(|line| line.link.submit(Ticket(self.last_ticket), body).is_ok());
         if sent {
             self.in_flight.insert(self.last_ticket, outgoing);
+        } else if line.is_none() && outgoing.bind.is_some() {
+            self.settle(now, outgoing, UNANSWERED.to_owned(), false);
         } else {
-            self.enqueue(now, outgoing);
+            let later = if outgoing.bind.is_some() {
+                RETRY
+            } else {
+                Duration::ZERO
+            };
+            self.enqueue(now + later, outgoing);
         }
     }
 
@@ -238,12 +278,16 @@ impl Lines {
 }
 
 impl Line {
-    fn receives(&self) -> bool {
+    pub(crate) fn receives(&self) -> bool {
         self.mode.sends(Role::Smsc) && self.link.state() == LinkState::Bound
     }
 
     fn view(&self, bind: u64) -> LineView {
+        let (octets_in, octets_out) = self.tap.ends.octets();
         LineView {
+            octets_in,
+            octets_out,
+            in_flight: self.link.in_flight(),
             bind,
             system_id: self.system_id.clone(),
             mode: match self.mode {
@@ -260,7 +304,7 @@ impl Line {
 impl Outgoing {
     /// Whether nobody waits for it any more.
     fn abandoned(&self) -> bool {
-        matches!(&self.purpose, Purpose::Segment { answer, .. } if answer.is_closed())
+        matches!(&self.purpose, Purpose::Segment { answer: Some(answer), .. } if answer.is_closed())
     }
 }
 

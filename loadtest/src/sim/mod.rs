@@ -2,89 +2,79 @@
 //! HTTP.
 //!
 //! ```text
-//!  ESME ─submit_sm─▶ peers ─▶ smsc ─▶ model ─▶ handsets ─▶ http ─▶ page, tests
-//!  ESME ◀─deliver_sm─ lines ◀─ outbox ◀─ smsc ◀─ mo, receipts ◀─ http, model
+//!  ESME ─submit_sm─▶ wire ─▶ peers ─▶ desk ─▶ model: rules ─▶ records, handsets ─▶ http ─▶ page, tests
+//!  ESME ◀─deliver_sm─ wire ◀─ lines ◀─ outbox ◀─ smsc ◀─ agenda, mo ◀─ model, http
 //! ```
 //!
 //! Every number that a message was sent to, or that wrote one through the API, is a handset. What the
 //! simulator knows is in memory and bounded; nothing survives its end.
 //!
-//! # HTTP
-//!
-//! Answers are JSON; one that is no success is `{"error": "…"}`. Times are milliseconds since 1970
-//! (UTC). A number may be written with or without its plus.
-//!
-//! | request | what it does |
-//! |---|---|
-//! | `GET /` | the page of phones |
-//! | `GET /handsets?latest=n` | the phones, latest traffic first: `number`, `messages`, `last_at`, `version` |
-//! | `GET /handsets/{number}/messages` | what a phone keeps, oldest first: `id`, `from`, `to`, `text`, `segments`, `total`, `duplicates`, `direction` (`mt`, `mo`), `at`, `complete`, `status`. With `?count=n&wait_ms=t` it waits up to t ms (60,000 at most) until there are n complete messages; `?last=n` gives the last n |
-//! | `POST /handsets/{number}/send` | a phone writes: `{"to", "text", "order": "natural" \| "reversed" \| "shuffled", "account", "redeliver": true}`, the latter three optional. Waits for the answers and gives `{"statuses": ["ESME_ROK", …]}` in the order of the segments, `unanswered` where none came within a minute; with `redeliver` it goes out again until it is answered for good; 503 where nobody is bound to receive |
-//! | `GET /submits?after=n&limit=m` | each `submit_sm` as it was received, in order of `arrival`, with its answer and what became of its receipt |
-//! | `GET /counters` | PDUs `in` and `out` by command name; `deliver_sm` that are `waiting` or were `dropped` for want of room |
-//! | `GET /binds` | the binds that are up |
-//! | `POST /binds/drop` | cuts every bind without a word |
-//! | `GET /behaviour` | how it answers at present |
-//! | `POST /behaviour` | changes that, see below |
-//!
-//! A change of behaviour names what is to change, and is refused as a whole when anything in it is
-//! wrong:
-//!
-//! - `{"submit_status": "ESME_RTHROTTLED", "next": 3}`: the status of the next 3 `submit_sm_resp`, or
-//!   without `next` of all; numbers as `"0x400"` are statuses too;
-//! - `{"submit_status_for": {"447700900999": "ESME_RINVDSTADR"}}`: the status for a destination, which
-//!   wins over the above; `ESME_ROK` takes it back;
-//! - `{"silent": true}`: each `submit_sm` is noted and swallowed;
-//! - `{"receipts": "delivered" | "undeliverable" | "expired" | "none"}`: what becomes of accepted
-//!   messages;
-//! - `{"receipt_delay_ms": 500}` and `{"response_delay_ms": 0}`, both counted from the `submit_sm`: a
-//!   receipt may so come before the answer;
-//! - `{"reset": true}`: as after a fresh start, before the rest of the change.
-//!
-//! Receipts go to any bind of the account that can receive, wait until there is one, and come again
-//! after a temporary refusal or a lost link. What a phone wrote is sent once.
+//! `docs/simulator.md` says what it can be asked for: by flags, by a scenario file and over HTTP.
 //!
 //! # The code
 //!
-//! `model`, `handsets`, `behaviour`, `submits`, `receipts`, `mo` and `outbox` are pure: they get the
-//! time and the seed. `lines` and `peers` speak SMPP, `http` serves.
+//! `scenario`, `script`, `rules`, `model`, `operations`, `records`, `agenda`, `handsets`, `receipts`, `mo`
+//! and `outbox` are pure: they get the time and the seed. `lines`, `desk` and `peers` speak SMPP, `wire`
+//! stands between them and the socket, `http` serves.
 
+mod accounts;
+mod agenda;
 mod behaviour;
 mod clock;
+mod conventions;
 mod counts;
+mod desk;
+mod dice;
+mod expect;
+mod fate;
 mod handsets;
 mod http;
 mod ids;
 mod lines;
+mod metrics;
 mod mo;
 mod model;
+mod operations;
 mod outbox;
 mod peers;
 mod receipts;
+mod records;
+mod rules;
+mod scenario;
+mod script;
 mod settings;
 mod smsc;
+mod span;
 mod status;
-mod submits;
+mod turn;
+mod wire;
+mod writers;
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use matrix_smpp_session::Listener;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
-use tokio_util::task::TaskTracker;
 
 pub use matrix_smpp_session::{ListenError, TlsError};
 
-pub use settings::{Account, AccountError, Certificate, SimSettings};
+pub use conventions::Conventions;
+pub use scenario::{Scenario, ScenarioError};
+pub use settings::{Account, AccountError, Certificate, Limits, Mode, SimSettings};
+pub use span::{Span, SpanError};
 
+use self::accounts::Accounts;
+use self::behaviour::Behaviour;
 use self::clock::Now;
 use self::model::Model;
-use self::peers::Peers;
+use self::peers::{Peers, Port};
+use self::script::Script;
 use self::smsc::Smsc;
+use self::wire::capture::Capture;
+use self::wire::faults::Faults;
 
 /// How long [`Sim::stop`] waits for peers to answer its unbind.
 const STOP_TIMEOUT: Duration = Duration::from_secs(3);
@@ -93,6 +83,8 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(3);
 pub struct Sim {
     /// Where ESMEs bind.
     pub smpp_addr: SocketAddr,
+    /// Where they bind over TLS, where that is another port.
+    pub tls_addr: Option<SocketAddr>,
     /// Where the page and the API are.
     pub http_addr: SocketAddr,
     peers: Peers,
@@ -123,52 +115,36 @@ pub enum StartError {
 }
 
 impl Sim {
-    /// Opens both ports and serves them until [`Sim::stop`].
+    /// Opens its ports and serves them until [`Sim::stop`].
     pub async fn start(settings: SimSettings) -> Result<Self, StartError> {
-        let (smpp, http) = (settings.smpp, settings.http);
-        let listener = peers::listen(&settings).await;
-        let listener = listener.map_err(|cause| StartError::Smpp {
-            address: smpp,
-            cause,
-        })?;
-        let pages = TcpListener::bind(http).await;
-        let pages = pages.map_err(|cause| StartError::Http {
-            address: http,
-            cause,
-        })?;
-        let http_addr = pages.local_addr();
-        let http_addr = http_addr.map_err(|cause| StartError::Http {
-            address: http,
-            cause,
-        })?;
-        let smpp_addr = listener.local_addr();
-        let smpp_addr = smpp_addr.map_err(|cause| StartError::Smpp {
-            address: smpp,
-            cause: cause.into(),
-        })?;
-        let cut = CancellationToken::new();
-        let stop = cut.child_token();
-        let seed = settings.seed.unwrap_or_else(Now::fresh_seed);
-        tracing::info!(seed, "starting");
-        let model = Model::new(seed, settings.receipt_delay);
-        let peers = Peers {
-            smsc: Arc::new(Smsc::new(model, stop.clone())),
-            accounts: settings.accounts.into(),
-            tasks: TaskTracker::new(),
-            stop,
-            cut,
+        let both = settings.smpp_tls.is_some();
+        let tls = settings.tls.as_ref();
+        let first = open(settings.smpp, tls.filter(|_| !both)).await?;
+        let second = match settings.smpp_tls {
+            Some(address) => Some(open(address, tls).await?),
+            None => None,
         };
+        let refused = |cause| StartError::Http {
+            address: settings.http,
+            cause,
+        };
+        let pages = TcpListener::bind(settings.http).await.map_err(refused)?;
+        let cut = CancellationToken::new();
+        let smsc = Arc::new(centre(&settings, cut.child_token()));
+        let peers = Peers::new(smsc, cut.child_token(), cut.clone());
         let sim = Self {
-            smpp_addr,
-            http_addr,
-            cut: peers.cut.clone().drop_guard(),
+            smpp_addr: first.1,
+            tls_addr: second.as_ref().map(|(_, address)| *address),
+            http_addr: pages.local_addr().map_err(refused)?,
+            cut: cut.drop_guard(),
             peers,
         };
-        sim.serve(listener, pages);
+        let ports = std::iter::once(first).chain(second);
+        sim.serve(ports.map(|(port, _)| port), pages);
         Ok(sim)
     }
 
-    fn serve(&self, listener: Listener, pages: TcpListener) {
+    fn serve(&self, ports: impl Iterator<Item = Port>, pages: TcpListener) {
         let Peers {
             smsc,
             tasks,
@@ -176,8 +152,11 @@ impl Sim {
             cut,
             ..
         } = self.peers.clone();
-        tasks.spawn(self.peers.clone().accept(listener));
-        let router = http::router(Arc::clone(&smsc));
+        for port in ports {
+            tasks.spawn(self.peers.clone().accept(port));
+        }
+        let router = http::router(self.peers.clone());
+        tasks.spawn(writers::run(Arc::clone(&smsc), stop.clone()));
         tasks.spawn(async move { smsc.pump().await });
         let pages = axum::serve(pages, router).with_graceful_shutdown(stop.cancelled_owned());
         tasks.spawn(async move {
@@ -193,6 +172,7 @@ impl Sim {
     pub async fn stop(self) {
         let Self { peers, cut, .. } = self;
         peers.stop.cancel();
+        peers.smsc.halt();
         peers.smsc.unbind();
         peers.tasks.close();
         if timeout(STOP_TIMEOUT, peers.tasks.wait()).await.is_err() {
@@ -209,4 +189,38 @@ impl fmt::Debug for Sim {
             .field("http_addr", &self.http_addr)
             .finish_non_exhaustive()
     }
+}
+
+async fn open(
+    address: SocketAddr,
+    tls: Option<&Certificate>,
+) -> Result<(Port, SocketAddr), StartError> {
+    let refused = |cause| StartError::Smpp { address, cause };
+    let port = Port::open(address, tls).await.map_err(refused)?;
+    let bound = port.address().map_err(|cause| refused(cause.into()))?;
+    Ok((port, bound))
+}
+
+/// The message centre with its scenario in force.
+fn centre(settings: &SimSettings, stop: CancellationToken) -> Smsc {
+    let mut scenario = settings.scenario.clone();
+    if settings.conventions != Conventions::None {
+        scenario.conventions = settings.conventions;
+    }
+    let seed = settings.seed.or(scenario.seed);
+    let seed = seed.unwrap_or_else(Now::fresh_seed);
+    tracing::info!(seed, "starting");
+    let keep = scenario.keep.unwrap_or(settings.keep);
+    let fresh = Behaviour::new(settings.receipt_delay);
+    let script = Script::new(scenario.clone());
+    let mut model = Model::new(Now::read(), seed, keep, script, fresh);
+    let named = [&settings.accounts[..], &scenario.account].concat();
+    model.accounts = Accounts::new(named);
+    let faults = Arc::new(Faults::new(seed));
+    let capture = Arc::new(Capture::new(settings.capture));
+    let smsc = Smsc::new(model, faults, capture, stop);
+    if let Err(reason) = smsc.follow(&scenario) {
+        tracing::error!(reason, "the scenario is not in force as a whole");
+    }
+    smsc
 }

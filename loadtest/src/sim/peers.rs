@@ -1,86 +1,127 @@
-//! The SMPP side: takes connections and binds, and answers what the ESMEs ask.
+//! The SMPP side: takes connections and binds, makes connections for outbind, and serves each bind.
 
-use std::sync::Arc;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use matrix_smpp_codec::{Body, COctets, CommandId, CommandStatus, SubmitSm, SubmitSmResp};
+use bytes::BytesMut;
+use matrix_smpp_codec::{Body, COctets, CommandStatus, Outbind, Pdu};
 use matrix_smpp_session::{
-    Admission, Authenticator, BindRequest, Incoming, Link, LinkEvent, LinkEvents, ListenError,
-    Listener, ListenerSettings, Peer, Running, ServerTlsSettings, SessionSettings,
+    Admission, Authenticator, BindRequest, CloseReason, Incoming, Link, ListenError,
+    ListenerSettings, Peer, Running, ServerTls, ServerTlsSettings, SessionSettings,
 };
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::sim::clock::Now;
+use crate::sim::desk::Desk;
 use crate::sim::lines::Line;
-use crate::sim::model::{Answer, Origin};
-use crate::sim::settings::{Account, SimSettings};
+use crate::sim::rules::Asked;
+use crate::sim::scenario::Timers;
+use crate::sim::settings::Certificate;
 use crate::sim::smsc::Smsc;
+use crate::sim::wire::capture::{Direction, Ends};
+use crate::sim::wire::tap::Tap;
+use crate::sim::wire::{Socket, Wire};
 
 /// What the simulator calls itself in `bind_resp`.
 const SYSTEM_ID: &str = "smsc-sim";
 
-/// How many `deliver_sm` may wait for their answers on one bind.
+/// How many `deliver_sm` may wait for their answers on one bind, unless its account says otherwise.
 const WINDOW: usize = 100;
 
 /// How long a link that is to be unbound may take over what is still unanswered.
 const DRAIN: Duration = Duration::from_secs(1);
 
-/// How many events of one bind are taken at once.
-const BATCH: usize = 256;
-
-/// How many answers of one bind may wait for their time; then nothing more is read from it.
-const MAX_DELAYED: usize = 10_000;
+/// How many connections there may be at once.
+const MAX_CONNECTIONS: usize = 20_000;
 
 /// How long to wait when no connection can be taken (out of file descriptors, most often).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long a connection may take to be made.
+const CONNECT: Duration = Duration::from_secs(10);
 
 /// What every connection needs.
 #[derive(Clone)]
 pub(crate) struct Peers {
     pub(crate) smsc: Arc<Smsc>,
-    /// Who may bind; empty is anybody.
-    pub(crate) accounts: Arc<[Account]>,
     pub(crate) tasks: TaskTracker,
     /// Takes no more connections.
     pub(crate) stop: CancellationToken,
     /// Cuts every connection.
     pub(crate) cut: CancellationToken,
+    places: Arc<Semaphore>,
+    connections: Arc<AtomicU64>,
 }
 
-/// Opens the SMPP port.
-pub(crate) async fn listen(settings: &SimSettings) -> Result<Listener, ListenError> {
-    let tls = settings.tls.as_ref().map(|files| ServerTlsSettings {
-        certificate: files.chain.clone(),
-        key: files.key.clone(),
-        ..ServerTlsSettings::default()
-    });
-    let listener = ListenerSettings {
-        system_id: COctets::try_from(SYSTEM_ID).unwrap_or_default(),
-        tls,
-        session: SessionSettings {
-            window: WINDOW,
-            drain: DRAIN,
-            ..SessionSettings::default()
-        },
-        ..ListenerSettings::default()
-    };
-    Listener::bind(&settings.smpp.to_string(), listener).await
+/// An open SMPP port.
+pub(crate) struct Port {
+    socket: TcpListener,
+    tls: Option<TlsAcceptor>,
+}
+
+impl Port {
+    /// Opens a port, for TLS where there is a certificate.
+    pub(crate) async fn open(
+        address: SocketAddr,
+        tls: Option<&Certificate>,
+    ) -> Result<Self, ListenError> {
+        let acceptor = tls.map(|files| {
+            let settings = ServerTlsSettings {
+                certificate: files.chain.clone(),
+                key: files.key.clone(),
+                client_ca: files.client_ca.clone(),
+                ..ServerTlsSettings::default()
+            };
+            ServerTls::new(settings).map(|tls| tls.acceptor())
+        });
+        Ok(Self {
+            tls: acceptor.transpose()?,
+            socket: TcpListener::bind(address).await?,
+        })
+    }
+
+    pub(crate) fn address(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
 }
 
 impl Peers {
+    pub(crate) fn new(smsc: Arc<Smsc>, stop: CancellationToken, cut: CancellationToken) -> Self {
+        Self {
+            smsc,
+            tasks: TaskTracker::new(),
+            stop,
+            cut,
+            places: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
+            connections: Arc::default(),
+        }
+    }
+
     /// Takes connections until the simulator stops. Each is served by a task of its own.
-    pub(crate) async fn accept(self, listener: Listener) {
+    pub(crate) async fn accept(self, port: Port) {
         loop {
-            let incoming = tokio::select! {
+            // The semaphore is never closed.
+            let place = Arc::clone(&self.places).acquire_owned().await;
+            let accepted = tokio::select! {
                 () = self.stop.cancelled() => return,
-                incoming = listener.accept() => incoming,
+                accepted = port.socket.accept() => accepted,
             };
-            match incoming {
-                Ok(incoming) => {
-                    self.tasks.spawn(self.clone().serve(incoming));
+            match accepted {
+                Ok((stream, address)) => {
+                    let (peers, tls) = (self.clone(), port.tls.clone());
+                    self.tasks.spawn(async move {
+                        peers.receive(stream, address, tls).await;
+                        drop(place);
+                    });
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
@@ -90,21 +131,75 @@ impl Peers {
         }
     }
 
-    async fn serve(self, incoming: Incoming) {
-        let address = incoming.address();
+    /// Connects to an ESME, asks it to bind, and serves the bind that comes (SMPP 3.4 §2.2.1).
+    pub(crate) async fn outbind(&self, address: &str, outbind: Outbind) -> io::Result<SocketAddr> {
+        let connecting = TcpStream::connect(address);
+        let mut stream = timeout(CONNECT, connecting).await??;
+        let peer = stream.peer_addr()?;
+        stream.set_nodelay(true)?;
+        let mut octets = BytesMut::new();
+        Pdu::new(1, Body::Outbind(outbind)).encode(&mut octets);
+        let tap = self.tap(&stream, peer, true)?;
+        stream.write_all(&octets).await?;
+        tap.capture.record(&tap.ends, Direction::Out, &octets);
+        let peers = self.clone();
+        self.tasks.spawn(async move {
+            peers.serve(Socket::Plain(stream), tap).await;
+        });
+        Ok(peer)
+    }
+
+    async fn receive(self, stream: TcpStream, address: SocketAddr, tls: Option<TlsAcceptor>) {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%address, %error, "cannot set TCP_NODELAY");
+        }
+        let Ok(tap) = self.tap(&stream, address, false) else {
+            return;
+        };
+        let socket = match tls {
+            None => Socket::Plain(stream),
+            Some(tls) => match timeout(CONNECT, tls.accept(stream)).await {
+                Ok(Ok(stream)) => Socket::Tls(Box::new(stream)),
+                refused => {
+                    let refused = refused.map(Result::err);
+                    tracing::info!(%address, ?refused, "no TLS");
+                    return;
+                }
+            },
+        };
+        self.serve(socket, tap).await;
+    }
+
+    fn tap(&self, stream: &TcpStream, peer: SocketAddr, made: bool) -> io::Result<Arc<Tap>> {
+        let number = self.connections.fetch_add(1, Relaxed);
+        let ends = Arc::new(Ends::new(number, stream.local_addr()?, peer, made));
+        let capture = Arc::clone(&self.smsc.capture);
+        let faults = Arc::clone(&self.smsc.faults);
+        Ok(Arc::new(Tap::new(ends, capture, faults)))
+    }
+
+    async fn serve(self, socket: Socket, tap: Arc<Tap>) {
+        let timers = self.smsc.model().script.timers;
+        let address = tap.ends.peer;
+        let wire = Wire::new(socket, Arc::clone(&tap));
+        let incoming = Incoming::over(Box::new(wire), address, Arc::new(settings(timers)));
+        let door = Door {
+            smsc: Arc::clone(&self.smsc),
+            seat: Mutex::new(None),
+        };
         let bound = tokio::select! {
             () = self.cut.cancelled() => return,
             () = self.stop.cancelled() => return,
-            bound = incoming.establish(&self) => bound,
+            bound = incoming.establish(&door) => bound,
         };
         match bound {
-            Ok((peer, running)) => self.attend(peer, running).await,
+            Ok((peer, running)) => self.attend(peer, running, &door, tap).await,
             Err(reason) => tracing::info!(%address, %reason, "not bound"),
         }
     }
 
     /// Serves one bind until it ends.
-    async fn attend(self, peer: Peer, running: Running) {
+    async fn attend(self, peer: Peer, running: Running, door: &Door, tap: Arc<Tap>) {
         let Peer {
             system_id,
             mode,
@@ -113,6 +208,8 @@ impl Peers {
             mut events,
         } = peer;
         let system_id = system_id.to_text();
+        let limits = self.smsc.model().accounts.limits(&system_id);
+        link.set_limits(limits.deliver_window.unwrap_or(WINDOW), limits.deliver_rate);
         let cut = self.cut.child_token();
         let line = Line {
             system_id: system_id.clone(),
@@ -120,165 +217,150 @@ impl Peers {
             address,
             link: link.clone(),
             cut: cut.clone(),
+            tap: Arc::clone(&tap),
             since: Now::read().unix_ms,
         };
         let bind = self.smsc.open(line);
+        tap.bound(&system_id, bind);
         tracing::info!(bind, system_id, ?mode, %address, "bound");
-        let desk = Desk {
-            peers: self,
-            link,
-            bind,
-            system_id,
-            delayed: Semaphore::new(MAX_DELAYED).into(),
-        };
-        tokio::join!(drive(running, cut), desk.read(&mut events));
-        desk.peers.smsc.close(bind);
+        self.unbind_later(&link, &cut);
+        let desk = Desk::new(self, link, bind, system_id.into(), tap);
+        let ended = async { tokio::join!(drive(running, cut), desk.read(&mut events)).0 };
+        let reason = ended.await;
+        desk.smsc().close(bind);
+        door.leave(reason);
         tracing::info!(bind, "gone");
+    }
+
+    /// Unbinds a bind after its time, where the scenario gives it one.
+    fn unbind_later(&self, link: &Link, cut: &CancellationToken) {
+        let after = self.smsc.model().script.binds.unbind_after;
+        let Some(after) = after else {
+            return;
+        };
+        let (link, cut) = (link.clone(), cut.clone());
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = sleep(after.0) => link.close(),
+                () = cut.cancelled() => {}
+            }
+        });
     }
 }
 
-impl Authenticator for Peers {
+/// Carries the session until it ends or is cut. `None` where it was cut.
+async fn drive(running: Running, cut: CancellationToken) -> Option<CloseReason> {
+    let _ended = cut.clone().drop_guard();
+    tokio::select! {
+        reason = running => {
+            tracing::info!(%reason, "link ended");
+            Some(reason)
+        }
+        () = cut.cancelled() => {
+            tracing::info!("link cut");
+            None
+        }
+    }
+}
+
+fn settings(timers: Timers) -> ListenerSettings {
+    let usual = SessionSettings::default();
+    ListenerSettings {
+        system_id: COctets::try_from(SYSTEM_ID).unwrap_or_default(),
+        session: SessionSettings {
+            window: WINDOW,
+            drain: DRAIN,
+            enquire_link: timers
+                .enquire_link
+                .map_or(usual.enquire_link, |span| span.0),
+            response_timeout: timers
+                .response
+                .map_or(usual.response_timeout, |span| span.0),
+            session_init: timers
+                .session_init
+                .map_or(usual.session_init, |span| span.0),
+            inactivity: timers.inactivity.map(|span| span.0),
+            ..usual
+        },
+        ..ListenerSettings::default()
+    }
+}
+
+/// Where one connection asks to bind, and leaves.
+struct Door {
+    smsc: Arc<Smsc>,
+    /// Who was let in here.
+    seat: Mutex<Option<String>>,
+}
+
+impl Door {
+    /// The bind is over; one that ended without unbind may hold its account for a while.
+    fn leave(&self, reason: Option<CloseReason>) {
+        let seat = self
+            .seat
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let Some(system_id) = seat else {
+            return;
+        };
+        let orderly = [
+            CloseReason::PeerUnbound,
+            CloseReason::WeClosed,
+            CloseReason::Inactive,
+        ];
+        let lost = !reason.is_some_and(|reason| orderly.contains(&reason));
+        let mut model = self.smsc.model();
+        let hold = model.script.binds.hold_after_drop.filter(|_| lost);
+        let now = Now::read().instant;
+        model
+            .accounts
+            .unbind(now, &system_id, hold.map(|hold| hold.0));
+    }
+
+    /// What the rules and the accounts say, and how long it takes to say it.
+    fn judge(&self, request: &BindRequest) -> (Result<(), CommandStatus>, Duration) {
+        let system_id = request.system_id.to_text();
+        let mut model = self.smsc.model();
+        let asked = Asked {
+            command: request.mode.request(),
+            to: "",
+            from: "",
+            account: &system_id,
+            bind: 0,
+            text: &String::new,
+        };
+        let then = model.decide_other(&asked).unwrap_or_default();
+        let latency = then.latency.as_ref();
+        let delay = latency.map(|latency| latency.draw(model.ids.dice()));
+        let verdict = match then.status.map(|status| status.0) {
+            Some(status) if !status.is_ok() => Err(status),
+            _ => model.accounts.bind(Now::read().instant, request),
+        };
+        if verdict.is_ok() {
+            let mut seat = self.seat.lock().unwrap_or_else(PoisonError::into_inner);
+            *seat = Some(system_id);
+        }
+        (verdict, delay.unwrap_or_default())
+    }
+}
+
+impl Authenticator for Door {
     async fn authenticate(&self, request: BindRequest) -> Result<Admission, CommandStatus> {
-        let verdict = known(&self.accounts, &request);
+        let (verdict, delay) = self.judge(&request);
         if verdict.is_err() {
             self.smsc.refused(request.mode.request());
+        }
+        if !delay.is_zero() {
+            sleep(delay).await;
         }
         verdict.map(Admission::from)
     }
 }
 
-/// Carries the session until it ends or is cut.
-async fn drive(running: Running, cut: CancellationToken) {
-    tokio::select! {
-        reason = running => tracing::info!(%reason, "link ended"),
-        () = cut.cancelled() => tracing::info!("link cut"),
-    }
-}
-
-fn known(accounts: &[Account], request: &BindRequest) -> Result<(), CommandStatus> {
-    if accounts.is_empty() {
-        return Ok(());
-    }
-    let is_named =
-        |account: &&Account| account.system_id.as_bytes() == request.system_id.as_bytes();
-    let account = accounts
-        .iter()
-        .find(is_named)
-        .ok_or(CommandStatus::ESME_RINVSYSID)?;
-    if account.password.as_bytes() != request.password.as_bytes() {
-        return Err(CommandStatus::ESME_RINVPASWD);
-    }
-    Ok(())
-}
-
-/// Answers one bind.
-struct Desk {
-    peers: Peers,
-    link: Link,
-    bind: u64,
-    system_id: String,
-    /// Room for answers that wait for their time.
-    delayed: Arc<Semaphore>,
-}
-
-/// Where an answer belongs: the number of the request, and the session it came on.
-#[derive(Clone, Copy)]
-struct Asked {
-    epoch: u64,
-    sequence: u32,
-}
-
-impl Desk {
-    async fn read(&self, events: &mut LinkEvents) {
-        let mut batch = Vec::new();
-        while events.recv_many(&mut batch, BATCH).await > 0 {
-            for event in batch.drain(..) {
-                self.handle(event).await;
-            }
-        }
-    }
-
-    async fn handle(&self, event: LinkEvent) {
-        match event {
-            LinkEvent::Request {
-                epoch,
-                sequence,
-                body,
-            } => {
-                self.request(Asked { epoch, sequence }, body).await;
-            }
-            LinkEvent::Answered { ticket, status, .. } => self.peers.smsc.answered(ticket, status),
-            LinkEvent::Unanswered { ticket, .. } => self.peers.smsc.unanswered(ticket),
-            _ => {}
-        }
-    }
-
-    async fn request(&self, asked: Asked, body: Body) {
-        match body {
-            Body::SubmitSm(pdu) => self.submit(asked, &pdu).await,
-            other => self.decline(asked, other.command_id()),
-        }
-    }
-
-    async fn submit(&self, asked: Asked, pdu: &SubmitSm) {
-        let now = Now::read();
-        let origin = Origin {
-            bind: self.bind,
-            system_id: &self.system_id,
-            sequence: asked.sequence,
-        };
-        let outcome = self.peers.smsc.submit(now, origin, pdu);
-        if let Some(answer) = outcome.answer {
-            self.answer(asked, answer).await;
-        }
-        if let Some(owed) = outcome.receipt {
-            self.peers.smsc.owe(now, &self.system_id, owed);
-        }
-    }
-
-    async fn answer(&self, asked: Asked, answer: Answer) {
-        let Answer {
-            status,
-            message_id,
-            delay,
-        } = answer;
-        let message_id = message_id
-            .and_then(|id| id.parse().ok())
-            .unwrap_or_default();
-        let body = Body::SubmitSmResp(SubmitSmResp {
-            message_id,
-            ..SubmitSmResp::default()
-        });
-        let link = self.link.clone();
-        if delay.is_zero() {
-            link.respond(asked.sequence, asked.epoch, status, body);
-            return;
-        }
-        // The semaphore is never closed.
-        let place = Arc::clone(&self.delayed).acquire_owned().await;
-        let cut = self.peers.cut.clone();
-        self.peers.tasks.spawn(async move {
-            tokio::select! {
-                () = sleep(delay) => {
-                    link.respond(asked.sequence, asked.epoch, status, body);
-                }
-                () = cut.cancelled() => {}
-            }
-            drop(place);
-        });
-    }
-
-    /// Answers a request that the simulator does not serve.
-    fn decline(&self, asked: Asked, command_id: CommandId) {
-        let body = command_id
-            .response()
-            .and_then(Body::empty)
-            .unwrap_or(Body::GenericNack);
-        self.link.respond(
-            asked.sequence,
-            asked.epoch,
-            CommandStatus::ESME_RINVCMDID,
-            body,
-        );
+/// A connection that was let in and never came to be a bind.
+impl Drop for Door {
+    fn drop(&mut self) {
+        self.leave(None);
     }
 }

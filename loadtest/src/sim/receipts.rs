@@ -1,40 +1,138 @@
-//! Delivery receipts: whether one is owed, and what it says (SMPP 3.4 §5.2.17 and appendix B).
+//! Delivery receipts: whether one is owed, when it goes, and what it says (SMPP 3.4 §5.2.17 and
+//! appendix B).
+
+use std::time::Duration;
 
 use matrix_smpp_codec::receipt::Receipt;
-use matrix_smpp_codec::{DeliverSm, InboundText, MessageState, SubmitSm};
+use matrix_smpp_codec::time::AbsoluteTime;
+use matrix_smpp_codec::{DeliverSm, InboundText, MessageState, ShortMessage, SubmitSm, Tlvs};
+use serde::{Deserialize, Serialize};
 
-use crate::sim::behaviour::Receipts;
+use crate::sim::dice::mix;
+use crate::sim::fate::Mix;
+use crate::sim::records::Parcel;
+use crate::sim::span::{Latency, Span};
 
-/// The receipt for an accepted message, if its sender asked for one of this kind. `done_ms` is when
-/// its fate is sealed; both times in milliseconds since 1970 (UTC).
-pub(crate) fn receipt(
-    fate: Receipts,
-    (submitted_ms, done_ms): (u64, u64),
-    message_id: &str,
-    pdu: &SubmitSm,
-) -> Option<DeliverSm> {
-    let state = match fate {
-        Receipts::Delivered => MessageState::DELIVERED,
-        Receipts::Undeliverable => MessageState::UNDELIVERABLE,
-        Receipts::Expired => MessageState::EXPIRED,
-        Receipts::None => return None,
-    };
-    if !pdu
-        .registered_delivery
-        .wants_receipt(state == MessageState::DELIVERED)
-    {
-        return None;
+/// Where a receipt says what it says.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Form {
+    /// By TLVs and by text.
+    #[default]
+    Both,
+    /// By TLVs alone; the text is empty.
+    Tlv,
+    /// By text alone.
+    Text,
+}
+
+/// In which order receipts go that are due in the same window of time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ReceiptOrder {
+    /// That of their messages.
+    #[default]
+    Natural,
+    /// The last message's first.
+    Reversed,
+    /// As the seed has it.
+    Shuffled,
+}
+
+/// What receipts are like, where no rule says otherwise.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct ReceiptStyle {
+    /// What becomes of messages, by share.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) mix: Option<Mix>,
+    /// From the delivery of a message to its receipt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) delay: Option<Latency>,
+    /// By TLV, by text, or both.
+    pub(crate) form: Form,
+    /// The order of those that are due in one `window`.
+    pub(crate) order: ReceiptOrder,
+    /// Receipts leave together at the end of each window of this length; otherwise each when it is due.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) window: Option<Span>,
+    /// Every receipt goes before the answer to its message.
+    pub(crate) early: bool,
+    /// An intermediate notification goes first, where the sender asked for it.
+    pub(crate) intermediate: bool,
+}
+
+impl ReceiptStyle {
+    /// Whether it makes sense, or what does not.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        if self.order != ReceiptOrder::Natural && self.window.is_none_or(|span| span.0.is_zero()) {
+            return Err("another `order` than natural needs a `window` of time".to_owned());
+        }
+        self.mix.as_ref().map_or(Ok(()), Mix::check)
     }
+
+    /// When a receipt goes that is due so long after the start, and its rank among those that go
+    /// at the same time.
+    pub(crate) fn slot(&self, due: Duration, arrival: u64, seed: u64) -> (Duration, u64) {
+        let Some(window) = self.window.map(|span| span.0.as_nanos()) else {
+            return (due, 0);
+        };
+        let windows = due.as_nanos().div_ceil(window.max(1));
+        let end = u64::try_from(windows * window).map_or(due, Duration::from_nanos);
+        let rank = match self.order {
+            ReceiptOrder::Natural => arrival,
+            ReceiptOrder::Reversed => u64::MAX - arrival,
+            ReceiptOrder::Shuffled => mix(seed ^ arrival),
+        };
+        (end, rank)
+    }
+}
+
+/// Whether the sender is owed a receipt for this outcome.
+pub(crate) fn is_owed(pdu: &SubmitSm, state: MessageState) -> bool {
+    let delivered = matches!(state, MessageState::DELIVERED | MessageState::ACCEPTED);
+    pdu.registered_delivery.wants_receipt(delivered)
+}
+
+/// The receipt of a message that ended in this state.
+pub(crate) fn receipt(parcel: &Parcel, state: MessageState) -> DeliverSm {
+    let error = if state == parcel.fate.state() {
+        parcel.error.to_string()
+    } else {
+        "001".to_owned()
+    };
+    build(parcel, state, false, error)
+}
+
+/// Tells that a message is on its way (SMPP 3.4 §2.11).
+pub(crate) fn notification(parcel: &Parcel) -> DeliverSm {
+    build(parcel, MessageState::ENROUTE, true, "000".to_owned())
+}
+
+fn build(parcel: &Parcel, state: MessageState, intermediate: bool, error: String) -> DeliverSm {
+    let id = parcel.receipt_id.as_ref().or(parcel.message_id.as_ref());
+    let done = if intermediate {
+        parcel.at
+    } else {
+        parcel.done_at
+    };
     let receipt = Receipt {
-        message_id: message_id.to_owned(),
+        message_id: id.map(ToString::to_string).unwrap_or_default(),
         state,
-        error: Some(error(state).to_owned()),
-        submitted: Some(stamp(submitted_ms)),
-        done: Some(stamp(done_ms)),
-        text: Some(InboundText::from(pdu).text()),
+        intermediate,
+        error: Some(error),
+        submitted: stamp(parcel.at),
+        done: stamp(done),
+        text: Some(InboundText::from(&parcel.pdu).text()),
         ..Receipt::default()
     };
-    Some(addressed(receipt.deliver_sm(), pdu))
+    let mut body = receipt.deliver_sm();
+    match parcel.form {
+        Form::Both => {}
+        Form::Tlv => body.short_message = ShortMessage::default(),
+        Form::Text => body.tlvs = Tlvs::default(),
+    }
+    addressed(body, &parcel.pdu)
 }
 
 /// Sends the receipt back where the message came from.
@@ -55,46 +153,18 @@ fn addressed(receipt: DeliverSm, pdu: &SubmitSm) -> DeliverSm {
     }
 }
 
-/// The network's error: 000 is none; the others are of no standard, as in the field.
-fn error(state: MessageState) -> &'static str {
-    match state {
-        MessageState::DELIVERED => "000",
-        MessageState::EXPIRED => "034",
-        _ => "001",
-    }
-}
-
 /// `YYMMDDhhmm` in UTC.
-fn stamp(unix_ms: u64) -> String {
-    let minutes = unix_ms / 60_000;
-    let (year, month, day) = civil(minutes / 1_440);
-    let (hour, minute) = (minutes / 60 % 24, minutes % 60);
-    format!("{:02}{month:02}{day:02}{hour:02}{minute:02}", year % 100)
-}
-
-/// The Gregorian date of a day since 1970-01-01, by Howard Hinnant's `civil_from_days`.
-fn civil(days: u64) -> (u64, u64, u64) {
-    let shifted = days + 719_468;
-    let era = shifted / 146_097;
-    let day_of_era = shifted % 146_097;
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 {
-        month_from_march + 3
-    } else {
-        month_from_march - 9
-    };
-    (year_of_era + era * 400 + u64::from(month <= 2), month, day)
+fn stamp(unix_ms: u64) -> Option<String> {
+    let seconds = i64::try_from(unix_ms / 1_000).ok()?;
+    AbsoluteTime::from_unix(seconds).map(|time| time.receipt_date())
 }
 
 #[cfg(test)]
 mod tests {
-    use matrix_smpp_codec::{EsmClass, RegisteredDelivery, ShortMessage};
+    use matrix_smpp_codec::{CommandId, EsmClass, RegisteredDelivery};
 
     use super::*;
+    use crate::sim::fate::Fate;
 
     /// 2026-02-28 23:59 UTC, and one minute later.
     const TIMES: (u64, u64) = (1_772_323_140_000, 1_772_323_200_000);
@@ -109,13 +179,39 @@ mod tests {
         }
     }
 
-    fn asked(fate: Receipts, registered_delivery: RegisteredDelivery) -> Option<DeliverSm> {
-        receipt(fate, TIMES, "1234567890", &submit(registered_delivery))
+    fn parcel(fate: Fate) -> Parcel {
+        Parcel {
+            arrival: 1,
+            at: TIMES.0,
+            bind: 1,
+            system_id: "gateway".into(),
+            sequence: 1,
+            command: CommandId::SUBMIT_SM,
+            pdu: submit(RegisteredDelivery::RECEIPT),
+            message_id: Some("1234567890".into()),
+            receipt_id: None,
+            fate,
+            error: fate.error().into(),
+            done_at: TIMES.1,
+            form: Form::Both,
+        }
+    }
+
+    fn body(fate: Fate, form: Form) -> DeliverSm {
+        let parcel = Parcel {
+            form,
+            ..parcel(fate)
+        };
+        receipt(&parcel, fate.state())
+    }
+
+    fn text(body: &DeliverSm) -> String {
+        String::from_utf8(body.short_message.to_vec()).unwrap()
     }
 
     #[test]
     fn a_receipt_goes_back_the_way_the_message_came() {
-        let body = asked(Receipts::Delivered, RegisteredDelivery::RECEIPT).unwrap();
+        let body = body(Fate::Delivered, Form::Both);
         assert_eq!(body.source_addr.to_text(), "447700900123");
         assert_eq!(body.destination_addr.to_text(), "447700900001");
         assert_eq!(body.esm_class, EsmClass::RECEIPT);
@@ -123,69 +219,113 @@ mod tests {
 
     #[test]
     fn a_receipt_says_the_same_by_tlv_and_by_text() {
-        let body = asked(Receipts::Delivered, RegisteredDelivery::RECEIPT).unwrap();
+        let body = body(Fate::Delivered, Form::Both);
         let id = body.tlvs.receipted_message_id().unwrap();
         assert_eq!(id.to_text(), "1234567890");
         assert_eq!(body.tlvs.message_state(), Some(MessageState::DELIVERED));
-        let text = String::from_utf8(body.short_message.to_vec()).unwrap();
         assert_eq!(
-            text,
+            text(&body),
             "id:1234567890 sub:001 dlvrd:001 submit date:2602282359 done date:2603010000 \
              stat:DELIVRD err:000 text:one two three four f"
         );
     }
 
     #[test]
+    fn a_receipt_can_say_it_one_way_only() {
+        let body = |form| body(Fate::Delivered, form);
+        assert!(body(Form::Tlv).short_message.is_empty());
+        assert!(body(Form::Tlv).tlvs.receipted_message_id().is_some());
+        assert!(body(Form::Text).tlvs.is_empty());
+        assert!(text(&body(Form::Text)).starts_with("id:1234567890"));
+    }
+
+    #[test]
+    fn a_receipt_can_bear_another_id_than_the_answer() {
+        let parcel = Parcel {
+            receipt_id: Some("499602D2".into()),
+            ..parcel(Fate::Delivered)
+        };
+        let body = receipt(&parcel, MessageState::DELIVERED);
+        assert_eq!(
+            body.tlvs.receipted_message_id().unwrap().to_text(),
+            "499602D2"
+        );
+        assert!(text(&body).starts_with("id:499602D2"));
+    }
+
+    #[test]
     fn a_failure_names_its_state_and_an_error() {
-        for (fate, state, word) in [
-            (
-                Receipts::Undeliverable,
-                MessageState::UNDELIVERABLE,
-                "stat:UNDELIV err:001",
-            ),
-            (
-                Receipts::Expired,
-                MessageState::EXPIRED,
-                "stat:EXPIRED err:034",
-            ),
+        for (fate, words) in [
+            (Fate::Undeliverable, "stat:UNDELIV err:001"),
+            (Fate::Expired, "stat:EXPIRED err:034"),
+            (Fate::Rejected, "stat:REJECTD err:001"),
         ] {
-            let body = asked(fate, RegisteredDelivery::RECEIPT).unwrap();
-            assert_eq!(body.tlvs.message_state(), Some(state));
-            assert!(String::from_utf8_lossy(&body.short_message).contains(word));
+            let body = body(fate, Form::Both);
+            assert_eq!(body.tlvs.message_state(), Some(fate.state()));
+            assert!(text(&body).contains(words), "{}", text(&body));
         }
     }
 
     #[test]
     fn only_what_was_asked_for_is_owed() {
-        let owed = |fate, asked_for| asked(fate, asked_for).is_some();
-        assert!(!owed(Receipts::Delivered, RegisteredDelivery::NONE));
-        assert!(!owed(
-            Receipts::Delivered,
-            RegisteredDelivery::RECEIPT_ON_FAILURE
-        ));
-        assert!(owed(
-            Receipts::Expired,
-            RegisteredDelivery::RECEIPT_ON_FAILURE
-        ));
-        assert!(!owed(
-            Receipts::Expired,
-            RegisteredDelivery::RECEIPT_ON_SUCCESS
-        ));
-        assert!(!owed(Receipts::None, RegisteredDelivery::RECEIPT));
+        let owed = |state, asked_for| is_owed(&submit(asked_for), state);
+        let (good, bad) = (MessageState::DELIVERED, MessageState::EXPIRED);
+        assert!(!owed(good, RegisteredDelivery::NONE));
+        assert!(!owed(good, RegisteredDelivery::RECEIPT_ON_FAILURE));
+        assert!(owed(bad, RegisteredDelivery::RECEIPT_ON_FAILURE));
+        assert!(!owed(bad, RegisteredDelivery::RECEIPT_ON_SUCCESS));
+        assert!(owed(good, RegisteredDelivery::RECEIPT));
     }
 
     #[test]
     fn the_sender_s_own_reference_comes_back() {
-        let mut pdu = submit(RegisteredDelivery::RECEIPT);
-        pdu.tlvs.set_user_message_reference(77);
-        let body = receipt(Receipts::Delivered, TIMES, "1", &pdu).unwrap();
+        let mut parcel = parcel(Fate::Delivered);
+        parcel.pdu.tlvs.set_user_message_reference(77);
+        let body = receipt(&parcel, MessageState::DELIVERED);
         assert_eq!(body.tlvs.user_message_reference(), Some(77));
     }
 
     #[test]
-    fn days_become_dates_across_leap_years() {
-        assert_eq!(civil(0), (1970, 1, 1));
-        assert_eq!(civil(11_016), (2000, 2, 29));
-        assert_eq!(civil(20_512), (2026, 2, 28));
+    fn a_notification_says_that_more_will_come() {
+        let body = notification(&parcel(Fate::Delivered));
+        assert_eq!(body.esm_class, EsmClass::INTERMEDIATE);
+        assert_eq!(body.tlvs.message_state(), Some(MessageState::ENROUTE));
+    }
+
+    #[test]
+    fn receipts_of_one_window_go_together_in_the_order_asked_for() {
+        let style = |order| ReceiptStyle {
+            order,
+            window: Some(Span(Duration::from_millis(100))),
+            ..ReceiptStyle::default()
+        };
+        let order = |order| {
+            let style = style(order);
+            let mut slots: Vec<_> = (1..=20)
+                .map(|arrival| {
+                    (
+                        style.slot(Duration::from_millis(arrival), arrival, 7),
+                        arrival,
+                    )
+                })
+                .collect();
+            assert!(slots.iter().all(|((due, _), _)| due.as_millis() == 100));
+            slots.sort_unstable();
+            slots
+                .into_iter()
+                .map(|(_, arrival)| arrival)
+                .collect::<Vec<_>>()
+        };
+        let natural: Vec<u64> = (1..=20).collect();
+        let reversed: Vec<u64> = (1..=20).rev().collect();
+        assert_eq!(order(ReceiptOrder::Natural), natural);
+        assert_eq!(order(ReceiptOrder::Reversed), reversed);
+        let shuffled = order(ReceiptOrder::Shuffled);
+        assert!(shuffled != natural && shuffled != reversed);
+        let unwindowed = ReceiptStyle {
+            window: None,
+            ..style(ReceiptOrder::Reversed)
+        };
+        assert!(unwindowed.check().is_err());
     }
 }

@@ -1,34 +1,52 @@
 //! The message centre: the model behind one lock, the lines behind another, and what moves between.
 //! Nobody holds both locks.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use matrix_smpp_codec::{CommandId, CommandStatus, SubmitSm};
-use matrix_smpp_session::Ticket;
+use matrix_smpp_codec::{Body, CommandId, CommandStatus, DeliverSm};
+use matrix_smpp_session::{Link, Ticket};
 use serde::Serialize;
 use tokio::sync::{Notify, oneshot, watch};
-use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::sim::clock::Now;
 use crate::sim::counts::Counts;
 use crate::sim::handsets::Written;
 use crate::sim::lines::{Line, LineView, Lines, Outgoing, Purpose, ReceiptNews, UNANSWERED};
-use crate::sim::mo::{self, MoError, Writing};
-use crate::sim::model::{Model, Origin, Outcome, Owed};
+use crate::sim::mo::{self, MoError, MoPlan, Writing};
+use crate::sim::model::{Due, Model};
+use crate::sim::scenario::Scenario;
+use crate::sim::wire::capture::Capture;
+use crate::sim::wire::faults::Faults;
+use crate::sim::wire::tap::Tap;
 
 /// How long a phone waits for the answers to what it wrote.
 const WRITE_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// How often one who waits looks again.
+const GLANCE: Duration = Duration::from_millis(50);
+
+/// Most errands that are run under one hold of the model's lock.
+const ERRANDS: usize = 256;
 
 /// What the HTTP side and every bind share.
 pub(crate) struct Smsc {
     model: Mutex<Model>,
     lines: Mutex<Lines>,
+    /// What is taken off the counts since the last reset.
+    counted: Mutex<Counts>,
+    pub(crate) faults: Arc<Faults>,
+    pub(crate) capture: Arc<Capture>,
     /// Ticks with every change of the model that somebody may wait for.
     changes: watch::Sender<()>,
     /// Something may go out: it was put in, or a line has room again.
     wake: Notify,
+    /// What phones write by themselves.
+    pub(crate) plans: watch::Sender<Vec<MoPlan>>,
     stop: CancellationToken,
 }
 
@@ -36,11 +54,19 @@ pub(crate) struct Smsc {
 #[derive(Serialize)]
 pub(crate) struct CountersView {
     #[serde(flatten)]
-    pdus: Counts,
+    pub(crate) pdus: Counts,
     /// How many `deliver_sm` wait for a bind with room, or for their time.
-    waiting: usize,
+    pub(crate) waiting: usize,
     /// How many found no room to wait.
-    dropped: u64,
+    pub(crate) dropped: u64,
+    /// How many PDUs were mangled on the wire.
+    pub(crate) faults: u64,
+    /// Answers to messages by status.
+    pub(crate) answers: BTreeMap<String, u64>,
+    /// Receipts that went out by state.
+    pub(crate) receipts: BTreeMap<&'static str, u64>,
+    /// Messages that are remembered.
+    pub(crate) messages: usize,
 }
 
 /// Why a phone's message did not go out.
@@ -55,10 +81,19 @@ pub(crate) enum SendError {
 }
 
 impl Smsc {
-    pub(crate) fn new(model: Model, stop: CancellationToken) -> Self {
+    pub(crate) fn new(
+        model: Model,
+        faults: Arc<Faults>,
+        capture: Arc<Capture>,
+        stop: CancellationToken,
+    ) -> Self {
         Self {
             model: Mutex::new(model),
             lines: Mutex::new(Lines::default()),
+            counted: Mutex::default(),
+            faults,
+            capture,
+            plans: watch::Sender::new(Vec::new()),
             changes: watch::Sender::new(()),
             wake: Notify::new(),
             stop,
@@ -76,7 +111,7 @@ impl Smsc {
     /// Sends what is due until the simulator stops.
     pub(crate) async fn pump(&self) {
         loop {
-            let next = self.lines().send_due(Now::read().instant);
+            let next = self.pump_once();
             let due = async {
                 match next {
                     Some(next) => sleep_until(Instant::from_std(next)).await,
@@ -91,28 +126,68 @@ impl Smsc {
         }
     }
 
-    /// Takes a `submit_sm`. Its answer and its receipt are the caller's to send.
-    pub(crate) fn submit(&self, now: Now, origin: Origin<'_>, pdu: &SubmitSm) -> Outcome {
-        let outcome = self.model().submit(now, origin, pdu);
-        self.changes.send_replace(());
-        outcome
+    /// Runs the errands that are due and sends what has room. Returns when there is more to do.
+    pub(crate) fn pump_once(&self) -> Option<std::time::Instant> {
+        let now = Now::read();
+        let next = self.run_errands(now);
+        let sent = self.lines().send_due(now.instant);
+        next.into_iter().chain(sent).min()
     }
 
-    /// Puts a receipt on its way to an account.
-    pub(crate) fn owe(&self, now: Now, account: &str, owed: Owed) {
-        let purpose = Purpose::Receipt {
-            arrival: owed.arrival,
-        };
-        let outgoing = Outgoing {
-            account: account.to_owned(),
-            body: owed.body,
-            purpose,
-        };
-        let kept = self.lines().enqueue(now.instant + owed.delay, outgoing);
-        if !kept {
-            self.model().submits.receipt(owed.arrival, "dropped");
+    fn run_errands(&self, now: Now) -> Option<std::time::Instant> {
+        loop {
+            let (due, next) = {
+                let mut model = self.model();
+                (model.due(now, ERRANDS), model.agenda.next_due())
+            };
+            if due.is_empty() {
+                return next;
+            }
+            for due in due {
+                self.settle_due(now, due);
+            }
+            self.changed();
         }
+    }
+
+    fn settle_due(&self, now: Now, due: Due) {
+        match due {
+            Due::Receipt {
+                account,
+                arrival,
+                body,
+            } => {
+                let outgoing = Outgoing {
+                    account: account.to_string(),
+                    body: Body::DeliverSm(body),
+                    bind: None,
+                    purpose: Purpose::Receipt { arrival },
+                };
+                if !self.lines().enqueue(now.instant, outgoing) {
+                    self.model().records.receipt(arrival, "dropped".into());
+                }
+            }
+            Due::Write { from, writing } => self.write_alone(&from, &writing),
+            Due::Changed => {}
+        }
+    }
+
+    /// Somebody may wait for what has just changed.
+    pub(crate) fn changed(&self) {
+        self.changes.send_replace(());
+    }
+
+    /// Something may be due.
+    pub(crate) fn wake(&self) {
         self.wake.notify_one();
+    }
+
+    /// A phone writes, and nobody waits for the answers.
+    pub(crate) fn write_alone(&self, from: &str, writing: &Writing) {
+        match self.send_segments(from, writing, false) {
+            Ok((id, _)) => self.model().handsets.settle(from, id, "sent"),
+            Err(reason) => tracing::debug!(%reason, "a phone could not write"),
+        }
     }
 
     /// A phone writes: each segment goes out as a `deliver_sm`. Returns the status of each answer,
@@ -122,7 +197,7 @@ impl Smsc {
         from: &str,
         writing: &Writing,
     ) -> Result<Vec<String>, SendError> {
-        let (id, answers) = self.send_segments(from, writing)?;
+        let (id, answers) = self.send_segments(from, writing, true)?;
         let deadline = Instant::from_std(Now::read().instant + WRITE_TIMEOUT);
         let mut statuses = Vec::with_capacity(answers.len());
         for answer in answers {
@@ -135,6 +210,25 @@ impl Smsc {
         self.model().handsets.settle(from, id, verdict);
         self.changes.send_replace(());
         Ok(statuses)
+    }
+
+    /// The same for what time changes too: looks again twenty times a second.
+    pub(crate) async fn watch(&self, limit: Duration, holds: impl Fn(&Model) -> bool) {
+        let mut changes = self.changes.subscribe();
+        let held = async {
+            loop {
+                changes.mark_unchanged();
+                if holds(&self.model()) {
+                    return;
+                }
+                drop(timeout(GLANCE, changes.changed()).await);
+                sleep(GLANCE / 10).await;
+            }
+        };
+        tokio::select! {
+            _ = timeout(limit, held) => {}
+            () = self.stop.cancelled() => {}
+        }
     }
 
     /// Ends when the condition holds, the time is over, or the simulator stops.
@@ -188,6 +282,11 @@ impl Smsc {
         self.lines().cut()
     }
 
+    /// Ends the pump and those who wait.
+    pub(crate) fn halt(&self) {
+        self.stop.cancel();
+    }
+
     /// Unbinds every link.
     pub(crate) fn unbind(&self) {
         self.lines().unbind();
@@ -197,67 +296,124 @@ impl Smsc {
         self.lines().views()
     }
 
-    pub(crate) fn counters(&self) -> CountersView {
+    /// How many binds there are, and how many `deliver_sm` wait for their answers.
+    pub(crate) fn load(&self) -> (usize, usize) {
         let lines = self.lines();
-        let (waiting, dropped) = lines.backlog();
+        (lines.len(), lines.in_flight())
+    }
+
+    /// What is done to one bind past the session.
+    pub(crate) fn tap(&self, bind: u64) -> Option<Arc<Tap>> {
+        self.lines().line(bind).map(|line| Arc::clone(&line.tap))
+    }
+
+    /// Does something with the link of one bind; `None` where it is gone.
+    pub(crate) fn with_link<T>(&self, bind: u64, act: impl FnOnce(&Link) -> T) -> Option<T> {
+        self.lines().line(bind).map(|line| act(&line.link))
+    }
+
+    /// Tells the binds of an account that a phone has become reachable. Returns how many were told.
+    pub(crate) fn alert(&self, account: &str, body: &Body) -> usize {
+        let lines = self.lines();
+        let told = lines
+            .receivers(account)
+            .filter(|line| line.link.submit(Ticket(0), body.clone()).is_ok());
+        told.count()
+    }
+
+    /// Another scenario holds from here on: its rules, faults and all that it says of answers.
+    pub(crate) fn follow(&self, scenario: &Scenario) -> Result<(), String> {
+        self.model().script.follow(scenario);
+        self.faults.clear();
+        for fault in &scenario.fault {
+            self.faults.add(fault.clone())?;
+        }
+        self.plans.send_replace(scenario.mo.clone());
+        Ok(())
+    }
+
+    /// The scenario of the start holds again.
+    pub(crate) fn start_over(&self) {
+        let fresh = self.model().script.fresh().clone();
+        if let Err(reason) = self.follow(&fresh) {
+            tracing::error!(reason, "the scenario is not in force as a whole");
+        }
+    }
+
+    /// Forgets what has happened so far; binds, rules and faults stay.
+    pub(crate) fn forget(&self) {
+        let counts = self.lines().counts();
+        *self.counted.lock().unwrap_or_else(PoisonError::into_inner) = counts;
+        self.faults.struck.store(0, Relaxed);
+        self.capture.clear();
+        self.model().forget();
+        self.changed();
+    }
+
+    pub(crate) fn counters(&self) -> CountersView {
+        let (mut pdus, backlog, dropped) = {
+            let lines = self.lines();
+            let (waiting, dropped) = lines.backlog();
+            (lines.counts(), waiting, dropped)
+        };
+        pdus.subtract(&self.counted.lock().unwrap_or_else(PoisonError::into_inner));
+        let model = self.model();
+        let answers = model.answered.iter();
+        let receipts = model.ended.iter();
         CountersView {
-            pdus: lines.counts(),
-            waiting,
-            dropped,
+            pdus,
+            waiting: backlog + model.agenda.len(),
+            dropped: dropped + model.agenda.dropped(),
+            faults: self.faults.struck.load(Relaxed),
+            answers: answers
+                .map(|(status, count)| (status.to_string(), *count))
+                .collect(),
+            receipts: receipts
+                .map(|(state, count)| (state.name().unwrap_or("unknown"), *count))
+                .collect(),
+            messages: model.records.len(),
         }
     }
 
     fn settled(&self, news: Option<ReceiptNews>) {
         if let Some(news) = news {
-            self.model().submits.receipt(news.arrival, &news.status);
+            self.model()
+                .records
+                .receipt(news.arrival, news.status.into());
             self.changes.send_replace(());
         }
         self.wake.notify_one();
     }
 
-    /// Puts the segments on their way, and the text on its phone. The answers come in the order of
-    /// the segments, whatever the order in which these go out.
+    /// Puts the segments on their way, and the text on its phone.
     fn send_segments(
         &self,
         from: &str,
         writing: &Writing,
+        watched: bool,
     ) -> Result<(u64, Vec<Coming>), SendError> {
         let account = self.account(writing).ok_or(SendError::NoReceiver)?;
         let now = Now::read();
-        let mut model = self.model();
-        let (segments, order) = mo::segments(from, writing, &mut model.ids)?;
-        let count = u8::try_from(segments.len()).unwrap_or(u8::MAX);
-        let written = Written {
-            segments: count,
-            at: now.unix_ms,
-        };
-        let id = model
-            .handsets
-            .write(from, &writing.to, &writing.text, written);
-        drop(model);
-        let (senders, answers): (Vec<_>, Vec<_>) =
-            segments.iter().map(|_| oneshot::channel()).unzip();
-        let mut ready: Vec<_> = segments.into_iter().zip(senders).map(Some).collect();
+        let (id, segments) = self.put_on_phone(now, from, writing)?;
+        let mut answers = Vec::with_capacity(segments.len());
         let mut lines = self.lines();
-        let mut in_order = order
-            .into_iter()
-            .filter_map(|place| ready.get_mut(place)?.take());
-        let room = in_order.all(|(body, answer)| {
+        let room = segments.into_iter().all(|segment| {
+            let (answer, coming) = oneshot::channel();
+            answers.push(coming);
             let purpose = Purpose::Segment {
-                answer,
+                answer: watched.then_some(answer),
                 redeliver: writing.redeliver,
             };
-            lines.enqueue(
-                now.instant,
-                Outgoing {
-                    account: account.clone(),
-                    body,
-                    purpose,
-                },
-            )
+            let outgoing = Outgoing {
+                account: account.clone(),
+                body: mo::carried(segment, writing.carrier),
+                bind: writing.bind,
+                purpose,
+            };
+            lines.enqueue(now.instant, outgoing)
         });
         drop(lines);
-        self.wake.notify_one();
+        self.wake();
         if !room {
             self.model().handsets.settle(from, id, "dropped");
             return Err(SendError::Busy);
@@ -265,9 +421,32 @@ impl Smsc {
         Ok((id, answers))
     }
 
+    fn put_on_phone(
+        &self,
+        now: Now,
+        from: &str,
+        writing: &Writing,
+    ) -> Result<(u64, Vec<DeliverSm>), SendError> {
+        let mut model = self.model();
+        let segments = mo::segments(from, writing, &mut model.ids)?;
+        let written = Written {
+            segments: u8::try_from(segments.len()).unwrap_or(u8::MAX),
+            at: now.unix_ms,
+        };
+        let id = model
+            .handsets
+            .write(from, &writing.to, &writing.text, written);
+        Ok((id, segments))
+    }
+
     /// Who gets what the phone writes: the account that it names, or the one that last sent from the
     /// number it writes to, or any that can receive.
     fn account(&self, writing: &Writing) -> Option<String> {
+        if let Some(bind) = writing.bind {
+            let lines = self.lines();
+            let line = lines.line(bind).filter(|line| line.receives());
+            return line.map(|line| line.system_id.clone());
+        }
         if let Some(named) = &writing.account {
             return self.lines().receiver(Some(named));
         }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// A status that reads and writes by name: `ESME_RTHROTTLED` (SMPP 3.4 §5.1.3), or `0x400`
 /// where the standard has no name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub(crate) struct StatusName(pub(crate) CommandStatus);
 

@@ -5,6 +5,7 @@
 )]
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use matrix_smpp_codec::{
@@ -13,7 +14,7 @@ use matrix_smpp_codec::{
 use matrix_smpp_loadtest::sim::{Sim, SimSettings};
 use matrix_smpp_session::{
     Backoff, BindMode, BindSettings, Link, LinkEvent, LinkEvents, LinkSettings, SessionSettings,
-    Ticket, client,
+    Ticket, TlsSettings, client,
 };
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -61,17 +62,38 @@ impl Esme {
         system_id: &str,
         password: &str,
     ) -> Self {
+        Self::drive(address.to_string(), None, (mode, system_id, password))
+    }
+
+    /// Begins to bind over TLS at this port of localhost.
+    pub(crate) fn begin_tls(port: u16, ca: PathBuf) -> Self {
+        let tls = TlsSettings {
+            ca: Some(ca),
+            ..TlsSettings::default()
+        };
+        let who = (BindMode::Transceiver, "secure", "secret");
+        Self::drive(format!("localhost:{port}"), Some(tls), who)
+    }
+
+    fn drive(
+        address: String,
+        tls: Option<TlsSettings>,
+        (mode, system_id, password): (BindMode, &str, &str),
+    ) -> Self {
         let (link, events, run) = client(LinkSettings {
             name: "test".to_owned(),
-            address: address.to_string(),
-            tls: None,
+            address,
+            tls,
             bind: BindSettings {
                 mode,
                 system_id: system_id.parse().unwrap(),
                 password: password.parse().unwrap(),
                 ..BindSettings::default()
             },
-            session: SessionSettings::default(),
+            session: SessionSettings {
+                adapt: None,
+                ..SessionSettings::default()
+            },
             reconnect: Backoff {
                 first: PATIENCE,
                 cap: PATIENCE,
@@ -95,6 +117,8 @@ impl Esme {
 
     /// Sends and waits for the status and message id of the answer.
     pub(crate) async fn submit(&mut self, pdu: SubmitSm) -> (CommandStatus, String) {
+        // After a throttled answer the session takes a pause.
+        timeout(PATIENCE, self.link.ready()).await.expect("room");
         self.link.submit(Ticket(1), Body::SubmitSm(pdu)).unwrap();
         match self.event().await {
             LinkEvent::Answered {

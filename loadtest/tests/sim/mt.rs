@@ -163,14 +163,14 @@ async fn a_receipt_can_come_before_the_answer() {
 }
 
 #[tokio::test]
-async fn a_request_that_is_not_served_is_declined() {
+async fn a_query_for_a_message_that_nobody_sent_is_declined() {
     let sim = simulator().await;
     let mut esme = Esme::bind(&sim, BindMode::Transceiver, "gateway").await;
     let query = Body::empty(CommandId::QUERY_SM).unwrap();
     esme.link.submit(Ticket(7), query).unwrap();
     match esme.event().await {
         LinkEvent::Answered { status, body, .. } => {
-            assert_eq!(status, CommandStatus::ESME_RINVCMDID);
+            assert_eq!(status, CommandStatus::ESME_RINVMSGID);
             assert_eq!(body.command_id(), CommandId::QUERY_SM_RESP);
         }
         other => panic!("no answer but {other:?}"),

@@ -1,6 +1,9 @@
+use std::collections::VecDeque;
+
 use proptest::prelude::*;
 
 use super::*;
+use crate::rate::TokenBucket;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -280,4 +283,76 @@ proptest! {
         let contract = (window, rate.filter(|rate| *rate > 0));
         prop_assert_eq!(probe.limits(), contract);
     }
+}
+
+/// A peer that takes so many messages per second, and answers after 50 ms; how many it took and how
+/// many it throttled of those that a session with this contract sent in ten minutes.
+fn life_with_a_peer_of(per_second: u32, window: usize, rate: Option<u32>) -> (u32, u32) {
+    let bucket = |rate| NonZeroU32::new(rate).map(TokenBucket::new).unwrap();
+    let mut peer = bucket(per_second);
+    let mut pace = Pace::new(
+        Some(AdaptSettings::default()),
+        window,
+        rate.and_then(NonZeroU32::new),
+    );
+    let mut ours: Option<TokenBucket> = rate.map(bucket);
+    let mut sent = VecDeque::new();
+    let (mut taken, mut throttled) = (0, 0);
+    let start = crate::clock::now();
+    let mut paused_until = start;
+    for tick in 0..60_000 {
+        let now = start + Duration::from_millis(10) * tick;
+        while let Some((since, signal)) =
+            sent.pop_front_if(|(since, _): &mut (Instant, Signal)| now - *since >= TICK / 2)
+        {
+            if let Some(pause) = pace.heard(now, since, signal) {
+                paused_until = now + pause;
+            }
+            match (pace.rate(), &mut ours) {
+                (Some(rate), Some(bucket)) => bucket.set_rate(rate),
+                (rate, ours) => *ours = rate.map(TokenBucket::new),
+            }
+        }
+        while now >= paused_until
+            && sent.len() < pace.window()
+            && ours.as_ref().is_none_or(|ours| ours.available(now) > 0)
+        {
+            if let Some(ours) = &mut ours {
+                ours.take(now);
+            }
+            let signal = if peer.available(now) > 0 {
+                peer.take(now);
+                taken += 1;
+                Signal::Taken(None)
+            } else {
+                throttled += 1;
+                Signal::Throttled
+            };
+            sent.push_back((now, signal));
+        }
+    }
+    (taken, throttled)
+}
+
+#[test]
+fn a_session_finds_the_pace_of_a_peer_that_throttles() {
+    for (per_second, window, rate) in [
+        (50, 10, Some(200)),
+        (50, 100, None),
+        (200, 50, Some(1_000)),
+        (5, 10, None),
+    ] {
+        let (taken, throttled) = life_with_a_peer_of(per_second, window, rate);
+        let possible = per_second * 600;
+        let at = format!("{taken} of {possible} taken, {throttled} throttled");
+        assert!(taken * 10 >= possible * 6, "{at}");
+        assert!(throttled * 5 <= taken, "{at}");
+    }
+}
+
+#[test]
+fn a_session_within_the_pace_of_its_peer_uses_its_whole_contract() {
+    let (taken, throttled) = life_with_a_peer_of(100, 20, Some(80));
+    assert_eq!(throttled, 0);
+    assert!(taken >= 79 * 600, "{taken}");
 }

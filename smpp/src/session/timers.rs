@@ -20,6 +20,8 @@ pub(super) struct Clock {
     last_heard: Instant,
     /// An `enquire_link` went out and nothing has been heard since.
     enquiring: bool,
+    /// What the peer says stays unread for now: answers may be among it.
+    deaf: bool,
     /// The owner doubts that the peer lives: it is given up unless something is heard by then.
     dead_by: Option<Instant>,
     /// The first answer of ours that no request has followed.
@@ -42,6 +44,7 @@ impl Clock {
             init_by: Some(now + settings.session_init),
             last_heard: now,
             enquiring: false,
+            deaf: false,
             dead_by: None,
             unconfirmed_since: None,
             last_transaction: now,
@@ -61,6 +64,7 @@ impl Clock {
     pub(super) const fn heard(&mut self, now: Instant) {
         self.last_heard = now;
         self.enquiring = false;
+        self.deaf = false;
         self.dead_by = None;
     }
 
@@ -79,7 +83,7 @@ impl Session {
         }
         let clock = &self.clock;
         let timers = [
-            self.window.next_deadline(),
+            self.window.next_deadline().filter(|_| !clock.deaf),
             clock.init_by,
             self.enquire_at(),
             self.confirm_at(),
@@ -137,9 +141,16 @@ impl Session {
         self.clock.dead_by = Some(now + patience);
     }
 
-    /// We do not read at present (the owner is slow), so the peer's silence says nothing.
-    pub fn handle_not_reading(&mut self, now: Instant) {
+    /// We do not read at present (the owner is slow): the peer's silence says nothing, and no request
+    /// counts as not answered in time, until [`handle_all_read`](Self::handle_all_read).
+    pub const fn handle_not_reading(&mut self, now: Instant) {
         self.clock.heard(now);
+        self.clock.deaf = true;
+    }
+
+    /// All that has come from the peer is read: what is not among it has not come.
+    pub const fn handle_all_read(&mut self) {
+        self.clock.deaf = false;
     }
 
     fn enquire_at(&self) -> Option<Instant> {
@@ -160,7 +171,7 @@ impl Session {
     }
 
     fn expire_requests(&mut self, now: Instant) {
-        while !matches!(self.state, State::Closed(_)) {
+        while !matches!(self.state, State::Closed(_)) && !self.clock.deaf {
             let Some(pending) = self.window.expired(now) else {
                 break;
             };

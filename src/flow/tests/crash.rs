@@ -181,7 +181,8 @@ flows! {
     }
 
     the_text_command => |world| {
-        world.top_up(ALICE, "1").await;
+        // Enough for once.
+        world.top_up(ALICE, "0.05").await;
         let room = world.room(ALICE);
         world.invite(&room, ALICE, &user(BOT), true);
         world.run().await;

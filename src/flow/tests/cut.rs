@@ -163,6 +163,7 @@ cut_store! {
     Commit fn open_conversation(request: OpenConversation) -> Opened;
     Commit fn end_conversation(id: ConversationId, cooling_off: Duration, now: Timestamp) -> ();
     Commit fn place_conversation(id: ConversationId, room: &RoomId) -> ();
+    Question fn direct_conversation(owner: &UserId, handset: &Handset) -> Option<Conversation>;
     Question fn conversation(id: ConversationId) -> Option<Conversation>;
     Commit fn accept_message(message: NewMessage) -> Acceptance;
     Commit fn claim(link_group: &str, limit: usize, now: Timestamp) -> Vec<Claimed>;
@@ -183,11 +184,11 @@ cut_store! {
     Question fn due_outbox(now: Timestamp, limit: usize, busy: &[String]) -> Vec<OutboxEntry>;
     Commit fn finish_outbox(id: OutboxId, ending: Ending) -> ();
     Commit fn postpone_outbox(id: OutboxId, at: Timestamp, error: &str) -> ();
-    Question fn next_outbox_due(busy: &[String]) -> Option<Timestamp>;
-    Commit fn hurry_outbox(now: Timestamp) -> ();
     Question fn aside(limit: usize) -> Vec<Aside>;
     Commit fn retry_aside(id: AsideId, now: Timestamp) -> bool;
     Commit fn drop_aside(id: AsideId, now: Timestamp) -> bool;
+    Question fn next_outbox_due(busy: &[String]) -> Option<Timestamp>;
+    Commit fn hurry_outbox(now: Timestamp) -> ();
     Commit fn top_up(owner: &UserId, amount: Money, key: &str, now: Timestamp) -> Account;
     Commit fn set_limit(owner: &UserId, limit: Money) -> Account;
     Question fn account(owner: &UserId) -> Account;

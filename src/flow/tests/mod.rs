@@ -1,6 +1,7 @@
 //! The flows as people see them: each test is a sentence about rooms and phones.
 
 mod aside;
+mod bounds;
 mod changes;
 mod commands;
 mod crash;

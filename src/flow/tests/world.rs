@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 use super::super::lanes::{Doom, LaneWork};
-use super::super::{Connected, Gateway, Parts, Trouble, Wakes, inbox, outbox, to_room};
+use super::super::{Bounds, Connected, Gateway, Parts, Trouble, Wakes, inbox, outbox, to_room};
 use super::cut::{Cut, CutHomeserver, CutStore};
 use crate::clock::Clock;
 use crate::gateway::model::{Handset, SegmentRef, Timestamp};
@@ -122,6 +122,18 @@ impl World {
 
     /// A world whose first process meets this cut; the next one meets none.
     pub(super) fn with_cut(cut: Cut) -> Self {
+        Self::made(cut, "")
+    }
+
+    /// A world with these lines of `[limits]`.
+    pub(super) fn limited(limits: &str) -> Self {
+        Self::made(Cut::default(), &format!("[limits]\n{limits}\n"))
+    }
+
+    fn made(cut: Cut, more: &str) -> Self {
+        let text = format!("{SETTINGS}\n{more}");
+        let settings = matrix_smpp_config::parse(&text, Path::new("test.toml"), &ProcessEnv);
+        let settings = Arc::new(settings.unwrap());
         let directory = tempfile::tempdir().unwrap();
         let store: Arc<dyn Store> =
             SqliteStore::open(directory.path().join("gw.db"), Duration::from_hours(24)).unwrap();
@@ -129,7 +141,7 @@ impl World {
         let clock = Clock::manual(Timestamp(1_700_000_000_000));
         let cut = Arc::new(cut);
         Self {
-            gateway: gateway(&store, &home, &clock, &cut),
+            gateway: gateway(&settings, &store, &home, &clock, &cut),
             home,
             store,
             clock,
@@ -146,7 +158,8 @@ impl World {
     pub(super) async fn restart(&mut self) {
         self.cut = Arc::default();
         self.store.recover(self.clock.now()).await.unwrap();
-        self.gateway = gateway(&self.store, &self.home, &self.clock, &self.cut);
+        let settings = Arc::clone(&self.gateway.settings);
+        self.gateway = gateway(&settings, &self.store, &self.home, &self.clock, &self.cut);
     }
 
     /// What comes from here on is cut.
@@ -663,13 +676,12 @@ fn taken(segment: SegmentRef) -> Outcome {
 }
 
 fn gateway(
+    settings: &Arc<Settings>,
     store: &Arc<dyn Store>,
     home: &Arc<FakeHomeserver>,
     clock: &Clock,
     cut: &Arc<Cut>,
 ) -> Gateway {
-    let settings = matrix_smpp_config::parse(SETTINGS, Path::new("test.toml"), &ProcessEnv);
-    let settings: Arc<Settings> = Arc::new(settings.unwrap());
     let store: Arc<dyn Store> = Arc::new(CutStore {
         inner: Arc::clone(store),
         cut: Arc::clone(cut),
@@ -682,12 +694,13 @@ fn gateway(
         names: Names::new(".tel.", user(BOT)),
     };
     Gateway::new(Parts {
+        bounds: Bounds::default(),
         ghosts: Ghosts::new(Arc::clone(&store)),
         wakes: Wakes::for_groups(["operator"].into_iter()),
         metrics: Metrics::new(),
         homeservers: [(home.name().to_owned(), connected)].into(),
         clock: clock.clone(),
-        settings,
+        settings: Arc::clone(settings),
         store,
     })
 }

@@ -222,3 +222,16 @@ pub(crate) async fn a_dropped_event_takes_back_what_has_not_left(engine: &dyn En
     ];
     assert_eq!(news(&store).await, told);
 }
+
+pub(crate) async fn what_is_set_aside_is_forgotten_long_after(engine: &dyn Engine) {
+    let store = engine.open();
+    let (seq, sms) = (take(&store, "a").await, text(&store, "hello").await);
+    store.finish_event(seq, aside("why")).await.unwrap();
+    store.finish_sms(sms, aside("why")).await.unwrap();
+    let months_after = at(20).after(std::time::Duration::from_hours(90 * 24));
+    let just_before = Timestamp(months_after.0 - 1);
+    while store.sweep(just_before, 10).await.unwrap() {}
+    assert_eq!(store.aside(10).await.unwrap().len(), 2);
+    while store.sweep(months_after, 10).await.unwrap() {}
+    assert_eq!(store.aside(10).await.unwrap(), []);
+}

@@ -194,3 +194,24 @@ pub(crate) async fn a_finished_event_is_forgotten_after_a_month(engine: &dyn Eng
         }
     );
 }
+
+pub(crate) async fn extras_wait_for_their_reader_for_a_month(engine: &dyn Engine) {
+    let store = engine.open();
+    let extras = Some("{\"to_device\":[]}".to_owned());
+    for txn_id in ["1", "1", "2"] {
+        let transaction = Transaction {
+            extras: extras.clone(),
+            ..transaction(txn_id, &[])
+        };
+        store.take_transaction(transaction).await.unwrap();
+    }
+    let kept = async || store.sizes().await.unwrap().extras;
+    assert_eq!(kept().await, 2);
+    let month_after = at(5).after(std::time::Duration::from_hours(30 * 24));
+    store.sweep(Timestamp(month_after.0 - 1), 1).await.unwrap();
+    assert_eq!(kept().await, 2);
+    assert!(store.sweep(month_after, 1).await.unwrap(), "there is more");
+    assert_eq!(kept().await, 1);
+    store.sweep(month_after, 1).await.unwrap();
+    assert_eq!(kept().await, 0);
+}

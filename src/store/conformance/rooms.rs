@@ -111,3 +111,36 @@ pub(crate) async fn a_ghost_is_ready_once_that_was_said(engine: &dyn Engine) {
     store.set_ghost_ready(&user("ghost")).await.unwrap();
     assert!(store.ghost_is_ready(&user("ghost")).await.unwrap());
 }
+
+pub(crate) async fn a_room_that_ours_have_left_is_forgotten_when_nothing_goes_on_there(
+    engine: &dyn Engine,
+) {
+    let store = engine.open();
+    let ghost = format!(".tel.{ANNA}");
+    store.set_ghost_ready(&user(&ghost)).await.unwrap();
+    let gone = |name: &str| Member {
+        membership: Membership::Gone,
+        ..joined(name)
+    };
+    store
+        .put_room(facts("a", &[&ghost, "alice"]))
+        .await
+        .unwrap();
+    let conversation = open(&store, group("a", ANNA, "alice")).await;
+    let leave = async |name: &str| {
+        let (home, room) = (home(), room("a"));
+        store.put_member(&home, &room, gone(name)).await.unwrap();
+        store.room(&home, &room).await.unwrap().is_some()
+    };
+    let rooms = async || store.sizes().await.unwrap().rooms;
+    assert!(leave("alice").await, "not one of ours");
+    assert!(leave(&ghost).await, "its conversation has to be ended");
+    store
+        .end_conversation(conversation.id, std::time::Duration::ZERO, at(20))
+        .await
+        .unwrap();
+    assert_eq!(rooms().await, 0);
+    store.put_room(facts("a", &[&ghost])).await.unwrap();
+    assert!(!leave(&ghost).await);
+    assert_eq!(rooms().await, 0);
+}

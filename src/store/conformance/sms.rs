@@ -346,3 +346,32 @@ pub(crate) async fn an_sms_too_long_for_a_pdu_is_refused(engine: &dyn Engine) {
         WHOLE
     );
 }
+
+pub(crate) async fn the_text_of_an_sms_is_forgotten_a_day_after_it_was_said(engine: &dyn Engine) {
+    let (store, anna) = with_leases(engine).await;
+    take(&store, from(ANNA, "hello")).await;
+    let id = pending(&store).await[0].id;
+    let say = NewOutbox {
+        key: format!("sms:{id}"),
+        lane: Lane::Conversation(anna.id),
+        item: OutboxItem::SmsText {
+            sms: id,
+            conversation: anna.id,
+        },
+    };
+    store.enqueue(vec![say], at(110)).await.unwrap();
+    let said = store.due_outbox(at(120), 1, &[]).await.unwrap()[0].id;
+    let text = async || store.sms(id).await.unwrap().unwrap().text;
+    let day_after = at(100).after(Duration::from_hours(24));
+    let sweep = async |now| while store.sweep(now, 10).await.unwrap() {};
+    sweep(day_after).await;
+    assert_eq!(text().await, "hello", "not handed on");
+    store.finish_sms(id, Ending::Done).await.unwrap();
+    sweep(day_after).await;
+    assert_eq!(text().await, "hello", "not said");
+    store.finish_outbox(said, Ending::Done).await.unwrap();
+    sweep(Timestamp(day_after.0 - 1)).await;
+    assert_eq!(text().await, "hello", "a day has not passed");
+    sweep(day_after).await;
+    assert_eq!(text().await, "");
+}

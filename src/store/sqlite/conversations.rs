@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use ruma::{RoomId, ServerName};
+use ruma::{RoomId, ServerName, UserId};
 use rusqlite::{Connection, Row, params};
 
 use super::rows::{Sql as _, text, text_or_none};
-use super::{leases, life, outbox};
-use crate::gateway::model::{Conversation, ConversationId, Originator, Timestamp};
+use super::{leases, life, outbox, rooms};
+use crate::gateway::model::{Conversation, ConversationId, Handset, Originator, Timestamp};
 use crate::store::{Lane, NewOutbox, OpenConversation, Opened, OutboxItem, Result, StoreError};
 
 const SELECT: &str =
@@ -142,9 +142,18 @@ fn active(tx: &Connection, request: &OpenConversation) -> Result<Option<Conversa
 
 /// The active direct conversation of the request's owner and handset, wherever it is.
 fn other_direct(tx: &Connection, request: &OpenConversation) -> Result<Option<Conversation>> {
+    direct(tx, &request.owner, &request.handset)
+}
+
+/// The active direct conversation of an owner and a handset.
+pub(super) fn direct(
+    tx: &Connection,
+    owner: &UserId,
+    handset: &Handset,
+) -> Result<Option<Conversation>> {
     tx.one(
         &format!("{SELECT} WHERE owner = ?1 AND handset = ?2 AND active = 1 AND direct = 1"),
-        params![request.owner.as_str(), request.handset],
+        params![owner.as_str(), handset],
         read,
     )
 }
@@ -286,9 +295,13 @@ pub(super) fn end(
     cooling_off: Duration,
     now: Timestamp,
 ) -> Result<()> {
-    if existing(tx, id)?.active {
+    let conversation = existing(tx, id)?;
+    if conversation.active {
         end_lane(tx, id, now)?;
         leases::cool(tx, id, now.after(cooling_off))?;
+        if let Some(room) = &conversation.room {
+            rooms::forget_ended(tx, &conversation.homeserver, room)?;
+        }
     }
     Ok(())
 }

@@ -91,5 +91,10 @@ pub(super) fn sizes(tx: &Connection) -> Result<Sizes> {
         partial_sms: count("SELECT count(*) FROM partial")?,
         parked_receipts: count("SELECT count(*) FROM parked")?,
         leases: count("SELECT count(*) FROM lease")?,
+        extras: count("SELECT count(*) FROM extras")?,
+        rooms: count("SELECT count(*) FROM room")?,
+        ghosts: count("SELECT count(*) FROM ghost")?,
+        references: count("SELECT count(*) FROM reference")?,
+        messages: count("SELECT count(*) FROM message")?,
     })
 }

@@ -1,6 +1,5 @@
 //! Messages towards phones: accepted, shown, taken back.
 
-use matrix_smpp_codec::e164::E164;
 use ruma::{OwnedEventId, ServerName};
 use rusqlite::{Connection, Row, params};
 
@@ -159,7 +158,7 @@ fn queue_segments(
     let parts = &new.segments.parts;
     let reference = match parts.len() {
         1 => 0,
-        _ => next_reference(tx, originator, new.destination)?,
+        _ => next_reference(tx, originator, new)?,
     };
     for (number, part) in (1_u8..=u8::MAX).zip(parts) {
         tx.run(
@@ -181,12 +180,13 @@ fn queue_segments(
 }
 
 /// The concatenation reference after the last one between these two numbers.
-fn next_reference(tx: &Connection, originator: &Originator, destination: E164) -> Result<u16> {
+fn next_reference(tx: &Connection, originator: &Originator, new: &NewMessage) -> Result<u16> {
     let value = tx.number(
-        "INSERT INTO reference (originator, destination, value) VALUES (?1, ?2, 1)
-         ON CONFLICT (originator, destination) DO UPDATE SET value = (value + 1) % 65536
+        "INSERT INTO reference (originator, destination, value, at) VALUES (?1, ?2, 1, ?3)
+         ON CONFLICT (originator, destination)
+         DO UPDATE SET value = (value + 1) % 65536, at = excluded.at
          RETURNING value",
-        params![originator, destination.as_str()],
+        params![originator, new.destination.as_str(), new.now],
     )?;
     u16::try_from(value).map_err(|error| StoreError::Corrupt(format!("reference: {error}")))
 }

@@ -9,6 +9,7 @@ mod copies;
 mod dispatch;
 mod explain;
 mod inbox;
+mod kept;
 mod leases;
 mod life;
 mod messages;
@@ -221,6 +222,16 @@ impl Store for SqliteStore {
     async fn place_conversation(&self, id: ConversationId, room: &RoomId) -> Result<()> {
         let room = room.to_owned();
         self.write(move |tx| conversations::place(tx, id, &room))
+            .await
+    }
+
+    async fn direct_conversation(
+        &self,
+        owner: &UserId,
+        handset: &Handset,
+    ) -> Result<Option<Conversation>> {
+        let (owner, handset) = (owner.to_owned(), handset.clone());
+        self.read(move |tx| conversations::direct(tx, &owner, &handset))
             .await
     }
 

@@ -42,10 +42,42 @@ pub(super) fn put_member(
     room: &RoomId,
     member: &Member,
 ) -> Result<()> {
+    let Some(number) = number(tx, homeserver, room)? else {
+        return Ok(());
+    };
+    put(tx, number, member)?;
+    if member.membership == Membership::Gone && ghost_is_ready(tx, &member.user)? {
+        forget_left(tx, number)?;
+    }
+    Ok(())
+}
+
+/// Forgets the room of a conversation that has ended, where nothing more is to be known of it.
+pub(super) fn forget_ended(tx: &Connection, homeserver: &ServerName, room: &RoomId) -> Result<()> {
     match number(tx, homeserver, room)? {
-        Some(number) => put(tx, number, member),
+        Some(number) => forget_left(tx, number),
         None => Ok(()),
     }
+}
+
+/// Forgets a room that none of ours is in any more, and in which no conversation is active: its
+/// homeserver tells nothing more of it.
+fn forget_left(tx: &Connection, room: i64) -> Result<()> {
+    let inside = tx.any(
+        "SELECT 1 FROM member JOIN ghost ON ghost.user = member.user WHERE member.room = ?1 LIMIT 1",
+        [room],
+    )?;
+    let active = tx.any(
+        "SELECT 1 FROM room JOIN conversation ON conversation.homeserver = room.homeserver
+             AND conversation.room = room.room AND conversation.active = 1
+         WHERE room.number = ?1 LIMIT 1",
+        [room],
+    )?;
+    if !inside && !active {
+        tx.run("DELETE FROM member WHERE room = ?1", [room])?;
+        tx.run("DELETE FROM room WHERE number = ?1", [room])?;
+    }
+    Ok(())
 }
 
 fn put(tx: &Connection, room: i64, member: &Member) -> Result<()> {

@@ -11,10 +11,11 @@ use super::rows::Sql as _;
 use crate::store::{Result, StoreError};
 
 /// What brings the tables from version n to n + 1; a released one never changes.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("schema.sql"),
     include_str!("schema_ended.sql"),
     include_str!("schema_2.sql"),
+    include_str!("schema_bounds.sql"),
 ];
 
 /// Statements kept prepared in each connection: about all there are.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, params};
 
+use super::kept;
 use super::life;
 use super::rows::{self, Sql as _};
 use super::{dispatch, leases, receipts, sms};
@@ -66,11 +67,15 @@ pub(super) fn sweep(
             limit,
         )?,
         forget_messages(tx, ago(now, MESSAGE_MEMORY), limit)?,
+        kept::forget_texts(tx, now, limit)?,
+        kept::forget_aside(tx, now, limit)?,
+        kept::forget_extras(tx, now, limit)?,
+        kept::forget_references(tx, now, limit)?,
     ];
     Ok(done.into_iter().any(|count| count >= limit))
 }
 
-fn ago(now: Timestamp, time: Duration) -> Timestamp {
+pub(super) fn ago(now: Timestamp, time: Duration) -> Timestamp {
     let millis = i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
     Timestamp(now.0.saturating_sub(millis))
 }
@@ -171,7 +176,7 @@ fn forget_surplus_receipts(tx: &Connection) -> Result<usize> {
 }
 
 /// Deletes at most `limit` rows that are old enough.
-fn forget(
+pub(super) fn forget(
     tx: &Connection,
     table: &str,
     key: &str,

@@ -244,3 +244,137 @@ fn a_jump_of_the_clock_ends_what_is_over_once_and_goes_on() {
     assert_eq!(esme.sent().remove(0).command_id(), CommandId::ENQUIRE_LINK);
     assert_eq!(esme.session.finished(), None);
 }
+
+// smpp34 CHANGELOG 1.2.1, Rusmpp: the answer came before anybody waited for it.
+#[test]
+fn an_answer_that_comes_before_we_know_that_the_request_left_is_taken() {
+    let mut esme = Probe::esme();
+    esme.submit(1).unwrap();
+    let mut out = BytesMut::new();
+    assert!(esme.session.poll_transmit(&mut out));
+    esme.answer(2);
+    esme.session.handle_sent(out.len());
+    assert_eq!(tickets(&esme.events()), [1]);
+    assert_eq!(esme.session.in_flight(), 0);
+}
+
+/// A PDU as its octets.
+fn hears(probe: &mut Probe, words: [u32; 4], body: &[u8]) {
+    let mut octets = BytesMut::new();
+    for word in words {
+        octets.extend_from_slice(&word.to_be_bytes());
+    }
+    octets.extend_from_slice(body);
+    let frame = cut(&mut octets, 100_000).unwrap().unwrap();
+    probe.session.handle_inbound(probe.now, decode(frame));
+}
+
+// onlinecity/php-smpp#49: an enquire_link_resp with a body was nacked.
+#[test]
+fn an_enquire_link_resp_with_a_body_is_an_answer() {
+    let mut esme = Probe::esme();
+    esme.wait(30 * SECOND);
+    let enquiry = esme.sent().remove(0).sequence;
+    hears(&mut esme, [18, 0x8000_0015, 0, enquiry], b"xy");
+    assert_eq!(esme.sent(), []);
+    esme.wait(29 * SECOND);
+    assert_eq!(esme.session.finished(), None);
+    assert_eq!(esme.counters.stray_responses.load(Relaxed), 0);
+}
+
+// twitter-archive/cloudhopper-smpp#64, OpenSIPS/opensips#3846: sm_length that lies; jookies/jasmin#117
+// and its kin: one PDU that could not be read ended the session.
+#[test]
+fn a_deliver_sm_whose_length_lies_is_refused_and_the_next_one_is_taken() {
+    let mut esme = Probe::esme();
+    // Up to sm_default_msg_id all is empty or 0; then 200 octets are promised and two come.
+    let mut body = [0; 17];
+    body[16] = 200;
+    let lying = [&body[..], b"ab"].concat();
+    hears(&mut esme, [35, 5, 0, 70], &lying);
+    let replies = esme.replies();
+    let [(70, CommandId::DELIVER_SM_RESP, status)] = replies[..] else {
+        panic!("{replies:?}")
+    };
+    assert_ne!(status, CommandStatus::ESME_ROK);
+    assert_eq!(esme.events(), []);
+    body[16] = 2;
+    let honest = [&body[..], b"ab"].concat();
+    hears(&mut esme, [35, 5, 0, 71], &honest);
+    assert!(matches!(
+        esme.events()[..],
+        [Event::Request { sequence: 71, .. }]
+    ));
+}
+
+// fiorix/go-smpp#116: data_sm ended the session. Table 2-1 has it in every bound state.
+#[test]
+fn data_sm_is_taken_on_every_bind() {
+    for mode in BindMode::ALL {
+        for mut probe in [Probe::esme_with(mode, settings()), Probe::smsc(mode)] {
+            probe.asks(5, Body::empty(CommandId::DATA_SM).unwrap());
+            assert!(matches!(probe.events()[..], [Event::Request { .. }]));
+        }
+    }
+}
+
+// praekelt/vumi#624, uudashr/jsmpp#54: who goes without unbind is refused with RALYBND for minutes.
+#[test]
+fn a_close_says_unbind_once_everything_is_answered() {
+    let mut esme = Probe::esme();
+    esme.submit(1).unwrap();
+    esme.sent();
+    esme.session.close(esme.now);
+    assert_eq!(esme.sent(), []);
+    esme.answer(2);
+    assert_eq!(esme.sent().remove(0).command_id(), CommandId::UNBIND);
+}
+
+// uudashr/jsmpp#54 from the other side: a bind that hangs half open is found out at once when its
+// owner comes anew.
+#[test]
+fn a_peer_that_is_doubted_is_given_up_unless_it_speaks() {
+    for speaks in [true, false] {
+        let mut smsc = Probe::smsc(BindMode::Transceiver);
+        smsc.session.probe(smsc.now, 2 * SECOND);
+        smsc.session.probe(smsc.now, 2 * SECOND);
+        let sent = smsc.sent();
+        assert_eq!(sent.len(), 1, "asked once");
+        assert_eq!(sent[0].command_id(), CommandId::ENQUIRE_LINK);
+        if speaks {
+            smsc.says(
+                sent[0].sequence,
+                CommandStatus::ESME_ROK,
+                Body::EnquireLinkResp,
+            );
+        }
+        smsc.wait(3 * SECOND);
+        let end = (!speaks).then_some(CloseReason::LinkDead);
+        assert_eq!(smsc.session.finished(), end);
+    }
+}
+
+// jookies/jasmin#366 and its kin look at what a message_id is; the session hands it up as it came.
+#[test]
+fn a_message_id_comes_up_octet_for_octet() {
+    for id in ["0007", "AbCdEf", "12345678901234567890", ""] {
+        let mut esme = Probe::esme();
+        esme.submit(1).unwrap();
+        let response = SubmitSmResp {
+            message_id: id.parse().unwrap(),
+            ..SubmitSmResp::default()
+        };
+        esme.says(2, CommandStatus::ESME_ROK, Body::SubmitSmResp(response));
+        let events = esme.events();
+        let [
+            Event::Answered {
+                body: Body::SubmitSmResp(response),
+                ..
+            },
+        ] = &events[..]
+        else {
+            panic!("{events:?}")
+        };
+        assert_eq!(response.message_id.as_bytes(), id.as_bytes());
+    }
+}

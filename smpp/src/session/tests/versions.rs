@@ -136,3 +136,21 @@ fn an_smsc_of_5_0_is_bound_to_like_any_other() {
     let mut probe = esme_of(Some(InterfaceVersion::V5_0), settings());
     assert!(probe.submit(1).is_ok());
 }
+
+#[test]
+fn an_esme_that_binds_as_3_3_sends_no_tlvs_to_a_newer_smsc_either() {
+    let mut probe = Probe::open(Role::Esme, settings());
+    let bind = BindSettings {
+        interface_version: InterfaceVersion::V3_3,
+        ..bind_settings(BindMode::Transceiver)
+    };
+    probe.session.bind(probe.now, &bind);
+    let sequence = probe.sent().remove(0).sequence;
+    let mut response = BindResp::default();
+    response
+        .tlvs
+        .set_sc_interface_version(InterfaceVersion::V3_4);
+    probe.asks(sequence, Body::BindTransceiverResp(response));
+    let body = with_tlvs(|tlvs| tlvs.set_user_message_reference(7));
+    assert_eq!(tlvs_sent(&mut probe, body), Some(false));
+}

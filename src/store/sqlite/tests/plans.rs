@@ -7,9 +7,11 @@ use crate::store::conformance;
 use crate::store::sqlite::rows::statements_seen;
 
 /// Statements that list or add up everything, by their nature.
-const WHOLE: [&str; 9] = [
+const WHOLE: [&str; 10] = [
     // the oldest messages by their key: as many as the limit says
     "FROM message ORDER BY key LIMIT ?2",
+    // what was set aside beyond its bound, by an index of no more than that
+    "ORDER BY ended_at DESC LIMIT ?2 OFFSET ?1",
     // accounts, leases, numbers: a person asks for all
     "FROM account ORDER BY owner",
     "FROM lease ORDER BY vmn, handset",

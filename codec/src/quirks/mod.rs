@@ -2,6 +2,8 @@
 //! each quirk is set for the peers that need it and for no others, since each reads some correct
 //! octets in another way.
 
+mod mend;
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -34,6 +36,17 @@ macro_rules! quirks {
 }
 
 quirks! {
+    /// A C-octet string may be longer than its field: it is cut. Not for `submit_multi`'s lists.
+    LongStrings = "long_strings",
+    /// A C-octet string that fills its field comes without its NUL: its last octet is taken for it.
+    UnterminatedStrings = "unterminated_strings",
+    /// `sm_length` is not the length of the text: all that follows is text where it makes no sense
+    /// otherwise.
+    WrongTextLength = "wrong_text_length",
+    /// Optional parameters may be cut off or run past the end: the whole ones count.
+    BrokenTlvs = "broken_tlvs",
+    /// NULs fill the gaps between optional parameters.
+    PaddedTlvs = "padded_tlvs",
     /// The SMSC's default alphabet, `data_coding` 0, is ISO-8859-1, not GSM 03.38.
     DefaultIsLatin1 = "default_is_latin1",
     /// The SMSC's default alphabet, `data_coding` 0, is UTF-8 or ASCII.

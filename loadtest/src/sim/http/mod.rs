@@ -1,5 +1,9 @@
 //! The page of phones and the API: all that tests and people see of the simulator.
 
+mod control;
+mod links;
+mod look;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +17,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::sim::behaviour::Change;
+use crate::sim::clock::Now;
 use crate::sim::mo::Writing;
+use crate::sim::peers::Peers;
 use crate::sim::smsc::{SendError, Smsc};
 
 /// The longest that a request may ask to wait.
@@ -25,9 +31,10 @@ const SUBMITS_PER_ANSWER: usize = 10_000;
 type Shared = State<Arc<Smsc>>;
 
 /// Every address of the simulator.
-pub(crate) fn router(smsc: Arc<Smsc>) -> Router {
-    Router::new()
-        .route("/", get(async || Html(include_str!("page.html"))))
+pub(crate) fn router(peers: Peers) -> Router {
+    let smsc = Arc::clone(&peers.smsc);
+    let pages = Router::new()
+        .route("/", get(async || Html(include_str!("../page.html"))))
         .route("/handsets", get(handsets))
         .route("/handsets/{number}/messages", get(messages))
         .route("/handsets/{number}/send", post(send))
@@ -36,7 +43,11 @@ pub(crate) fn router(smsc: Arc<Smsc>) -> Router {
         .route("/binds/drop", post(drop_binds))
         .route("/behaviour", get(behaviour).post(change_behaviour))
         .route("/submits", get(submits))
-        .with_state(smsc)
+        .merge(look::router())
+        .merge(control::router())
+        .merge(links::router())
+        .with_state(smsc);
+    pages.merge(links::outbind_router(peers))
 }
 
 /// How many phones are wanted: those with the latest traffic.
@@ -129,9 +140,12 @@ async fn change_behaviour(
     change: Result<Json<Change>, JsonRejection>,
 ) -> Result<Response, Fault> {
     let Json(change) = change?;
+    if change.reset {
+        smsc.start_over();
+    }
     let mut model = smsc.model();
     model
-        .change_behaviour(change)
+        .change_behaviour(&change)
         .map_err(|wrong| Fault::bad_request(&wrong))?;
     Ok(Json(&model.behaviour).into_response())
 }
@@ -158,7 +172,11 @@ async fn submits(
     which: Result<Query<Which>, QueryRejection>,
 ) -> Result<Response, Fault> {
     let Query(which) = which?;
-    Ok(Json(smsc.model().submits.after(which.after, which.limit)).into_response())
+    let now = Now::read();
+    let model = smsc.model();
+    let records = model.records.after(which.after).take(which.limit);
+    let views: Vec<_> = records.map(|record| record.view(now.unix_ms)).collect();
+    Ok(Json(views).into_response())
 }
 
 /// An answer that says what is wrong: `{"error": "…"}`.
@@ -168,6 +186,13 @@ struct Fault {
 }
 
 impl Fault {
+    fn missing(reason: &str) -> Self {
+        Self {
+            status: StatusCode::NOT_FOUND,
+            reason: reason.to_owned(),
+        }
+    }
+
     fn bad_request(reason: &impl ToString) -> Self {
         Self {
             status: StatusCode::BAD_REQUEST,

@@ -1,0 +1,144 @@
+//! What the routes and the pusher share.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use hdrhistogram::Histogram;
+use serde::Serialize;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::homeserver::faults::Faults;
+use crate::homeserver::model::{Model, Now};
+use crate::homeserver::settings::HomeserverSettings;
+use crate::load::Quantiles;
+use crate::load::clock;
+
+pub(crate) struct Hub {
+    pub(crate) settings: HomeserverSettings,
+    pub(crate) bot: String,
+    model: Mutex<Model>,
+    faults: Mutex<Faults>,
+    counts: Mutex<Counts>,
+    /// Something is owed to the application service.
+    pub(crate) owed: Notify,
+    pub(crate) stop: CancellationToken,
+    pub(crate) tasks: TaskTracker,
+    /// Ends the flood that runs.
+    pub(crate) flood: Mutex<CancellationToken>,
+}
+
+/// What was counted; times in microseconds.
+#[derive(Debug)]
+pub(crate) struct Counts {
+    /// What the application service asked.
+    pub(crate) requests: BTreeMap<&'static str, u64>,
+    pub(crate) transactions: Transactions,
+    /// From an event's origin to the 200 for its transaction.
+    pub(crate) push: Histogram<u64>,
+    /// Messages of floods.
+    pub(crate) flooded: u64,
+}
+
+/// What became of transactions.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub(crate) struct Transactions {
+    /// Answered with 200.
+    pub(crate) taken: u64,
+    /// Answered otherwise, or not at all; each is sent again.
+    pub(crate) failed: u64,
+    /// Sent again though they had been taken.
+    pub(crate) repeated: u64,
+    /// Events of those that were taken.
+    pub(crate) events: u64,
+}
+
+/// What `GET /_stub/counts` shows.
+#[derive(Serialize)]
+pub(crate) struct CountsView {
+    requests: BTreeMap<&'static str, u64>,
+    sent: BTreeMap<String, u64>,
+    transactions: Transactions,
+    push_us: Quantiles,
+    waiting: usize,
+    dropped: u64,
+    flooded: u64,
+    faults: u64,
+}
+
+impl Hub {
+    pub(crate) fn new(settings: HomeserverSettings) -> Self {
+        let run = clock::unix_ms();
+        let bot = format!("@{}:{}", settings.bot, settings.server_name);
+        let prefix = &settings.ghost_prefix;
+        Self {
+            model: Mutex::new(Model::new(&settings.server_name, &bot, prefix, run)),
+            faults: Mutex::new(Faults::new(settings.seed)),
+            counts: Mutex::new(Counts::new()),
+            owed: Notify::new(),
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            flood: Mutex::default(),
+            bot,
+            settings,
+        }
+    }
+
+    /// Looks at the model, or changes it; whatever is owed after that is sent.
+    pub(crate) fn model<T>(&self, act: impl FnOnce(&mut Model, Now) -> T) -> T {
+        let now = Now {
+            instant: clock::now(),
+            unix_ms: clock::unix_ms(),
+        };
+        let (outcome, waiting) = {
+            let mut model = lock(&self.model);
+            let outcome = act(&mut model, now);
+            (outcome, model.waiting() > 0)
+        };
+        if waiting {
+            self.owed.notify_one();
+        }
+        outcome
+    }
+
+    pub(crate) fn faults(&self) -> MutexGuard<'_, Faults> {
+        lock(&self.faults)
+    }
+
+    pub(crate) fn counts(&self) -> MutexGuard<'_, Counts> {
+        lock(&self.counts)
+    }
+
+    pub(crate) fn view(&self) -> CountsView {
+        let (sent, waiting, dropped) =
+            self.model(|model, _| (model.sent().clone(), model.waiting(), model.dropped()));
+        let faults = self.faults().happened();
+        let counts = self.counts();
+        CountsView {
+            requests: counts.requests.clone(),
+            sent,
+            transactions: counts.transactions,
+            push_us: Quantiles::of(&counts.push),
+            waiting,
+            dropped,
+            flooded: counts.flooded,
+            faults,
+        }
+    }
+}
+
+impl Counts {
+    fn new() -> Self {
+        Self {
+            requests: BTreeMap::new(),
+            transactions: Transactions::default(),
+            push: crate::load::tally::histogram(),
+            flooded: 0,
+        }
+    }
+}
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,525 @@
+//! What the stub knows: users, rooms, and what is to be told to the application service. No network
+//! and no clock: both are arguments.
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+/// The latest events that a room keeps.
+const TIMELINE: usize = 200;
+
+/// The most events that wait for a transaction; further ones are dropped and counted.
+const OUTBOX: usize = 1_000_000;
+
+/// Of how many sends the transaction ids are known.
+const KNOWN_SENDS: usize = 200_000;
+
+/// How many sends of the application service are kept to be looked at.
+const SENDS: usize = 10_000;
+
+/// Why a request is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) status: u16,
+    pub(crate) errcode: &'static str,
+}
+
+const fn refuse(status: u16, errcode: &'static str) -> Refusal {
+    Refusal { status, errcode }
+}
+
+pub(crate) const FORBIDDEN: Refusal = refuse(403, "M_FORBIDDEN");
+pub(crate) const NOT_FOUND: Refusal = refuse(404, "M_NOT_FOUND");
+pub(crate) const UNKNOWN_DEVICE: Refusal = refuse(400, "M_UNKNOWN_DEVICE");
+pub(crate) const IN_USE: Refusal = refuse(400, "M_USER_IN_USE");
+pub(crate) const EXCLUSIVE: Refusal = refuse(400, "M_EXCLUSIVE");
+
+/// One event of a room.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Event {
+    #[serde(rename = "event_id")]
+    pub(crate) id: String,
+    #[serde(rename = "room_id")]
+    pub(crate) room: String,
+    pub(crate) sender: String,
+    #[serde(rename = "type")]
+    pub(crate) kind: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) state_key: Option<String>,
+    pub(crate) content: Value,
+    pub(crate) origin_server_ts: u64,
+}
+
+/// An event that the application service is to be told.
+#[derive(Debug, Clone)]
+pub(crate) struct Owed {
+    pub(crate) event: Arc<Event>,
+    pub(crate) since: Instant,
+}
+
+/// When something happens.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Now {
+    pub(crate) instant: Instant,
+    pub(crate) unix_ms: u64,
+}
+
+#[derive(Debug, Default)]
+struct User {
+    name: Option<String>,
+    devices: HashSet<String>,
+}
+
+#[derive(Debug, Default)]
+struct Room {
+    state: BTreeMap<(String, String), Arc<Event>>,
+    timeline: VecDeque<Arc<Event>>,
+}
+
+/// What an event says, before it has an id.
+#[derive(Debug, Clone)]
+pub(crate) struct Saying<'a> {
+    pub(crate) room: &'a str,
+    pub(crate) sender: &'a str,
+    pub(crate) event_type: &'a str,
+    pub(crate) state_key: Option<&'a str>,
+    pub(crate) content: Value,
+}
+
+#[derive(Debug)]
+pub(crate) struct Model {
+    server: String,
+    /// What the localparts of the application service's users begin with.
+    prefix: String,
+    users: HashMap<String, User>,
+    rooms: BTreeMap<String, Room>,
+    known: HashMap<(String, String, String), String>,
+    known_order: VecDeque<(String, String, String)>,
+    outbox: VecDeque<Owed>,
+    sends: VecDeque<(u64, Arc<Event>)>,
+    sent: BTreeMap<String, u64>,
+    events: u64,
+    run: u64,
+    dropped: u64,
+}
+
+impl Model {
+    /// An empty homeserver with the bot on it. `run` sets the ids of its events apart from those of
+    /// another start.
+    pub(crate) fn new(server: &str, bot: &str, prefix: &str, run: u64) -> Self {
+        let mut users = HashMap::new();
+        users.insert(bot.to_owned(), User::default());
+        Self {
+            server: server.to_owned(),
+            prefix: prefix.to_owned(),
+            users,
+            rooms: BTreeMap::new(),
+            known: HashMap::new(),
+            known_order: VecDeque::new(),
+            outbox: VecDeque::new(),
+            sends: VecDeque::new(),
+            sent: BTreeMap::new(),
+            events: 0,
+            run,
+            dropped: 0,
+        }
+    }
+
+    pub(crate) fn user_id(&self, localpart: &str) -> String {
+        format!("@{localpart}:{}", self.server)
+    }
+
+    // === what the application service asks ===
+
+    pub(crate) fn register(&mut self, localpart: &str) -> Result<String, Refusal> {
+        if !localpart.starts_with(&self.prefix) {
+            return Err(EXCLUSIVE);
+        }
+        let user = self.user_id(localpart);
+        if self.users.contains_key(&user) {
+            return Err(IN_USE);
+        }
+        self.users.insert(user.clone(), User::default());
+        Ok(user)
+    }
+
+    pub(crate) fn registered(&self, user: &str) -> Result<(), Refusal> {
+        self.users.contains_key(user).then_some(()).ok_or(FORBIDDEN)
+    }
+
+    pub(crate) fn device_known(&self, user: &str, device: &str) -> Result<(), Refusal> {
+        let known = self
+            .users
+            .get(user)
+            .is_some_and(|user| user.devices.contains(device));
+        known.then_some(()).ok_or(UNKNOWN_DEVICE)
+    }
+
+    pub(crate) fn add_device(&mut self, user: &str, device: &str) -> Result<(), Refusal> {
+        let user = self.users.get_mut(user).ok_or(FORBIDDEN)?;
+        user.devices.insert(device.to_owned());
+        Ok(())
+    }
+
+    pub(crate) fn set_name(&mut self, user: &str, name: &str) -> Result<(), Refusal> {
+        let user = self.users.get_mut(user).ok_or(FORBIDDEN)?;
+        user.name = Some(name.to_owned());
+        Ok(())
+    }
+
+    pub(crate) fn name(&self, user: &str) -> Result<Option<String>, Refusal> {
+        self.users
+            .get(user)
+            .map(|user| user.name.clone())
+            .ok_or(NOT_FOUND)
+    }
+
+    pub(crate) fn join(&mut self, now: Now, room: &str, user: &str) -> Result<(), Refusal> {
+        match self.membership(room, user) {
+            Some("join") => Ok(()),
+            Some("invite") => {
+                self.set_member(now, room, (user, user), json!({ "membership": "join" }));
+                Ok(())
+            }
+            _ => Err(FORBIDDEN),
+        }
+    }
+
+    pub(crate) fn leave(
+        &mut self,
+        now: Now,
+        room: &str,
+        user: &str,
+        reason: Option<&str>,
+    ) -> Result<(), Refusal> {
+        match self.membership(room, user) {
+            Some("join" | "invite") => {
+                let content = json!({ "membership": "leave", "reason": reason });
+                self.set_member(now, room, (user, user), content);
+                Ok(())
+            }
+            Some(_) => Ok(()),
+            None => Err(FORBIDDEN),
+        }
+    }
+
+    pub(crate) fn invite(
+        &mut self,
+        now: Now,
+        room: &str,
+        (sender, invitee): (&str, &str),
+        is_direct: bool,
+    ) -> Result<(), Refusal> {
+        self.joined(room, sender)?;
+        if matches!(self.membership(room, invitee), Some("join" | "ban")) {
+            return Err(FORBIDDEN);
+        }
+        let content = if is_direct {
+            json!({ "membership": "invite", "is_direct": true })
+        } else {
+            json!({ "membership": "invite" })
+        };
+        self.set_member(now, room, (sender, invitee), content);
+        Ok(())
+    }
+
+    /// Makes a room with its creator in it.
+    pub(crate) fn create_room(&mut self, now: Now, creator: &str) -> String {
+        self.users.entry(creator.to_owned()).or_default();
+        // As in room version 12: without a server name.
+        let room = format!("!{:0>43}", self.number());
+        self.rooms.insert(room.clone(), Room::default());
+        self.append(
+            now,
+            Saying {
+                room: &room,
+                sender: creator,
+                event_type: "m.room.create",
+                state_key: Some(""),
+                content: json!({ "room_version": "12" }),
+            },
+        );
+        self.set_member(
+            now,
+            &room,
+            (creator, creator),
+            json!({ "membership": "join" }),
+        );
+        room
+    }
+
+    pub(crate) fn joined_rooms(&self, user: &str) -> Vec<&str> {
+        let rooms = self.rooms.keys().map(String::as_str);
+        rooms
+            .filter(|room| self.joined(room, user).is_ok())
+            .collect()
+    }
+
+    pub(crate) fn state(&self, room: &str, user: &str) -> Result<Vec<Arc<Event>>, Refusal> {
+        self.joined(room, user)?;
+        let room = self.rooms.get(room).ok_or(NOT_FOUND)?;
+        Ok(room.state.values().cloned().collect())
+    }
+
+    pub(crate) fn state_event(
+        &self,
+        room: &str,
+        user: &str,
+        place: (&str, &str),
+    ) -> Result<Arc<Event>, Refusal> {
+        self.joined(room, user)?;
+        let room = self.rooms.get(room).ok_or(NOT_FOUND)?;
+        let place = (place.0.to_owned(), place.1.to_owned());
+        room.state.get(&place).cloned().ok_or(NOT_FOUND)
+    }
+
+    pub(crate) fn set_state(&mut self, now: Now, saying: Saying<'_>) -> Result<String, Refusal> {
+        self.joined(saying.room, saying.sender)?;
+        if saying.event_type == "m.room.member" {
+            let invitee = saying.state_key.unwrap_or_default();
+            if saying.content["membership"] == "invite" && self.joined(saying.room, invitee).is_ok()
+            {
+                return Err(FORBIDDEN);
+            }
+        }
+        Ok(self.append(now, saying).id.clone())
+    }
+
+    /// The latest events, newest first.
+    pub(crate) fn latest(
+        &self,
+        room: &str,
+        user: &str,
+        limit: usize,
+    ) -> Result<Vec<Arc<Event>>, Refusal> {
+        self.joined(room, user)?;
+        let room = self.rooms.get(room).ok_or(NOT_FOUND)?;
+        Ok(room.timeline.iter().rev().take(limit).cloned().collect())
+    }
+
+    /// A message of the application service. The same transaction id of the same user is the same
+    /// event.
+    pub(crate) fn send(
+        &mut self,
+        now: Now,
+        saying: Saying<'_>,
+        txn_id: &str,
+    ) -> Result<String, Refusal> {
+        let key = [saying.sender, saying.room, txn_id].map(str::to_owned);
+        let key: (String, String, String) = key.into();
+        if let Some(event_id) = self.known.get(&key) {
+            return Ok(event_id.clone());
+        }
+        self.joined(saying.room, saying.sender)?;
+        *self.sent.entry(saying.event_type.to_owned()).or_default() += 1;
+        let event = self.append(now, saying);
+        let number = self.sent.values().sum();
+        if self.sends.len() >= SENDS {
+            self.sends.pop_front();
+        }
+        self.sends.push_back((number, Arc::clone(&event)));
+        if self.known_order.len() >= KNOWN_SENDS
+            && let Some(oldest) = self.known_order.pop_front()
+        {
+            self.known.remove(&oldest);
+        }
+        self.known_order.push_back(key.clone());
+        self.known.insert(key, event.id.clone());
+        Ok(event.id.clone())
+    }
+
+    // === what people do ===
+
+    /// A person says something, whatever the rules say.
+    pub(crate) fn say(&mut self, now: Now, room: &str, sender: &str, content: Value) -> String {
+        let saying = Saying {
+            room,
+            sender,
+            event_type: "m.room.message",
+            state_key: None,
+            content,
+        };
+        self.append(now, saying).id.clone()
+    }
+
+    pub(crate) fn membership(&self, room: &str, user: &str) -> Option<&str> {
+        let key = ("m.room.member".to_owned(), user.to_owned());
+        self.rooms.get(room)?.state.get(&key)?.content["membership"].as_str()
+    }
+
+    // === what the application service is told ===
+
+    /// Up to `most` events that it has not been told, oldest first. They stay until
+    /// [`Self::told`].
+    pub(crate) fn owed(&self, most: usize) -> Vec<Owed> {
+        self.outbox.iter().take(most).cloned().collect()
+    }
+
+    pub(crate) fn told(&mut self, count: usize) {
+        self.outbox.drain(..count.min(self.outbox.len()));
+    }
+
+    pub(crate) fn waiting(&self) -> usize {
+        self.outbox.len()
+    }
+
+    pub(crate) const fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    /// How many events of each type the application service has sent, repetitions not counted.
+    pub(crate) const fn sent(&self) -> &BTreeMap<String, u64> {
+        &self.sent
+    }
+
+    /// What the application service sent after send number `after`, oldest first.
+    pub(crate) fn sends(&self, after: u64, limit: usize) -> Vec<(u64, Arc<Event>)> {
+        let later = self.sends.iter().filter(|(number, _)| *number > after);
+        later.take(limit).cloned().collect()
+    }
+
+    // === inside ===
+
+    fn joined(&self, room: &str, user: &str) -> Result<(), Refusal> {
+        self.registered(user)?;
+        let joined = self.membership(room, user) == Some("join");
+        joined.then_some(()).ok_or(FORBIDDEN)
+    }
+
+    fn set_member(
+        &mut self,
+        now: Now,
+        room: &str,
+        (sender, user): (&str, &str),
+        mut content: Value,
+    ) {
+        let name = self.users.get(user).and_then(|user| user.name.as_deref());
+        if let (Some(name), Some(fields)) = (name, content.as_object_mut()) {
+            fields.insert("displayname".to_owned(), name.into());
+        }
+        self.append(
+            now,
+            Saying {
+                room,
+                sender,
+                event_type: "m.room.member",
+                state_key: Some(user),
+                content,
+            },
+        );
+    }
+
+    fn append(&mut self, now: Now, saying: Saying<'_>) -> Arc<Event> {
+        let number = self.number();
+        let event = Arc::new(Event {
+            id: format!("${:016x}{number:0>27}", self.run),
+            room: saying.room.to_owned(),
+            sender: saying.sender.to_owned(),
+            kind: saying.event_type.to_owned(),
+            state_key: saying.state_key.map(str::to_owned),
+            content: saying.content,
+            origin_server_ts: now.unix_ms,
+        });
+        let room = self.rooms.entry(saying.room.to_owned()).or_default();
+        if let Some(key) = saying.state_key {
+            let place = (saying.event_type.to_owned(), key.to_owned());
+            room.state.insert(place, Arc::clone(&event));
+        }
+        if room.timeline.len() >= TIMELINE {
+            room.timeline.pop_front();
+        }
+        room.timeline.push_back(Arc::clone(&event));
+        if self.outbox.len() >= OUTBOX {
+            self.dropped += 1;
+        } else {
+            let event = Arc::clone(&event);
+            let since = now.instant;
+            self.outbox.push_back(Owed { event, since });
+        }
+        event
+    }
+
+    const fn number(&mut self) -> u64 {
+        self.events += 1;
+        self.events
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::clock;
+
+    const ALICE: &str = "@alice:example.org";
+    const GHOST: &str = "@.tel.447700900123:example.org";
+
+    fn now() -> Now {
+        Now {
+            instant: clock::now(),
+            unix_ms: 1,
+        }
+    }
+
+    fn model() -> (Model, String) {
+        let mut model = Model::new("example.org", "@sms:example.org", ".tel.", 7);
+        let room = model.create_room(now(), ALICE);
+        (model, room)
+    }
+
+    fn hello<'a>(room: &'a str, sender: &'a str) -> Saying<'a> {
+        Saying {
+            room,
+            sender,
+            event_type: "m.room.message",
+            state_key: None,
+            content: json!({ "body": "hello" }),
+        }
+    }
+
+    #[test]
+    fn a_ghost_must_be_registered_invited_and_joined_before_it_speaks() {
+        let (mut model, room) = model();
+        assert_eq!(model.register("alice"), Err(EXCLUSIVE));
+        assert_eq!(model.register(".tel.447700900123").as_deref(), Ok(GHOST));
+        assert_eq!(model.register(".tel.447700900123"), Err(IN_USE));
+        assert_eq!(model.join(now(), &room, GHOST), Err(FORBIDDEN));
+        model.invite(now(), &room, (ALICE, GHOST), true).unwrap();
+        assert_eq!(model.send(now(), hello(&room, GHOST), "t1"), Err(FORBIDDEN));
+        model.join(now(), &room, GHOST).unwrap();
+        assert!(model.send(now(), hello(&room, GHOST), "t1").is_ok());
+        assert_eq!(model.joined_rooms(GHOST), [&room]);
+    }
+
+    #[test]
+    fn a_repeated_send_is_the_same_event_and_counts_once() {
+        let (mut model, room) = model();
+        let first = model.send(now(), hello(&room, ALICE), "t1").unwrap();
+        assert_eq!(model.send(now(), hello(&room, ALICE), "t1").unwrap(), first);
+        assert_ne!(model.send(now(), hello(&room, ALICE), "t2").unwrap(), first);
+        assert_eq!(model.sent()["m.room.message"], 2);
+        assert_eq!(model.sends(1, 10).len(), 1);
+    }
+
+    #[test]
+    fn what_is_owed_stays_until_it_was_told_in_order() {
+        let (mut model, room) = model();
+        let before = model.waiting();
+        model.told(before);
+        for number in 0..3 {
+            model.say(now(), &room, ALICE, json!({ "body": number }));
+        }
+        let bodies = |model: &Model| {
+            let owed = model.owed(2);
+            owed.iter()
+                .map(|one| one.event.content["body"].clone())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(bodies(&model), [json!(0), json!(1)]);
+        assert_eq!(bodies(&model), [json!(0), json!(1)]);
+        model.told(2);
+        assert_eq!(bodies(&model), [json!(2)]);
+    }
+}

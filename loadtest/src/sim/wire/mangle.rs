@@ -1,0 +1,457 @@
+//! What can be done to a PDU on its last step to the socket. Octets in, octets out: no rule of the
+//! protocol holds here.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::sim::span::Span;
+use crate::sim::status::StatusName;
+
+/// Octets as people write them: `00ff`, blanks allowed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Hex(pub(crate) Vec<u8>);
+
+/// What to do with one PDU that goes out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub(crate) enum Mangle {
+    /// It does not go out.
+    Drop,
+    /// It goes out so much later; what comes behind it waits too.
+    Delay {
+        /// How much.
+        by: Span,
+    },
+    /// It goes out behind the next so many PDUs (or after two seconds without them).
+    Hold {
+        /// How many.
+        #[serde(default = "one")]
+        behind: u32,
+    },
+    /// It goes out several times more.
+    Duplicate {
+        /// How many times more.
+        #[serde(default = "one")]
+        times: u32,
+    },
+    /// `sequence_number` becomes this, or is moved by so much.
+    Sequence {
+        /// The new number; 0 is as good as none.
+        set: Option<u32>,
+        /// What is added to it.
+        #[serde(default)]
+        add: i32,
+    },
+    /// `command_status` becomes this; the body stays.
+    Status {
+        /// The new status.
+        set: StatusName,
+    },
+    /// `command_id` becomes this.
+    Command {
+        /// The new id, `0x80000fff` for example.
+        set: Number,
+    },
+    /// A `generic_nack` with the same number goes instead.
+    GenericNack {
+        /// Its status.
+        #[serde(default = "invalid_command")]
+        status: StatusName,
+    },
+    /// Only the header is left of it.
+    NoBody,
+    /// These octets are its body.
+    Body {
+        /// The octets.
+        hex: Hex,
+    },
+    /// A TLV comes behind the others.
+    Tlv {
+        /// Its tag, `0x3fff` for example.
+        tag: Number,
+        /// Its value.
+        #[serde(default)]
+        hex: Hex,
+    },
+    /// The TLVs of a response with one C-octet string are cut off.
+    NoTlvs,
+    /// The first NUL of the body is taken out.
+    MissingNul,
+    /// `command_length` lies by so much; the octets stay.
+    CommandLength {
+        /// What is added to it.
+        add: i32,
+    },
+    /// `sm_length` of a `deliver_sm` lies by so much.
+    SmLength {
+        /// What is added to it.
+        add: i32,
+    },
+    /// The length of the last TLV lies by so much.
+    TlvLength {
+        /// What is added to it.
+        add: i32,
+    },
+    /// Only so many octets go out; nothing fills the gap.
+    Truncate {
+        /// How many.
+        octets: u32,
+    },
+    /// These octets go out instead.
+    Replace {
+        /// The octets.
+        hex: Hex,
+    },
+    /// These octets go out before it.
+    Before {
+        /// The octets.
+        hex: Hex,
+    },
+    /// It goes out in pieces.
+    Split {
+        /// How long a piece is.
+        #[serde(default = "one")]
+        octets: u32,
+        /// How long to wait between two.
+        #[serde(default)]
+        pause: Span,
+    },
+    /// It waits for more, so that several PDUs go out in one write.
+    Coalesce {
+        /// How many PDUs to wait for.
+        pdus: u32,
+        /// How long to wait at most.
+        #[serde(default = "half_a_second")]
+        within: Span,
+    },
+    /// The connection is reset (TCP RST), and the PDU does not go out.
+    Reset,
+    /// The connection is closed, and the PDU does not go out.
+    Close,
+    /// From here on nothing goes out and nothing is read, and the connection stays open.
+    HalfOpen,
+}
+
+const fn one() -> u32 {
+    1
+}
+
+const fn invalid_command() -> StatusName {
+    StatusName(matrix_smpp_codec::CommandStatus::ESME_RINVCMDID)
+}
+
+const fn half_a_second() -> Span {
+    Span(Duration::from_millis(500))
+}
+
+/// A number as people write it: 4095 or `0xfff`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Number(pub(crate) u32);
+
+impl Mangle {
+    /// Rewrites one whole PDU. What only concerns when and whether it goes leaves it as it is.
+    pub(crate) fn rewrite(&self, pdu: &mut Vec<u8>) {
+        match self {
+            Self::Sequence { set, add } => {
+                let old = word(pdu, SEQUENCE);
+                let new = set.unwrap_or_else(|| old.wrapping_add_signed(*add));
+                put_word(pdu, SEQUENCE, new);
+            }
+            Self::Status { set } => put_word(pdu, STATUS, set.0.0),
+            Self::Command { set } => put_word(pdu, COMMAND, set.0),
+            Self::GenericNack { status } => {
+                pdu.truncate(HEADER);
+                put_word(pdu, COMMAND, NACK);
+                put_word(pdu, STATUS, status.0.0);
+                measure(pdu);
+            }
+            Self::NoBody => {
+                pdu.truncate(HEADER);
+                measure(pdu);
+            }
+            Self::Body { hex } => {
+                pdu.truncate(HEADER);
+                pdu.extend_from_slice(&hex.0);
+                measure(pdu);
+            }
+            Self::Replace { hex } => pdu.clone_from(&hex.0),
+            Self::Truncate { octets } => pdu.truncate(usize::try_from(*octets).unwrap_or(0)),
+            other => other.rewrite_fields(pdu),
+        }
+    }
+
+    fn rewrite_fields(&self, pdu: &mut Vec<u8>) {
+        match self {
+            Self::Tlv { tag, hex } => {
+                let tag = u16::try_from(tag.0 & 0xffff).unwrap_or(0);
+                let length = u16::try_from(hex.0.len()).unwrap_or(u16::MAX);
+                pdu.extend_from_slice(&tag.to_be_bytes());
+                pdu.extend_from_slice(&length.to_be_bytes());
+                pdu.extend_from_slice(&hex.0);
+                measure(pdu);
+            }
+            Self::NoTlvs => {
+                let end = first_nul(pdu).map_or(pdu.len(), |nul| nul + 1);
+                pdu.truncate(end);
+                measure(pdu);
+            }
+            Self::MissingNul => {
+                if let Some(nul) = first_nul(pdu) {
+                    pdu.remove(nul);
+                    measure(pdu);
+                }
+            }
+            Self::CommandLength { add } => {
+                let lie = word(pdu, LENGTH).wrapping_add_signed(*add);
+                put_word(pdu, LENGTH, lie);
+            }
+            Self::SmLength { add } => {
+                let place = sm_length(pdu);
+                lie_at(pdu, place, *add);
+            }
+            Self::TlvLength { add } => {
+                let place = last_tlv(pdu).map(|tlv| tlv + 3);
+                lie_at(pdu, place, *add);
+            }
+            _ => {}
+        }
+    }
+}
+
+const HEADER: usize = 16;
+const LENGTH: usize = 0;
+const COMMAND: usize = 4;
+const STATUS: usize = 8;
+const SEQUENCE: usize = 12;
+const NACK: u32 = 0x8000_0000;
+
+/// The word of the header at this place; 0 where the PDU is too short to have one.
+pub(crate) fn word(pdu: &[u8], place: usize) -> u32 {
+    let word = pdu.get(place..).and_then(<[u8]>::first_chunk::<4>);
+    word.map_or(0, |octets| u32::from_be_bytes(*octets))
+}
+
+/// `command_id` and `sequence_number` of a PDU.
+pub(crate) fn name(pdu: &[u8]) -> (u32, u32) {
+    (word(pdu, COMMAND), word(pdu, SEQUENCE))
+}
+
+fn put_word(pdu: &mut [u8], place: usize, value: u32) {
+    if let Some(word) = pdu.get_mut(place..).and_then(<[u8]>::first_chunk_mut::<4>) {
+        *word = value.to_be_bytes();
+    }
+}
+
+fn measure(pdu: &mut [u8]) {
+    let length = u32::try_from(pdu.len()).unwrap_or(u32::MAX);
+    put_word(pdu, LENGTH, length);
+}
+
+fn first_nul(pdu: &[u8]) -> Option<usize> {
+    let body = pdu.get(HEADER..)?;
+    Some(HEADER + body.iter().position(|octet| *octet == 0)?)
+}
+
+fn lie_at(pdu: &mut [u8], place: Option<usize>, add: i32) {
+    let octet = place.and_then(|place| pdu.get_mut(place));
+    if let Some(octet) = octet {
+        let lie = i32::from(*octet).wrapping_add(add).rem_euclid(256);
+        *octet = u8::try_from(lie).unwrap_or(0);
+    }
+}
+
+/// Where `sm_length` stands in a `deliver_sm` or `submit_sm` (SMPP 3.4 §4.4.1): behind three
+/// addresses' worth of C-octet strings and the octets between them.
+fn sm_length(pdu: &[u8]) -> Option<usize> {
+    let mut at = after_nul(pdu, HEADER)?;
+    at = after_nul(pdu, at + 2)?;
+    at = after_nul(pdu, at + 2)?;
+    at = after_nul(pdu, at + 3)?;
+    at = after_nul(pdu, at)?;
+    Some(at + 4)
+}
+
+fn after_nul(pdu: &[u8], from: usize) -> Option<usize> {
+    let nul = pdu.get(from..)?.iter().position(|octet| *octet == 0)?;
+    Some(from + nul + 1)
+}
+
+/// Where the last TLV of a message or of a response with one C-octet string begins.
+fn last_tlv(pdu: &[u8]) -> Option<usize> {
+    let mut at = if word(pdu, COMMAND) & NACK == 0 {
+        let length = sm_length(pdu)?;
+        length + 1 + usize::from(*pdu.get(length)?)
+    } else {
+        first_nul(pdu)? + 1
+    };
+    let mut last = None;
+    while let Some(&[_, _, high, low]) = pdu.get(at..).and_then(<[u8]>::first_chunk::<4>) {
+        last = Some(at);
+        at += 4 + usize::from(u16::from_be_bytes([high, low]));
+    }
+    last
+}
+
+impl Hex {
+    fn parse(text: &str) -> Option<Self> {
+        let digits: Vec<u8> = text
+            .bytes()
+            .filter(|octet| !octet.is_ascii_whitespace())
+            .collect();
+        let pairs = digits.chunks(2).map(|pair| {
+            let pair = std::str::from_utf8(pair)
+                .ok()
+                .filter(|pair| pair.len() == 2)?;
+            u8::from_str_radix(pair, 16).ok()
+        });
+        pairs.collect::<Option<Vec<_>>>().map(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Hex {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).ok_or_else(|| serde::de::Error::custom("write octets as 00ff"))
+    }
+}
+
+impl Serialize for Hex {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let octets = Bytes::copy_from_slice(&self.0);
+        serializer.collect_str(&format_args!("{octets:x}"))
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum WrittenNumber {
+    Number(u32),
+    Text(String),
+}
+
+impl<'de> Deserialize<'de> for Number {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let number = match WrittenNumber::deserialize(deserializer)? {
+            WrittenNumber::Number(number) => Some(number),
+            WrittenNumber::Text(text) => match text.strip_prefix("0x") {
+                Some(hex) => u32::from_str_radix(hex, 16).ok(),
+                None => text.parse().ok(),
+            },
+        };
+        number
+            .map(Self)
+            .ok_or_else(|| serde::de::Error::custom("write a number as 4095 or 0xfff"))
+    }
+}
+
+impl Serialize for Number {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&format!("{:#x}", self.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::BytesMut;
+    use matrix_smpp_codec::{
+        Body, DeliverSm, Inbound, Pdu, ShortMessage, SubmitSmResp, TlvTag, decode,
+    };
+
+    use super::*;
+
+    fn encoded(body: Body) -> Vec<u8> {
+        let mut out = BytesMut::new();
+        Pdu::new(7, body).encode(&mut out);
+        out.to_vec()
+    }
+
+    fn response() -> Vec<u8> {
+        encoded(Body::SubmitSmResp(SubmitSmResp {
+            message_id: "abc".parse().unwrap(),
+            ..SubmitSmResp::default()
+        }))
+    }
+
+    fn delivery() -> Vec<u8> {
+        let mut pdu = DeliverSm {
+            source_addr: "447700900123".parse().unwrap(),
+            destination_addr: "60777".parse().unwrap(),
+            short_message: ShortMessage::try_from(&b"hello"[..]).unwrap(),
+            ..DeliverSm::default()
+        };
+        pdu.tlvs.push(TlvTag(0x1400), b"xy").unwrap();
+        encoded(Body::DeliverSm(pdu))
+    }
+
+    fn after(mut pdu: Vec<u8>, json: &str) -> Vec<u8> {
+        let mangle: Mangle = serde_json::from_str(json).unwrap();
+        mangle.rewrite(&mut pdu);
+        pdu
+    }
+
+    #[test]
+    fn the_header_can_be_changed_word_by_word() {
+        let pdu = after(response(), r#"{"kind": "sequence", "add": 3}"#);
+        assert_eq!(name(&pdu), (0x8000_0004, 10));
+        let pdu = after(response(), r#"{"kind": "sequence", "set": 0}"#);
+        assert_eq!(name(&pdu).1, 0);
+        let pdu = after(response(), r#"{"kind": "command", "set": "0x80000fff"}"#);
+        assert_eq!(name(&pdu).0, 0x8000_0fff);
+        let pdu = after(response(), r#"{"kind": "status", "set": "0x4ff"}"#);
+        assert_eq!(word(&pdu, STATUS), 0x4ff);
+    }
+
+    #[test]
+    fn a_body_can_go_or_be_another() {
+        let pdu = after(response(), r#"{"kind": "no_body"}"#);
+        assert_eq!((pdu.len(), word(&pdu, LENGTH)), (16, 16));
+        let pdu = after(response(), r#"{"kind": "body", "hex": "41 00"}"#);
+        assert_eq!((&pdu[16..], word(&pdu, LENGTH)), (&b"A\0"[..], 18));
+        let pdu = after(response(), r#"{"kind": "generic_nack"}"#);
+        assert_eq!((name(&pdu), word(&pdu, STATUS)), ((NACK, 7), 3));
+    }
+
+    #[test]
+    fn a_nul_can_be_missing_and_a_tlv_be_added_and_taken() {
+        let pdu = after(response(), r#"{"kind": "missing_nul"}"#);
+        assert_eq!(&pdu[16..], b"abc");
+        let with = after(
+            response(),
+            r#"{"kind": "tlv", "tag": "0x3fff", "hex": "01"}"#,
+        );
+        assert_eq!(&with[20..], [0x3f, 0xff, 0, 1, 1]);
+        assert_eq!(after(with, r#"{"kind": "no_tlvs"}"#), response());
+    }
+
+    #[test]
+    fn every_length_can_lie() {
+        let pdu = after(response(), r#"{"kind": "command_length", "add": 5}"#);
+        assert_eq!(word(&pdu, LENGTH), 25);
+        let pdu = after(delivery(), r#"{"kind": "sm_length", "add": -2}"#);
+        match decode(pdu.into()) {
+            Inbound::Pdu(Pdu {
+                body: Body::DeliverSm(body),
+                ..
+            }) => assert_eq!(&*body.short_message, b"hel"),
+            Inbound::Malformed { .. } => {}
+            other => panic!("{other:?}"),
+        }
+        let pdu = after(delivery(), r#"{"kind": "tlv_length", "add": 9}"#);
+        assert!(matches!(decode(pdu.into()), Inbound::Malformed { .. }));
+    }
+
+    #[test]
+    fn a_kind_that_nobody_knows_is_refused() {
+        for wrong in [
+            r#"{"kind": "nonsense"}"#,
+            r#"{"kind": "delay"}"#,
+            r#"{"kind": "delay", "by": "1s", "times": 2}"#,
+            r#"{"kind": "body", "hex": "0"}"#,
+            r#"{"kind": "command", "set": "0xg"}"#,
+        ] {
+            assert!(serde_json::from_str::<Mangle>(wrong).is_err(), "{wrong}");
+        }
+    }
+}
