@@ -1,8 +1,8 @@
 //! `[[link_group]]`: one account at a peer, with all of its links.
 
-use crate::check::label;
+use crate::check::{is_digits, label};
 use crate::link::{self, Link};
-use crate::read::{Context, FromToml, Node, Reader};
+use crate::read::{Context, FromToml, Mend, Node, Reader};
 use crate::section::{Section, section, words};
 
 words! {
@@ -51,6 +51,9 @@ section! {
         /// The name that routes use. It is part of the keys in the store, so it must not change.
         /// 1 to 64 letters, digits, `-`, `_` or `.`.
         name: String = required("\"operator\""), check label;
+        /// The country code of the numbers that the peer writes in national form. Without it a sender
+        /// in national form has no number that can be texted. 1 to 3 digits.
+        country_code: Option<String> = optional("\"44\""), check country_code;
         /// How an SMS to one of our numbers is answered when its handset has no conversation there:
         /// "drop" accepts and drops it, "reject" tells the SMSC that the destination is wrong.
         mo_unleased: MoUnleased = default("\"drop\"");
@@ -59,6 +62,14 @@ section! {
         /// The links; at least one. A `bind = "pair"` gives two.
         links: Vec<Link> = tables("link");
     }
+}
+
+fn country_code(code: &impl AsRef<str>) -> Mend {
+    let code = code.as_ref();
+    if (1..=3).contains(&code.len()) && is_digits(code) && !code.starts_with('0') {
+        return Ok(());
+    }
+    Err("is no country code; write its digits, e.g. \"44\"".to_owned())
 }
 
 /// Reads every `[[link_group]]`; no two share a name. Gives the names too, with their paths.

@@ -40,6 +40,7 @@ use crate::clock::Clock;
 use crate::gateway::model::{Conversation, Originator};
 use crate::gateway::names::Names;
 use crate::gateway::notice::Currency;
+use crate::gateway::number;
 use crate::gateway::plan::{self, Unplannable};
 use crate::matrix::ghost::{GhostError, Ghosts};
 use crate::matrix::homeserver::{ErrorKind, Homeserver, MatrixError};
@@ -192,7 +193,18 @@ impl Gateway {
         }
     }
 
+<<<<<<< HEAD
     /// The numbers that belong to `owner`, by config or by CLI.
+=======
+    /// Something was set aside, and somebody hears of it.
+    pub(crate) fn set_aside(&self) {
+        self.metrics.set_aside.inc();
+        self.wakes.outbox.notify_one();
+    }
+
+    /// The numbers that belong to `owner`, by config or by CLI, and that phones can answer; a short
+    /// code of theirs is none.
+>>>>>>> once
     pub(crate) async fn dedicated_numbers(&self, owner: &UserId) -> Result<Vec<E164>, Trouble> {
         let stored = self.store.dedicated().await?;
         let stored = stored
@@ -206,7 +218,10 @@ impl Gateway {
             .map(|own| own.number.as_str());
         Ok(configured
             .chain(stored)
-            .filter_map(|number| number.parse().ok())
+            .filter_map(|digits| match number::originator(digits) {
+                Originator::Vmn(number) => Some(number.0),
+                Originator::Shortcode(_) => None,
+            })
             .collect())
     }
 

@@ -1,17 +1,21 @@
 //! From a phone to its room: a whole SMS goes to the Matrix users of the room and, as a message of
 //! its own, to each of the room's other phones.
 
-use matrix_smpp_codec::e164::E164;
 use ruma::OwnedUserId;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use super::lanes::{self, Doom, LaneWork};
+<<<<<<< HEAD
 use super::to_phone::{self, Sent};
 use super::{Gateway, Trouble, aside};
 use crate::gateway::model::{
     Conversation, ConversationId, E164Text, Handset, MessageId, Originator, SmsId, Source,
 };
+=======
+use super::{Gateway, Trouble, aside, to_phone};
+use crate::gateway::model::{Conversation, ConversationId, Handset, MessageId, SmsId, Source};
+>>>>>>> once
 use crate::gateway::outgoing::{self, Speaker};
 use crate::gateway::{notice, number};
 use crate::store::{
@@ -124,19 +128,12 @@ async fn first_contact(
         ghost,
         owner,
         direct: true,
-        originator: Some(originator(&sms.to)),
+        originator: Some(number::originator(&sms.to)),
         now: gateway.clock.now(),
     };
     let opened = gateway.store.open_conversation(request).await?;
     info!(conversation = %opened.conversation.id, "a phone made first contact");
     Ok(opened.conversation)
-}
-
-fn originator(digits: &str) -> Originator {
-    match digits.parse::<E164>() {
-        Ok(number) if number::check(digits).is_ok() => Originator::Vmn(E164Text(number)),
-        _ => Originator::Shortcode(digits.to_owned()),
-    }
 }
 
 /// The room's people see it from the ghost; the room's other phones get it as a text.

@@ -121,6 +121,8 @@ pub struct MessageView {
 pub enum Failure {
     /// `command_status` of the answer.
     Status(u32),
+    /// Why no PDU can carry it, in words.
+    Unsendable(String),
     /// `err:` or `network_error_code` of the receipt.
     Receipt(String),
 }

@@ -4,7 +4,7 @@ use matrix_smpp_codec::e164::E164;
 use phonenumber::Mode;
 use phonenumber::metadata::{DATABASE, Descriptor};
 
-use super::model::Handset;
+use super::model::{E164Text, Handset, Originator};
 
 /// Why a number cannot be texted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -95,6 +95,30 @@ pub fn fit(number: E164) -> Fit {
         Fit::ByLength
     } else {
         Fit::Never
+    }
+}
+
+/// The number that these digits are in the national form of the country with this code; `None` where
+/// no phone of the country has as many digits.
+#[must_use]
+pub fn from_national(digits: &str, country_code: &str) -> Option<E164> {
+    let code: u16 = country_code.parse().ok()?;
+    let plan = *DATABASE.by_code(&code)?.first()?;
+    let country = plan.id().parse().ok()?;
+    let number = phonenumber::parse(Some(country), digits).ok()?;
+    let international = number.format().mode(Mode::E164).to_string();
+    let international: E164 = international.trim_start_matches('+').parse().ok()?;
+    let same_country = number.code().value() == code;
+    (same_country && fit(international) > Fit::Never).then_some(international)
+}
+
+/// What a number of our own is as a sender: a VMN, which phones can answer from anywhere, or a short
+/// code.
+#[must_use]
+pub fn originator(digits: &str) -> Originator {
+    match check(digits) {
+        Ok(number) => Originator::Vmn(E164Text(number)),
+        Err(_) => Originator::Shortcode(digits.to_owned()),
     }
 }
 

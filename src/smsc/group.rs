@@ -183,15 +183,17 @@ impl Dispatcher {
     /// Gives the answer to record where no link takes the segment.
     fn send_one(&self, claimed: &Claimed) -> Option<Answer> {
         let now = self.gateway.clock.now();
-        let routes = &self.gateway.settings.routes;
-        let route = routes.iter().find(|route| route.name == claimed.route);
         let answer = |outcome| Answer {
             segment: claimed.segment,
             attempt: claimed.attempt,
             outcome,
         };
-        let Some(pdu) = submit::submit_sm(claimed, route, now) else {
-            return Some(answer(Outcome::Rejected { status: 0x01 }));
+        let pdu = match submit::submit_sm(claimed, &self.gateway.settings, now) {
+            Ok(pdu) => pdu,
+            Err(misfit) => {
+                let reason = misfit.to_string();
+                return Some(answer(Outcome::Unsendable { reason }));
+            }
         };
         let roomiest = self.links.iter().max_by_key(|one| one.handle.capacity())?;
         match roomiest.submit(claimed, Body::SubmitSm(pdu)) {

@@ -20,6 +20,7 @@ use uuid::Uuid;
 use super::group::Sessions;
 use crate::flow::Gateway;
 use crate::gateway::model::{E164Text, Handset, TakenId};
+use crate::gateway::number;
 use crate::store::{ReceiptIn, ReceiptTaken, SmsIn, SmsTaken, StoreError};
 
 /// The name of a sender whose address is empty: no ghost goes without one.
@@ -28,6 +29,9 @@ const NAMELESS: &str = "unknown";
 /// How long an SMS waits for word whether another bind's peer has heard of it already. Less than the
 /// response timers of SMSCs.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Fewest digits of a sender that is a phone's number; what has fewer is a short code.
+const MIN_DIGITS: usize = 7;
 
 /// Answers of one bind of which it is not known yet whether they were read.
 const MAX_ANSWERED: usize = 100_000;
@@ -48,6 +52,7 @@ pub(super) struct Inbound {
     group: String,
     unleased: MoUnleased,
     default_coding: DefaultCoding,
+    country_code: Option<String>,
     link: Link,
     sessions: Arc<Sessions>,
     pub(super) answered: Answered,
@@ -112,7 +117,42 @@ struct Said {
 struct Parties {
     source_ton: Ton,
     source: String,
+    destination_ton: Ton,
     destination: String,
+}
+
+impl Parties {
+    /// Who texts. A sender that is no number in the world has a ghost class of its own.
+    fn sender(&self, country_code: Option<&str>) -> Handset {
+        if self.source.trim().is_empty() {
+            return Handset::Alphanumeric(NAMELESS.to_owned());
+        }
+        if !is_numeric(self.source_ton, &self.source) {
+            return Handset::Alphanumeric(self.source.clone());
+        }
+        match number_of(self.source_ton, &self.source, country_code) {
+            Some(number) if number.as_str().len() >= MIN_DIGITS => {
+                Handset::Number(E164Text(number))
+            }
+            _ => Handset::Shortcode(bare(&self.source).to_owned()),
+        }
+    }
+
+    /// The phone that a receipt is about, where it can be told: an address of any odd type is read as
+    /// an international number, as that is what was sent to.
+    fn handset(&self, country_code: Option<&str>) -> Option<E164> {
+        let is_national = self.source_ton == Ton::NATIONAL;
+        let as_it_stands = || bare(&self.source).parse().ok().filter(|_| !is_national);
+        number_of(self.source_ton, &self.source, country_code).or_else(as_it_stands)
+    }
+
+    /// The number of ours: digits, international where it is one in the world.
+    fn own_number(&self, country_code: Option<&str>) -> String {
+        number_of(self.destination_ton, &self.destination, country_code).map_or_else(
+            || bare(&self.destination).to_owned(),
+            |number| number.to_string(),
+        )
+    }
 }
 
 enum What {
@@ -145,6 +185,7 @@ macro_rules! said_by {
                 let parties = Parties {
                     source_ton: sm.source_addr_ton,
                     source: sm.source_addr.to_text(),
+                    destination_ton: sm.dest_addr_ton,
                     destination: sm.destination_addr.to_text(),
                 };
                 let what = match $receipt(sm) {
@@ -176,6 +217,7 @@ impl Inbound {
             gateway,
             group: group.name.clone(),
             unleased: group.mo_unleased,
+            country_code: group.country_code.clone(),
             default_coding: group.quirks.deliver_data_coding_default,
             link,
         }
@@ -281,8 +323,8 @@ impl Inbound {
             message_id: receipt.message_id,
             state: receipt.state,
             error: receipt.error,
-            handset: bare(&parties.source).parse().ok(),
-            originator: bare(&parties.destination).to_owned(),
+            handset: parties.handset(self.country_code()),
+            originator: parties.own_number(self.country_code()),
             at: self.gateway.clock.now(),
         });
         let matched = match taken.await? {
@@ -297,6 +339,10 @@ impl Inbound {
             .inc();
         self.gateway.wakes.outbox.notify_one();
         Ok(Fate::Durable(None))
+    }
+
+    fn country_code(&self) -> Option<&str> {
+        self.country_code.as_deref()
     }
 
     /// A receipt that names no message helps nobody, and is no text for a person either.
@@ -317,12 +363,12 @@ impl Inbound {
     ) -> Result<Fate, StoreError> {
         let (data_coding, payload) =
             read_default(self.default_coding, text.data_coding, text.payload);
-        let to = bare(&parties.destination).to_owned();
+        let to = parties.own_number(self.country_code());
         let taken = self.gateway.store.take_sms(SmsIn {
             link_group: self.group.clone(),
             session,
             living_sessions,
-            from: sender(parties.source_ton, parties.source),
+            from: parties.sender(self.country_code()),
             dedicated_to: self
                 .gateway
                 .settings
@@ -382,22 +428,33 @@ fn read_default(default: DefaultCoding, coding: DataCoding, payload: Bytes) -> (
     }
 }
 
-/// Who texts. A sender that is no international number has a ghost class of its own: the digits of
-/// a national one could be another subscriber's international number.
-fn sender(ton: Ton, text: String) -> Handset {
-    if text.trim().is_empty() {
-        return Handset::Alphanumeric(NAMELESS.to_owned());
+/// Whether an address is made of digits, as far as its type allows.
+fn is_numeric(ton: Ton, address: &str) -> bool {
+    let digits = bare(address);
+    let all_digits = !digits.is_empty() && digits.bytes().all(|octet| octet.is_ascii_digit());
+    all_digits && ton != Ton::ALPHANUMERIC
+}
+
+/// The number in the world that an address is: of itself, or in the national form of the peer's
+/// country. Without a country the digits of a national one could be another subscriber's
+/// international number.
+fn number_of(ton: Ton, address: &str, country_code: Option<&str>) -> Option<E164> {
+    let digits = bare(address);
+    let is_short = digits.len() < MIN_DIGITS;
+    if !is_numeric(ton, address) || (is_short && ton != Ton::INTERNATIONAL) {
+        return None;
     }
-    let digits = bare(&text);
-    let numeric = !digits.is_empty() && digits.bytes().all(|octet| octet.is_ascii_digit());
-    if ton == Ton::ALPHANUMERIC || !numeric {
-        return Handset::Alphanumeric(text);
+    let national = match ton {
+        Ton::NATIONAL => true,
+        // With a national prefix, which no international number begins with.
+        Ton::UNKNOWN => digits.starts_with('0'),
+        Ton::INTERNATIONAL => false,
+        _ => return None,
+    };
+    if national {
+        return number::from_national(digits, country_code?);
     }
-    let international = matches!(ton, Ton::INTERNATIONAL | Ton::UNKNOWN);
-    match digits.parse::<E164>() {
-        Ok(number) if international && digits.len() >= 7 => Handset::Number(E164Text(number)),
-        _ => Handset::Shortcode(digits.to_owned()),
-    }
+    digits.parse().ok()
 }
 
 /// An address without the plus that some peers put before it.
@@ -411,6 +468,19 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    fn parties(ton: Ton, source: String) -> Parties {
+        Parties {
+            source_ton: ton,
+            source,
+            destination_ton: Ton::INTERNATIONAL,
+            destination: "447700900901".to_owned(),
+        }
+    }
+
+    fn sender(ton: Ton, source: String) -> Handset {
+        parties(ton, source).sender(None)
+    }
 
     #[test]
     fn a_sender_without_an_address_has_a_name() {
@@ -440,6 +510,61 @@ mod tests {
             let local = Handset::Shortcode(digits.to_owned());
             assert_eq!(sender(ton, digits.to_owned()), local, "{ton:?}");
         }
+    }
+
+    #[test]
+    fn a_national_number_is_completed_by_the_country_of_the_peer() {
+        for (ton, digits, country, expected) in [
+            (Ton::NATIONAL, "07700900123", "44", Some("447700900123")),
+            (Ton::NATIONAL, "7700900123", "44", Some("447700900123")),
+            (Ton::UNKNOWN, "07700900123", "44", Some("447700900123")),
+            (
+                Ton::INTERNATIONAL,
+                "447700900123",
+                "44",
+                Some("447700900123"),
+            ),
+            (Ton::UNKNOWN, "447700900123", "44", Some("447700900123")),
+            (Ton::NATIONAL, "015112345678", "49", Some("4915112345678")),
+            (Ton::NATIONAL, "2025550123", "1", Some("12025550123")),
+            // No phone of the country, no country, and what is no phone's number anyway.
+            (Ton::NATIONAL, "12345678901234", "44", None),
+            (Ton::NATIONAL, "07700900123", "999", None),
+            (Ton::NATIONAL, "12345", "44", None),
+            (Ton::ALPHANUMERIC, "07700900123", "44", None),
+        ] {
+            let from = parties(ton, digits.to_owned());
+            let number = expected.map(|digits| digits.parse().unwrap());
+            assert_eq!(from.handset(Some(country)), number, "{digits} {ton:?}");
+            assert_eq!(
+                from.sender(Some(country)).number(),
+                number,
+                "{digits} {ton:?}"
+            );
+        }
+        let odd = parties(Ton::NETWORK_SPECIFIC, "447700900123".to_owned());
+        assert!(odd.handset(None).is_some() && odd.sender(None).number().is_none());
+        let national = parties(Ton::NATIONAL, "07700900123".to_owned());
+        assert_eq!(national.handset(None), None);
+    }
+
+    #[test]
+    fn our_own_number_is_known_in_national_form() {
+        let to = |ton, digits: &str, country| {
+            let parties = Parties {
+                destination_ton: ton,
+                destination: digits.to_owned(),
+                ..parties(Ton::INTERNATIONAL, String::new())
+            };
+            parties.own_number(country)
+        };
+        assert_eq!(to(Ton::NATIONAL, "07700900901", Some("44")), "447700900901");
+        assert_eq!(to(Ton::UNKNOWN, "+447700900901", None), "447700900901");
+        for country in [None, Some("44")] {
+            assert_eq!(to(Ton::NATIONAL, "12345", country), "12345");
+            assert_eq!(to(Ton::NETWORK_SPECIFIC, "12345", country), "12345");
+        }
+        assert_eq!(to(Ton::NATIONAL, "07700900901", None), "07700900901");
     }
 
     #[test]

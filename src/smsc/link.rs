@@ -367,7 +367,8 @@ pub(super) async fn record(gateway: &Gateway, answers: &[Answer]) {
         gateway.store.record_answers(some, now)
     };
     let pause = |attempt| tokio::time::sleep(gateway.retry_wait(attempt).min(STORE_PAUSE));
-    record_each(answers, record, pause).await;
+    let refused = record_each(answers, record, pause).await;
+    gateway.metrics.set_aside.inc_by(refused);
     gateway.wakes.outbox.notify_one();
     gateway
         .wakes
@@ -376,24 +377,29 @@ pub(super) async fn record(gateway: &Gateway, answers: &[Answer]) {
         .for_each(|bell| bell.notify_one());
 }
 
-/// Records all together, or where one of them is not to be had, each alone.
+/// Records all together, or where one of them is not to be had, each alone. Gives how many the store
+/// will never take.
 async fn record_each<R, P>(
     answers: &[Answer],
     record: impl Fn(Vec<Answer>) -> R,
     pause: impl Fn(u32) -> P,
-) where
+) -> u64
+where
     R: Future<Output = Result<(), StoreError>>,
     P: Future<Output = ()>,
 {
     if record_some(answers, &record, &pause).await.is_ok() {
-        return;
+        return 0;
     }
+    let mut refused = 0;
     for answer in answers {
         let alone = std::slice::from_ref(answer);
         if let Err(error) = record_some(alone, &record, &pause).await {
             error!(%error, message = %answer.segment.message, "an answer cannot be recorded");
+            refused += 1;
         }
     }
+    refused
 }
 
 /// Tries as long as the store is away; tells what it will not take.
@@ -453,7 +459,8 @@ mod tests {
             Ok(())
         };
         let all = [answer(1), answer(2), answer(3)];
-        record_each(&all, record, |_| std::future::ready(())).await;
+        let refused = record_each(&all, record, |_| std::future::ready(())).await;
+        assert_eq!(refused, 1);
         assert_eq!(*taken.borrow(), [answer(1), answer(3)]);
     }
 }

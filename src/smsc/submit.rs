@@ -5,20 +5,31 @@ use std::time::Duration;
 use matrix_smpp_codec::time::RelativeTime;
 use matrix_smpp_codec::values::{EsmClass, Npi, RegisteredDelivery, Ton};
 use matrix_smpp_codec::{Address, COctets, ShortMessage, SubmitSm};
-use matrix_smpp_config::{Originator as Sender, Route};
+use matrix_smpp_config::{Originator as Sender, Route, Settings};
 
 use crate::gateway::model::{Originator, Timestamp};
 use crate::store::Claimed;
 
-/// The `submit_sm` of a segment. `None` for what no PDU can hold, which the store never claims: a
-/// payload over 254 octets or a sender over 20 digits.
-#[must_use]
+/// Why a segment fits into no PDU. The store never claims such a one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Misfit {
+    #[error("the sender's number has more than 20 digits")]
+    Sender,
+    #[error("its text takes more than 254 octets")]
+    Text,
+}
+
+/// The `submit_sm` of a segment.
 pub(super) fn submit_sm(
     claimed: &Claimed,
-    route: Option<&Route>,
+    settings: &Settings,
     now: Timestamp,
-) -> Option<SubmitSm> {
-    let (source_ton, source_npi) = source_kind(&claimed.originator, route);
+) -> Result<SubmitSm, Misfit> {
+    let route = settings
+        .routes
+        .iter()
+        .find(|route| route.name == claimed.route);
+    let (source_ton, source_npi) = source_kind(&claimed.originator, route, settings);
     let udhi = if claimed.udhi {
         EsmClass::UDHI
     } else {
@@ -29,10 +40,12 @@ pub(super) fn submit_sm(
     } else {
         RegisteredDelivery::NONE
     };
-    Some(SubmitSm {
+    let sender = Address::try_from(claimed.originator.digits().as_str());
+    let text = ShortMessage::try_from(claimed.payload.clone());
+    Ok(SubmitSm {
         source_addr_ton: source_ton,
         source_addr_npi: source_npi,
-        source_addr: Address::try_from(claimed.originator.digits().as_str()).ok()?,
+        source_addr: sender.map_err(|_| Misfit::Sender)?,
         dest_addr_ton: Ton(route.map_or(Ton::INTERNATIONAL.0, |route| route.dest_ton)),
         dest_addr_npi: Npi(route.map_or(Npi::ISDN.0, |route| route.dest_npi)),
         destination_addr: Address::from(claimed.destination),
@@ -40,16 +53,17 @@ pub(super) fn submit_sm(
         validity_period: validity(claimed.valid_until, now),
         registered_delivery: receipt,
         data_coding: claimed.data_coding,
-        short_message: ShortMessage::try_from(claimed.payload.clone()).ok()?,
+        short_message: text.map_err(|_| Misfit::Text)?,
         ..SubmitSm::default()
     })
 }
 
-/// The kind of the sender's number. The route's settings are for its own kind of sender: the numbers
-/// of its pool, or its short code. A conversation that began on a route of the other kind keeps its
-/// number, which is then sent as what its digits are.
-fn source_kind(originator: &Originator, route: Option<&Route>) -> (Ton, Npi) {
-    match (originator, route.filter(|route| is_own(originator, route))) {
+/// The kind of the sender's number. The route's settings are for its own senders: the numbers of its
+/// pool, or its short code. Any other, such as a number dedicated to its owner, or one that a
+/// conversation got on another route, is sent as what its digits are.
+fn source_kind(originator: &Originator, route: Option<&Route>, settings: &Settings) -> (Ton, Npi) {
+    let own = route.filter(|route| is_own(originator, route, settings));
+    match (originator, own) {
         (_, Some(route)) => (Ton(route.source_ton), Npi(route.source_npi)),
         (Originator::Vmn(_), None) => (Ton::INTERNATIONAL, Npi::ISDN),
         (Originator::Shortcode(_), None) => (Ton::NETWORK_SPECIFIC, Npi::UNKNOWN),
@@ -58,9 +72,12 @@ fn source_kind(originator: &Originator, route: Option<&Route>) -> (Ton, Npi) {
 
 /// Whether a route's settings are about this sender. International, which is the default of the
 /// config, is never about a short code.
-fn is_own(originator: &Originator, route: &Route) -> bool {
+fn is_own(originator: &Originator, route: &Route, settings: &Settings) -> bool {
     match (originator, &route.originator) {
-        (Originator::Vmn(_), Sender::Pool(_)) => true,
+        (Originator::Vmn(number), Sender::Pool(name)) => settings
+            .pools
+            .iter()
+            .any(|pool| pool.name == *name && pool.numbers.contains(&number.0)),
         (Originator::Shortcode(code), Sender::Shortcode(own)) => {
             code == own.as_str() && route.source_ton != Ton::INTERNATIONAL.0
         }
@@ -116,7 +133,7 @@ mod tests {
 
     #[test]
     fn a_segment_goes_out_between_its_numbers_with_a_receipt_asked_for() {
-        let sm = submit_sm(&claimed(vmn()), None, NOW).unwrap();
+        let sm = submit_sm(&claimed(vmn()), &elsewhere(), NOW).unwrap();
         assert_eq!(sm.source_addr.to_text(), "447700900900");
         assert_eq!(sm.destination_addr.to_text(), "447700900123");
         assert_eq!(
@@ -137,7 +154,7 @@ mod tests {
         let mut segment = claimed(Originator::Shortcode("12345".to_owned()));
         segment.receipts = false;
         segment.udhi = true;
-        let sm = submit_sm(&segment, None, NOW).unwrap();
+        let sm = submit_sm(&segment, &elsewhere(), NOW).unwrap();
         assert_eq!(
             (sm.source_addr_ton, sm.source_addr_npi),
             (Ton::NETWORK_SPECIFIC, Npi::UNKNOWN)
@@ -156,15 +173,23 @@ mod tests {
     }
 
     #[test]
-    fn what_no_pdu_can_hold_is_none() {
+    fn what_no_pdu_can_hold_is_told() {
         let mut segment = claimed(vmn());
         segment.payload = Bytes::from(vec![0; 255]);
-        assert_eq!(submit_sm(&segment, None, NOW), None);
-        let sender = Originator::Shortcode("1".repeat(21));
-        assert_eq!(submit_sm(&claimed(sender), None, NOW), None);
+        let settings = elsewhere();
+        assert_eq!(submit_sm(&segment, &settings, NOW), Err(Misfit::Text));
+        let sender = claimed(Originator::Shortcode("1".repeat(21)));
+        assert_eq!(submit_sm(&sender, &settings, NOW), Err(Misfit::Sender));
     }
 
-    fn route(originator: &str, ton: u8) -> Route {
+    /// A configuration without the route of [`claimed`].
+    fn elsewhere() -> Settings {
+        let mut settings = settings("{ pool = \"uk\" }", 1);
+        settings.routes.clear();
+        settings
+    }
+
+    fn settings(originator: &str, ton: u8) -> Settings {
         let text = format!(
             r#"
             [[homeserver]]
@@ -192,27 +217,30 @@ mod tests {
             source_ton = {ton}
             "#
         );
-        let settings = matrix_smpp_config::parse(&text, Path::new("test.toml"), &ProcessEnv);
-        settings.unwrap().routes.remove(0)
+        matrix_smpp_config::parse(&text, Path::new("test.toml"), &ProcessEnv).unwrap()
     }
 
     #[test]
     fn a_route_tells_the_kind_of_its_own_senders_only() {
-        let number: E164 = "447700900901".parse().unwrap();
-        let vmn = Originator::Vmn(E164Text(number));
+        let number = |digits: &str| Originator::Vmn(E164Text(digits.parse::<E164>().unwrap()));
+        let (vmn, dedicated) = (number("447700900901"), number("447700900999"));
         let code = Originator::Shortcode("12345".to_owned());
         let other = Originator::Shortcode("54321".to_owned());
-        let pool = route("{ pool = \"uk\" }", 2);
-        let short = route("{ shortcode = \"12345\" }", 6);
-        let default = route("{ shortcode = \"12345\" }", 1);
-        let ton = |originator, route| source_kind(originator, route).0;
-        assert_eq!(ton(&vmn, Some(&pool)), Ton::NATIONAL);
-        assert_eq!(ton(&vmn, Some(&short)), Ton::INTERNATIONAL);
-        assert_eq!(ton(&vmn, None), Ton::INTERNATIONAL);
-        assert_eq!(ton(&code, Some(&short)), Ton::ABBREVIATED);
-        for route in [None, Some(&pool), Some(&default)] {
-            assert_eq!(ton(&code, route), Ton::NETWORK_SPECIFIC);
+        let pool = settings("{ pool = \"uk\" }", 2);
+        let short = settings("{ shortcode = \"12345\" }", 6);
+        let default = settings("{ shortcode = \"12345\" }", 1);
+        let ton = |originator: &Originator, settings: &Settings| {
+            let sm = submit_sm(&claimed(originator.clone()), settings, NOW);
+            sm.unwrap().source_addr_ton
+        };
+        assert_eq!(ton(&vmn, &pool), Ton::NATIONAL);
+        assert_eq!(ton(&dedicated, &pool), Ton::INTERNATIONAL);
+        assert_eq!(ton(&vmn, &short), Ton::INTERNATIONAL);
+        assert_eq!(ton(&vmn, &elsewhere()), Ton::INTERNATIONAL);
+        assert_eq!(ton(&code, &short), Ton::ABBREVIATED);
+        for settings in [&elsewhere(), &pool, &default] {
+            assert_eq!(ton(&code, settings), Ton::NETWORK_SPECIFIC);
         }
-        assert_eq!(ton(&other, Some(&short)), Ton::NETWORK_SPECIFIC);
+        assert_eq!(ton(&other, &short), Ton::NETWORK_SPECIFIC);
     }
 }

@@ -570,6 +570,11 @@ pub enum Outcome {
         /// `command_status`.
         status: u32,
     },
+    /// No PDU can carry it: as [`Outcome::Rejected`], by ourselves.
+    Unsendable {
+        /// Why, for people, without private content.
+        reason: String,
+    },
     /// The bytes may have left and no answer will come: the message's policy decides.
     Uncertain,
 }
@@ -664,7 +669,7 @@ pub struct SmsIn {
 
 /// How long after an SMS whose answer the peer may have missed the same words are a copy of it.
 /// Schedules of SMSCs end with a try every hour for 24 hours (Infobip, "Retry"; others give up after
-/// 4 hours, `RingRing`, or before).
+/// 4 hours or before).
 pub const REDELIVERY_WINDOW: Duration = Duration::from_hours(25);
 
 /// How long after a part whose answer the peer has heard the same part is a copy of it, and how long

@@ -173,7 +173,15 @@ fn apply(
             let detail = format!("temporary error {status:#010x}");
             life::requeue(tx, message, segment, *retry_at, (now, &detail))
         }
-        Outcome::Rejected { status } => rejected(tx, message, segment, *status, now),
+        Outcome::Rejected { status } => {
+            let failure = Failure::Status(*status);
+            let detail = format!("status {status:#010x}");
+            rejected(tx, message, segment, &failure, (now, &detail))
+        }
+        Outcome::Unsendable { reason } => {
+            let failure = Failure::Unsendable(reason.clone());
+            rejected(tx, message, segment, &failure, (now, reason))
+        }
         Outcome::Uncertain => {
             life::become_uncertain(tx, message, segment, (now, "no answer"))?;
             receipts::match_parked_by_evidence(tx, message, now)
@@ -206,14 +214,13 @@ fn rejected(
     tx: &Connection,
     message: &Message,
     segment: &Segment,
-    status: u32,
-    now: Timestamp,
+    failure: &Failure,
+    (now, detail): (Timestamp, &str),
 ) -> Result<()> {
     receipts::forget_evidence(tx, message.key, segment.number)?;
     life::release(tx, message, segment, now)?;
-    let detail = format!("status {status:#010x}");
-    life::leave(tx, message, segment, MessageState::Rejected, (now, &detail))?;
-    life::set_failure(tx, message, &Failure::Status(status))?;
+    life::leave(tx, message, segment, MessageState::Rejected, (now, detail))?;
+    life::set_failure(tx, message, failure)?;
     life::withdraw(
         tx,
         message,
