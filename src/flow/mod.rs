@@ -193,18 +193,8 @@ impl Gateway {
         }
     }
 
-<<<<<<< HEAD
-    /// The numbers that belong to `owner`, by config or by CLI.
-=======
-    /// Something was set aside, and somebody hears of it.
-    pub(crate) fn set_aside(&self) {
-        self.metrics.set_aside.inc();
-        self.wakes.outbox.notify_one();
-    }
-
     /// The numbers that belong to `owner`, by config or by CLI, and that phones can answer; a short
     /// code of theirs is none.
->>>>>>> once
     pub(crate) async fn dedicated_numbers(&self, owner: &UserId) -> Result<Vec<E164>, Trouble> {
         let stored = self.store.dedicated().await?;
         let stored = stored

@@ -6,16 +6,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use super::lanes::{self, Doom, LaneWork};
-<<<<<<< HEAD
 use super::to_phone::{self, Sent};
 use super::{Gateway, Trouble, aside};
-use crate::gateway::model::{
-    Conversation, ConversationId, E164Text, Handset, MessageId, Originator, SmsId, Source,
-};
-=======
-use super::{Gateway, Trouble, aside, to_phone};
 use crate::gateway::model::{Conversation, ConversationId, Handset, MessageId, SmsId, Source};
->>>>>>> once
 use crate::gateway::outgoing::{self, Speaker};
 use crate::gateway::{notice, number};
 use crate::store::{
