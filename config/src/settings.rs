@@ -56,6 +56,12 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// The names of all that carry messages: the link groups and the accounts that bind to us.
+    pub fn group_names(&self) -> impl Iterator<Item = &str> {
+        let dialled = self.link_groups.iter().map(|group| group.name.as_str());
+        dialled.chain(self.esmes.iter().map(|esme| esme.name.as_str()))
+    }
+
     /// The route of a destination: the one with the longest prefix that fits.
     #[must_use]
     pub fn route_for(&self, destination: &E164) -> Option<&Route> {

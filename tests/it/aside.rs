@@ -17,7 +17,9 @@ async fn is_told_by_the_bot(alice: &User, words: &[&str]) {
     alice.join(&room).await;
     let what = format!("a notice that says {words:?}");
     alice
-        .sees(&room, &what, |timeline| timeline.notices(words).count() == 1)
+        .sees(&room, &what, |timeline| {
+            timeline.notices(words).count() == 1
+        })
         .await;
 }
 

@@ -280,6 +280,7 @@ impl World {
                 .settings
                 .dedicated_owner(to)
                 .map(ToOwned::to_owned),
+            submitted: None,
             at: self.clock.now(),
         };
         self.store.take_sms(sms).await.unwrap()
