@@ -461,6 +461,11 @@ pub(super) async fn record_receipts(gateway: &Gateway, answers: &[ReceiptAnswer]
     if let Err(error) = record_some(answers, &record, &pause).await {
         error!(%error, "what became of receipts cannot be recorded; they are sent again");
     }
+    gateway
+        .wakes
+        .groups
+        .values()
+        .for_each(|bell| bell.notify_one());
 }
 
 /// Records all together, or where one of them is not to be had, each alone. Gives how many the store

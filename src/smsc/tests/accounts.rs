@@ -1,14 +1,19 @@
 //! Accounts that bind to the listener: what they submit, ask, and are owed.
 
 use matrix_smpp_codec::receipt::Receipt;
-use matrix_smpp_codec::values::{DataCoding, EsmClass, MessageState, RegisteredDelivery};
+use matrix_smpp_codec::values::{
+    DataCoding, EsmClass, MessageState as WireState, RegisteredDelivery,
+};
 use matrix_smpp_codec::{COctets, CancelSm, MessageId, QuerySm, ReplaceSm, SubmitSm};
+use matrix_smpp_config::Money;
 use matrix_smpp_session::{
     Backoff, BindMode, BindSettings, CloseReason, Link, LinkEvents, LinkSettings, SessionSettings,
 };
 
 use super::*;
-use crate::store::{Ending, Lane, NewOutbox, OutboxItem, Sms};
+use crate::gateway::model::{ConversationId, E164Text, Handset, MessageState, Source};
+use crate::gateway::plan::{self, Draft};
+use crate::store::{Acceptance, Ending, Lane, NewOutbox, OpenConversation, OutboxItem, Sms};
 
 const NOW: Timestamp = Timestamp(1_700_000_000_000);
 
@@ -81,6 +86,7 @@ impl Door {
             clock: clock.clone(),
             settings,
             store: Arc::clone(&store),
+            bounds: crate::flow::Bounds::default(),
         });
         let crew = Crew::default();
         let links = Links::start(&gateway, &crew).unwrap();
@@ -138,7 +144,11 @@ impl Door {
     }
 
     async fn texts(&self) -> Vec<String> {
-        self.pending().await.into_iter().map(|sms| sms.text).collect()
+        self.pending()
+            .await
+            .into_iter()
+            .map(|sms| sms.text)
+            .collect()
     }
 
     /// What waits is said in a room, as the workers of the gateway do it.
@@ -150,20 +160,28 @@ impl Door {
                 lane: Lane::Person("@alice:example.org".try_into().unwrap()),
                 item: OutboxItem::SmsText {
                     sms: sms.id,
-                    conversation: crate::gateway::model::ConversationId(1),
+                    conversation: ConversationId(1),
                 },
             };
             let now = self.clock.now();
             self.store.enqueue(vec![entry], now).await.unwrap();
             self.store.finish_sms(sms.id, Ending::Done).await.unwrap();
         }
-        for entry in self.store.due_outbox(self.clock.now(), 100, &[]).await.unwrap() {
+        for entry in self
+            .store
+            .due_outbox(self.clock.now(), 100, &[])
+            .await
+            .unwrap()
+        {
             let OutboxItem::SmsText { sms, .. } = entry.item else {
                 panic!("{:?}", entry.item)
             };
             let sms = self.store.say_sms(sms, self.clock.now()).await.unwrap();
             said.extend(sms.map(|sms| sms.text));
-            self.store.finish_outbox(entry.id, Ending::Done).await.unwrap();
+            self.store
+                .finish_outbox(entry.id, Ending::Done)
+                .await
+                .unwrap();
         }
         self.gateway.wakes.group("aggregator");
         said
@@ -213,7 +231,7 @@ impl Esme {
         }
     }
 
-    async fn query(&mut self, id: MessageId) -> Result<MessageState, CommandStatus> {
+    async fn query(&mut self, id: MessageId) -> Result<WireState, CommandStatus> {
         let query = QuerySm {
             message_id: id,
             source_addr_ton: Ton::INTERNATIONAL,
@@ -223,7 +241,7 @@ impl Esme {
         match self.ask(Body::QuerySm(query)).await {
             (CommandStatus::ESME_ROK, Body::QuerySmResp(resp)) => {
                 assert_eq!(resp.message_id, id);
-                let is_over = resp.message_state != MessageState::ENROUTE;
+                let is_over = resp.message_state != WireState::ENROUTE;
                 assert_eq!(resp.final_date.is_empty(), !is_over);
                 Ok(resp.message_state)
             }
@@ -318,12 +336,12 @@ async fn a_text_is_enroute_until_it_was_said_and_then_the_account_gets_its_recei
     let door = Door::open().await;
     let mut esme = door.bind(BindMode::Transceiver).await;
     let id = esme.submit(sm("one")).await.unwrap();
-    assert_eq!(esme.query(id).await, Ok(MessageState::ENROUTE));
+    assert_eq!(esme.query(id).await, Ok(WireState::ENROUTE));
     assert_eq!(door.say_all().await, ["one"]);
     let receipt = esme.receipt().await;
     assert_eq!(receipt.message_id, id.to_text());
-    assert_eq!(receipt.state, MessageState::DELIVERED);
-    assert_eq!(esme.query(id).await, Ok(MessageState::DELIVERED));
+    assert_eq!(receipt.state, WireState::DELIVERED);
+    assert_eq!(esme.query(id).await, Ok(WireState::DELIVERED));
     // Too late for either.
     assert_eq!(esme.cancel(id).await, CommandStatus::ESME_RCANCELFAIL);
     let late = esme.replace(id, "three").await;
@@ -338,11 +356,11 @@ async fn a_text_that_was_not_said_can_be_withdrawn_or_replaced() {
     let first = esme.submit(sm("one")).await.unwrap();
     let second = esme.submit(sm("two")).await.unwrap();
     assert_eq!(esme.cancel(first).await, CommandStatus::ESME_ROK);
-    assert_eq!(esme.receipt().await.state, MessageState::DELETED);
-    assert_eq!(esme.query(first).await, Ok(MessageState::DELETED));
+    assert_eq!(esme.receipt().await.state, WireState::DELETED);
+    assert_eq!(esme.query(first).await, Ok(WireState::DELETED));
     assert_eq!(esme.replace(second, "2").await, CommandStatus::ESME_ROK);
     assert_eq!(door.say_all().await, ["2"]);
-    assert_eq!(esme.query(second).await, Ok(MessageState::DELIVERED));
+    assert_eq!(esme.query(second).await, Ok(WireState::DELIVERED));
     // The new text asked for no receipt: the next one is of the next text.
     let third = esme.submit(sm("three")).await.unwrap();
     let between = esme.cancel(MessageId::default()).await;
@@ -382,8 +400,18 @@ async fn receipts_wait_while_the_account_is_away_and_over_a_restart() {
     let mut esme = door.bind(BindMode::Receiver).await;
     // It cannot take it at first.
     esme.answers(CommandStatus::ESME_RMSGQFUL).await;
-    door.clock.advance(Duration::from_mins(1));
-    assert_eq!(esme.receipt().await.message_id, id.to_text());
+    let passing = async {
+        loop {
+            door.clock.advance(Duration::from_secs(1));
+            door.gateway.wakes.group("aggregator");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let receipt = tokio::select! {
+        receipt = esme.receipt() => receipt,
+        () = passing => unreachable!("time passes for ever"),
+    };
+    assert_eq!(receipt.message_id, id.to_text());
     let owed = async || door.store.sizes().await.unwrap().owed_receipts;
     let none_left = async {
         while owed().await > 0 {
@@ -405,7 +433,7 @@ async fn what_is_for_nobody_is_undeliverable_under_its_id() {
     esme.submit(to_nobody).await.unwrap();
     let sm = esme.takes().await;
     let receipt = Receipt::of(&sm).unwrap();
-    assert_eq!(receipt.state, MessageState::UNDELIVERABLE);
+    assert_eq!(receipt.state, WireState::UNDELIVERABLE);
     assert_eq!(door.texts().await, [""; 0]);
     door.close().await;
 }
@@ -450,8 +478,8 @@ async fn a_text_past_its_validity_is_not_said() {
     door.clock.advance(Duration::from_mins(2));
     door.store.sweep(door.clock.now(), 100).await.unwrap();
     door.gateway.wakes.group("aggregator");
-    assert_eq!(esme.receipt().await.state, MessageState::EXPIRED);
-    assert_eq!(esme.query(id).await, Ok(MessageState::EXPIRED));
+    assert_eq!(esme.receipt().await.state, WireState::EXPIRED);
+    assert_eq!(esme.query(id).await, Ok(WireState::EXPIRED));
     assert_eq!(door.say_all().await, [""; 0]);
     door.close().await;
 }
@@ -467,5 +495,70 @@ async fn a_wrong_password_and_a_wrong_network_cannot_bind() {
         let refused = CloseReason::BindRefused(CommandStatus::ESME_RINVPASWD);
         assert_eq!(reason, refused, "{system_id}");
     }
+    door.close().await;
+}
+
+/// What a Matrix user wrote to the phone, queued on the account's route.
+async fn queue(door: &Door, text: &str) -> crate::gateway::model::MessageId {
+    let owner: ruma::OwnedUserId = "@alice:example.org".try_into().unwrap();
+    let request = OpenConversation {
+        homeserver: "example.org".try_into().unwrap(),
+        room: Some("!a:example.org".try_into().unwrap()),
+        handset: Handset::Number(E164Text("447700900123".parse().unwrap())),
+        ghost: "@.tel.447700900123:example.org".try_into().unwrap(),
+        owner: owner.clone(),
+        direct: true,
+        originator: None,
+        now: door.clock.now(),
+    };
+    let opened = door.store.open_conversation(request).await.unwrap();
+    let credit = Money::from_micros(1_000_000).unwrap();
+    let topped_up = door.store.top_up(&owner, credit, "once", door.clock.now());
+    topped_up.await.unwrap();
+    let draft = Draft {
+        source: Source::Event {
+            homeserver: "example.org".try_into().unwrap(),
+            event: format!("${text}").try_into().unwrap(),
+            edit: None,
+            sender: owner.clone(),
+        },
+        conversation: &opened.conversation,
+        payer: owner,
+        text,
+        dedicated: Vec::new(),
+        now: door.clock.now(),
+    };
+    let message = plan::plan(&door.gateway.settings, draft).unwrap();
+    let id = message.id;
+    let accepted = door.store.accept_message(message).await.unwrap();
+    assert!(matches!(accepted, Acceptance::Queued { .. }));
+    door.gateway.wakes.group("aggregator");
+    id
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn traffic_for_an_account_waits_for_a_bind_that_receives_and_its_answer_is_final() {
+    let door = Door::open().await;
+    let message = queue(&door, "hello").await;
+    let mut deaf = door.bind(BindMode::Transmitter).await;
+    deaf.submit(sm("one")).await.unwrap();
+    let state = async || door.store.message(message).await.unwrap().unwrap().state;
+    assert_eq!(state().await, MessageState::Queued);
+    let mut esme = door.bind(BindMode::Receiver).await;
+    let delivered = esme.takes().await;
+    assert_eq!(delivered.short_message.bytes(), &b"hello"[..]);
+    assert_eq!(delivered.source_addr.to_text(), "447700900901");
+    assert_eq!(delivered.destination_addr.to_text(), "447700900123");
+    assert_eq!(delivered.registered_delivery, RegisteredDelivery::NONE);
+    let submitted = async {
+        while state().await != MessageState::Submitted {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(LONG, submitted).await.unwrap();
+    // Nothing is waited for any more.
+    door.clock.advance(Duration::from_hours(48));
+    door.store.sweep(door.clock.now(), 100).await.unwrap();
+    assert_eq!(state().await, MessageState::Submitted);
     door.close().await;
 }
