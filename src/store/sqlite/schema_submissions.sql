@@ -42,7 +42,7 @@ CREATE TABLE owed (
 ) STRICT;
 
 CREATE INDEX owed_due ON owed (link_group, due_at) WHERE on_wire = 0;
-CREATE INDEX owed_on_wire ON owed (id) WHERE on_wire = 1;
+CREATE INDEX owed_on_wire ON owed (on_wire) WHERE on_wire = 1;
 CREATE INDEX owed_until ON owed (until);
 
 -- Withdrawn by who submitted it: never said.
