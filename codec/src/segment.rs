@@ -524,6 +524,23 @@ mod tests {
         assert_eq!(eight[..7], [0x05, 0x00, 0x03, 0x34, 2, 2, b'a']);
     }
 
+    /// Known from phones: behind a header of 6 octets one bit is left to the next septet.
+    #[test]
+    fn packed_septets_begin_at_a_septet_behind_each_width_of_header() {
+        let packed = |width| {
+            let splitter = Splitter {
+                packed: true,
+                ..Splitter::headers(width)
+            };
+            let segments = splitter.split(&"a".repeat(200)).unwrap();
+            segments.parts.first().unwrap().short_message(1)
+        };
+        let eight = packed(ReferenceWidth::Eight);
+        assert_eq!((eight.len(), &eight[6..8]), (140, &[0xc2, 0xe1][..]));
+        let sixteen = packed(ReferenceWidth::Sixteen);
+        assert_eq!((sixteen.len(), &sixteen[7..9]), (140, &[0xe1, 0x70][..]));
+    }
+
     #[test]
     fn a_text_sent_whole_has_no_header() {
         let segments = split("hi", ReferenceWidth::Sixteen).unwrap();

@@ -19,6 +19,8 @@ section! {
         /// The PEM file of the authorities whose client certificates are accepted. Accounts with a
         /// `certificate` need it.
         client_ca_file: Option<PathBuf> = optional("\"/etc/matrix-smpp/clients-ca.pem\"");
+        /// Clients may come without a certificate, for accounts that want none.
+        client_optional: bool = default("true");
     }
 }
 

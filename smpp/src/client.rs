@@ -72,7 +72,8 @@ async fn keep_bound(ending: Ending, settings: LinkSettings) {
 /// One session from connect to its end: why it ended and how long it was bound.
 async fn attempt(shared: &Arc<Shared>, settings: &LinkSettings) -> (CloseReason, Option<Duration>) {
     shared.lock().state = LinkState::Binding;
-    let connecting = connect(&settings.address, settings.tls.as_ref());
+    // Boxed: what a handshake needs is not to be carried for as long as the session lives.
+    let connecting = Box::pin(connect(&settings.address, settings.tls.as_ref()));
     let connected = tokio::select! {
         connected = timeout(settings.session.session_init, connecting) => connected,
         () = shared.closing.cancelled() => return (CloseReason::WeClosed, None),

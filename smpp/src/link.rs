@@ -157,6 +157,7 @@ impl Link {
     pub fn submit_many(&self, requests: &mut VecDeque<(Ticket, Body)>) -> usize {
         let submit_all = |session: &mut Session, now| {
             let mut room = session.capacity(now).min(requests.len());
+            session.reserve(0, room);
             let mut submitted = 0;
             while room > 0
                 && let Some((ticket, body)) = requests.pop_front()
@@ -179,6 +180,7 @@ impl Link {
         let counters = &self.shared.counters;
         let count = answers.len();
         let sent = self.shared.command_with_epoch(|session, epoch, now| {
+            session.reserve(0, count);
             let mut sent = 0;
             for answer in answers.drain(..).filter(|answer| answer.epoch == epoch) {
                 session.respond(now, answer.sequence, answer.status, answer.body);

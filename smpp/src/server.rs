@@ -201,7 +201,8 @@ async fn run(
     peers: mpsc::Sender<Peer>,
 ) {
     let address = incoming.address;
-    match incoming.establish(&*authenticator).await {
+    // Boxed: what a handshake needs is not to be carried for as long as the session lives.
+    match Box::pin(incoming.establish(&*authenticator)).await {
         Ok((peer, running)) => {
             // Nobody left to take it: the peer's events are dropped, and that closes the session.
             let (_, _reason) = tokio::join!(peers.send(peer), running);

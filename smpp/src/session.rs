@@ -263,6 +263,12 @@ impl Session {
         self.window.is_empty()
     }
 
+    /// Makes room for so many events and PDUs at once.
+    pub(crate) fn reserve(&mut self, events: usize, pdus: usize) {
+        self.events.reserve(events);
+        self.outbox.reserve(pdus);
+    }
+
     /// Gives back the memory of queues that are empty. They come back when something is to be held:
     /// worth calling on a session that rests.
     pub fn release(&mut self) {

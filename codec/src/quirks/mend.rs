@@ -216,6 +216,15 @@ mod tests {
         assert_eq!(pdu.tlvs.as_bytes(), &hex("0427 0001 02 001e 0002 6100")[..]);
     }
 
+    #[test]
+    fn a_quirk_mends_its_own_fault_alone() {
+        let broken = hex(&format!("{DELIVER_SM} 00 00 0427 0001 02 0424 00ff 61"));
+        for quirk in [Quirk::PaddedTlvs, Quirk::LongStrings, Quirk::PackedSeptets] {
+            let inbound = Quirks::NONE.with(quirk).decode(broken.clone());
+            assert!(matches!(inbound, Inbound::Malformed { .. }), "{quirk}");
+        }
+    }
+
     proptest! {
         #[test]
         fn a_good_pdu_is_read_the_same_with_all_quirks(pdu: Pdu) {

@@ -2,6 +2,7 @@
 
 mod client;
 mod contact;
+mod docs;
 mod faults;
 mod mo;
 mod mt;

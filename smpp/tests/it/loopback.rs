@@ -1,12 +1,14 @@
 //! The client and the listener against each other over loopback.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use crate::common::*;
 use matrix_smpp_codec::{Body, CommandId, CommandStatus, DeliverSm, SubmitSm, SubmitSmResp};
-use matrix_smpp_session::{BindRequest, CloseReason, LinkEvent, LinkState, Listener, Ticket};
+use matrix_smpp_session::{
+    Answer, BindRequest, CloseReason, LinkEvent, LinkState, Listener, Ticket,
+};
 
 #[tokio::test]
 async fn a_submit_travels_and_its_answer_comes_back() {
@@ -89,6 +91,67 @@ async fn a_thousand_messages_arrive_in_order_through_a_small_window() {
     let (esme, smsc) = bound_pair().await;
     answer_everything(smsc);
     exchange_in_order(esme, 1_000).await;
+}
+
+#[tokio::test]
+async fn batches_leave_in_order_and_no_more_than_the_window_takes() {
+    let (mut esme, mut smsc) = bound_pair().await;
+    let message = |ticket| (Ticket(ticket), Body::SubmitSm(SubmitSm::default()));
+    let mut requests: VecDeque<_> = (0..25).map(message).collect();
+    assert_eq!(esme.link.submit_many(&mut requests), 10);
+    assert_eq!(
+        requests.front().map(|(ticket, _)| *ticket),
+        Some(Ticket(10))
+    );
+    let mut answers = Vec::new();
+    while answers.len() < 10 {
+        let LinkEvent::Request {
+            epoch,
+            sequence,
+            body,
+        } = smsc.next().await
+        else {
+            panic!()
+        };
+        let body = body.command_id().response().and_then(Body::empty).unwrap();
+        let status = CommandStatus::ESME_ROK;
+        answers.push(Answer {
+            epoch,
+            sequence,
+            status,
+            body,
+        });
+    }
+    // Of a session that is gone.
+    answers.insert(
+        0,
+        Answer {
+            epoch: 99,
+            ..answers[0].clone()
+        },
+    );
+    smsc.link.respond_many(&mut answers);
+    assert!(answers.is_empty());
+    assert_eq!(smsc.link.counters().orphaned_answers.load(Relaxed), 1);
+    for expected in 0..10 {
+        let LinkEvent::Answered { ticket, .. } = esme.next().await else {
+            panic!()
+        };
+        assert_eq!(ticket, Ticket(expected));
+    }
+}
+
+#[tokio::test]
+async fn a_batch_stops_at_what_may_not_be_sent() {
+    let (esme, _smsc) = bound_pair().await;
+    let mut requests = VecDeque::from([
+        (Ticket(1), Body::SubmitSm(SubmitSm::default())),
+        (Ticket(2), Body::Unbind),
+        (Ticket(3), Body::SubmitSm(SubmitSm::default())),
+    ]);
+    assert_eq!(esme.link.submit_many(&mut requests), 1);
+    assert_eq!(requests.front(), Some(&(Ticket(2), Body::Unbind)));
+    assert_eq!(requests.len(), 2);
 }
 
 #[tokio::test]

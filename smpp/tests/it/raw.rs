@@ -562,6 +562,19 @@ async fn ready_wakes_when_the_rate_gives_a_token() {
 }
 
 #[tokio::test]
+async fn a_pause_outlasts_the_session_that_it_began_on() {
+    let (listener, settings) = smsc().await;
+    let (mut esme, raw) = bound(settings, &listener).await;
+    esme.link.slow_down(LONG);
+    drop(raw);
+    assert!(matches!(esme.next().await, LinkEvent::Down { .. }));
+    let mut again = Raw::accept(&listener).await;
+    again.accept_bind().await;
+    assert!(matches!(esme.next().await, LinkEvent::Up { .. }));
+    assert_eq!(esme.link.capacity(), 0);
+}
+
+#[tokio::test]
 async fn ready_wakes_when_slow_down_ends() {
     let (listener, settings) = smsc().await;
     let (esme, _raw) = bound(settings, &listener).await;

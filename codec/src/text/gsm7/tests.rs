@@ -149,3 +149,44 @@ fn unknown_escapes_give_the_default_character_and_lone_ones_a_space() {
     assert_eq!(decode(&[ESCAPE, ESCAPE, b'A']), " A");
     assert_eq!(decode(&[0x80, 0xff]), "\u{fffd}\u{fffd}");
 }
+
+/// FNV-1a over the characters of a table in the order of their septets, 0 for none.
+fn fingerprint(table: &Table) -> u32 {
+    let at = |septet: usize| table[septet & 0x0f][septet >> 4];
+    let octets = (0..0x80).flat_map(|septet| at(septet).to_be_bytes());
+    octets.fold(0x811c_9dc5, |hash: u32, octet| {
+        (hash ^ u32::from(octet)).wrapping_mul(0x0100_0193)
+    })
+}
+
+/// The fingerprints were computed from what three independent programs make of the standard.
+#[test]
+fn every_table_is_the_one_that_independent_programs_have() {
+    let default = (
+        fingerprint(&locking::DEFAULT),
+        fingerprint(&single::DEFAULT),
+    );
+    assert_eq!(default, (0x0c89_e51f, 0x721f_7ced));
+    let expected = [
+        (0x3ae2_b4df, 0x2d5e_2a97),
+        (0x0c89_e51f, 0xc3ff_7b48),
+        (0xbbc5_278d, 0x2d39_5652),
+        (0xcab2_ee4e, 0x5ca2_ffcf),
+        (0x1ff9_81e3, 0x632b_a21b),
+        (0x44cc_1e66, 0x47b9_66b8),
+        (0x97f3_626b, 0x52de_7370),
+        (0x8d8a_9f01, 0xf42e_13db),
+        (0x70f6_9c62, 0x7095_554d),
+        (0x0c62_6e95, 0x4214_1602),
+        (0xaee4_5edc, 0xf888_9d5f),
+        (0x863c_ec14, 0xc2e6_e52f),
+        (0xb755_cb9a, 0xc8e6_7690),
+    ];
+    for (language, expected) in Language::ALL.into_iter().zip(expected) {
+        let tables = (
+            fingerprint(language.locking()),
+            fingerprint(language.single()),
+        );
+        assert_eq!(tables, expected, "{language:?}");
+    }
+}

@@ -12,6 +12,7 @@ mod adaptation;
 mod matrix;
 mod outbind;
 mod peers;
+mod sequences;
 mod versions;
 
 use super::commands::bind_request;
@@ -866,4 +867,39 @@ fn an_alert_is_sent_and_waits_for_nothing() {
     smsc.session.submit(smsc.now, Ticket(1), alert).unwrap();
     assert_eq!(smsc.sent().len(), 1);
     assert!(smsc.session.is_idle());
+}
+
+// An answer that nobody read yet must not count as missing: the request would be sent twice.
+#[test]
+fn requests_do_not_expire_while_their_answers_may_lie_unread() {
+    let mut esme = Probe::esme();
+    esme.submit(1).unwrap();
+    let waits = esme.sent().remove(0).sequence;
+    esme.session.handle_not_reading(esme.now);
+    esme.wait(20 * SECOND);
+    assert_eq!(esme.events(), []);
+    esme.answer(waits);
+    assert_eq!(tickets(&esme.events()), [1]);
+}
+
+#[test]
+fn requests_expire_once_all_is_read() {
+    let mut esme = Probe::esme();
+    esme.submit(1).unwrap();
+    esme.sent();
+    esme.session.handle_not_reading(esme.now);
+    esme.wait(20 * SECOND);
+    esme.session.handle_all_read();
+    esme.session.handle_timeout(esme.now);
+    assert_eq!(tickets(&esme.events()), [1]);
+}
+
+#[test]
+fn a_close_ends_in_time_while_nothing_is_read() {
+    let mut esme = Probe::esme();
+    esme.submit(1).unwrap();
+    esme.session.handle_not_reading(esme.now);
+    esme.session.close(esme.now);
+    esme.wait(20 * SECOND);
+    assert_eq!(esme.session.finished(), Some(CloseReason::WeClosed));
 }
