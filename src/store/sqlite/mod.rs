@@ -46,7 +46,7 @@ use super::{
     Acceptance, Answer, Aside, AsideId, AuditDifference, Claimed, Ending, History, InboxEvent,
     Lease, Member, MessageView, NewMessage, NewOutbox, OpenConversation, Opened, OutboxEntry,
     ReceiptIn, ReceiptTaken, Result, RoomFacts, RoomView, Sizes, Sms, SmsIn, SmsTaken, Store,
-    StoreError, Taken, Transaction,
+    StoreError, Taken, Transaction, Work,
 };
 use crate::gateway::model::{
     Account, Conversation, ConversationId, Handset, InboxSeq, MessageId, OutboxId, SmsId, TakenId,
@@ -434,6 +434,15 @@ impl Store for SqliteStore {
 
     async fn sizes(&self) -> Result<Sizes> {
         self.read(explain::sizes).await
+    }
+
+    fn work(&self) -> Work {
+        let (commits, changes) = self.writer.done();
+        Work {
+            commits,
+            changes,
+            questions: self.readers.asked(),
+        }
     }
 
     fn instance(&self) -> &str {
