@@ -81,7 +81,7 @@ impl Group {
         let mut links = Vec::new();
         for one in &settings.links {
             let drain = gateway.settings.gateway.drain_timeout;
-            let link_settings = connect::settings(&settings.name, one, drain)?;
+            let link_settings = connect::settings(settings, one, drain)?;
             let (handle, events, connection) = matrix_smpp_session::client(link_settings);
             crew.spawn("a link's connection", connection);
             let outgoing = Outgoing::new(one.name.clone(), handle);

@@ -5,13 +5,14 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::future::join_all;
 use matrix_smpp_codec::receipt::Receipt;
 use matrix_smpp_codec::udh::InboundText;
-use matrix_smpp_codec::values::{CommandStatus, DataCoding, Ton};
-use matrix_smpp_codec::{Body, DataSm, DataSmResp, DeliverSm, DeliverSmResp, E164, Tlvs};
-use matrix_smpp_config::{DefaultCoding, LinkGroup, MoUnleased};
+use matrix_smpp_codec::values::{CommandStatus, Ton};
+use matrix_smpp_codec::{
+    Body, DataSm, DataSmResp, DeliverSm, DeliverSmResp, E164, IdForm, Quirks, Tlvs,
+};
+use matrix_smpp_config::{LinkGroup, MoUnleased};
 use matrix_smpp_session::Link;
 use tokio::time::timeout;
 use tracing::{debug, warn};
@@ -51,7 +52,8 @@ pub(super) struct Inbound {
     gateway: Gateway,
     group: String,
     unleased: MoUnleased,
-    default_coding: DefaultCoding,
+    id_form: Option<IdForm>,
+    quirks: Quirks,
     country_code: Option<String>,
     link: Link,
     sessions: Arc<Sessions>,
@@ -179,19 +181,19 @@ impl Identity {
 }
 
 macro_rules! said_by {
-    ($($pdu:ty, $receipt:expr;)*) => {$(
-        impl From<&$pdu> for Said {
-            fn from(sm: &$pdu) -> Self {
+    ($($pdu:ty),*) => {$(
+        impl FromPeer<&$pdu> for Said {
+            fn from_peer(sm: &$pdu, quirks: Quirks) -> Self {
                 let parties = Parties {
                     source_ton: sm.source_addr_ton,
                     source: sm.source_addr.to_text(),
                     destination_ton: sm.dest_addr_ton,
                     destination: sm.destination_addr.to_text(),
                 };
-                let what = match $receipt(sm) {
+                let what = match Receipt::with(sm, quirks) {
                     Some(receipt) => What::Receipt(receipt),
                     None if sm.esm_class.is_receipt() => What::UnreadableReceipt,
-                    None => What::Text(InboundText::from(sm), Identity::of(&sm.tlvs)),
+                    None => What::Text(InboundText::with(sm, quirks), Identity::of(&sm.tlvs)),
                 };
                 Self { parties, what }
             }
@@ -199,9 +201,11 @@ macro_rules! said_by {
     )*};
 }
 
-said_by! {
-    DeliverSm, Receipt::of;
-    DataSm, Receipt::of_data_sm;
+said_by!(DeliverSm, DataSm);
+
+/// Reads a PDU as a peer with these quirks means it.
+trait FromPeer<P> {
+    fn from_peer(pdu: P, quirks: Quirks) -> Self;
 }
 
 impl Inbound {
@@ -218,7 +222,8 @@ impl Inbound {
             group: group.name.clone(),
             unleased: group.mo_unleased,
             country_code: group.country_code.clone(),
-            default_coding: group.quirks.deliver_data_coding_default,
+            id_form: group.message_ids.form(),
+            quirks: group.quirks,
             link,
         }
     }
@@ -267,8 +272,14 @@ impl Inbound {
 
     async fn fate(&self, request: &Request, living: Vec<Uuid>) -> Fate {
         match &request.body {
-            Body::DeliverSm(sm) => self.store(sm.into(), request, living).await,
-            Body::DataSm(sm) => self.store(sm.into(), request, living).await,
+            Body::DeliverSm(sm) => {
+                let said = Said::from_peer(sm, self.quirks);
+                self.store(said, request, living).await
+            }
+            Body::DataSm(sm) => {
+                let said = Said::from_peer(sm, self.quirks);
+                self.store(said, request, living).await
+            }
             Body::AlertNotification(_) => Fate::Durable(None),
             _ => Fate::NotForUs,
         }
@@ -325,6 +336,7 @@ impl Inbound {
             error: receipt.error,
             handset: parties.handset(self.country_code()),
             originator: parties.own_number(self.country_code()),
+            id_form: self.id_form,
             at: self.gateway.clock.now(),
         });
         let matched = match taken.await? {
@@ -361,8 +373,6 @@ impl Inbound {
         (text, identity): (InboundText, Identity),
         (session, living_sessions): (Uuid, Vec<Uuid>),
     ) -> Result<Fate, StoreError> {
-        let (data_coding, payload) =
-            read_default(self.default_coding, text.data_coding, text.payload);
         let to = parties.own_number(self.country_code());
         let taken = self.gateway.store.take_sms(SmsIn {
             link_group: self.group.clone(),
@@ -376,8 +386,8 @@ impl Inbound {
                 .map(ToOwned::to_owned),
             to,
             concat: text.concat,
-            data_coding,
-            payload,
+            data_coding: text.data_coding,
+            payload: text.payload,
             user_message_reference: identity.user_message_reference,
             peer_id: identity.peer_id,
             at: self.gateway.clock.now(),
@@ -407,23 +417,6 @@ impl Inbound {
                 Ok(Fate::Durable(Some(id)))
             }
             SmsTaken::Undecided { session } => Ok(Fate::Undecided(session)),
-        }
-    }
-}
-
-/// What the peer means by `data_coding` 0.
-fn read_default(default: DefaultCoding, coding: DataCoding, payload: Bytes) -> (DataCoding, Bytes) {
-    if coding != DataCoding::GSM_DEFAULT {
-        return (coding, payload);
-    }
-    match default {
-        DefaultCoding::Gsm7 => (coding, payload),
-        DefaultCoding::Latin1 => (DataCoding::LATIN1, payload),
-        DefaultCoding::Ascii => (DataCoding::IA5, payload),
-        DefaultCoding::Utf8 => {
-            let text = String::from_utf8_lossy(&payload);
-            let units: Vec<u8> = text.encode_utf16().flat_map(u16::to_be_bytes).collect();
-            (DataCoding::UCS2, units.into())
         }
     }
 }
@@ -464,7 +457,7 @@ fn bare(address: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use matrix_smpp_codec::{Address, text};
+    use matrix_smpp_codec::{Address, Quirk};
     use proptest::prelude::*;
 
     use super::*;
@@ -575,7 +568,7 @@ mod tests {
             destination_addr: Address::try_from("447700900901").unwrap(),
             ..DataSm::default()
         };
-        let said = Said::from(&sm);
+        let said = Said::from_peer(&sm, Quirks::NONE);
         assert_eq!(said.parties.source, name);
         assert_eq!(said.parties.destination, "447700900901");
         assert!(matches!(said.what, What::Text(..)));
@@ -603,24 +596,40 @@ mod tests {
     }
 
     #[test]
-    fn data_coding_zero_is_read_as_the_peer_means_it() {
-        for (default, octets, words) in [
-            (DefaultCoding::Gsm7, &b"\x00"[..], "@"),
-            (DefaultCoding::Latin1, b"\xe9", "é"),
-            (DefaultCoding::Ascii, b"$", "$"),
-            (DefaultCoding::Utf8, "é€😀".as_bytes(), "é€😀"),
+    fn a_text_is_read_as_its_peer_means_it() {
+        for (quirk, octets, words) in [
+            (None, &b"\x00"[..], "@"),
+            (Some(Quirk::DefaultIsLatin1), b"\xe9", "é"),
+            (Some(Quirk::DefaultIsUtf8), "é€😀".as_bytes(), "é€😀"),
         ] {
-            let (coding, payload) =
-                read_default(default, DataCoding::GSM_DEFAULT, Bytes::from_static(octets));
-            assert_eq!(text::decode(coding, &payload), words, "{default:?}");
+            let sm = DeliverSm {
+                short_message: octets.try_into().unwrap(),
+                ..DeliverSm::default()
+            };
+            let said = Said::from_peer(&sm, quirk.into_iter().collect());
+            let What::Text(text, _) = said.what else {
+                panic!("{quirk:?}: no text")
+            };
+            assert_eq!(text.text(), words, "{quirk:?}");
         }
     }
 
     #[test]
-    fn any_other_data_coding_is_left_alone() {
-        let payload = Bytes::from_static(b"\x04\x16");
-        let read = read_default(DefaultCoding::Utf8, DataCoding::UCS2, payload.clone());
-        assert_eq!(read, (DataCoding::UCS2, payload));
+    fn a_receipt_without_its_mark_is_one_from_such_a_peer_only() {
+        let words = b"id:1 sub:001 dlvrd:001 submit date:2601010000 done date:2601010001 stat:DELIVRD err:000";
+        let sm = DeliverSm {
+            short_message: words.as_slice().try_into().unwrap(),
+            ..DeliverSm::default()
+        };
+        let unmarked = Quirks::NONE.with(Quirk::UnmarkedReceipts);
+        assert!(matches!(
+            Said::from_peer(&sm, unmarked).what,
+            What::Receipt(_)
+        ));
+        assert!(matches!(
+            Said::from_peer(&sm, Quirks::NONE).what,
+            What::Text(..)
+        ));
     }
 
     proptest! {

@@ -54,6 +54,7 @@ pub(super) fn submit_sm(
         registered_delivery: receipt,
         data_coding: claimed.data_coding,
         short_message: text.map_err(|_| Misfit::Text)?,
+        tlvs: claimed.tlvs.clone(),
         ..SubmitSm::default()
     })
 }
@@ -96,8 +97,8 @@ mod tests {
     use std::path::Path;
 
     use bytes::Bytes;
-    use matrix_smpp_codec::E164;
     use matrix_smpp_codec::values::DataCoding;
+    use matrix_smpp_codec::{E164, Tlvs};
     use matrix_smpp_config::ProcessEnv;
     use uuid::Uuid;
 
@@ -122,6 +123,7 @@ mod tests {
             udhi: false,
             data_coding: DataCoding::GSM_DEFAULT,
             payload: Bytes::from_static(b"hello"),
+            tlvs: Tlvs::default(),
             receipts: true,
             valid_until: NOW.after(Duration::from_hours(24)),
         }
