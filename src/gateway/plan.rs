@@ -121,12 +121,17 @@ pub fn plan(settings: &Settings, draft: Draft<'_>) -> Result<NewMessage, Unplann
         originators: originators(settings, route, draft.dedicated),
         price,
         segments,
-        receipts: route.receipts,
+        receipts: route.receipts && !is_account(settings, &route.link_group),
         uncertain: policy(route),
         valid_until: draft.now.after(route.validity),
         receipt_by: draft.now.after(route.validity + route.receipt_timeout),
         now: draft.now,
     })
+}
+
+/// Whether it is an account that binds to us: its answer is the last word (SMPP 3.4 §4.6.2).
+fn is_account(settings: &Settings, link_group: &str) -> bool {
+    settings.esmes.iter().any(|one| one.name == link_group)
 }
 
 fn policy(route: &Route) -> UncertainPolicy {

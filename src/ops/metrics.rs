@@ -45,6 +45,8 @@ pub struct Metrics {
     pub link_window: IntGaugeVec,
     /// How many requests may leave per second, as the SMSC takes them now; 0 for no limit.
     pub link_rate: IntGaugeVec,
+    /// The binds of an account that binds to us, by link group.
+    pub binds: IntGaugeVec,
     /// What waits in the store, by kind.
     pub waiting: IntGaugeVec,
     /// What homeservers called.
@@ -114,6 +116,7 @@ impl Metrics {
                 "Requests that may leave per second; 0 for no limit",
                 &["link_group", "link"],
             ),
+            binds: gauges("binds", "Binds of an account to our listener", &group),
             waiting: gauges("waiting", "Items that wait in the store", &["kind"]),
             calls: Arc::default(),
             called: counters(
@@ -159,6 +162,7 @@ impl Metrics {
             ("sms", sizes.sms),
             ("partial_sms", sizes.partial_sms),
             ("parked_receipts", sizes.parked_receipts),
+            ("owed_receipts", sizes.owed_receipts),
             ("leases", sizes.leases),
             ("extras", sizes.extras),
             ("rooms", sizes.rooms),

@@ -12,12 +12,12 @@ use secrecy::ExposeSecret as _;
 
 /// How long it may stay unknown whether a peer has an answer of ours: what it sends again after
 /// its bind was cut within that time cannot be told from a new text with the same words.
-const CONFIRM_ANSWERS: Duration = Duration::from_secs(3);
+pub(super) const CONFIRM_ANSWERS: Duration = Duration::from_secs(3);
 
 /// A link whose settings do not fit into SMPP. The config's own checks come first, so this is for
 /// settings that were not made by them.
 #[derive(Debug, thiserror::Error)]
-#[error("link {link}: {field} does not fit: {cause}")]
+#[error("{link}: {field} does not fit: {cause}")]
 pub struct Unusable {
     link: String,
     field: &'static str,
@@ -55,13 +55,7 @@ pub(super) fn settings(
 }
 
 fn bind(link: &Link) -> Result<BindSettings, Unusable> {
-    let misfit = |field| {
-        move |cause| Unusable {
-            link: link.name.clone(),
-            field,
-            cause,
-        }
-    };
+    let misfit = |field| misfit(&link.name, field);
     Ok(BindSettings {
         mode: match link.bind {
             Bind::Transceiver => BindMode::Transceiver,
@@ -77,6 +71,12 @@ fn bind(link: &Link) -> Result<BindSettings, Unusable> {
         address_range: COctets::try_from(link.address_range.as_str())
             .map_err(misfit("address_range"))?,
     })
+}
+
+/// What a setting that does not fit makes of its link or account.
+pub(super) fn misfit(link: &str, field: &'static str) -> impl FnOnce(OctetsError) -> Unusable {
+    let link = link.to_owned();
+    move |cause| Unusable { link, field, cause }
 }
 
 fn tls(tls: &Tls) -> TlsSettings {

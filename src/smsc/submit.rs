@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use matrix_smpp_codec::time::RelativeTime;
 use matrix_smpp_codec::values::{EsmClass, Npi, RegisteredDelivery, Ton};
-use matrix_smpp_codec::{Address, COctets, ShortMessage, SubmitSm};
+use matrix_smpp_codec::{Address, COctets, DeliverSm, ShortMessage, SubmitSm};
 use matrix_smpp_config::{Originator as Sender, Route, Settings};
 
 use crate::gateway::model::{Originator, Timestamp};
@@ -56,6 +56,29 @@ pub(super) fn submit_sm(
         short_message: text.map_err(|_| Misfit::Text)?,
         tlvs: claimed.tlvs.clone(),
         ..SubmitSm::default()
+    })
+}
+
+/// The `deliver_sm` of a segment, for a peer that has bound to us. It has the fields of the
+/// `submit_sm` that mean something in it. SMPP 3.4 §4.6.1.
+pub(super) fn deliver_sm(
+    claimed: &Claimed,
+    settings: &Settings,
+    now: Timestamp,
+) -> Result<DeliverSm, Misfit> {
+    let sm = submit_sm(claimed, settings, now)?;
+    Ok(DeliverSm {
+        source_addr_ton: sm.source_addr_ton,
+        source_addr_npi: sm.source_addr_npi,
+        source_addr: sm.source_addr,
+        dest_addr_ton: sm.dest_addr_ton,
+        dest_addr_npi: sm.dest_addr_npi,
+        destination_addr: sm.destination_addr,
+        esm_class: sm.esm_class,
+        data_coding: sm.data_coding,
+        short_message: sm.short_message,
+        tlvs: sm.tlvs,
+        ..DeliverSm::default()
     })
 }
 

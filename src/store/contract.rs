@@ -20,6 +20,10 @@ use crate::gateway::model::{
     OutboxId, SegmentRef, SmsId, Source, TakenId, Timestamp,
 };
 
+pub use super::submitted::{
+    Cancel, OwedReceipt, Party, ReceiptAnswer, ReceiptOutcome, Replacement, Submission,
+    SubmissionIn, SubmissionRef,
+};
 pub use crate::gateway::message::{Failure, MessageView, NewMessage, OriginatorPlan, Refusal};
 pub use crate::gateway::model::Membership;
 
@@ -118,7 +122,8 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// intent to send it. What is returned may be written to the wire.
     async fn claim(&self, link_group: &str, limit: usize, now: Timestamp) -> Result<Vec<Claimed>>;
 
-    /// When the next segment of the link group falls due; in the past if it is due already.
+    /// When the next segment or owed receipt of the link group falls due; in the past if it is due
+    /// already.
     async fn next_due(&self, link_group: &str) -> Result<Option<Timestamp>>;
 
     /// Records what became of claimed segments: settles, releases, queues again or parks them as
@@ -147,7 +152,8 @@ pub trait Store: fmt::Debug + Send + Sync {
     async fn message(&self, id: MessageId) -> Result<Option<MessageView>>;
 
     /// At start, before anything is claimed: every segment with an intent and no answer becomes
-    /// uncertain, and its message's policy is applied. Returns how many.
+    /// uncertain, and its message's policy is applied; every owed receipt on the wire is due again.
+    /// Returns how many segments.
     async fn recover(&self, now: Timestamp) -> Result<usize>;
 
     /// Does what is due by time: expires queued messages past their validity (refund, news), ends
@@ -178,6 +184,36 @@ pub trait Store: fmt::Debug + Send + Sync {
 
     /// Ends an SMS: everything that follows from it has been queued.
     async fn finish_sms(&self, id: SmsId, ending: Ending) -> Result<()>;
+
+    /// The last look at an SMS before it is said: from now on nobody can withdraw or change it.
+    /// `None` for one that was withdrawn, or whose validity is over, which this ends.
+    async fn say_sms(&self, id: SmsId, now: Timestamp) -> Result<Option<Sms>>;
+
+    // --- what accounts that bind to us are owed -----------------------------------------------
+
+    /// What became of a submission.
+    async fn submission(&self, of: SubmissionRef) -> Result<Option<Submission>>;
+
+    /// Withdraws submissions that cannot have been said yet: they never will be, and their receipts
+    /// are owed. Tells how many; an SMS of several parts is withdrawn by all of them or none.
+    async fn cancel_submissions(&self, which: Cancel, now: Timestamp) -> Result<usize>;
+
+    /// Gives a submission of one part another text, as long as it cannot have been said yet. False
+    /// where that is too late or there is none.
+    async fn replace_submission(&self, replacement: Replacement) -> Result<bool>;
+
+    /// Takes up to `limit` receipts that are owed to a link group and due. What is returned may be
+    /// written to the wire.
+    async fn claim_receipts(
+        &self,
+        link_group: &str,
+        limit: usize,
+        now: Timestamp,
+    ) -> Result<Vec<OwedReceipt>>;
+
+    /// Records what became of claimed receipts. An answer to an older attempt than the recorded one
+    /// is ignored, unless it ends the matter.
+    async fn record_receipts(&self, answers: Vec<ReceiptAnswer>, now: Timestamp) -> Result<()>;
 
     // --- what the homeserver must hear --------------------------------------------------------
 
@@ -668,6 +704,8 @@ pub struct SmsIn {
     pub peer_id: Option<String>,
     /// The number is dedicated to this Matrix ID by the config (the store knows its own ones).
     pub dedicated_to: Option<OwnedUserId>,
+    /// Set where an account of ours submitted it: its fate is kept under its [`TakenId`].
+    pub submitted: Option<SubmissionIn>,
     /// When it came.
     pub at: Timestamp,
 }
@@ -704,6 +742,11 @@ pub enum SmsTaken {
     },
     /// The handset holds no lease on the number and the number is nobody's own: nothing stored.
     NotLeased,
+    /// The same, of an account that wants to hear so by its id: see [`SubmissionIn::to_nobody`].
+    Undeliverable {
+        /// For [`Store::sms_heard`].
+        id: TakenId,
+    },
 }
 
 /// A whole SMS that waits to be handed on.
@@ -951,6 +994,8 @@ pub struct Sizes {
     pub partial_sms: u64,
     /// Receipts that wait for their answer.
     pub parked_receipts: u64,
+    /// Receipts that accounts are owed.
+    pub owed_receipts: u64,
     /// Active and cooling leases.
     pub leases: u64,
     /// Transactions with something beside events, which nothing has read yet.

@@ -213,7 +213,9 @@ fn submitted(
         (now, &detail),
     )?;
     receipts::expect_id(tx, message, segment.number, smsc_id)?;
-    receipts::match_parked_by_id(tx, message, segment.number, smsc_id, now)?;
+    if !smsc_id.is_empty() {
+        receipts::match_parked_by_id(tx, message, segment.number, smsc_id, now)?;
+    }
     receipts::match_parked_by_evidence(tx, message, now)
 }
 

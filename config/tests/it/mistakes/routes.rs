@@ -125,7 +125,7 @@ receipts = "yes""#,
             r#"price = "0.045""#,
             r#"price = "0.045"
 long_messages = "16""#,
-            "line 30: route[0].long_messages: \"16\" is not known; write \"udh8\" or \"udh16\" or \"sar\" or \"payload\"",
+            "line 30: route[0].long_messages: `16` is not known; write \"udh8\" or \"udh16\" or \"sar\" or \"payload\"",
         ),
         (
             r#"price = "0.045""#,
