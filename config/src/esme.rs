@@ -5,12 +5,14 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use matrix_smpp_codec::Quirks;
 use secrecy::SecretString;
 
 use crate::check::{label, lasts, octets, within};
 use crate::link::Bind;
-use crate::link_group::{MoUnleased, Quirks, RawQuirks};
+use crate::link_group::MoUnleased;
 use crate::listener::Listener;
+use crate::quirks::RawQuirkKeys;
 use crate::read::{FromToml, Mend, Node, Reader, quoted};
 use crate::secret::password;
 use crate::section::{Section, section};
@@ -51,7 +53,7 @@ section! {
         /// How long the receipts that it is owed wait for it while it is away. 1m to 30d.
         receipt_age: Duration = default("\"24h\""), check lasts("1m", "30d");
         /// What it does otherwise than SMPP 3.4 says.
-        quirks: Quirks = nested(RawQuirks::FIELDS);
+        quirks: Quirks = nested(RawQuirkKeys::FIELDS);
     }
 }
 

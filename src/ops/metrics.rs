@@ -140,6 +140,7 @@ impl Metrics {
             Unplannable::InboundOnly => "inbound_only",
             Unplannable::NoRoute => "no_route",
             Unplannable::OwnNumber => "own_number",
+            Unplannable::NoAlphabet => "no_alphabet",
             Unplannable::TooLong { .. } => "too_long",
         };
         self.refused.with_label_values(&[reason]).inc();

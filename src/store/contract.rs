@@ -9,6 +9,7 @@ use bytes::Bytes;
 use matrix_smpp_codec::e164::E164;
 use matrix_smpp_codec::udh::Concat;
 use matrix_smpp_codec::values::{DataCoding, MessageState as WireState};
+use matrix_smpp_codec::{IdForm, Tlvs};
 use matrix_smpp_config::Money;
 use ruma::{OwnedEventId, OwnedRoomId, OwnedServerName, OwnedUserId, RoomId, ServerName, UserId};
 use serde::{Deserialize, Serialize};
@@ -564,8 +565,10 @@ pub struct Claimed {
     pub udhi: bool,
     /// How the payload is coded.
     pub data_coding: DataCoding,
-    /// `short_message`.
+    /// `short_message`; empty where `message_payload` has the text.
     pub payload: Bytes,
+    /// The SAR parameters or `message_payload`.
+    pub tlvs: Tlvs,
     /// Ask for a receipt.
     pub receipts: bool,
     /// The message's validity ends here.
@@ -635,6 +638,8 @@ pub struct ReceiptIn {
     pub handset: Option<E164>,
     /// Our number: the receipt's destination address.
     pub originator: String,
+    /// How the peer's receipts write the ids of its answers; `None` where that is to be learnt.
+    pub id_form: Option<IdForm>,
     /// When it came.
     pub at: Timestamp,
 }

@@ -8,6 +8,7 @@ mod conversations;
 mod copies;
 mod dispatch;
 mod explain;
+mod ids;
 mod inbox;
 mod kept;
 mod leases;
