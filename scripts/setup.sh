@@ -4,10 +4,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-readonly REQUIREMENTS=scripts/synapse-requirements.txt
 PEERS="$(realpath -m "${CARGO_TARGET_DIR:-target}")/peers"
 readonly PEERS
-readonly VENV="$PEERS/synapse-venv"
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 fail() { say "$@"; exit 1; }
@@ -44,7 +42,7 @@ apt_install() {
     RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "$@" >&2
 }
 
-# --- Synapse -------------------------------------------------------------------------------------
+# --- Python packages -------------------------------------------------------------------------------------
 
 # A Python 3.11 that can make a virtual environment; Debian's first, it is the fastest build.
 python_for_venv() {
@@ -59,24 +57,20 @@ python_for_venv() {
 }
 readonly CAN_MAKE_VENV='import ensurepip, sys, venv; sys.exit(sys.version_info[:2] != (3, 11))'
 
-# What a complete environment was made from: its own place (its scripts hold it) and the pins.
-stamp() { printf '%s\n' "$VENV" | cat - "$REQUIREMENTS"; }
-
-synapse_is_ready() {
-    [[ -x $VENV/bin/python ]] && stamp | cmp -s - "$VENV/complete"
-}
-
-install_synapse() {
-    synapse_is_ready && return 0
-    local python
+# environment NAME REQUIREMENTS MODULE: a complete virtual environment, made anew where its place (its
+# scripts hold it) or its pins are others.
+environment() {
+    local venv="$PEERS/$1" python
+    local made_of="$venv"$'\n'"$(<"$2")"
+    [[ -x $venv/bin/python && -f $venv/complete && $(<"$venv/complete") == "$made_of" ]] && return 0
     python="$(python_for_venv)" || fail "no Python 3.11 that can make a virtual environment"
-    say "installing Synapse into $VENV"
-    rm -rf "$VENV"
-    "$python" -m venv "$VENV"
-    "$VENV/bin/pip" install --quiet --disable-pip-version-check --requirement "$REQUIREMENTS" >&2 \
-        || fail "pip could not install Synapse"
-    "$VENV/bin/python" -c 'import synapse.app.homeserver' || fail "the installed Synapse is broken"
-    stamp >"$VENV/complete"
+    say "installing ${2##*/} into $venv"
+    rm -rf "$venv"
+    "$python" -m venv "$venv"
+    "$venv/bin/pip" install --quiet --disable-pip-version-check --requirement "$2" >&2 \
+        || fail "pip could not install what $2 lists"
+    "$venv/bin/python" -c "import $3" || fail "what was installed from $2 is broken"
+    printf '%s\n' "$made_of" >"$venv/complete"
 }
 
 # --- cargo-fuzz ----------------------------------------------------------------------------------
@@ -94,7 +88,8 @@ main() {
     exec 9>"$PEERS/setup.lock"
     flock 9
     install_packages
-    install_synapse
+    environment synapse-venv scripts/synapse-requirements.txt synapse.app.homeserver
+    environment interop-venv scripts/interop-requirements.txt smpplib.client,smpp.pdu.pdu_encoding
     install_cargo_fuzz
     say "ready"
 }

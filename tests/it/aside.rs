@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use matrix_smpp::gateway::model::Timestamp;
+use matrix_smpp::clock::Clock;
 use matrix_smpp::store::sqlite::SqliteStore;
 use matrix_smpp::store::{Ending, Lane, NewOutbox, OutboxItem, Store as _};
 use ruma::OwnedUserId;
@@ -27,7 +27,9 @@ async fn is_told_by_the_bot(alice: &User, words: &[&str]) {
 async fn what_a_kick_takes_back_is_refunded_and_told_by_the_bot() {
     let mut world = World::start().await;
     let alice = world.person("alice", "1").await;
-    let room = world.chat(&alice, PHONE).await;
+    // In a direct room the phone has the same rights as its owner.
+    let room = alice.group("one phone", &[&ghost(PHONE)]).await;
+    alice.sees_join(&room, &ghost(PHONE)).await;
     world.sim.stop().await;
     alice.write(&room, "one").await;
     alice.write(&room, "two").await;
@@ -41,6 +43,7 @@ async fn set_aside(world: &World, who: &User) {
     let path = world.gateway.data().join("gateway.db");
     let store = SqliteStore::open(path, Duration::from_hours(24)).expect("the store");
     let owner = OwnedUserId::try_from(who.id.as_str()).expect("a Matrix ID");
+    let now = Clock::system().now();
     let entry = NewOutbox {
         key: "of the test".to_owned(),
         lane: Lane::Person(owner.clone()),
@@ -50,14 +53,11 @@ async fn set_aside(world: &World, who: &User) {
             text: "these words were late".to_owned(),
         },
     };
-    store
-        .enqueue(vec![entry], Timestamp(1))
-        .await
-        .expect("queued");
-    let due = store.due_outbox(Timestamp(1), 1, &[]).await.expect("due");
+    store.enqueue(vec![entry], now).await.expect("queued");
+    let due = store.due_outbox(now, 1, &[]).await.expect("due");
     let ending = Ending::SetAside {
         reason: "the homeserver said 400 M_UNKNOWN".to_owned(),
-        at: Timestamp(1),
+        at: now,
         tell: None,
     };
     store

@@ -1,11 +1,11 @@
 //! The homeserver itself, as the other tests use it.
 
-use crate::support::synapse::Synapse;
+use crate::support::synapse::{SERVER, Synapse};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_user_writes_into_a_room_is_read_back_after_a_restart() {
     let home = tempfile::tempdir().unwrap();
-    let mut synapse = Synapse::prepare(home.path());
+    let mut synapse = Synapse::prepare(home.path(), SERVER);
     synapse.start(None).await;
     let alice = synapse.register("alice").await;
     let bob = synapse.register("bob").await;

@@ -27,10 +27,15 @@ mod credit;
 
 mod receipts;
 
+mod uncertain;
+
 // The way back.
 mod phone_to_matrix;
 
 mod groups;
+
+// More than one peer on a side, and links of other kinds.
+mod peers;
 
 mod bot;
 

@@ -59,6 +59,8 @@ pub(crate) struct Behaviour {
     pub(crate) receipt_delay_ms: u64,
     /// From `submit_sm` to its answer.
     pub(crate) response_delay_ms: u64,
+    /// How many answers to `deliver_sm` are lost from now on, each with every bind.
+    pub(crate) lose_answers: u32,
 }
 
 /// A change of behaviour: what it does not name stays as it was.
@@ -81,6 +83,8 @@ pub(crate) struct Change {
     pub(crate) receipt_delay_ms: Option<u64>,
     /// See [`Behaviour::response_delay_ms`].
     pub(crate) response_delay_ms: Option<u64>,
+    /// See [`Behaviour::lose_answers`].
+    pub(crate) lose_answers: Option<u32>,
 }
 
 /// Why a change was refused; nothing of it took effect.
@@ -108,6 +112,7 @@ impl Behaviour {
             receipts: Receipts::Delivered,
             receipt_delay_ms: u64::try_from(receipt_delay.as_millis()).unwrap_or(MAX_DELAY_MS),
             response_delay_ms: 0,
+            lose_answers: 0,
         }
     }
 
@@ -125,6 +130,7 @@ impl Behaviour {
             return Err(ChangeError::NextAlone);
         }
         after.script_numbers(change.submit_status_for)?;
+        after.lose_answers = change.lose_answers.unwrap_or(after.lose_answers);
         after.silent = change.silent.unwrap_or(after.silent);
         after.receipts = change.receipts.unwrap_or(after.receipts);
         after.receipt_delay_ms = bounded(change.receipt_delay_ms, after.receipt_delay_ms)?;
@@ -140,6 +146,13 @@ impl Behaviour {
         }
         let own = self.submit_status_for.get(digits(destination)).copied();
         Some(own.unwrap_or_else(|| self.use_up()))
+    }
+
+    /// Whether an answer to a `deliver_sm` is to be lost. Uses one up.
+    pub(crate) fn loses_answer(&mut self) -> bool {
+        let loses = self.lose_answers > 0;
+        self.lose_answers = self.lose_answers.saturating_sub(1);
+        loses
     }
 
     fn use_up(&mut self) -> StatusName {
@@ -233,6 +246,13 @@ mod tests {
         assert_eq!(answers(&mut behaviour, "1", 1), ["-"]);
         let mut behaviour = after(&[r#"{"silent": true}"#, r#"{"silent": false}"#]);
         assert_eq!(answers(&mut behaviour, "1", 1), ["ESME_ROK"]);
+    }
+
+    #[test]
+    fn so_many_answers_are_lost() {
+        let mut behaviour = after(&[r#"{"lose_answers": 2}"#]);
+        let lost = [(); 3].map(|()| behaviour.loses_answer());
+        assert_eq!(lost, [true, true, false]);
     }
 
     #[test]

@@ -86,6 +86,8 @@ pub(crate) struct Writing {
     /// an SMSC does.
     #[serde(default)]
     pub(crate) redeliver: bool,
+    /// The type of number of the phone; otherwise what its number looks like.
+    pub(crate) source_ton: Option<u8>,
     #[serde(default)]
     pub(crate) segmentation: Segmentation,
     #[serde(default)]
@@ -182,6 +184,10 @@ pub(crate) fn segments(
     ids: &mut Ids,
 ) -> Result<Vec<DeliverSm>, MoError> {
     let from = Party::parse(from).ok_or(MoError::BadNumber)?;
+    let from = Party {
+        ton: writing.source_ton.map_or(from.ton, Ton),
+        ..from
+    };
     let to = Party::parse(&writing.to).ok_or(MoError::BadNumber)?;
     let reference = writing.reference.unwrap_or_else(|| ids.reference());
     let mut segments = match writing.segmentation {
@@ -368,6 +374,8 @@ mod tests {
             to: to.to_owned(),
             text: Words(text),
             order,
+            account: None,
+            redeliver: false,
             ..Writing::default()
         }
     }

@@ -267,6 +267,10 @@ impl Smsc {
 
     /// A `deliver_sm` was answered.
     pub(crate) fn answered(&self, ticket: Ticket, status: CommandStatus) {
+        if self.model().behaviour.loses_answer() {
+            self.drop_binds();
+            return self.unanswered(ticket);
+        }
         let news = self.lines().answered(Now::read().instant, ticket, status);
         self.settled(news);
     }

@@ -144,7 +144,7 @@ async fn a_room_that_becomes_encrypted_is_told_by_each_phone_once_and_left() {
         let words = world.only_words(&room, &ghost(digits));
         assert!(words.contains("encrypted"), "{words}");
     }
-    assert!(world.view(&room).await.conversations.is_empty());
+    assert!(world.is_quiet(&room).await);
 }
 
 #[tokio::test]

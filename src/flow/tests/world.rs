@@ -134,7 +134,7 @@ impl World {
         let text = format!("{SETTINGS}\n{more}");
         let settings = matrix_smpp_config::parse(&text, Path::new("test.toml"), &ProcessEnv);
         let settings = Arc::new(settings.unwrap());
-        let directory = tempfile::tempdir().unwrap();
+        let directory = folder();
         let store: Arc<dyn Store> =
             SqliteStore::open(directory.path().join("gw.db"), Duration::from_hours(24)).unwrap();
         let home = Arc::new(FakeHomeserver::new(user(BOT)));
@@ -280,6 +280,7 @@ impl World {
                 .settings
                 .dedicated_owner(to)
                 .map(ToOwned::to_owned),
+            submitted: None,
             at: self.clock.now(),
         };
         self.store.take_sms(sms).await.unwrap()
@@ -333,6 +334,7 @@ impl World {
                 error: None,
                 handset: Some(one.destination),
                 originator: one.originator.digits(),
+                id_form: None,
                 at: self.clock.now(),
             };
             self.store.take_receipt(receipt).await.unwrap();
@@ -597,6 +599,12 @@ impl World {
         account.balance.to_string()
     }
 
+    /// True where nothing is known of a room any more, or no phone is spoken to in it.
+    pub(super) async fn is_quiet(&self, room: &RoomId) -> bool {
+        let view = self.store.room(self.home.name(), room).await.unwrap();
+        view.is_none_or(|view| view.conversations.is_empty())
+    }
+
     pub(super) async fn view(&self, room: &RoomId) -> RoomView {
         let view = self.store.room(self.home.name(), room).await.unwrap();
         view.expect("the room is known")
@@ -703,6 +711,14 @@ fn gateway(
         settings: Arc::clone(settings),
         store,
     })
+}
+
+/// In memory where the system has a place for that. The death of a process takes nothing from there,
+/// and what a disk keeps is tested with the store: here it would only be waited for.
+fn folder() -> TempDir {
+    tempfile::tempdir_in("/dev/shm")
+        .or_else(|_| tempfile::tempdir())
+        .unwrap()
 }
 
 /// The content without ids that differ from run to run.

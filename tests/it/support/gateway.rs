@@ -21,10 +21,16 @@ pub(crate) const PRICE: &str = "0.05";
 pub(crate) struct Plan {
     /// The homeserver's address.
     pub(crate) homeserver: String,
+    /// The application service's port on the loopback interface.
+    pub(crate) appservice: u16,
     /// The SMSC's port on the loopback interface.
     pub(crate) smsc: u16,
+    /// More arguments of the SMSC.
+    pub(crate) smsc_arguments: Vec<String>,
     /// How the link binds: `transceiver` or `pair`.
     pub(crate) bind: &'static str,
+    /// More keys of the link group, as TOML.
+    pub(crate) group: String,
     /// More keys of the link, as TOML.
     pub(crate) link: String,
     /// The numbers of the pool.
@@ -44,8 +50,11 @@ impl Plan {
     pub(crate) fn new(homeserver: &str, smsc: u16) -> Self {
         Self {
             homeserver: homeserver.to_owned(),
+            appservice: free_port(),
             smsc,
+            smsc_arguments: Vec::new(),
             bind: "transceiver",
+            group: String::new(),
             link: String::new(),
             numbers: vec!["447700900900-447700900902"],
             prefix: "44",
@@ -53,6 +62,11 @@ impl Plan {
             route: r#"originator = { pool = "uk" }"#.to_owned(),
             more: String::new(),
         }
+    }
+
+    /// Where homeservers reach the application service.
+    pub(crate) fn appservice_url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.appservice)
     }
 }
 
@@ -73,7 +87,7 @@ impl Gateway {
         std::fs::create_dir_all(home.join("data")).expect("a folder for the gateway");
         let config = home.join("gateway.toml");
         let ops = free_port();
-        std::fs::write(&config, toml(plan, &home, free_port(), ops)).expect("its configuration");
+        std::fs::write(&config, toml(plan, &home, ops)).expect("its configuration");
         Self {
             home,
             config,
@@ -166,12 +180,14 @@ impl Gateway {
 
     /// Writes the registration for the homeserver. Returns its file.
     pub(crate) fn registration(&self) -> PathBuf {
-        let file = self.home.join("registration.yaml");
-        self.cli(&[
-            "registration",
-            "--output",
-            file.to_str().expect("a UTF-8 path"),
-        ]);
+        self.registration_of(SERVER)
+    }
+
+    /// Writes the registration for the homeserver of this name. Returns its file.
+    pub(crate) fn registration_of(&self, server: &str) -> PathBuf {
+        let file = self.home.join(format!("registration-{server}.yaml"));
+        let output = file.to_str().expect("a UTF-8 path");
+        self.cli(&["registration", "--homeserver", server, "--output", output]);
         file
     }
 
@@ -249,8 +265,11 @@ fn value(series: &str) -> u64 {
     number.unwrap_or_else(|| panic!("no whole number: {series}"))
 }
 
-fn toml(plan: &Plan, home: &Path, appservice: u16, ops: u16) -> String {
+fn toml(plan: &Plan, home: &Path, ops: u16) -> String {
     let Plan {
+        smsc_arguments: _,
+        appservice,
+        group,
         homeserver,
         smsc,
         bind,
@@ -281,6 +300,7 @@ hs_token = "hs-token-of-the-tests"
 
 [[link_group]]
 name = "operator"
+{group}
 
 [[link_group.link]]
 name = "a"

@@ -25,26 +25,40 @@ pub(crate) struct Sim {
     home: PathBuf,
     smpp: u16,
     http: u16,
+    /// More arguments.
+    more: Vec<String>,
     api: Api,
     peer: Option<Peer>,
 }
 
 impl Sim {
-    /// Starts a simulator whose receipts come fast.
-    pub(crate) async fn start(home: &Path) -> Self {
+    /// A simulator whose receipts come fast; it starts with [`Self::start_again`].
+    pub(crate) fn prepare(home: &Path) -> Self {
         let home = home.join("sim");
         std::fs::create_dir_all(&home).expect("a folder for the simulator");
         let (smpp, http) = (free_port(), free_port());
         let api = Api::at(&format!("http://127.0.0.1:{http}"));
-        let mut sim = Self {
+        Self {
             home,
             smpp,
             http,
+            more: Vec::new(),
             api,
             peer: None,
-        };
+        }
+    }
+
+    /// Starts a simulator.
+    pub(crate) async fn start(home: &Path) -> Self {
+        let mut sim = Self::prepare(home);
         sim.start_again().await;
         sim
+    }
+
+    /// Starts with more arguments.
+    pub(crate) async fn start_with(&mut self, more: &[String]) {
+        more.clone_into(&mut self.more);
+        self.start_again().await;
     }
 
     /// Starts again on the same ports after [`Self::stop`].
@@ -55,7 +69,8 @@ impl Sim {
         let account = format!("{SYSTEM_ID}:{PASSWORD}");
         let addresses = ["--smpp", &smpp, "--http", &http];
         let rest = ["--account", &account, "--receipt-delay", "100ms"];
-        let command = [&[binary][..], &addresses, &rest].concat();
+        let more: Vec<&str> = self.more.iter().map(String::as_str).collect();
+        let command = [&[binary][..], &addresses, &rest, &more].concat();
         let mut peer = Peer::start("smsc-sim", &self.home, &command);
         peer.ready(async |_| self.api.probe("/counters").await)
             .await;
@@ -180,6 +195,11 @@ impl Sim {
         self.api
             .send(Method::POST, &["/binds/drop"], &json!({}))
             .await;
+    }
+
+    /// How many binds are up.
+    pub(crate) async fn binds(&self) -> usize {
+        list(self.api.get(&["/binds"], &[]).await).len()
     }
 
     /// Every `submit_sm` since the start, in order of arrival.

@@ -18,19 +18,21 @@ pub(crate) const SERVER: &str = "sms.test";
 #[derive(Debug)]
 pub(crate) struct Synapse {
     home: PathBuf,
+    server: &'static str,
     port: u16,
     peer: Option<Peer>,
 }
 
 impl Synapse {
     /// Writes the configuration of a fresh homeserver into `home`. It starts with [`Self::start`].
-    pub(crate) fn prepare(home: &Path) -> Self {
-        let home = home.join("synapse");
+    pub(crate) fn prepare(home: &Path, server: &'static str) -> Self {
+        let home = home.join(format!("synapse-{server}"));
         std::fs::create_dir_all(&home).expect("a folder for Synapse");
         let port = free_port();
         std::fs::write(home.join("log.yaml"), LOG_CONFIG).expect("Synapse's log configuration");
         Self {
             home,
+            server,
             port,
             peer: None,
         }
@@ -94,7 +96,7 @@ impl Synapse {
     fn config(&self, registration: Option<&Path>) -> String {
         let services = registration.map(|file| format!("\"{}\"", file.display()));
         CONFIG
-            .replace("@SERVER@", SERVER)
+            .replace("@SERVER@", self.server)
             .replace("@PORT@", &self.port.to_string())
             .replace(
                 "@HOME@",

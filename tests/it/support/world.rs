@@ -53,10 +53,11 @@ impl World {
     /// Starts the simulator only; the rest is ready to start.
     async fn prepare(change: impl FnOnce(&mut Plan)) -> (TempDir, Synapse, Sim, Gateway) {
         let home = tempfile::tempdir().expect("a temporary folder");
-        let synapse = Synapse::prepare(home.path());
-        let sim = Sim::start(home.path()).await;
+        let synapse = Synapse::prepare(home.path(), SERVER);
+        let mut sim = Sim::prepare(home.path());
         let mut plan = Plan::new(&synapse.url(), sim.smpp_port());
         change(&mut plan);
+        sim.start_with(&plan.smsc_arguments).await;
         let gateway = Gateway::prepare(home.path(), &plan);
         (home, synapse, sim, gateway)
     }

@@ -1,23 +1,11 @@
-//! ESMEs of other makes against the simulator: each judges what our codec and session put on the
-//! wire, and is judged by what its user sees.
+//! Kannel before the simulator.
 
 use tempfile::TempDir;
 
+use super::{OWN, texts};
 use crate::support::kannel::Kannel;
 use crate::support::sim::Sim;
 use crate::support::world::PHONE;
-
-/// An address of Kannel's own.
-const OWN: &str = "447700900999";
-
-/// Every character of the extension table, three segments, and what only UCS-2 can say.
-fn texts() -> [String; 3] {
-    [
-        "Hello {curly} [square] ~ ^ | \\ @".to_owned(),
-        "four hundred letters ".repeat(20).trim_end().to_owned(),
-        "Привет, 世界, \u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467}".to_owned(),
-    ]
-}
 
 async fn kannel() -> (TempDir, Sim, Kannel) {
     let home = tempfile::tempdir().expect("a folder");
