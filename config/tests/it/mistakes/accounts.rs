@@ -21,7 +21,7 @@ listen = \"127.0.0.1:2775\"
 fn an_account_needs_a_listener() {
     added(
         ACCOUNT,
-        "line 42: esme[0]: has no listener to bind to; add `listen` to [listener]",
+        "line 39: esme[0]: has no listener to bind to; add `listen` to [listener]",
     );
 }
 
@@ -30,11 +30,11 @@ fn an_account_has_names_of_its_own() {
     let named_as_a_group = ACCOUNT.replace("\"aggregator\"", "\"operator\"");
     added(
         &format!("{LISTENER}{named_as_a_group}"),
-        "line 45: esme[0].name: `operator` is the name of a [[link_group]]; give another",
+        "line 42: esme[0].name: `operator` is the name of a [[link_group]]; give another",
     );
     added(
         &format!("{LISTENER}{ACCOUNT}{ACCOUNT}"),
-        "line 49: esme[1].name: the name is in use since line 45; give another\nline 50: esme[1].system_id: the system_id is in use since line 46; give another",
+        "line 46: esme[1].name: the name is in use since line 42; give another\nline 47: esme[1].system_id: the system_id is in use since line 43; give another",
     );
 }
 
@@ -42,7 +42,7 @@ fn an_account_has_names_of_its_own() {
 fn a_certificate_can_be_checked() {
     added(
         &format!("{LISTENER}{ACCOUNT}certificate = \"esme.example.net\"\n"),
-        "line 48: esme[0].certificate: cannot be checked; add `tls.client_ca_file` to [listener]",
+        "line 45: esme[0].certificate: cannot be checked; add `tls.client_ca_file` to [listener]",
     );
 }
 
@@ -50,7 +50,7 @@ fn a_certificate_can_be_checked() {
 fn a_network_is_an_address_with_its_length() {
     added(
         &format!("{LISTENER}{ACCOUNT}networks = [\"192.0.2.0/33\"]\n"),
-        "line 48: esme[0].networks[0]: `192.0.2.0/33` is no network; write a network, e.g. \"192.0.2.0/24\", or an address",
+        "line 45: esme[0].networks[0]: `192.0.2.0/33` is no network; write a network, e.g. \"192.0.2.0/24\", or an address",
     );
 }
 
@@ -58,6 +58,6 @@ fn a_network_is_an_address_with_its_length() {
 fn a_listener_that_speaks_tls_has_a_certificate_and_its_key() {
     added(
         &format!("{LISTENER}tls = {{ client_optional = true }}\n"),
-        "line 44: listener.tls: has no cert_file; add it",
+        "line 41: listener.tls: has no cert_file; add it",
     );
 }
