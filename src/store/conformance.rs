@@ -28,6 +28,7 @@ pub(crate) mod receipts;
 pub(crate) mod rooms;
 pub(crate) mod sms;
 pub(crate) mod smsc;
+pub(crate) mod submissions;
 
 /// Makes stores of one engine.
 pub(crate) trait Engine: Sync {
@@ -150,6 +151,16 @@ macro_rules! suite {
                 a_part_has_its_reference_as_evidence,
                 what_a_peer_says_of_identity_is_believed,
                 what_was_heard_is_soon_forgotten;
+            submissions:
+                a_submission_is_delivered_once_it_was_said,
+                a_submission_that_is_set_aside_is_undeliverable,
+                each_part_of_a_long_submission_has_its_receipt,
+                a_long_submission_is_withdrawn_whole,
+                what_may_have_been_said_is_not_withdrawn_or_replaced,
+                what_is_withdrawn_is_never_said,
+                a_submission_past_its_validity_is_never_said,
+                a_receipt_is_owed_until_it_is_taken,
+                a_receipt_that_nobody_fetches_is_given_up;
             smsc:
                 every_sms_is_taken_once_whenever_binds_die;
             outbox:
