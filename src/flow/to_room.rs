@@ -235,6 +235,7 @@ pub(super) fn late_words(sms: &Sms) -> String {
 /// The text as rooms and other phones see it.
 pub(super) fn body(sms: &Sms) -> String {
     match sms.missing_parts {
+        0 if sms.text.trim().is_empty() => notice::empty_text(),
         0 => sms.text.clone(),
         missing => format!("{} {}", sms.text, notice::incomplete(missing)),
     }

@@ -432,6 +432,12 @@ pub fn reaction() -> String {
     "Reactions are not sent to phones.".to_owned()
 }
 
+/// A text of a phone without any words in it.
+#[must_use]
+pub fn empty_text() -> String {
+    "(an empty text)".to_owned()
+}
+
 /// A text that came for a conversation that has ended.
 #[must_use]
 pub fn late_text(phone: &str, text: &str) -> String {
