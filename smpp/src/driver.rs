@@ -21,7 +21,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use matrix_smpp_codec::{Inbound, take};
+use bytes::BytesMut;
+use matrix_smpp_codec::{FrameError, Inbound, Quirks, cut, take};
 use tokio::time::Sleep;
 
 use crate::clock;
@@ -83,6 +84,7 @@ struct Step {
     finished: Option<CloseReason>,
     deadline: Option<Instant>,
     max_pdu: usize,
+    quirks: Quirks,
     batch: usize,
     reading: Reading,
     /// PDUs wait that did not fit into the write buffer.
@@ -127,6 +129,7 @@ impl Driver {
                 finished: None,
                 deadline: None,
                 max_pdu: 0,
+                quirks: Quirks::NONE,
                 batch: 1,
                 reading: Reading::AfterWriting,
                 more: false,
@@ -203,7 +206,7 @@ impl Driver {
         let likely = self.wire.inbound.len() / LIKELY_LEN;
         self.batch.reserve(likely.min(self.step.batch));
         while self.batch.len() < self.step.batch {
-            match take(&mut self.wire.inbound, self.step.max_pdu) {
+            match read(&mut self.wire.inbound, self.step) {
                 Ok(Some(inbound)) => self.batch.push(inbound),
                 Ok(None) => {
                     self.input = Input::Cut;
@@ -328,6 +331,15 @@ impl Driver {
     }
 }
 
+/// The next whole PDU, as its peer means it.
+fn read(octets: &mut BytesMut, step: Step) -> Result<Option<Inbound>, FrameError> {
+    if step.quirks == Quirks::NONE {
+        return take(octets, step.max_pdu);
+    }
+    let frame = cut(octets, step.max_pdu)?;
+    Ok(frame.map(|frame| step.quirks.decode(frame)))
+}
+
 fn next_step(session: &Session, inner: &Inner) -> Step {
     let reading = if !inner.has_room() {
         Reading::AfterTelling
@@ -340,6 +352,7 @@ fn next_step(session: &Session, inner: &Inner) -> Step {
         finished: session.finished(),
         deadline: session.poll_timeout(),
         max_pdu: session.max_pdu(),
+        quirks: session.quirks(),
         batch: if session.state() == SessionState::Open {
             1
         } else {

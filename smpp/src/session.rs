@@ -14,7 +14,9 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use matrix_smpp_codec::{Bind, Body, COctets, CommandStatus, InterfaceVersion, Outbind, Pdu};
+use matrix_smpp_codec::{
+    Bind, Body, COctets, CommandStatus, InterfaceVersion, Outbind, Pdu, Quirks,
+};
 
 use crate::adapt::Pace;
 use crate::counters::Counters;
@@ -234,6 +236,12 @@ impl Session {
                 .max_pdu
                 .min(SessionSettings::MAX_PDU_BEFORE_BIND),
         }
+    }
+
+    /// What the peer does against the standard, for whoever reads its frames.
+    #[must_use]
+    pub const fn quirks(&self) -> Quirks {
+        self.settings.quirks
     }
 
     /// Why the session is over; then only the last octets are to be flushed.

@@ -35,6 +35,10 @@ pub fn unplannable(why: &Unplannable, phone: &str) -> String {
         Unplannable::OwnNumber => {
             format!("Not sent: {phone} is one of this gateway's own numbers.")
         }
+        Unplannable::NoAlphabet => format!(
+            "Not sent to {phone}: the way there cannot carry all characters of the message. Please \
+             send it with plain letters only."
+        ),
         Unplannable::TooLong { segments, max } => format!(
             "Not sent to {phone}: the message would take {segments} text messages, and the limit \
              is {max}. Please send it in shorter pieces."
@@ -162,7 +166,7 @@ pub fn unreachable(why: &Unplannable, phone: &str) -> String {
     match why {
         Unplannable::OwnNumber => format!("{phone} is one of this gateway's own numbers."),
         Unplannable::NoRoute => format!("This gateway has no route to {phone}."),
-        Unplannable::InboundOnly | Unplannable::TooLong { .. } => {
+        Unplannable::InboundOnly | Unplannable::NoAlphabet | Unplannable::TooLong { .. } => {
             format!("{phone} cannot receive texts.")
         }
     }

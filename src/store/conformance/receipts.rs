@@ -12,6 +12,7 @@ fn receipt(id: &str, state: WireState) -> ReceiptIn {
         error: None,
         handset: Some(number(ANNA)),
         originator: VMN_1.to_owned(),
+        id_form: None,
         at: at(50),
     }
 }
