@@ -315,7 +315,7 @@ fn step(step: &Step) -> String {
     format!("  {at}{segment} {state} {}", with_name(&step.detail))
 }
 
-/// A detail that ends in a command_status, with the name of that status where it has one.
+/// A detail that ends in a `command_status`, with the name of that status where it has one.
 fn with_name(detail: &str) -> String {
     let status = detail
         .rsplit_once("0x")

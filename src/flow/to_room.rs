@@ -240,7 +240,8 @@ async fn tell_former_owner(
 
 /// A text as the owner of a conversation that has ended hears it.
 pub(super) fn late_words(sms: &Sms) -> String {
-    notice::late_text(&number::display(&sms.from), &body(sms))
+    let answerable = matches!(sms.from, Handset::Number(_));
+    notice::late_text(&number::display(&sms.from), answerable, &body(sms))
 }
 
 /// The text as rooms and other phones see it.
