@@ -111,7 +111,6 @@ pub(crate) fn read_all(
         }
     }
     if let Some(listener) = listener {
-        check_tls(root, listener);
         for (raw, table) in read() {
             check_listener(raw, table, listener);
         }
@@ -121,15 +120,6 @@ pub(crate) fn read_all(
         .chain(names.into_iter().map(|(name, _)| name));
     let known = known.collect();
     (raws.into_iter().map(Section::checked).collect(), known)
-}
-
-/// A listener that speaks TLS has something to show.
-fn check_tls(root: &Reader<'_>, listener: &Listener) {
-    let bare = listener.tls.as_ref().filter(|tls| tls.cert_file.is_none());
-    if listener.listen.is_some() && bare.is_some() {
-        let mend = "has neither cert_file nor key_file; add both";
-        root.cx.wrong("listener.tls", mend);
-    }
 }
 
 /// An account that nobody could bind with is a mistake.

@@ -368,9 +368,8 @@ impl Inbound {
 
     /// Our name for what an account submitted; empty for an SMSC, which has its own.
     fn message_id(&self, fate: Fate) -> MessageId {
-        let id = match (self.terms.side, fate) {
-            (Side::Esme { .. }, Fate::Durable(Some(id))) => id,
-            _ => return MessageId::default(),
+        let (Side::Esme { .. }, Fate::Durable(Some(id))) = (self.terms.side, fate) else {
+            return MessageId::default();
         };
         let text = esme::message_id(self.gateway.store.instance(), id);
         // It has far fewer octets than fit.

@@ -314,6 +314,11 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Sizes for the gauges.
     async fn sizes(&self) -> Result<Sizes>;
 
+    /// What the store has done since its start, for the counters.
+    fn work(&self) -> Work {
+        Work::default()
+    }
+
     /// A short name of this store's own, given once: makes ids that leave it globally unique.
     fn instance(&self) -> &str;
 }
@@ -971,6 +976,18 @@ pub struct Step {
     pub state: MessageState,
     /// Attempt, peer's id, status: for people.
     pub detail: String,
+}
+
+/// What a store has done since its start. Each commit is one wait for the disk; what is changed is
+/// shared by as many changes as wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Work {
+    /// Commits.
+    pub commits: u64,
+    /// Changes that were asked for.
+    pub changes: u64,
+    /// Questions that were asked.
+    pub questions: u64,
 }
 
 /// Sizes for the gauges.
