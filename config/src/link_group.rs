@@ -57,8 +57,8 @@ section! {
         /// How an SMS to one of our numbers is answered when its handset has no conversation there:
         /// "drop" accepts and drops it, "reject" tells the SMSC that the destination is wrong.
         mo_unleased: MoUnleased = default("\"drop\"");
-        /// How the peer's receipts write the ids of its answers: "same" (case, leading zeros and 0x
-        /// never count), "hex_to_decimal" (hexadecimal in the answer), "decimal_to_hex", or "learn",
+        /// How the peer's receipts write the ids of its answers: `same` (case, leading zeros and 0x
+        /// never count), `hex_to_decimal` (hexadecimal in the answer), `decimal_to_hex`, or `learn`,
         /// which tells it from ids that can only be meant in one way.
         message_ids: MessageIds = default("\"learn\"");
         /// What the peer does otherwise than SMPP 3.4 says.

@@ -17,16 +17,16 @@ section! {
         long_strings: bool = default("false");
         /// Its names and addresses that fill their fields come without the NUL.
         unterminated_strings: bool = default("false");
-        /// Its sm_length is not the length of the text: all that follows is text where it makes no
+        /// Its `sm_length` is not the length of the text: all that follows is text where it makes no
         /// sense otherwise.
         wrong_text_length: bool = default("false");
         /// Its optional parameters may be cut off or run past the end: the whole ones count.
         broken_tlvs: bool = default("false");
         /// NULs fill the gaps between its optional parameters.
         padded_tlvs: bool = default("false");
-        /// It means ISO-8859-1 by data_coding 0, not GSM 03.38.
+        /// It means ISO-8859-1 by `data_coding` 0, not GSM 03.38.
         default_is_latin1: bool = default("false");
-        /// It means UTF-8 or ASCII by data_coding 0.
+        /// It means UTF-8 or ASCII by `data_coding` 0.
         default_is_utf8: bool = default("false");
         /// What it announces as ISO-8859-1 is Windows-1252.
         windows_1252: bool = default("false");
@@ -34,9 +34,9 @@ section! {
         packed_septets: bool = default("false");
         /// It sends UCS-2 with the low octet first.
         little_endian_ucs2: bool = default("false");
-        /// Its segments have a user data header that esm_class does not announce.
+        /// Its segments have a user data header that `esm_class` does not announce.
         unannounced_header: bool = default("false");
-        /// Its receipts come without their bit in esm_class.
+        /// Its receipts come without their bit in `esm_class`.
         unmarked_receipts: bool = default("false");
     }
 }

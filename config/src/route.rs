@@ -143,7 +143,7 @@ section! {
         dest_npi: u8 = default("1"), check within(0..=18);
         /// The alphabets that the peer takes; each text goes out in the one that needs the fewest
         /// segments and loses nothing, and is refused where there is none. Of "gsm7", "ucs2",
-        /// "ascii", "latin1", "cyrillic", "hebrew", "shift_jis", "euc_jp" and "euc_kr".
+        /// "ascii", "latin1", "cyrillic", "hebrew", `shift_jis`, `euc_jp` and `euc_kr`.
         alphabets: Vec<Charset> = default("[\"gsm7\", \"ucs2\"]"), check some_alphabet;
         /// The languages whose GSM tables the peer and its phones know (3GPP TS 23.038), such as
         /// "turkish", "spanish", "portuguese" or "hindi". They need a user data header, so "sar" and
@@ -153,7 +153,7 @@ section! {
         packed_septets: bool = default("false");
         /// How a long text goes out: "udh8" in segments with a header that every phone knows, of 153
         /// characters each, "udh16" with one whose reference repeats later, of 152, "sar" in segments
-        /// with SAR parameters, "payload" in one PDU with message_payload, which the SMSC splits (it
+        /// with SAR parameters, "payload" in one PDU with `message_payload`, which the SMSC splits (it
         /// is paid for by the segments that the SMSC will most likely make of it).
         long_messages: LongMessages = default("\"udh8\"");
     }

@@ -50,6 +50,7 @@ pub(super) struct Meant {
     pub(super) proof: Option<IdForm>,
 }
 
+#[derive(Clone, Copy)]
 struct Candidate {
     form: IdForm,
     place: Place,
