@@ -71,6 +71,7 @@ impl Counters {
         counter.map_or(0, |counter| counter.load(Relaxed))
     }
 
+    #[inline]
     fn count(&self, direction: usize, command: CommandId) {
         let (block, at) = place(command);
         let block = self.pdus.get(block);
