@@ -271,6 +271,11 @@ impl Session {
         self.window.is_empty()
     }
 
+    /// Whether no request waits for an answer, neither ours nor the peer's.
+    pub(crate) fn is_resting(&self) -> bool {
+        self.owed == 0 && self.is_idle()
+    }
+
     /// Makes room for so many events and PDUs at once.
     pub(crate) fn reserve(&mut self, events: usize, pdus: usize) {
         self.events.reserve(events);
