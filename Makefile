@@ -3,7 +3,7 @@
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 PYTHON := $(firstword $(wildcard /usr/bin/python3.11) python3)
 
-.PHONY: help setup demo test soak fuzz fmt lint doc bench-codec bench-session
+.PHONY: help setup demo test soak fuzz fmt lint doc bench bench-codec bench-session
 
 help: ## List the commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -26,11 +26,15 @@ test: setup ## Run all tests, the ones against real peers last.
 	@cargo test --locked -p matrix-smpp --test it
 
 # SEED is the first seed, ROUNDS how many; KEEP a folder for the data of campaigns that fail.
-soak: setup ## Kill the gateway under load for many rounds; SEED=n ROUNDS=n choose.
+soak: setup ## Run for long what `test` runs for short: kills, power losses, wires, fuzzing; SEED=n ROUNDS=n CUTS=n SECONDS=n choose.
 	cargo build --locked --workspace --bins
 	KILL_SEED=$(or $(SEED),1) KILL_ROUNDS=$(or $(ROUNDS),20) $(if $(KEEP),KILL_KEEP=$(KEEP)) \
 		cargo test --locked -p matrix-smpp --test it -- --nocapture \
 		--exact kill::whoever_dies_whenever_every_text_is_accounted_for
+	POWER_SEED=$(or $(SEED),1) POWER_CUTS=$(or $(CUTS),6000) cargo test --locked -p matrix-smpp --lib -- --nocapture \
+		--exact store::sqlite::tests::power::what_was_acknowledged_survives_a_power_loss_at_any_moment
+	SMPP_SIM_SEEDS=20000 cargo test --locked --release -p matrix-smpp-session --test it -- simulation
+	./scripts/fuzz.sh $(or $(SECONDS),600)
 
 fuzz: setup ## Send the codec and the session what nobody thought of; SECONDS=n for each target.
 	./scripts/fuzz.sh $(or $(SECONDS),60)
@@ -47,6 +51,12 @@ lint: ## Check format, lints and layers.
 
 doc: ## Build the documentation, warnings denied.
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps
+
+# MESSAGES of each row, ROOMS, ROUNDS; JSON is a file for the results.
+bench: setup ## Measure the gateway end to end, Kannel beside it; MESSAGES=n ROOMS=n ROUNDS=n JSON=file choose.
+	cargo build --locked --release -p matrix-smpp -p matrix-smpp-loadtest --bins
+	@$(PYTHON) scripts/bench.py --target "$(TARGET)" --messages $(or $(MESSAGES),20000) \
+		--rooms $(or $(ROOMS),500) --rounds $(or $(ROUNDS),3) --json $(or $(JSON),"$(TARGET)/bench.json")
 
 bench-codec: ## Time the codec beside hand-written bounds and other crates.
 	cargo run --locked --release --manifest-path bench/Cargo.toml --bin codec

@@ -61,6 +61,9 @@ pub enum AppError {
     /// A link's settings do not fit.
     #[error(transparent)]
     Link(#[from] crate::smsc::Unusable),
+    /// The SMPP listener cannot be opened.
+    #[error(transparent)]
+    Listener(#[from] crate::smsc::NotListening),
     /// Signals cannot be received.
     #[error("signals: {0}")]
     Signals(#[source] io::Error),
@@ -147,6 +150,7 @@ impl Running {
         let appservice = listen(settings.appservice.listen.to_string()).await?;
         let operations = listen(settings.ops.listen.to_string()).await?;
         let links = Links::start(&gateway, &crew)?;
+        links.listen(&gateway, &crew).await?;
         let answered = Arc::new(AtomicBool::new(false));
         let running = Self {
             links,
@@ -248,7 +252,7 @@ fn gateway(
     Ok(Gateway::new(Parts {
         bounds: flow::Bounds::default(),
         ghosts: Ghosts::new(Arc::clone(&store)),
-        wakes: Wakes::for_groups(settings.link_groups.iter().map(|group| group.name.as_str())),
+        wakes: Wakes::for_groups(settings.group_names()),
         metrics: Metrics::new(),
         settings: Arc::clone(settings),
         store,

@@ -1,11 +1,13 @@
 //! The example file, written from the declarations of the sections.
 
 use crate::appservice::RawAppservice;
+use crate::esme::RawEsme;
 use crate::gateway::RawGateway;
 use crate::homeserver::RawHomeserver;
 use crate::limits::RawLimits;
 use crate::link::RawLink;
 use crate::link_group::RawLinkGroup;
+use crate::listener::RawListener;
 use crate::log::RawLog;
 use crate::ops::RawOps;
 use crate::pool::{RawDedicated, RawPool};
@@ -46,6 +48,8 @@ fn render(set: Set) -> String {
     section::<RawHomeserver>(&mut out, "[[homeserver]]", set);
     section::<RawLinkGroup>(&mut out, "[[link_group]]", set);
     section::<RawLink>(&mut out, "[[link_group.link]]", set);
+    section::<RawListener>(&mut out, "[listener]", set);
+    section_aside::<RawEsme>(&mut out, "[[esme]]", set);
     section::<RawPool>(&mut out, "[[pool]]", set);
     section::<RawRoute>(&mut out, "[[route]]", set);
     section::<RawDedicated>(&mut out, "[[dedicated]]", set);
@@ -59,6 +63,17 @@ fn section<S: Section>(out: &mut String, header: &str, set: Set) {
     line(out, &[header]);
     for field in S::FIELDS {
         key(out, "", field, set);
+    }
+}
+
+/// A section that most configurations do not have: all of it is behind `#`, unless what is optional
+/// is set.
+fn section_aside<S: Section>(out: &mut String, header: &str, set: Set) {
+    let mut text = String::new();
+    section::<S>(&mut text, header, set);
+    for one in text.lines() {
+        let hidden = !set.optional && !one.is_empty() && !one.starts_with('#');
+        line(out, &[if hidden { "#" } else { "" }, one]);
     }
 }
 
@@ -111,6 +126,8 @@ fn key(out: &mut String, outer: &str, field: &Field, set: Set) {
 mod tests {
     use std::io;
     use std::path::{Path, PathBuf};
+
+    use matrix_smpp_codec::{Quirk, Quirks};
 
     use super::*;
     use crate::{Env, Settings, parse};
@@ -172,5 +189,18 @@ mod tests {
         let link = settings.link_groups.first().unwrap().links.first().unwrap();
         assert!(link.rate.is_some() && link.inactivity.is_some());
         assert!(link.tls.as_ref().unwrap().server_name.is_some());
+    }
+
+    #[test]
+    fn each_quirk_of_the_example_sets_its_own() {
+        let example = example();
+        for quirk in Quirk::ALL {
+            let off = format!("#quirks.{quirk} = false");
+            let text = example.replacen(&off, &format!("quirks.{quirk} = true"), 1);
+            assert_ne!(text, example, "{quirk}");
+            let settings = load(&text);
+            let group = settings.link_groups.first().unwrap();
+            assert_eq!(group.quirks, Quirks::NONE.with(*quirk));
+        }
     }
 }

@@ -71,7 +71,7 @@ impl FromToml for Tls {
     }
 }
 
-fn check_readable(node: &Node<'_>, key: &str, path: Option<&PathBuf>) {
+pub(crate) fn check_readable(node: &Node<'_>, key: &str, path: Option<&PathBuf>) {
     let Some(path) = path else { return };
     if let Err(error) = node.cx.env.read_file(path) {
         let path = path.display();

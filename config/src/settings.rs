@@ -9,10 +9,12 @@ use toml::de::DeTable;
 
 use crate::appservice::{Appservice, RawAppservice};
 use crate::env::Env;
+use crate::esme::{self, Esme};
 use crate::gateway::{Gateway, RawGateway};
 use crate::homeserver::{self, Homeserver};
 use crate::limits::{self, Limits, RawLimits};
 use crate::link_group::{self, LinkGroup};
+use crate::listener::{Listener, RawListener};
 use crate::log::{Log, RawLog};
 use crate::mistake::{Mistakes, Report};
 use crate::ops::{Ops, RawOps};
@@ -39,6 +41,10 @@ pub struct Settings {
     pub homeservers: Vec<Homeserver>,
     /// The accounts at peers; names are unique.
     pub link_groups: Vec<LinkGroup>,
+    /// The SMPP listener.
+    pub listener: Listener,
+    /// The accounts that bind to it; their names are link groups too, unique among all.
+    pub esmes: Vec<Esme>,
     /// The pools of VMNs; names are unique, and no number is in two.
     pub pools: Vec<Pool>,
     /// The routes; names and prefixes are unique.
@@ -50,6 +56,12 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// The names of all that carry messages: the link groups and the accounts that bind to us.
+    pub fn group_names(&self) -> impl Iterator<Item = &str> {
+        let dialled = self.link_groups.iter().map(|group| group.name.as_str());
+        dialled.chain(self.esmes.iter().map(|esme| esme.name.as_str()))
+    }
+
     /// The route of a destination: the one with the longest prefix that fits.
     #[must_use]
     pub fn route_for(&self, destination: &E164) -> Option<&Route> {
@@ -143,7 +155,7 @@ pub fn parse(text: &str, path: &Path, env: &dyn Env) -> Result<Settings, Mistake
 }
 
 /// The tables at the root of the file.
-const ROOT: [&str; 11] = [
+const ROOT: [&str; 13] = [
     "gateway",
     "store",
     "appservice",
@@ -151,6 +163,8 @@ const ROOT: [&str; 11] = [
     "log",
     "homeserver",
     "link_group",
+    "listener",
+    "esme",
     "pool",
     "route",
     "dedicated",
@@ -168,6 +182,10 @@ fn read(root: &Reader<'_>) -> Option<Settings> {
     let ghost_prefix = gateway.and_then(|gateway| gateway.ghost_prefix.as_deref());
     let homeservers = homeserver::read_all(root, ghost_prefix);
     let (link_groups, groups) = link_group::read_all(root);
+    let listener = root
+        .section_at::<RawListener>("listener")
+        .and_then(Section::checked);
+    let (esmes, groups) = esme::read_all(root, groups, listener.as_ref());
     let (pools, raw_pools) = pool::read_pools(root);
     let routes = route::read_all(root, &groups, &names_of(&raw_pools));
     let dedicated = pool::read_dedicated(root, &raw_pools);
@@ -180,6 +198,8 @@ fn read(root: &Reader<'_>) -> Option<Settings> {
         log: log?,
         homeservers: homeservers?,
         link_groups: link_groups?,
+        listener: listener?,
+        esmes: esmes?,
         pools: pools?,
         routes: routes?,
         dedicated: dedicated?,

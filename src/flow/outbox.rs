@@ -16,7 +16,7 @@ use super::voice::Voice;
 use super::{Gateway, Trouble, aside, membership, portal, receipt, to_room};
 use crate::gateway::model::{ConversationId, SmsId};
 use crate::gateway::{content, notice, number};
-use crate::store::{Ending, Lane, OutboxEntry, OutboxItem};
+use crate::store::{AsideId, Ending, Lane, OutboxEntry, OutboxItem};
 
 /// Tells homeservers what they must hear, until `stop`.
 pub async fn run(gateway: Gateway, stop: CancellationToken) {
@@ -141,7 +141,9 @@ pub(super) async fn attend(gateway: Gateway, entry: OutboxEntry) -> bool {
     let done = match tell(&gateway, &entry).await {
         Ok(()) => {
             gateway.heard_of_a_homeserver().await;
-            gateway.store.finish_outbox(entry.id, Ending::Done).await
+            let done = gateway.store.finish_outbox(entry.id, Ending::Done).await;
+            ring_accounts(&gateway, &entry.item);
+            done
         }
         Err(Trouble::Later { wish, why }) => {
             if wish.is_none() {
@@ -149,6 +151,7 @@ pub(super) async fn attend(gateway: Gateway, entry: OutboxEntry) -> bool {
             }
             warn!(
                 why,
+                id = %AsideId::Outbox(entry.id),
                 attempts = entry.attempts,
                 "the homeserver will hear it later"
             );
@@ -172,6 +175,14 @@ pub(super) async fn attend(gateway: Gateway, entry: OutboxEntry) -> bool {
 }
 
 /// False where the store did not note it.
+/// An SMS that was said may be one whose account is owed a receipt now.
+fn ring_accounts(gateway: &Gateway, said: &OutboxItem) {
+    if let OutboxItem::SmsText { .. } = said {
+        let accounts = gateway.settings.esmes.iter();
+        accounts.for_each(|account| gateway.wakes.group(&account.name));
+    }
+}
+
 async fn set_aside(gateway: &Gateway, entry: &OutboxEntry, doom: Doom) -> bool {
     match try_set_aside(gateway, entry, doom).await {
         Ok(()) => gateway.set_aside(),
@@ -270,7 +281,8 @@ async fn refused(
         return Ok(());
     };
     let lane = Lane::Conversation(conversation.id);
-    let (homeserver, text) = (&conversation.homeserver, words.text.to_owned());
+    let text = notice::apart(&number::display(&conversation.handset), words.text);
+    let homeserver = &conversation.homeserver;
     voice.tell_apart(lane, homeserver, writer, text).await
 }
 
@@ -282,10 +294,11 @@ async fn text(
     sms: SmsId,
     conversation: ConversationId,
 ) -> Result<(), Trouble> {
-    let (Some(sms), Some(texted)) = (
-        gateway.store.sms(sms).await?,
-        gateway.store.conversation(conversation).await?,
-    ) else {
+    let Some(texted) = gateway.store.conversation(conversation).await? else {
+        return Ok(());
+    };
+    // Withdrawn by who submitted it, where there is none.
+    let Some(sms) = gateway.store.say_sms(sms, gateway.clock.now()).await? else {
         return Ok(());
     };
     let Some(conversation) = to_room::successor(gateway, &sms, &texted).await? else {

@@ -160,12 +160,20 @@ async fn relay(
     from: &Conversation,
     room: &RoomView,
 ) -> Result<(), Trouble> {
+    let mut others = room.conversations.iter();
+    if others.all(|other| other.handset == from.handset) {
+        return Ok(());
+    }
+    // From here on it cannot be withdrawn.
+    let Some(sms) = gateway.store.say_sms(sms.id, gateway.clock.now()).await? else {
+        return Ok(());
+    };
     let name = number::display(&from.handset);
     let speaker = Speaker {
         name: &name,
         ambiguous: to_phone::is_ambiguous(gateway, room),
     };
-    let text = outgoing::spoken(&body(sms), speaker);
+    let text = outgoing::spoken(&body(&sms), speaker);
     for other in room
         .conversations
         .iter()
@@ -212,7 +220,10 @@ async fn tell_former_owner(
     sms: &Sms,
     former: &Conversation,
 ) -> Result<(), Trouble> {
-    let text = late_words(sms);
+    let Some(sms) = gateway.store.say_sms(sms.id, gateway.clock.now()).await? else {
+        return Ok(());
+    };
+    let text = late_words(&sms);
     let item = OutboxItem::TellOwner {
         homeserver: former.homeserver.clone(),
         owner: former.owner.clone(),
@@ -229,12 +240,14 @@ async fn tell_former_owner(
 
 /// A text as the owner of a conversation that has ended hears it.
 pub(super) fn late_words(sms: &Sms) -> String {
-    notice::late_text(&number::display(&sms.from), &body(sms))
+    let answerable = matches!(sms.from, Handset::Number(_));
+    notice::late_text(&number::display(&sms.from), answerable, &body(sms))
 }
 
 /// The text as rooms and other phones see it.
 pub(super) fn body(sms: &Sms) -> String {
     match sms.missing_parts {
+        0 if sms.text.trim().is_empty() => notice::empty_text(),
         0 => sms.text.clone(),
         missing => format!("{} {}", sms.text, notice::incomplete(missing)),
     }

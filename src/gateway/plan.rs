@@ -3,8 +3,8 @@
 use std::fmt;
 
 use matrix_smpp_codec::e164::E164;
-use matrix_smpp_codec::segment::{self, ReferenceWidth};
-use matrix_smpp_config::{ConcatReference, Money, Numbers, Originator, Route, Settings, Uncertain};
+use matrix_smpp_codec::segment::Segments;
+use matrix_smpp_config::{Money, Numbers, Originator, Route, Settings, Uncertain};
 use ruma::OwnedUserId;
 
 use super::message::{NewMessage, OriginatorPlan};
@@ -19,6 +19,8 @@ pub enum Unplannable {
     NoRoute,
     /// The number is one of the gateway's own.
     OwnNumber,
+    /// No alphabet that the route's peer takes has all of its characters.
+    NoAlphabet,
     /// It would take more segments than the route allows.
     TooLong {
         /// How many it would take.
@@ -65,12 +67,38 @@ pub fn route_to(settings: &Settings, number: E164) -> Result<&Route, Unplannable
 }
 
 /// What a text costs on a route, its name of a speaker not included; one segment where there is no
-/// text yet.
+/// text yet, or none that can be sent.
 #[must_use]
 pub fn cost(route: &Route, text: &str) -> Money {
-    let segments = segment::count(text, width(route)).segments.max(1);
-    let segments = u32::try_from(segments).unwrap_or(u32::MAX);
-    route.price.checked_mul(segments).unwrap_or(Money::MAX)
+    let preview = route.splitter().preview(text);
+    times(
+        route.price,
+        preview.map_or(1, |preview| preview.segments.max(1)),
+    )
+}
+
+fn times(price: Money, count: usize) -> Money {
+    let count = u32::try_from(count).unwrap_or(u32::MAX);
+    price.checked_mul(count).unwrap_or(Money::MAX)
+}
+
+/// The text as the route's peer takes it, and the price of each PDU of it: one that the SMSC splits
+/// costs what its segments do.
+fn split(route: &Route, text: &str) -> Result<(Segments, Money), Unplannable> {
+    let splitter = route.splitter();
+    let preview = splitter.preview(text);
+    let on_the_air = preview.map_err(|_| Unplannable::NoAlphabet)?.segments;
+    let max = usize::from(route.max_segments);
+    let too_long = Unplannable::TooLong {
+        segments: on_the_air,
+        max,
+    };
+    if on_the_air > max {
+        return Err(too_long);
+    }
+    let segments = splitter.split(text).map_err(|_| too_long)?;
+    let each = on_the_air / segments.parts.len().max(1);
+    Ok((segments, times(route.price, each.max(1))))
 }
 
 /// Everything the store needs to accept the message.
@@ -81,16 +109,7 @@ pub fn plan(settings: &Settings, draft: Draft<'_>) -> Result<NewMessage, Unplann
         .number()
         .ok_or(Unplannable::InboundOnly)?;
     let route = route_to(settings, number)?;
-    let count = segment::count(draft.text, width(route)).segments;
-    let max = usize::from(route.max_segments);
-    let too_long = Unplannable::TooLong {
-        segments: count,
-        max,
-    };
-    if count > max {
-        return Err(too_long);
-    }
-    let segments = segment::split(draft.text, width(route)).map_err(|_| too_long)?;
+    let (segments, price) = split(route, draft.text)?;
     Ok(NewMessage {
         id: MessageId::of(&draft.source, draft.conversation.id),
         source: draft.source,
@@ -100,9 +119,9 @@ pub fn plan(settings: &Settings, draft: Draft<'_>) -> Result<NewMessage, Unplann
         route: route.name.clone(),
         link_group: route.link_group.clone(),
         originators: originators(settings, route, draft.dedicated),
-        price: route.price,
+        price,
         segments,
-        receipts: route.receipts,
+        receipts: route.receipts && !is_account(settings, &route.link_group),
         uncertain: policy(route),
         valid_until: draft.now.after(route.validity),
         receipt_by: draft.now.after(route.validity + route.receipt_timeout),
@@ -110,11 +129,9 @@ pub fn plan(settings: &Settings, draft: Draft<'_>) -> Result<NewMessage, Unplann
     })
 }
 
-fn width(route: &Route) -> ReferenceWidth {
-    match route.concat_reference {
-        ConcatReference::Eight => ReferenceWidth::Eight,
-        ConcatReference::Sixteen => ReferenceWidth::Sixteen,
-    }
+/// Whether it is an account that binds to us: its answer is the last word (SMPP 3.4 §4.6.2).
+fn is_account(settings: &Settings, link_group: &str) -> bool {
+    settings.esmes.iter().any(|one| one.name == link_group)
 }
 
 fn policy(route: &Route) -> UncertainPolicy {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use matrix_smpp_codec::values::{InterfaceVersion, Npi, Ton};
 use matrix_smpp_codec::{COctets, OctetsError, Password};
-use matrix_smpp_config::{Bind, Link, Tls};
+use matrix_smpp_config::{Bind, Link, LinkGroup, Tls};
 use matrix_smpp_session::{
     Backoff, BindMode, BindSettings, LinkSettings, SessionSettings, TlsSettings,
 };
@@ -12,12 +12,12 @@ use secrecy::ExposeSecret as _;
 
 /// How long it may stay unknown whether a peer has an answer of ours: what it sends again after
 /// its bind was cut within that time cannot be told from a new text with the same words.
-const CONFIRM_ANSWERS: Duration = Duration::from_secs(3);
+pub(super) const CONFIRM_ANSWERS: Duration = Duration::from_secs(3);
 
 /// A link whose settings do not fit into SMPP. The config's own checks come first, so this is for
 /// settings that were not made by them.
 #[derive(Debug, thiserror::Error)]
-#[error("link {link}: {field} does not fit: {cause}")]
+#[error("{link}: {field} does not fit: {cause}")]
 pub struct Unusable {
     link: String,
     field: &'static str,
@@ -26,12 +26,12 @@ pub struct Unusable {
 
 /// The settings of one link of a group.
 pub(super) fn settings(
-    group: &str,
+    group: &LinkGroup,
     link: &Link,
     drain: Duration,
 ) -> Result<LinkSettings, Unusable> {
     Ok(LinkSettings {
-        name: format!("{group}/{}", link.name),
+        name: format!("{}/{}", group.name, link.name),
         address: link.address.clone(),
         tls: link.tls.as_ref().map(tls),
         bind: bind(link)?,
@@ -44,6 +44,7 @@ pub(super) fn settings(
             session_init: link.session_init,
             inactivity: link.inactivity,
             drain,
+            quirks: group.quirks,
             ..SessionSettings::default()
         },
         reconnect: Backoff {
@@ -54,13 +55,7 @@ pub(super) fn settings(
 }
 
 fn bind(link: &Link) -> Result<BindSettings, Unusable> {
-    let misfit = |field| {
-        move |cause| Unusable {
-            link: link.name.clone(),
-            field,
-            cause,
-        }
-    };
+    let misfit = |field| misfit(&link.name, field);
     Ok(BindSettings {
         mode: match link.bind {
             Bind::Transceiver => BindMode::Transceiver,
@@ -76,6 +71,12 @@ fn bind(link: &Link) -> Result<BindSettings, Unusable> {
         address_range: COctets::try_from(link.address_range.as_str())
             .map_err(misfit("address_range"))?,
     })
+}
+
+/// What a setting that does not fit makes of its link or account.
+pub(super) fn misfit(link: &str, field: &'static str) -> impl FnOnce(OctetsError) -> Unusable {
+    let link = link.to_owned();
+    move |cause| Unusable { link, field, cause }
 }
 
 fn tls(tls: &Tls) -> TlsSettings {

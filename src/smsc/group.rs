@@ -3,22 +3,26 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures_util::future::select_all;
 use matrix_smpp_codec::Body;
-use matrix_smpp_config::LinkGroup;
-use matrix_smpp_session::{Link, LinkState};
+use matrix_smpp_config::{Esme, LinkGroup};
+use matrix_smpp_session::{Link, LinkEvents};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 use uuid::Uuid;
 
 use super::connect::{self, Unusable};
-use super::link::{self, Outgoing};
-use super::submit;
+use super::esme;
+use super::link::{self, Outgoing, Pump};
+use super::roster::Roster;
+use super::submit::{self, Misfit};
+use super::terms::{Side, Terms};
 use crate::crew::Crew;
 use crate::flow::Gateway;
 use crate::ops::metrics::Metrics;
-use crate::store::{Answer, Claimed, Outcome};
+use crate::store::{
+    Answer, Claimed, Outcome, OwedReceipt, ReceiptAnswer, ReceiptOutcome, StoreError,
+};
 
 /// The longest that the dispatcher sleeps without looking at the store.
 const LOOK: Duration = Duration::from_secs(30);
@@ -26,8 +30,9 @@ const LOOK: Duration = Duration::from_secs(30);
 /// A link group at work.
 #[derive(Debug)]
 pub(super) struct Group {
-    pub(super) name: String,
-    links: Arc<[Outgoing]>,
+    terms: Terms,
+    links: Arc<Roster>,
+    sessions: Arc<Sessions>,
 }
 
 /// The binds of a group that are up now.
@@ -72,63 +77,99 @@ impl Sessions {
 
 impl Group {
     /// Starts the links' connections and pumps, and the dispatcher.
-    pub(super) fn start(
+    pub(super) fn dial(
         gateway: &Gateway,
         settings: &LinkGroup,
         crew: &Crew,
     ) -> Result<Self, Unusable> {
-        let sessions = Arc::new(Sessions::default());
-        let mut links = Vec::new();
+        let group = Self::new(Terms::from(settings));
         for one in &settings.links {
             let drain = gateway.settings.gateway.drain_timeout;
-            let link_settings = connect::settings(&settings.name, one, drain)?;
+            let link_settings = connect::settings(settings, one, drain)?;
             let (handle, events, connection) = matrix_smpp_session::client(link_settings);
             crew.spawn("a link's connection", connection);
-            let outgoing = Outgoing::new(one.name.clone(), handle);
-            let pump = link::Pump::new(gateway, settings, outgoing.clone(), Arc::clone(&sessions));
+            let pump = group.add(gateway, Outgoing::new(one.name.clone(), handle, true));
             crew.spawn("a link's pump", pump.run(events));
-            links.push(outgoing);
         }
-        let group = Self {
-            name: settings.name.clone(),
-            links: links.into(),
-        };
-        let dispatcher = group.dispatcher(gateway.clone());
-        crew.spawn("a dispatcher", dispatcher.run(crew.stop.clone()));
+        group.dispatch(gateway, crew);
         Ok(group)
     }
 
-    fn dispatcher(&self, gateway: Gateway) -> Dispatcher {
-        Dispatcher {
-            gateway,
-            group: self.name.clone(),
-            links: Arc::clone(&self.links),
+    /// Starts the dispatcher for an account, which may bind later.
+    pub(super) fn wait(gateway: &Gateway, settings: &Esme, crew: &Crew) -> Self {
+        let group = Self::new(Terms::from(settings));
+        group.dispatch(gateway, crew);
+        group
+    }
+
+    fn new(terms: Terms) -> Self {
+        Self {
+            terms,
+            links: Arc::default(),
+            sessions: Arc::default(),
         }
     }
 
-    pub(super) fn close(&self) {
-        self.links.iter().for_each(|one| one.handle.close());
+    fn add(&self, gateway: &Gateway, outgoing: Outgoing) -> Pump {
+        self.links.add(outgoing.clone());
+        let sessions = Arc::clone(&self.sessions);
+        Pump::new(gateway, self.terms.clone(), outgoing, sessions)
     }
 
+    fn dispatch(&self, gateway: &Gateway, crew: &Crew) {
+        let dispatcher = Dispatcher {
+            gateway: gateway.clone(),
+            terms: self.terms.clone(),
+            links: Arc::clone(&self.links),
+        };
+        crew.spawn("a dispatcher", dispatcher.run(crew.stop.clone()));
+    }
+
+    /// Serves a bind of the account until its end. `takes` where messages may be sent on it.
+    pub(super) async fn serve(
+        self: Arc<Self>,
+        gateway: Gateway,
+        bind: (Link, LinkEvents),
+        takes: bool,
+    ) {
+        let (link, events) = bind;
+        let name = self.links.name();
+        let pump = self.add(&gateway, Outgoing::new(name.clone(), link, takes));
+        pump.run(events).await;
+        self.links.remove(&name);
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.terms.group
+    }
+
+    pub(super) fn close(&self) {
+        self.links.all().iter().for_each(|one| one.handle.close());
+    }
+
+    /// True where a link is bound, or where it is for the peer to bind.
     pub(super) fn is_up(&self) -> bool {
-        self.links
-            .iter()
-            .any(|one| one.handle.state() == LinkState::Bound)
+        self.terms.side != Side::Smsc || self.links.is_up()
     }
 
     pub(super) fn export(&self, metrics: &Metrics) {
-        for one in self.links.iter() {
-            one.export(&self.name, metrics);
+        match self.terms.side {
+            Side::Smsc => {
+                for one in self.links.all() {
+                    one.export(self.name(), metrics);
+                }
+            }
+            Side::Esme { .. } => self.links.export(self.name(), metrics),
         }
     }
 }
 
-/// Takes due segments from the store as fast as the links have room, and no faster: what is
-/// claimed is as good as on the wire.
+/// Takes due segments and receipts from the store as fast as the links have room, and no faster: what
+/// is claimed is as good as on the wire.
 struct Dispatcher {
     gateway: Gateway,
-    group: String,
-    links: Arc<[Outgoing]>,
+    terms: Terms,
+    links: Arc<Roster>,
 }
 
 impl Dispatcher {
@@ -136,7 +177,7 @@ impl Dispatcher {
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = any_ready(&self.links) => {}
+                () = self.links.ready() => {}
             }
             if self.feed().await {
                 continue;
@@ -150,59 +191,108 @@ impl Dispatcher {
 
     /// Claims what fits and hands it to the links. False when there is nothing to do now.
     async fn feed(&self) -> bool {
-        let room: usize = self.links.iter().map(|one| one.handle.capacity()).sum();
+        let links = self.links.takers();
+        let room: usize = links.iter().map(|one| one.handle.capacity()).sum();
         if room == 0 {
             return true;
         }
         let limit = room.min(self.gateway.settings.limits.claim_batch);
-        let now = self.gateway.clock.now();
-        match self.gateway.store.claim(&self.group, limit, now).await {
-            Ok(claimed) if claimed.is_empty() => false,
-            Ok(claimed) => {
-                self.send(claimed).await;
-                true
-            }
+        match self.claim(&links, limit).await {
+            Ok(claimed) => claimed > 0,
             Err(error) => {
-                warn!(%error, group = self.group, "cannot claim segments");
+                warn!(%error, group = self.terms.group, "cannot claim segments");
                 tokio::time::sleep(self.gateway.settings.limits.retry_first).await;
                 true
             }
         }
     }
 
-    async fn send(&self, claimed: Vec<Claimed>) {
+    /// Sends what is due, at most so much; tells how much that was. Receipts have half of the room.
+    async fn claim(&self, links: &[Outgoing], limit: usize) -> Result<usize, StoreError> {
+        let receipts = match self.terms.side {
+            Side::Smsc => 0,
+            Side::Esme { .. } => self.claim_receipts(links, limit.div_ceil(2)).await?,
+        };
+        let limit = limit.saturating_sub(receipts);
+        if limit == 0 {
+            return Ok(receipts);
+        }
+        let now = self.gateway.clock.now();
+        let store = &self.gateway.store;
+        let claimed = store.claim(&self.terms.group, limit, now).await?;
         let not_sent: Vec<_> = claimed
             .iter()
-            .filter_map(|one| self.send_one(one))
+            .filter_map(|one| self.send_one(links, one))
             .collect();
-        if !not_sent.is_empty() {
-            link::record(&self.gateway, &not_sent).await;
+        link::record(&self.gateway, &not_sent).await;
+        Ok(receipts + claimed.len())
+    }
+
+    async fn claim_receipts(&self, links: &[Outgoing], limit: usize) -> Result<usize, StoreError> {
+        let now = self.gateway.clock.now();
+        let store = &self.gateway.store;
+        let owed = store.claim_receipts(&self.terms.group, limit, now).await?;
+        let not_sent: Vec<_> = owed
+            .iter()
+            .filter_map(|one| self.send_receipt(links, one))
+            .collect();
+        link::record_receipts(&self.gateway, &not_sent).await;
+        Ok(owed.len())
+    }
+
+    /// Gives the answer to record where no link takes the receipt.
+    fn send_receipt(&self, links: &[Outgoing], owed: &OwedReceipt) -> Option<ReceiptAnswer> {
+        if owed.possible_duplicate {
+            warn!(
+                group = self.terms.group,
+                "a receipt is sent again and may arrive twice"
+            );
+        }
+        let answer = |outcome| ReceiptAnswer {
+            id: owed.id,
+            attempt: owed.attempt,
+            outcome,
+        };
+        // An address that came in a PDU fits into another.
+        let Ok(pdu) = esme::receipt(owed, self.gateway.store.instance()) else {
+            return Some(answer(ReceiptOutcome::Over));
+        };
+        let sent = roomiest(links).map(|link| link.submit(owed, Body::DeliverSm(pdu)));
+        match sent {
+            Some(Ok(())) => None,
+            _ => Some(answer(ReceiptOutcome::NotWritten)),
         }
     }
 
     /// Gives the answer to record where no link takes the segment.
-    fn send_one(&self, claimed: &Claimed) -> Option<Answer> {
-        let now = self.gateway.clock.now();
+    fn send_one(&self, links: &[Outgoing], claimed: &Claimed) -> Option<Answer> {
         let answer = |outcome| Answer {
             segment: claimed.segment,
             attempt: claimed.attempt,
             outcome,
         };
-        let pdu = match submit::submit_sm(claimed, &self.gateway.settings, now) {
+        let pdu = match self.pdu(claimed) {
             Ok(pdu) => pdu,
             Err(misfit) => {
                 let reason = misfit.to_string();
                 return Some(answer(Outcome::Unsendable { reason }));
             }
         };
-        let roomiest = self.links.iter().max_by_key(|one| one.handle.capacity())?;
-        match roomiest.submit(claimed, Body::SubmitSm(pdu)) {
-            Ok(()) => {
+        match roomiest(links).map(|link| link.submit(claimed, pdu)) {
+            Some(Ok(())) => {
                 self.count(claimed);
                 None
             }
-            Err(_) => Some(answer(Outcome::NotWritten)),
+            _ => Some(answer(Outcome::NotWritten)),
         }
+    }
+
+    fn pdu(&self, claimed: &Claimed) -> Result<Body, Misfit> {
+        let (settings, now) = (&self.gateway.settings, self.gateway.clock.now());
+        Ok(match self.terms.side {
+            Side::Smsc => Body::SubmitSm(submit::submit_sm(claimed, settings, now)?),
+            Side::Esme { .. } => Body::DeliverSm(submit::deliver_sm(claimed, settings, now)?),
+        })
     }
 
     fn count(&self, sent: &Claimed) {
@@ -210,19 +300,19 @@ impl Dispatcher {
             self.gateway
                 .metrics
                 .possible_duplicates
-                .with_label_values(&[&self.group])
+                .with_label_values(&[&self.terms.group])
                 .inc();
         }
     }
 
     /// Until somebody rings, or the next retry falls due.
     async fn more_work(&self) {
-        let pause = match self.gateway.store.next_due(&self.group).await {
+        let pause = match self.gateway.store.next_due(&self.terms.group).await {
             Ok(Some(at)) => self.gateway.clock.until(at).min(LOOK),
             Ok(None) => LOOK,
             Err(_) => self.gateway.settings.limits.retry_first.min(LOOK),
         };
-        let Some(bell) = self.gateway.wakes.groups.get(&self.group) else {
+        let Some(bell) = self.gateway.wakes.groups.get(&self.terms.group) else {
             return tokio::time::sleep(pause).await;
         };
         tokio::select! {
@@ -232,7 +322,6 @@ impl Dispatcher {
     }
 }
 
-/// Until one of the links has room for a request. A group has at least one link.
-async fn any_ready(links: &[Outgoing]) {
-    select_all(links.iter().map(|one| Box::pin(one.handle.ready()))).await;
+fn roomiest(links: &[Outgoing]) -> Option<&Outgoing> {
+    links.iter().max_by_key(|one| one.handle.capacity())
 }

@@ -5,23 +5,27 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::future::join_all;
 use matrix_smpp_codec::receipt::Receipt;
 use matrix_smpp_codec::udh::InboundText;
-use matrix_smpp_codec::values::{CommandStatus, DataCoding, Ton};
-use matrix_smpp_codec::{Body, DataSm, DataSmResp, DeliverSm, DeliverSmResp, E164, Tlvs};
-use matrix_smpp_config::{DefaultCoding, LinkGroup, MoUnleased};
+use matrix_smpp_codec::values::{CommandStatus, Ton};
+use matrix_smpp_codec::{
+    Body, DataSm, DataSmResp, DeliverSm, DeliverSmResp, E164, MessageId, Quirks, SubmitSm,
+    SubmitSmResp, Tlvs,
+};
+use matrix_smpp_config::MoUnleased;
 use matrix_smpp_session::Link;
 use tokio::time::timeout;
 use tracing::{debug, warn};
 use uuid::Uuid;
 
+use super::esme::{self, Wishes};
 use super::group::Sessions;
+use super::terms::{Side, Terms};
 use crate::flow::Gateway;
 use crate::gateway::model::{E164Text, Handset, TakenId};
 use crate::gateway::number;
-use crate::store::{ReceiptIn, ReceiptTaken, SmsIn, SmsTaken, StoreError};
+use crate::store::{ReceiptIn, ReceiptTaken, SmsIn, SmsTaken, StoreError, SubmissionIn};
 
 /// The name of a sender whose address is empty: no ghost goes without one.
 const NAMELESS: &str = "unknown";
@@ -48,11 +52,8 @@ pub(super) struct Request {
 /// Takes in the requests of one link.
 #[derive(Debug, Clone)]
 pub(super) struct Inbound {
-    gateway: Gateway,
-    group: String,
-    unleased: MoUnleased,
-    default_coding: DefaultCoding,
-    country_code: Option<String>,
+    pub(super) gateway: Gateway,
+    pub(super) terms: Terms,
     link: Link,
     sessions: Arc<Sessions>,
     pub(super) answered: Answered,
@@ -105,12 +106,15 @@ enum Fate {
     Undecided(Uuid),
     CannotStore,
     NotForUs,
+    Refused(CommandStatus),
 }
 
 /// What a `deliver_sm` or a `data_sm` says. SMPP 3.4 §4.6.1, §4.7.1.
 struct Said {
     parties: Parties,
     what: What,
+    /// What an account wants for it.
+    submitted: Option<SubmissionIn>,
 }
 
 /// Between whom, as the PDU has it.
@@ -180,45 +184,52 @@ impl Identity {
 
 macro_rules! said_by {
     ($($pdu:ty, $receipt:expr;)*) => {$(
-        impl From<&$pdu> for Said {
-            fn from(sm: &$pdu) -> Self {
+        impl FromPeer<&$pdu> for Said {
+            fn from_peer(sm: &$pdu, quirks: Quirks) -> Self {
                 let parties = Parties {
                     source_ton: sm.source_addr_ton,
                     source: sm.source_addr.to_text(),
                     destination_ton: sm.dest_addr_ton,
                     destination: sm.destination_addr.to_text(),
                 };
-                let what = match $receipt(sm) {
+                let what = match $receipt(sm, quirks) {
                     Some(receipt) => What::Receipt(receipt),
                     None if sm.esm_class.is_receipt() => What::UnreadableReceipt,
-                    None => What::Text(InboundText::from(sm), Identity::of(&sm.tlvs)),
+                    None => What::Text(InboundText::with(sm, quirks), Identity::of(&sm.tlvs)),
                 };
-                Self { parties, what }
+                Self {
+                    parties,
+                    what,
+                    submitted: None,
+                }
             }
         }
     )*};
 }
 
 said_by! {
-    DeliverSm, Receipt::of;
-    DataSm, Receipt::of_data_sm;
+    DeliverSm, Receipt::with;
+    DataSm, Receipt::with;
+    SubmitSm, no_receipt;
+}
+
+/// One that says it is a receipt was refused before.
+fn no_receipt(_: &SubmitSm, _: Quirks) -> Option<Receipt> {
+    None
+}
+
+/// Reads a PDU as a peer with these quirks means it.
+trait FromPeer<P> {
+    fn from_peer(pdu: P, quirks: Quirks) -> Self;
 }
 
 impl Inbound {
-    pub(super) fn new(
-        gateway: Gateway,
-        group: &LinkGroup,
-        link: Link,
-        sessions: Arc<Sessions>,
-    ) -> Self {
+    pub(super) fn new(gateway: Gateway, terms: Terms, link: Link, sessions: Arc<Sessions>) -> Self {
         Self {
             sessions,
             answered: Answered::default(),
             gateway,
-            group: group.name.clone(),
-            unleased: group.mo_unleased,
-            country_code: group.country_code.clone(),
-            default_coding: group.quirks.deliver_data_coding_default,
+            terms,
             link,
         }
     }
@@ -229,6 +240,11 @@ impl Inbound {
     /// Gives back those of which only another bind can tell whether they are copies.
     pub(super) async fn take(&self, requests: Vec<Request>, living: &[Uuid]) -> Vec<Undecided> {
         let taken = requests.into_iter().map(async |request| {
+            if let Some((status, answer)) = self.asked(&request).await {
+                let (sequence, epoch) = (request.sequence, request.epoch);
+                self.link.respond(sequence, epoch, status, answer);
+                return None;
+            }
             let fate = self.fate(&request, living.to_vec()).await;
             if let Fate::Undecided(session) = fate {
                 return Some(Undecided { request, session });
@@ -237,6 +253,14 @@ impl Inbound {
             None
         });
         join_all(taken).await.into_iter().flatten().collect()
+    }
+
+    /// The answer to what only an account may ask.
+    async fn asked(&self, request: &Request) -> Option<(CommandStatus, Body)> {
+        match self.terms.side {
+            Side::Esme { .. } => self.ask(&request.body).await,
+            Side::Smsc => None,
+        }
     }
 
     /// Takes one in after all, once its other bind has told or has ended. Where that takes long the
@@ -266,11 +290,44 @@ impl Inbound {
     }
 
     async fn fate(&self, request: &Request, living: Vec<Uuid>) -> Fate {
-        match &request.body {
-            Body::DeliverSm(sm) => self.store(sm.into(), request, living).await,
-            Body::DataSm(sm) => self.store(sm.into(), request, living).await,
-            Body::AlertNotification(_) => Fate::Durable(None),
+        match (self.terms.side, &request.body) {
+            (Side::Smsc, Body::DeliverSm(sm)) => self.delivered(sm, request, living).await,
+            (Side::Smsc, Body::DataSm(sm)) => self.delivered(sm, request, living).await,
+            (Side::Smsc, Body::AlertNotification(_)) => Fate::Durable(None),
+            (Side::Esme { .. }, Body::SubmitSm(sm)) => self.submitted(sm, request, living).await,
+            (Side::Esme { .. }, Body::DataSm(sm)) => self.submitted(sm, request, living).await,
             _ => Fate::NotForUs,
+        }
+    }
+
+    /// What an SMSC delivers.
+    async fn delivered<'a, Sm>(&self, sm: &'a Sm, request: &Request, living: Vec<Uuid>) -> Fate
+    where
+        Said: FromPeer<&'a Sm>,
+    {
+        let said = Said::from_peer(sm, self.terms.quirks);
+        self.store(said, request, living).await
+    }
+
+    /// What an account submits.
+    async fn submitted<'a, Sm: Wishes>(
+        &self,
+        sm: &'a Sm,
+        request: &Request,
+        living: Vec<Uuid>,
+    ) -> Fate
+    where
+        Said: FromPeer<&'a Sm>,
+    {
+        match sm.wishes(self.gateway.clock.now()) {
+            Ok(wishes) => {
+                let said = Said {
+                    submitted: Some(wishes),
+                    ..Said::from_peer(sm, self.terms.quirks)
+                };
+                self.store(said, request, living).await
+            }
+            Err(status) => Fate::Refused(status),
         }
     }
 
@@ -278,7 +335,14 @@ impl Inbound {
         let status = self.status(fate);
         let answer = match &request.body {
             Body::AlertNotification(_) => return,
-            Body::DataSm(_) => Body::DataSmResp(DataSmResp::default()),
+            Body::DataSm(_) => Body::DataSmResp(DataSmResp {
+                message_id: self.message_id(fate),
+                ..DataSmResp::default()
+            }),
+            Body::SubmitSm(_) => Body::SubmitSmResp(SubmitSmResp {
+                message_id: self.message_id(fate),
+                ..SubmitSmResp::default()
+            }),
             Body::DeliverSm(_) => Body::DeliverSmResp(DeliverSmResp::default()),
             _ => Body::GenericNack,
         };
@@ -291,7 +355,8 @@ impl Inbound {
     }
 
     fn status(&self, fate: Fate) -> CommandStatus {
-        match (fate, self.unleased) {
+        match (fate, self.terms.unleased) {
+            (Fate::Refused(status), _) => status,
             (Fate::Durable(_), _) | (Fate::NobodysNumber, MoUnleased::Drop) => {
                 CommandStatus::ESME_ROK
             }
@@ -301,30 +366,45 @@ impl Inbound {
         }
     }
 
+    /// Our name for what an account submitted; empty for an SMSC, which has its own.
+    fn message_id(&self, fate: Fate) -> MessageId {
+        let (Side::Esme { .. }, Fate::Durable(Some(id))) = (self.terms.side, fate) else {
+            return MessageId::default();
+        };
+        let text = esme::message_id(self.gateway.store.instance(), id);
+        // It has far fewer octets than fit.
+        MessageId::try_from(text.as_str()).unwrap_or_default()
+    }
+
     async fn store(&self, said: Said, request: &Request, living: Vec<Uuid>) -> Fate {
-        let Said { parties, what } = said;
+        let Said {
+            parties,
+            what,
+            submitted,
+        } = said;
         let stored = match what {
             What::Receipt(receipt) => self.receipt(&parties, receipt).await,
             What::UnreadableReceipt => Ok(self.unreadable_receipt()),
             What::Text(text, identity) => {
                 let binds = (request.session, living);
-                self.sms(parties, (text, identity), binds).await
+                self.sms(parties, (text, identity), submitted, binds).await
             }
         };
         stored.unwrap_or_else(|error| {
-            warn!(%error, group = self.group, "cannot store what the peer sent");
+            warn!(%error, group = self.terms.group, "cannot store what the peer sent");
             Fate::CannotStore
         })
     }
 
     async fn receipt(&self, parties: &Parties, receipt: Receipt) -> Result<Fate, StoreError> {
         let taken = self.gateway.store.take_receipt(ReceiptIn {
-            link_group: self.group.clone(),
+            link_group: self.terms.group.clone(),
             message_id: receipt.message_id,
             state: receipt.state,
             error: receipt.error,
             handset: parties.handset(self.country_code()),
             originator: parties.own_number(self.country_code()),
+            id_form: self.terms.id_form,
             at: self.gateway.clock.now(),
         });
         let matched = match taken.await? {
@@ -335,14 +415,14 @@ impl Inbound {
         self.gateway
             .metrics
             .receipts
-            .with_label_values(&[&self.group, matched])
+            .with_label_values(&[&self.terms.group, matched])
             .inc();
         self.gateway.wakes.outbox.notify_one();
         Ok(Fate::Durable(None))
     }
 
     fn country_code(&self) -> Option<&str> {
-        self.country_code.as_deref()
+        self.terms.country_code.as_deref()
     }
 
     /// A receipt that names no message helps nobody, and is no text for a person either.
@@ -350,7 +430,7 @@ impl Inbound {
         self.gateway
             .metrics
             .receipts
-            .with_label_values(&[self.group.as_str(), "unreadable"])
+            .with_label_values(&[self.terms.group.as_str(), "unreadable"])
             .inc();
         Fate::Durable(None)
     }
@@ -359,13 +439,12 @@ impl Inbound {
         &self,
         parties: Parties,
         (text, identity): (InboundText, Identity),
+        submitted: Option<SubmissionIn>,
         (session, living_sessions): (Uuid, Vec<Uuid>),
     ) -> Result<Fate, StoreError> {
-        let (data_coding, payload) =
-            read_default(self.default_coding, text.data_coding, text.payload);
         let to = parties.own_number(self.country_code());
         let taken = self.gateway.store.take_sms(SmsIn {
-            link_group: self.group.clone(),
+            link_group: self.terms.group.clone(),
             session,
             living_sessions,
             from: parties.sender(self.country_code()),
@@ -376,21 +455,21 @@ impl Inbound {
                 .map(ToOwned::to_owned),
             to,
             concat: text.concat,
-            data_coding,
-            payload,
+            data_coding: text.data_coding,
+            payload: text.payload,
             user_message_reference: identity.user_message_reference,
             peer_id: identity.peer_id,
+            submitted: submitted.map(|wishes| self.on_our_terms(wishes)),
             at: self.gateway.clock.now(),
         });
         match taken.await? {
             SmsTaken::NotLeased => {
-                debug!(group = self.group, "an SMS that nobody waits for");
-                self.gateway
-                    .metrics
-                    .unleased
-                    .with_label_values(&[&self.group])
-                    .inc();
+                self.nobody_waits();
                 Ok(Fate::NobodysNumber)
+            }
+            SmsTaken::Undeliverable { id } => {
+                self.nobody_waits();
+                Ok(Fate::Durable(Some(id)))
             }
             SmsTaken::Stored { id, complete } => {
                 if complete {
@@ -402,7 +481,7 @@ impl Inbound {
                 self.gateway
                     .metrics
                     .copies
-                    .with_label_values(&[&self.group])
+                    .with_label_values(&[&self.terms.group])
                     .inc();
                 Ok(Fate::Durable(Some(id)))
             }
@@ -411,19 +490,28 @@ impl Inbound {
     }
 }
 
-/// What the peer means by `data_coding` 0.
-fn read_default(default: DefaultCoding, coding: DataCoding, payload: Bytes) -> (DataCoding, Bytes) {
-    if coding != DataCoding::GSM_DEFAULT {
-        return (coding, payload);
+impl Inbound {
+    fn nobody_waits(&self) {
+        debug!(group = self.terms.group, "an SMS that nobody waits for");
+        let group = [self.terms.group.as_str()];
+        self.gateway
+            .metrics
+            .unleased
+            .with_label_values(&group)
+            .inc();
+        self.gateway.wakes.group(&self.terms.group);
     }
-    match default {
-        DefaultCoding::Gsm7 => (coding, payload),
-        DefaultCoding::Latin1 => (DataCoding::LATIN1, payload),
-        DefaultCoding::Ascii => (DataCoding::IA5, payload),
-        DefaultCoding::Utf8 => {
-            let text = String::from_utf8_lossy(&payload);
-            let units: Vec<u8> = text.encode_utf16().flat_map(u16::to_be_bytes).collect();
-            (DataCoding::UCS2, units.into())
+
+    /// What the config says of an account is added to what it asks for.
+    fn on_our_terms(&self, wishes: SubmissionIn) -> SubmissionIn {
+        let receipt_age = match self.terms.side {
+            Side::Esme { receipt_age } => receipt_age,
+            Side::Smsc => Duration::ZERO,
+        };
+        SubmissionIn {
+            receipt_age,
+            to_nobody: self.terms.unleased == MoUnleased::Drop,
+            ..wishes
         }
     }
 }
@@ -464,7 +552,7 @@ fn bare(address: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use matrix_smpp_codec::{Address, text};
+    use matrix_smpp_codec::{Address, Quirk};
     use proptest::prelude::*;
 
     use super::*;
@@ -575,7 +663,7 @@ mod tests {
             destination_addr: Address::try_from("447700900901").unwrap(),
             ..DataSm::default()
         };
-        let said = Said::from(&sm);
+        let said = Said::from_peer(&sm, Quirks::NONE);
         assert_eq!(said.parties.source, name);
         assert_eq!(said.parties.destination, "447700900901");
         assert!(matches!(said.what, What::Text(..)));
@@ -603,24 +691,40 @@ mod tests {
     }
 
     #[test]
-    fn data_coding_zero_is_read_as_the_peer_means_it() {
-        for (default, octets, words) in [
-            (DefaultCoding::Gsm7, &b"\x00"[..], "@"),
-            (DefaultCoding::Latin1, b"\xe9", "é"),
-            (DefaultCoding::Ascii, b"$", "$"),
-            (DefaultCoding::Utf8, "é€😀".as_bytes(), "é€😀"),
+    fn a_text_is_read_as_its_peer_means_it() {
+        for (quirk, octets, words) in [
+            (None, &b"\x00"[..], "@"),
+            (Some(Quirk::DefaultIsLatin1), b"\xe9", "é"),
+            (Some(Quirk::DefaultIsUtf8), "é€😀".as_bytes(), "é€😀"),
         ] {
-            let (coding, payload) =
-                read_default(default, DataCoding::GSM_DEFAULT, Bytes::from_static(octets));
-            assert_eq!(text::decode(coding, &payload), words, "{default:?}");
+            let sm = DeliverSm {
+                short_message: octets.try_into().unwrap(),
+                ..DeliverSm::default()
+            };
+            let said = Said::from_peer(&sm, quirk.into_iter().collect());
+            let What::Text(text, _) = said.what else {
+                panic!("{quirk:?}: no text")
+            };
+            assert_eq!(text.text(), words, "{quirk:?}");
         }
     }
 
     #[test]
-    fn any_other_data_coding_is_left_alone() {
-        let payload = Bytes::from_static(b"\x04\x16");
-        let read = read_default(DefaultCoding::Utf8, DataCoding::UCS2, payload.clone());
-        assert_eq!(read, (DataCoding::UCS2, payload));
+    fn a_receipt_without_its_mark_is_one_from_such_a_peer_only() {
+        let words = b"id:1 sub:001 dlvrd:001 submit date:2601010000 done date:2601010001 stat:DELIVRD err:000";
+        let sm = DeliverSm {
+            short_message: words.as_slice().try_into().unwrap(),
+            ..DeliverSm::default()
+        };
+        let unmarked = Quirks::NONE.with(Quirk::UnmarkedReceipts);
+        assert!(matches!(
+            Said::from_peer(&sm, unmarked).what,
+            What::Receipt(_)
+        ));
+        assert!(matches!(
+            Said::from_peer(&sm, Quirks::NONE).what,
+            What::Text(..)
+        ));
     }
 
     proptest! {

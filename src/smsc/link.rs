@@ -7,18 +7,20 @@ use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use matrix_smpp_codec::{Body, CommandId, CommandStatus};
-use matrix_smpp_config::LinkGroup;
 use matrix_smpp_session::{Link, LinkEvent, LinkEvents, LinkState, SubmitError, Ticket};
 use tracing::{error, info, warn};
 use uuid::Uuid;
 
 use super::group::Sessions;
 use super::inbound::{Inbound, Request, Undecided};
+use super::terms::Terms;
 use super::verdict::{Verdict, verdict};
 use crate::flow::Gateway;
 use crate::gateway::model::{SegmentRef, TakenId};
 use crate::ops::metrics::{self, Metrics};
-use crate::store::{Answer, Claimed, Outcome, StoreError};
+use crate::store::{
+    Answer, Claimed, Outcome, OwedReceipt, ReceiptAnswer, ReceiptOutcome, StoreError,
+};
 
 /// How many events are taken in at once, and so how many changes share a commit.
 const BATCH: usize = 256;
@@ -32,8 +34,10 @@ const STORE_PAUSE: Duration = Duration::from_secs(5);
 /// The sending half of a link, with what is on its wire. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) struct Outgoing {
-    name: String,
+    pub(super) name: String,
     pub(super) handle: Link,
+    /// Whether it carries messages of ours to the peer.
+    pub(super) takes: bool,
     on_wire: Arc<OnWire>,
 }
 
@@ -44,32 +48,84 @@ struct OnWire {
     segments: Mutex<HashMap<Ticket, Sent>>,
 }
 
-/// What must be known of a segment when its answer comes.
+/// What must be known of a segment or a receipt when its answer comes.
 #[derive(Debug, Clone, Copy)]
-struct Sent {
-    segment: SegmentRef,
+pub(super) struct Sent {
+    what: Carried,
     attempt: u32,
     retries: u32,
 }
 
-impl OnWire {
-    fn put(&self, claimed: &Claimed) -> Ticket {
-        let ticket = Ticket(self.next.fetch_add(1, Ordering::Relaxed));
-        let mut segments = self.segments.lock().unwrap_or_else(PoisonError::into_inner);
-        let Claimed {
-            segment,
-            attempt,
-            retries,
-            ..
-        } = *claimed;
-        segments.insert(
-            ticket,
-            Sent {
+#[derive(Debug, Clone, Copy)]
+enum Carried {
+    Segment(SegmentRef),
+    /// Of what an account has submitted.
+    Receipt(TakenId),
+}
+
+impl From<&Claimed> for Sent {
+    fn from(claimed: &Claimed) -> Self {
+        Self {
+            what: Carried::Segment(claimed.segment),
+            attempt: claimed.attempt,
+            retries: claimed.retries,
+        }
+    }
+}
+
+impl From<&OwedReceipt> for Sent {
+    fn from(owed: &OwedReceipt) -> Self {
+        Self {
+            what: Carried::Receipt(owed.id),
+            attempt: owed.attempt,
+            retries: owed.retries,
+        }
+    }
+}
+
+/// What is to be recorded when an answer came, or none will.
+enum Told {
+    Segment(Answer),
+    Receipt(ReceiptAnswer),
+}
+
+impl Sent {
+    fn told(self, outcome: Outcome) -> Told {
+        let Self { what, attempt, .. } = self;
+        match what {
+            Carried::Segment(segment) => Told::Segment(Answer {
                 segment,
                 attempt,
-                retries,
-            },
-        );
+                outcome,
+            }),
+            Carried::Receipt(id) => Told::Receipt(ReceiptAnswer {
+                id,
+                attempt,
+                outcome: as_of_receipt(&outcome),
+            }),
+        }
+    }
+}
+
+/// A receipt that is refused is not sent again; the sender has said that it does not want it.
+fn as_of_receipt(outcome: &Outcome) -> ReceiptOutcome {
+    match *outcome {
+        Outcome::NotWritten => ReceiptOutcome::NotWritten,
+        Outcome::Throttled { retry_at } | Outcome::Retry { retry_at, .. } => {
+            ReceiptOutcome::Retry { retry_at }
+        }
+        Outcome::Uncertain => ReceiptOutcome::Uncertain,
+        Outcome::Submitted { .. } | Outcome::Rejected { .. } | Outcome::Unsendable { .. } => {
+            ReceiptOutcome::Over
+        }
+    }
+}
+
+impl OnWire {
+    fn put(&self, sent: Sent) -> Ticket {
+        let ticket = Ticket(self.next.fetch_add(1, Ordering::Relaxed));
+        let mut segments = self.segments.lock().unwrap_or_else(PoisonError::into_inner);
+        segments.insert(ticket, sent);
         ticket
     }
 
@@ -82,17 +138,21 @@ impl OnWire {
 }
 
 impl Outgoing {
-    pub(super) fn new(name: String, handle: Link) -> Self {
+    pub(super) fn new(name: String, handle: Link, takes: bool) -> Self {
         Self {
             name,
             handle,
+            takes,
             on_wire: Arc::default(),
         }
     }
 
-    /// Hands a claimed segment to the link.
-    pub(super) fn submit(&self, claimed: &Claimed, pdu: Body) -> Result<(), SubmitError> {
-        let ticket = self.on_wire.put(claimed);
+    /// Hands a claimed segment or receipt to the link.
+    pub(super) fn submit<'a, T>(&self, claimed: &'a T, pdu: Body) -> Result<(), SubmitError>
+    where
+        Sent: From<&'a T>,
+    {
+        let ticket = self.on_wire.put(Sent::from(claimed));
         let submitted = self.handle.submit(ticket, pdu);
         if submitted.is_err() {
             self.on_wire.take(ticket);
@@ -147,24 +207,35 @@ pub(super) struct Pump {
 #[derive(Default)]
 struct Sorted {
     answers: Vec<Answer>,
+    receipts: Vec<ReceiptAnswer>,
     requests: Vec<Request>,
     heard: Vec<TakenId>,
     ended: Vec<Uuid>,
 }
 
+impl Sorted {
+    fn note(&mut self, told: Option<Told>) {
+        match told {
+            Some(Told::Segment(answer)) => self.answers.push(answer),
+            Some(Told::Receipt(answer)) => self.receipts.push(answer),
+            None => {}
+        }
+    }
+}
+
 impl Pump {
     pub(super) fn new(
         gateway: &Gateway,
-        group: &LinkGroup,
+        terms: Terms,
         outgoing: Outgoing,
         sessions: Arc<Sessions>,
     ) -> Self {
         Self {
             gateway: gateway.clone(),
-            group: group.name.clone(),
+            group: terms.group.clone(),
             inbound: Inbound::new(
                 gateway.clone(),
-                group,
+                terms,
                 outgoing.handle.clone(),
                 Arc::clone(&sessions),
             ),
@@ -213,7 +284,10 @@ impl Pump {
         }
         let living = self.sessions.living();
         let heard = self.note_heard(sorted.heard);
-        let recorded = record(&self.gateway, &sorted.answers);
+        let recorded = async {
+            record(&self.gateway, &sorted.answers).await;
+            record_receipts(&self.gateway, &sorted.receipts).await;
+        };
         let taken = self.inbound.take(sorted.requests, &living);
         // In this order they reach the store: what was heard comes before what may be a copy of it.
         let ((), (), undecided) = tokio::join!(biased; heard, recorded, taken);
@@ -234,10 +308,10 @@ impl Pump {
 
     fn sort(&mut self, event: LinkEvent, sorted: &mut Sorted) {
         let Sorted {
-            answers,
             requests,
             heard,
             ended,
+            ..
         } = sorted;
         match event {
             LinkEvent::Up { .. } => {
@@ -264,12 +338,14 @@ impl Pump {
                 status,
                 body,
             } => {
-                answers.extend(self.answered(ticket, status, body));
+                let told = self.answered(ticket, status, body);
+                sorted.note(told);
             }
             LinkEvent::Unanswered {
                 ticket, written, ..
             } => {
-                answers.extend(self.unanswered(ticket, written));
+                let told = self.unanswered(ticket, written);
+                sorted.note(told);
             }
             _ => {}
         }
@@ -282,12 +358,13 @@ impl Pump {
         self.session.take()
     }
 
-    fn answered(&self, ticket: Ticket, status: CommandStatus, body: Body) -> Option<Answer> {
-        let Sent {
-            segment,
-            attempt,
-            retries,
-        } = self.outgoing.on_wire.take(ticket)?;
+    fn answered(&self, ticket: Ticket, status: CommandStatus, body: Body) -> Option<Told> {
+        let sent = self.outgoing.on_wire.take(ticket)?;
+        // A receipt is tried again for as long as it is owed.
+        let retries = match sent.what {
+            Carried::Segment(_) => sent.retries,
+            Carried::Receipt(_) => 0,
+        };
         let name = status.name().unwrap_or("other");
         self.gateway
             .metrics
@@ -298,23 +375,23 @@ impl Pump {
             Verdict::Accepted => Self::accepted(body),
             Verdict::Throttled => self.throttled(),
             Verdict::Retry => Outcome::Retry {
-                retry_at: self.after(self.gateway.retry_wait(retries)),
+                retry_at: self.after(self.gateway.retry_wait(sent.retries)),
                 status: status.0,
             },
             Verdict::Rejected => Outcome::Rejected { status: status.0 },
         };
-        Some(Answer {
-            segment,
-            attempt,
-            outcome,
-        })
+        Some(sent.told(outcome))
     }
 
-    /// An OK that is no `submit_sm_resp` tells nothing.
+    /// An OK that is neither a `submit_sm_resp` nor a `deliver_sm_resp` tells nothing. The latter
+    /// names nothing (SMPP 3.4 §4.6.2).
     fn accepted(body: Body) -> Outcome {
         match body {
             Body::SubmitSmResp(resp) => Outcome::Submitted {
                 message_id: resp.message_id.to_text(),
+            },
+            Body::DeliverSmResp(_) => Outcome::Submitted {
+                message_id: String::new(),
             },
             _ => Outcome::Uncertain,
         }
@@ -328,10 +405,8 @@ impl Pump {
         }
     }
 
-    fn unanswered(&self, ticket: Ticket, written: bool) -> Option<Answer> {
-        let Sent {
-            segment, attempt, ..
-        } = self.outgoing.on_wire.take(ticket)?;
+    fn unanswered(&self, ticket: Ticket, written: bool) -> Option<Told> {
+        let sent = self.outgoing.on_wire.take(ticket)?;
         let outcome = if written {
             Outcome::Uncertain
         } else {
@@ -344,11 +419,7 @@ impl Pump {
                 .with_label_values(&[&self.group])
                 .inc();
         }
-        Some(Answer {
-            segment,
-            attempt,
-            outcome,
-        })
+        Some(sent.told(outcome))
     }
 
     fn after(&self, wait: Duration) -> crate::gateway::model::Timestamp {
@@ -370,6 +441,26 @@ pub(super) async fn record(gateway: &Gateway, answers: &[Answer]) {
     let refused = record_each(answers, record, pause).await;
     gateway.metrics.set_aside.inc_by(refused);
     gateway.wakes.outbox.notify_one();
+    gateway
+        .wakes
+        .groups
+        .values()
+        .for_each(|bell| bell.notify_one());
+}
+
+/// Records what became of receipts, however long the store takes.
+pub(super) async fn record_receipts(gateway: &Gateway, answers: &[ReceiptAnswer]) {
+    if answers.is_empty() {
+        return;
+    }
+    let record = |some| {
+        let now = gateway.clock.now();
+        gateway.store.record_receipts(some, now)
+    };
+    let pause = |attempt| tokio::time::sleep(gateway.retry_wait(attempt).min(STORE_PAUSE));
+    if let Err(error) = record_some(answers, &record, &pause).await {
+        error!(%error, "what became of receipts cannot be recorded; they are sent again");
+    }
     gateway
         .wakes
         .groups
@@ -403,9 +494,9 @@ where
 }
 
 /// Tries as long as the store is away; tells what it will not take.
-async fn record_some<R, P>(
-    answers: &[Answer],
-    record: &impl Fn(Vec<Answer>) -> R,
+async fn record_some<T: Clone, R, P>(
+    answers: &[T],
+    record: &impl Fn(Vec<T>) -> R,
     pause: &impl Fn(u32) -> P,
 ) -> Result<(), StoreError>
 where

@@ -1,14 +1,20 @@
-//! The SMPP side: one dispatcher for each link group, one pump for each link.
+//! The SMPP side: one dispatcher for each link group, one pump for each link. A group's links are
+//! those that we dial, or those that an aggregator has bound to our listener.
 
 mod connect;
+mod esme;
 mod group;
 mod inbound;
 mod link;
+mod listen;
+mod roster;
 mod submit;
+mod terms;
 #[cfg(test)]
 mod tests;
 pub mod verdict;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::crew::Crew;
@@ -16,6 +22,7 @@ use crate::flow::Gateway;
 use crate::ops::metrics::Metrics;
 pub use connect::Unusable;
 use group::Group;
+pub use listen::NotListening;
 
 /// Every link of every group. Cheap to clone.
 #[derive(Debug, Clone, Default)]
@@ -26,11 +33,25 @@ impl Links {
     /// pumps and the dispatchers. At its `stop` the dispatchers claim no more; the connections go on
     /// until [`Links::close`].
     pub fn start(gateway: &Gateway, crew: &Crew) -> Result<Self, Unusable> {
-        let groups = gateway.settings.link_groups.iter();
-        let groups: Result<Vec<_>, _> = groups
-            .map(|settings| Group::start(gateway, settings, crew).map(Arc::new))
+        let dialled = gateway.settings.link_groups.iter();
+        let dialled = dialled.map(|settings| Group::dial(gateway, settings, crew));
+        let waiting = gateway.settings.esmes.iter();
+        let waiting = waiting.map(|account| Ok(Group::wait(gateway, account, crew)));
+        let groups: Result<Vec<_>, _> = dialled
+            .chain(waiting)
+            .map(|group| group.map(Arc::new))
             .collect();
         Ok(Self(Arc::new(groups?)))
+    }
+
+    /// Opens the listener for the accounts that bind to us, where the config has one; gives its
+    /// address. No more binds are accepted after the `stop` of `crew`.
+    pub async fn listen(
+        &self,
+        gateway: &Gateway,
+        crew: &Crew,
+    ) -> Result<Option<SocketAddr>, NotListening> {
+        listen::open(gateway, crew, &self.0).await
     }
 
     /// Waits for outstanding answers, unbinds, disconnects: the tasks of the links end.
@@ -38,13 +59,14 @@ impl Links {
         self.0.iter().for_each(|group| group.close());
     }
 
-    /// The groups that have no bound link.
+    /// The groups to whose peers we bind and that have no bound link. An account that binds to us may
+    /// be away.
     #[must_use]
     pub fn groups_down(&self) -> Vec<String> {
         self.0
             .iter()
             .filter(|group| !group.is_up())
-            .map(|group| group.name.clone())
+            .map(|group| group.name().to_owned())
             .collect()
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use matrix_smpp_codec::time::RelativeTime;
 use matrix_smpp_codec::values::{EsmClass, Npi, RegisteredDelivery, Ton};
-use matrix_smpp_codec::{Address, COctets, ShortMessage, SubmitSm};
+use matrix_smpp_codec::{Address, COctets, DeliverSm, ShortMessage, SubmitSm};
 use matrix_smpp_config::{Originator as Sender, Route, Settings};
 
 use crate::gateway::model::{Originator, Timestamp};
@@ -54,7 +54,31 @@ pub(super) fn submit_sm(
         registered_delivery: receipt,
         data_coding: claimed.data_coding,
         short_message: text.map_err(|_| Misfit::Text)?,
+        tlvs: claimed.tlvs.clone(),
         ..SubmitSm::default()
+    })
+}
+
+/// The `deliver_sm` of a segment, for a peer that has bound to us. It has the fields of the
+/// `submit_sm` that mean something in it. SMPP 3.4 §4.6.1.
+pub(super) fn deliver_sm(
+    claimed: &Claimed,
+    settings: &Settings,
+    now: Timestamp,
+) -> Result<DeliverSm, Misfit> {
+    let sm = submit_sm(claimed, settings, now)?;
+    Ok(DeliverSm {
+        source_addr_ton: sm.source_addr_ton,
+        source_addr_npi: sm.source_addr_npi,
+        source_addr: sm.source_addr,
+        dest_addr_ton: sm.dest_addr_ton,
+        dest_addr_npi: sm.dest_addr_npi,
+        destination_addr: sm.destination_addr,
+        esm_class: sm.esm_class,
+        data_coding: sm.data_coding,
+        short_message: sm.short_message,
+        tlvs: sm.tlvs,
+        ..DeliverSm::default()
     })
 }
 
@@ -96,8 +120,8 @@ mod tests {
     use std::path::Path;
 
     use bytes::Bytes;
-    use matrix_smpp_codec::E164;
     use matrix_smpp_codec::values::DataCoding;
+    use matrix_smpp_codec::{E164, Tlvs};
     use matrix_smpp_config::ProcessEnv;
     use uuid::Uuid;
 
@@ -122,6 +146,7 @@ mod tests {
             udhi: false,
             data_coding: DataCoding::GSM_DEFAULT,
             payload: Bytes::from_static(b"hello"),
+            tlvs: Tlvs::default(),
             receipts: true,
             valid_until: NOW.after(Duration::from_hours(24)),
         }

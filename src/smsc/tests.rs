@@ -1,6 +1,8 @@
 //! Links at work on real connections: an SMSC that brings an SMS again, and people who say the same
 //! words again.
 
+mod accounts;
+
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;

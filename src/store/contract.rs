@@ -9,6 +9,7 @@ use bytes::Bytes;
 use matrix_smpp_codec::e164::E164;
 use matrix_smpp_codec::udh::Concat;
 use matrix_smpp_codec::values::{DataCoding, MessageState as WireState};
+use matrix_smpp_codec::{IdForm, Tlvs};
 use matrix_smpp_config::Money;
 use ruma::{OwnedEventId, OwnedRoomId, OwnedServerName, OwnedUserId, RoomId, ServerName, UserId};
 use serde::{Deserialize, Serialize};
@@ -19,6 +20,10 @@ use crate::gateway::model::{
     OutboxId, SegmentRef, SmsId, Source, TakenId, Timestamp,
 };
 
+pub use super::submitted::{
+    Cancel, OwedReceipt, Party, ReceiptAnswer, ReceiptOutcome, Replacement, Submission,
+    SubmissionIn, SubmissionRef,
+};
 pub use crate::gateway::message::{Failure, MessageView, NewMessage, OriginatorPlan, Refusal};
 pub use crate::gateway::model::Membership;
 
@@ -117,7 +122,8 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// intent to send it. What is returned may be written to the wire.
     async fn claim(&self, link_group: &str, limit: usize, now: Timestamp) -> Result<Vec<Claimed>>;
 
-    /// When the next segment of the link group falls due; in the past if it is due already.
+    /// When the next segment or owed receipt of the link group falls due; in the past if it is due
+    /// already.
     async fn next_due(&self, link_group: &str) -> Result<Option<Timestamp>>;
 
     /// Records what became of claimed segments: settles, releases, queues again or parks them as
@@ -146,7 +152,8 @@ pub trait Store: fmt::Debug + Send + Sync {
     async fn message(&self, id: MessageId) -> Result<Option<MessageView>>;
 
     /// At start, before anything is claimed: every segment with an intent and no answer becomes
-    /// uncertain, and its message's policy is applied. Returns how many.
+    /// uncertain, and its message's policy is applied; every owed receipt on the wire is due again.
+    /// Returns how many segments.
     async fn recover(&self, now: Timestamp) -> Result<usize>;
 
     /// Does what is due by time: expires queued messages past their validity (refund, news), ends
@@ -177,6 +184,36 @@ pub trait Store: fmt::Debug + Send + Sync {
 
     /// Ends an SMS: everything that follows from it has been queued.
     async fn finish_sms(&self, id: SmsId, ending: Ending) -> Result<()>;
+
+    /// The last look at an SMS before it is said: from now on nobody can withdraw or change it.
+    /// `None` for one that was withdrawn, or whose validity is over, which this ends.
+    async fn say_sms(&self, id: SmsId, now: Timestamp) -> Result<Option<Sms>>;
+
+    // --- what accounts that bind to us are owed -----------------------------------------------
+
+    /// What became of a submission.
+    async fn submission(&self, of: SubmissionRef) -> Result<Option<Submission>>;
+
+    /// Withdraws submissions that cannot have been said yet: they never will be, and their receipts
+    /// are owed. Tells how many; an SMS of several parts is withdrawn by all of them or none.
+    async fn cancel_submissions(&self, which: Cancel, now: Timestamp) -> Result<usize>;
+
+    /// Gives a submission of one part another text, as long as it cannot have been said yet. False
+    /// where that is too late or there is none.
+    async fn replace_submission(&self, replacement: Replacement) -> Result<bool>;
+
+    /// Takes up to `limit` receipts that are owed to a link group and due. What is returned may be
+    /// written to the wire.
+    async fn claim_receipts(
+        &self,
+        link_group: &str,
+        limit: usize,
+        now: Timestamp,
+    ) -> Result<Vec<OwedReceipt>>;
+
+    /// Records what became of claimed receipts. An answer to an older attempt than the recorded one
+    /// is ignored, unless it ends the matter.
+    async fn record_receipts(&self, answers: Vec<ReceiptAnswer>, now: Timestamp) -> Result<()>;
 
     // --- what the homeserver must hear --------------------------------------------------------
 
@@ -276,6 +313,11 @@ pub trait Store: fmt::Debug + Send + Sync {
 
     /// Sizes for the gauges.
     async fn sizes(&self) -> Result<Sizes>;
+
+    /// What the store has done since its start, for the counters.
+    fn work(&self) -> Work {
+        Work::default()
+    }
 
     /// A short name of this store's own, given once: makes ids that leave it globally unique.
     fn instance(&self) -> &str;
@@ -523,8 +565,10 @@ pub struct Claimed {
     pub udhi: bool,
     /// How the payload is coded.
     pub data_coding: DataCoding,
-    /// `short_message`.
+    /// `short_message`; empty where `message_payload` has the text.
     pub payload: Bytes,
+    /// The SAR parameters or `message_payload`.
+    pub tlvs: Tlvs,
     /// Ask for a receipt.
     pub receipts: bool,
     /// The message's validity ends here.
@@ -594,6 +638,8 @@ pub struct ReceiptIn {
     pub handset: Option<E164>,
     /// Our number: the receipt's destination address.
     pub originator: String,
+    /// How the peer's receipts write the ids of its answers; `None` where that is to be learnt.
+    pub id_form: Option<IdForm>,
     /// When it came.
     pub at: Timestamp,
 }
@@ -663,6 +709,8 @@ pub struct SmsIn {
     pub peer_id: Option<String>,
     /// The number is dedicated to this Matrix ID by the config (the store knows its own ones).
     pub dedicated_to: Option<OwnedUserId>,
+    /// Set where an account of ours submitted it: its fate is kept under its [`TakenId`].
+    pub submitted: Option<SubmissionIn>,
     /// When it came.
     pub at: Timestamp,
 }
@@ -699,6 +747,11 @@ pub enum SmsTaken {
     },
     /// The handset holds no lease on the number and the number is nobody's own: nothing stored.
     NotLeased,
+    /// The same, of an account that wants to hear so by its id: see [`SubmissionIn::to_nobody`].
+    Undeliverable {
+        /// For [`Store::sms_heard`].
+        id: TakenId,
+    },
 }
 
 /// A whole SMS that waits to be handed on.
@@ -925,6 +978,18 @@ pub struct Step {
     pub detail: String,
 }
 
+/// What a store has done since its start. Each commit is one wait for the disk; what is changed is
+/// shared by as many changes as wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Work {
+    /// Commits.
+    pub commits: u64,
+    /// Changes that were asked for.
+    pub changes: u64,
+    /// Questions that were asked.
+    pub questions: u64,
+}
+
 /// Sizes for the gauges.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Sizes {
@@ -946,6 +1011,8 @@ pub struct Sizes {
     pub partial_sms: u64,
     /// Receipts that wait for their answer.
     pub parked_receipts: u64,
+    /// Receipts that accounts are owed.
+    pub owed_receipts: u64,
     /// Active and cooling leases.
     pub leases: u64,
     /// Transactions with something beside events, which nothing has read yet.

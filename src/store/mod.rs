@@ -11,5 +11,6 @@ mod conformance;
 mod contract;
 mod private;
 pub mod sqlite;
+mod submitted;
 
 pub use contract::*;

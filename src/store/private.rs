@@ -4,7 +4,8 @@
 use std::fmt::{Debug, Formatter, Result};
 
 use super::{
-    Claimed, InboxEvent, Member, NewEvent, OpenConversation, OutboxItem, Sms, SmsIn, Transaction,
+    Claimed, InboxEvent, Member, NewEvent, OpenConversation, OutboxItem, Party, Replacement, Sms,
+    SmsIn, SubmissionIn, SubmissionRef, Transaction,
 };
 
 /// Shows these fields, and that there are more.
@@ -28,6 +29,10 @@ debug_without_the_private! {
     SmsIn { link_group, session, from, concat, data_coding, at }
     Member { membership }
     OpenConversation { homeserver, room, handset, owner, direct, originator, now }
+    SubmissionIn { source, destination, receipt, valid_until }
+    Party { ton, npi }
+    SubmissionRef { link_group, id }
+    Replacement { of, receipt, valid_until }
     Sms { id, link_group, from, missing_parts, recipient, at }
 }
 

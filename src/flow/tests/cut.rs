@@ -180,6 +180,12 @@ cut_store! {
     Question fn pending_sms(after: SmsId, limit: usize) -> Vec<Sms>;
     Question fn sms(id: SmsId) -> Option<Sms>;
     Commit fn finish_sms(id: SmsId, ending: Ending) -> ();
+    Commit fn say_sms(id: SmsId, now: Timestamp) -> Option<Sms>;
+    Question fn submission(of: SubmissionRef) -> Option<Submission>;
+    Commit fn cancel_submissions(which: Cancel, now: Timestamp) -> usize;
+    Commit fn replace_submission(replacement: Replacement) -> bool;
+    Commit fn claim_receipts(link_group: &str, limit: usize, now: Timestamp) -> Vec<OwedReceipt>;
+    Commit fn record_receipts(answers: Vec<ReceiptAnswer>, now: Timestamp) -> ();
     Commit fn enqueue(entries: Vec<NewOutbox>, now: Timestamp) -> ();
     Question fn due_outbox(now: Timestamp, limit: usize, busy: &[String]) -> Vec<OutboxEntry>;
     Commit fn finish_outbox(id: OutboxId, ending: Ending) -> ();

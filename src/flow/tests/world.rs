@@ -280,6 +280,7 @@ impl World {
                 .settings
                 .dedicated_owner(to)
                 .map(ToOwned::to_owned),
+            submitted: None,
             at: self.clock.now(),
         };
         self.store.take_sms(sms).await.unwrap()
@@ -333,6 +334,7 @@ impl World {
                 error: None,
                 handset: Some(one.destination),
                 originator: one.originator.digits(),
+                id_form: None,
                 at: self.clock.now(),
             };
             self.store.take_receipt(receipt).await.unwrap();

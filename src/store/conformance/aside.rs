@@ -56,6 +56,7 @@ async fn text(store: &Arc<dyn Store>, payload: &'static str) -> SmsId {
         user_message_reference: None,
         peer_id: None,
         dedicated_to: None,
+        submitted: None,
         at: at(5),
     };
     store.take_sms(sms).await.unwrap();

@@ -90,6 +90,7 @@ pub(super) fn sizes(tx: &Connection) -> Result<Sizes> {
         sms: count("SELECT count(*) FROM sms WHERE progress = 0")?,
         partial_sms: count("SELECT count(*) FROM partial")?,
         parked_receipts: count("SELECT count(*) FROM parked")?,
+        owed_receipts: count("SELECT count(*) FROM owed")?,
         leases: count("SELECT count(*) FROM lease")?,
         extras: count("SELECT count(*) FROM extras")?,
         rooms: count("SELECT count(*) FROM room")?,

@@ -8,6 +8,7 @@ mod conversations;
 mod copies;
 mod dispatch;
 mod explain;
+mod ids;
 mod inbox;
 mod kept;
 mod leases;
@@ -15,12 +16,14 @@ mod life;
 mod messages;
 mod money;
 mod outbox;
+mod owed;
 mod reader;
 mod receipts;
 mod rooms;
 mod rows;
 mod schema;
 mod sms;
+mod submissions;
 mod sweep;
 #[cfg(test)]
 mod tests;
@@ -43,10 +46,11 @@ use self::reader::Readers;
 use self::rows::{Page, Sql as _};
 use self::writer::Writer;
 use super::{
-    Acceptance, Answer, Aside, AsideId, AuditDifference, Claimed, Ending, History, InboxEvent,
-    Lease, Member, MessageView, NewMessage, NewOutbox, OpenConversation, Opened, OutboxEntry,
-    ReceiptIn, ReceiptTaken, Result, RoomFacts, RoomView, Sizes, Sms, SmsIn, SmsTaken, Store,
-    StoreError, Taken, Transaction,
+    Acceptance, Answer, Aside, AsideId, AuditDifference, Cancel, Claimed, Ending, History,
+    InboxEvent, Lease, Member, MessageView, NewMessage, NewOutbox, OpenConversation, Opened,
+    OutboxEntry, OwedReceipt, ReceiptAnswer, ReceiptIn, ReceiptTaken, Replacement, Result,
+    RoomFacts, RoomView, Sizes, Sms, SmsIn, SmsTaken, Store, StoreError, Submission, SubmissionRef,
+    Taken, Transaction, Work,
 };
 use crate::gateway::model::{
     Account, Conversation, ConversationId, Handset, InboxSeq, MessageId, OutboxId, SmsId, TakenId,
@@ -251,8 +255,12 @@ impl Store for SqliteStore {
 
     async fn next_due(&self, link_group: &str) -> Result<Option<Timestamp>> {
         let link_group = link_group.to_owned();
-        self.read(move |tx| dispatch::next_due(tx, &link_group))
-            .await
+        self.read(move |tx| {
+            let segment = dispatch::next_due(tx, &link_group)?;
+            let receipt = owed::next_due(tx, &link_group)?;
+            Ok(segment.into_iter().chain(receipt).min())
+        })
+        .await
     }
 
     async fn record_answers(&self, answers: Vec<Answer>, now: Timestamp) -> Result<()> {
@@ -286,7 +294,11 @@ impl Store for SqliteStore {
     }
 
     async fn recover(&self, now: Timestamp) -> Result<usize> {
-        self.write(move |tx| dispatch::recover(tx, now)).await
+        self.write(move |tx| {
+            owed::recover(tx, now)?;
+            dispatch::recover(tx, now)
+        })
+        .await
     }
 
     async fn sweep(&self, now: Timestamp, limit: usize) -> Result<bool> {
@@ -318,6 +330,49 @@ impl Store for SqliteStore {
 
     async fn finish_sms(&self, id: SmsId, ending: Ending) -> Result<()> {
         self.write(move |tx| sms::finish(tx, id, &ending)).await
+    }
+
+    async fn say_sms(&self, id: SmsId, now: Timestamp) -> Result<Option<Sms>> {
+        let plain = self.read(move |tx| {
+            let submitted = submissions::is_submitted(tx, id)?;
+            Ok(if submitted {
+                None
+            } else {
+                Some(sms::get(tx, id)?)
+            })
+        });
+        match plain.await? {
+            Some(sms) => Ok(sms),
+            None => self.write(move |tx| submissions::say(tx, id, now)).await,
+        }
+    }
+
+    async fn submission(&self, of: SubmissionRef) -> Result<Option<Submission>> {
+        self.read(move |tx| submissions::get(tx, &of)).await
+    }
+
+    async fn cancel_submissions(&self, which: Cancel, now: Timestamp) -> Result<usize> {
+        self.write(move |tx| submissions::cancel(tx, &which, now))
+            .await
+    }
+
+    async fn replace_submission(&self, by: Replacement) -> Result<bool> {
+        self.write(move |tx| submissions::replace(tx, &by)).await
+    }
+
+    async fn claim_receipts(
+        &self,
+        link_group: &str,
+        limit: usize,
+        now: Timestamp,
+    ) -> Result<Vec<OwedReceipt>> {
+        let link_group = link_group.to_owned();
+        self.write(move |tx| owed::claim(tx, &link_group, limit, now))
+            .await
+    }
+
+    async fn record_receipts(&self, answers: Vec<ReceiptAnswer>, now: Timestamp) -> Result<()> {
+        self.write(move |tx| owed::record(tx, &answers, now)).await
     }
 
     async fn enqueue(&self, entries: Vec<NewOutbox>, now: Timestamp) -> Result<()> {
@@ -434,6 +489,15 @@ impl Store for SqliteStore {
 
     async fn sizes(&self) -> Result<Sizes> {
         self.read(explain::sizes).await
+    }
+
+    fn work(&self) -> Work {
+        let (commits, changes) = self.writer.done();
+        Work {
+            commits,
+            changes,
+            questions: self.readers.asked(),
+        }
     }
 
     fn instance(&self) -> &str {

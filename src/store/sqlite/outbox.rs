@@ -2,9 +2,9 @@
 
 use rusqlite::{Connection, params};
 
-use super::aside;
 use super::rows::{self, Page, Sql as _, json, to_json};
-use crate::gateway::model::{OutboxId, Timestamp};
+use super::{aside, sms};
+use crate::gateway::model::{OutboxId, SmsId, Timestamp};
 use crate::store::{Ending, NewOutbox, OutboxEntry, Result};
 
 pub(super) fn enqueue(tx: &Connection, entries: &[NewOutbox], now: Timestamp) -> Result<()> {
@@ -54,12 +54,14 @@ pub(super) fn due(
 
 pub(super) fn finish(tx: &Connection, id: OutboxId, ending: &Ending) -> Result<()> {
     let (progress, reason, at) = rows::ending(ending);
-    let lane = tx.one(
-        "SELECT lane FROM outbox WHERE id = ?1 AND progress = 0",
+    let found = tx.one(
+        "SELECT lane, key FROM outbox WHERE id = ?1 AND progress = 0",
         [id],
-        |row| Ok(row.get::<_, String>(0)?),
+        |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)),
     )?;
-    let Some(lane) = lane else { return Ok(()) };
+    let Some((lane, key)) = found else {
+        return Ok(());
+    };
     tx.run(
         "UPDATE outbox SET progress = ?2, reason = ?3, ended_at = max(?4, queued_at), head = 0,
              item = CASE ?2 WHEN 1 THEN NULL ELSE item END
@@ -67,7 +69,15 @@ pub(super) fn finish(tx: &Connection, id: OutboxId, ending: &Ending) -> Result<(
         params![id, progress, reason, at],
     )?;
     set_head(tx, &lane)?;
+    if let Some(sms) = sms_of(&key) {
+        sms::end_submissions(tx, sms, ending)?;
+    }
     aside::tell(tx, ending, 1)
+}
+
+/// The SMS that an entry says, by its key: in a room, or to the owner of a lease that has ended.
+fn sms_of(key: &str) -> Option<SmsId> {
+    key.strip_prefix("sms:")?.parse().ok().map(SmsId)
 }
 
 /// The first unfinished entry of a lane is its head.

@@ -11,11 +11,13 @@ use super::rows::Sql as _;
 use crate::store::{Result, StoreError};
 
 /// What brings the tables from version n to n + 1; a released one never changes.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 6] = [
     include_str!("schema.sql"),
     include_str!("schema_ended.sql"),
     include_str!("schema_heard.sql"),
     include_str!("schema_bounds.sql"),
+    include_str!("schema_submissions.sql"),
+    include_str!("schema_carriage.sql"),
 ];
 
 /// Statements kept prepared in each connection: about all there are.
@@ -27,12 +29,7 @@ const BUSY: Duration = Duration::from_secs(5);
 /// death of the process frees it.
 pub(super) fn lock(path: &Path) -> Result<File> {
     if let Some(folder) = path.parent() {
-        // Made where it is missing, for the gateway alone.
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(folder)
-            .map_err(|error| io(&error))?;
+        make(folder).map_err(|error| io(&error))?;
     }
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
@@ -44,6 +41,20 @@ pub(super) fn lock(path: &Path) -> Result<File> {
         )),
         Err(TryLockError::Error(error)) => Err(io(&error)),
     }
+}
+
+/// Makes a folder where it is missing, for the gateway alone, and syncs its name: SQLite syncs the names
+/// of its files only, and a power loss that takes their folder takes them too.
+fn make(folder: &Path) -> std::io::Result<()> {
+    // A relative path ends in no name; that is here.
+    if folder.as_os_str().is_empty() || folder.is_dir() {
+        return Ok(());
+    }
+    let parent = folder.parent().unwrap_or(folder);
+    make(parent)?;
+    DirBuilder::new().mode(0o700).create(folder)?;
+    let here = parent.as_os_str().is_empty();
+    File::open(if here { Path::new(".") } else { parent })?.sync_all()
 }
 
 /// Opens the file for the writer and brings its tables to the newest version.

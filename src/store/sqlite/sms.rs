@@ -2,13 +2,14 @@
 
 use bytes::Bytes;
 use matrix_smpp_codec::udh::{Concat, Reference, join};
-use matrix_smpp_codec::values::DataCoding;
+use matrix_smpp_codec::values::{DataCoding, MessageState};
 use rusqlite::{Connection, Row, params};
 
 use super::copies::{self, Judgement};
 use super::rows::{self, Page, Sql as _};
+use super::submissions::{self, Home};
 use super::{aside, leases};
-use crate::gateway::model::SmsId;
+use crate::gateway::model::{SmsId, TakenId};
 use crate::store::{Ending, Result, Sms, SmsIn, SmsRecipient, SmsTaken, StoreError};
 
 /// What `message_payload` can carry, and so the most that one PDU brings.
@@ -34,24 +35,43 @@ pub(super) fn take(tx: &Connection, sms: &SmsIn) -> Result<SmsTaken> {
         None => take_whole(tx, sms)?,
     };
     Ok(match placed {
-        Placed::NotLeased => SmsTaken::NotLeased,
-        Placed::Held => SmsTaken::Repeated {
-            id: copies::remember(tx, sms)?,
+        Placed::NotLeased => not_leased(tx, sms)?,
+        Placed::Held { home } => SmsTaken::Repeated {
+            id: remember(tx, sms, home)?,
         },
-        Placed::Stored { complete } => SmsTaken::Stored {
-            id: copies::remember(tx, sms)?,
-            complete,
+        Placed::Stored { home } => SmsTaken::Stored {
+            id: remember(tx, sms, home)?,
+            complete: matches!(home, Home::Sms(_)),
         },
+    })
+}
+
+fn remember(tx: &Connection, sms: &SmsIn, home: Home) -> Result<TakenId> {
+    let id = copies::remember(tx, sms)?;
+    submissions::begin(tx, sms, id, home)?;
+    Ok(id)
+}
+
+fn not_leased(tx: &Connection, sms: &SmsIn) -> Result<SmsTaken> {
+    let told_by_id = sms.submitted.as_ref().is_some_and(|one| one.to_nobody);
+    Ok(if told_by_id {
+        SmsTaken::Undeliverable {
+            id: remember(tx, sms, Home::Nowhere)?,
+        }
+    } else {
+        SmsTaken::NotLeased
     })
 }
 
 /// Where an SMS or a part that is no copy goes.
 enum Placed {
     Stored {
-        complete: bool,
+        home: Home,
     },
     /// The part is there already.
-    Held,
+    Held {
+        home: Home,
+    },
     NotLeased,
 }
 
@@ -79,7 +99,8 @@ fn take_whole(tx: &Connection, sms: &SmsIn) -> Result<Placed> {
          VALUES (?1, ?2, ?3, ?4, 0, ?5, ?6)",
         params![sms.link_group, sms.from, sms.to, text, recipient, sms.at],
     )?;
-    Ok(Placed::Stored { complete: true })
+    let home = Home::Sms(tx.last_insert_rowid());
+    Ok(Placed::Stored { home })
 }
 
 /// Whom an SMS is for, as the leases stand now.
@@ -102,7 +123,8 @@ fn take_part(tx: &Connection, sms: &SmsIn, concat: Concat) -> Result<Placed> {
         // The same place with other octets: the sender uses this reference again.
         Some(id) if !is_free(tx, id, concat)? => {
             if holds(tx, id, sms, concat)? {
-                return Ok(Placed::Held);
+                let home = Home::Partial(id);
+                return Ok(Placed::Held { home });
             }
             give_up(tx, id)?;
             None
@@ -121,11 +143,12 @@ fn take_part(tx: &Connection, sms: &SmsIn, concat: Concat) -> Result<Placed> {
         params![id, concat.index, sms.data_coding.0, &sms.payload[..]],
     )?;
     let parts = tx.number("SELECT count(*) FROM part WHERE partial = ?1", [id])?;
-    let complete = parts == i64::from(concat.total);
-    if complete {
-        hand_on(tx, id)?;
-    }
-    Ok(Placed::Stored { complete })
+    let home = if parts == i64::from(concat.total) {
+        Home::Sms(hand_on(tx, id)?)
+    } else {
+        Home::Partial(id)
+    };
+    Ok(Placed::Stored { home })
 }
 
 /// The long SMS that a part belongs to, if another part of it came before.
@@ -190,11 +213,11 @@ fn begin(tx: &Connection, sms: &SmsIn, concat: Concat) -> Result<Option<i64>> {
 
 /// Hands on what there is of a long SMS whose other parts never came.
 pub(super) fn give_up(tx: &Connection, partial: i64) -> Result<()> {
-    hand_on(tx, partial)
+    hand_on(tx, partial).map(drop)
 }
 
-/// Makes a whole SMS of the parts that are there.
-fn hand_on(tx: &Connection, partial: i64) -> Result<()> {
+/// Makes a whole SMS of the parts that are there; gives its id.
+fn hand_on(tx: &Connection, partial: i64) -> Result<i64> {
     let parts = tx.all(
         "SELECT number, data_coding, payload FROM part WHERE partial = ?1 ORDER BY number",
         [partial],
@@ -214,9 +237,11 @@ fn hand_on(tx: &Connection, partial: i64) -> Result<()> {
          SELECT link_group, handset, number, ?2, ?3, recipient, at FROM partial WHERE id = ?1",
         params![partial, text_with_gaps(&parts, total), missing],
     )?;
+    let sms = tx.last_insert_rowid();
+    submissions::moved(tx, partial, sms)?;
     tx.run("DELETE FROM part WHERE partial = ?1", [partial])?;
     tx.run("DELETE FROM partial WHERE id = ?1", [partial])?;
-    Ok(())
+    Ok(sms)
 }
 
 /// The text of numbered parts, with a mark where parts are missing.
@@ -266,7 +291,11 @@ pub(super) fn pending(tx: &Connection, after: SmsId, limit: usize) -> Result<Pag
 }
 
 pub(super) fn get(tx: &Connection, id: SmsId) -> Result<Option<Sms>> {
-    tx.one(&format!("{SELECT} WHERE id = ?1"), [id], read)
+    tx.one(
+        &format!("{SELECT} WHERE id = ?1 AND withdrawn = 0"),
+        [id],
+        read,
+    )
 }
 
 pub(super) fn finish(tx: &Connection, id: SmsId, ending: &Ending) -> Result<()> {
@@ -276,7 +305,19 @@ pub(super) fn finish(tx: &Connection, id: SmsId, ending: &Ending) -> Result<()> 
          WHERE id = ?1 AND progress = 0",
         params![id, progress, reason, at],
     )?;
+    if ended > 0 && matches!(ending, Ending::SetAside { .. }) {
+        end_submissions(tx, id, ending)?;
+    }
     aside::tell(tx, ending, ended)
+}
+
+/// The words of an SMS were said or will not be: what was submitted of it has reached its end.
+pub(super) fn end_submissions(tx: &Connection, id: SmsId, ending: &Ending) -> Result<()> {
+    let (state, at) = match ending {
+        Ending::Done => (MessageState::DELIVERED, None),
+        Ending::SetAside { at, .. } => (MessageState::UNDELIVERABLE, Some(*at)),
+    };
+    submissions::end_sms(tx, id, state, at)
 }
 
 #[cfg(test)]

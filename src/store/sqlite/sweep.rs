@@ -7,7 +7,7 @@ use rusqlite::{Connection, params};
 use super::kept;
 use super::life;
 use super::rows::{self, Sql as _};
-use super::{dispatch, leases, receipts, sms};
+use super::{dispatch, leases, receipts, sms, submissions};
 use crate::gateway::model::{MessageState, Timestamp};
 use crate::store::Result;
 
@@ -42,6 +42,16 @@ pub(super) fn sweep(
         )?,
         forget_surplus_receipts(tx)?,
         forget(tx, "taken", "id", "until <= ?1", now, limit)?,
+        submissions::expire(tx, now, limit)?,
+        forget(tx, "owed", "id", "until <= ?1", now, limit)?,
+        forget(
+            tx,
+            "submission",
+            "id",
+            "at <= ?1 AND state <> 1",
+            ago(now, DONE_MEMORY),
+            limit,
+        )?,
         forget(
             tx,
             "event",

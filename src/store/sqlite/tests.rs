@@ -3,6 +3,7 @@
 mod crash;
 mod groups;
 mod plans;
+mod power;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -17,7 +17,7 @@ const STORE: &str = "MATRIX_SMPP_TEST_STORE";
 const CHILD: &str = "store::sqlite::tests::crash::the_child_works_until_it_is_killed";
 const PRICE: i64 = 10;
 
-fn alice() -> OwnedUserId {
+pub(super) fn alice() -> OwnedUserId {
     "@alice:example.org".try_into().unwrap()
 }
 
@@ -41,7 +41,7 @@ async fn conversation(store: &SqliteStore) -> Conversation {
     store.open_conversation(request).await.unwrap().conversation
 }
 
-fn message(conversation: &Conversation, number: u32) -> NewMessage {
+pub(super) fn message(conversation: &Conversation, number: u32) -> NewMessage {
     let source = Source::Event {
         homeserver: "example.org".try_into().unwrap(),
         event: format!("$event{number}").try_into().unwrap(),
@@ -106,7 +106,7 @@ async fn the_child_works_until_it_is_killed() {
     }
     work.spawn(async move {
         loop {
-            for claimed in store.claim("operator", 10, Timestamp(3)).await.unwrap() {
+            for claimed in store.claim("operator", 10, Timestamp(4)).await.unwrap() {
                 let id = claimed.segment.message;
                 say("claimed", id);
                 let outcome = Outcome::Submitted {

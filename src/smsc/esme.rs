@@ -1,0 +1,254 @@
+//! What an account that binds to us asks for beside a text: which receipts, how long, and later the
+//! state, the withdrawal or another text of what it submitted. SMPP 3.4 §4.4, §4.8 to §4.10.
+
+use std::time::Duration;
+
+use matrix_smpp_codec::receipt::Receipt;
+use matrix_smpp_codec::time::{AbsoluteTime, Time};
+use matrix_smpp_codec::values::{
+    CommandStatus, EsmClass, MessageState, Npi, RegisteredDelivery, Ton,
+};
+use matrix_smpp_codec::{
+    Address, Body, COctets, CancelSm, DataSm, DeliverSm, MessageId, OctetsError, QuerySm,
+    QuerySmResp, ReplaceSm, SubmitSm,
+};
+use tracing::warn;
+
+use super::inbound::Inbound;
+use crate::gateway::model::{TakenId, Timestamp};
+use crate::store::{
+    Cancel, OwedReceipt, Party, Replacement, StoreError, Submission, SubmissionIn, SubmissionRef,
+};
+
+/// Our name for a submission: unique among all gateways, and the same again for a copy.
+pub(super) fn message_id(instance: &str, id: TakenId) -> String {
+    format!("{instance}{:08x}", id.0)
+}
+
+fn taken_id(instance: &str, id: &MessageId) -> Option<TakenId> {
+    let id = id.to_text().trim().to_ascii_lowercase();
+    let number = id.strip_prefix(instance)?;
+    i64::from_str_radix(number, 16).ok().map(TakenId)
+}
+
+/// What is wanted for a text that an account submits, or the status that refuses it.
+pub(super) trait Wishes {
+    fn wishes(&self, now: Timestamp) -> Result<SubmissionIn, CommandStatus>;
+}
+
+impl Wishes for SubmitSm {
+    fn wishes(&self, now: Timestamp) -> Result<SubmissionIn, CommandStatus> {
+        refuse_receipt(self.esm_class)?;
+        refuse_schedule(&self.schedule_delivery_time, now)?;
+        Ok(SubmissionIn {
+            valid_until: valid_until(&self.validity_period, now)?,
+            ..wanted(
+                party(
+                    self.source_addr_ton,
+                    self.source_addr_npi,
+                    &self.source_addr,
+                ),
+                party(
+                    self.dest_addr_ton,
+                    self.dest_addr_npi,
+                    &self.destination_addr,
+                ),
+                self.registered_delivery,
+            )
+        })
+    }
+}
+
+impl Wishes for DataSm {
+    fn wishes(&self, now: Timestamp) -> Result<SubmissionIn, CommandStatus> {
+        refuse_receipt(self.esm_class)?;
+        let seconds = self.tlvs.qos_time_to_live();
+        Ok(SubmissionIn {
+            valid_until: seconds.map(|left| now.after(Duration::from_secs(left.into()))),
+            ..wanted(
+                party(
+                    self.source_addr_ton,
+                    self.source_addr_npi,
+                    &self.source_addr,
+                ),
+                party(
+                    self.dest_addr_ton,
+                    self.dest_addr_npi,
+                    &self.destination_addr,
+                ),
+                self.registered_delivery,
+            )
+        })
+    }
+}
+
+fn wanted(source: Party, destination: Party, receipt: RegisteredDelivery) -> SubmissionIn {
+    SubmissionIn {
+        source,
+        destination,
+        receipt,
+        receipt_age: Duration::ZERO,
+        valid_until: None,
+        to_nobody: false,
+    }
+}
+
+fn party<const N: usize>(ton: Ton, npi: Npi, address: &Address<N>) -> Party {
+    let address = address.to_text();
+    Party { ton, npi, address }
+}
+
+/// Receipts are ours to give: we ask for none from those who bind to us.
+fn refuse_receipt(esm_class: EsmClass) -> Result<(), CommandStatus> {
+    if esm_class.is_receipt() {
+        return Err(CommandStatus::ESME_RINVESMCLASS);
+    }
+    Ok(())
+}
+
+/// Nothing is kept for later.
+fn refuse_schedule(field: &COctets<17>, now: Timestamp) -> Result<(), CommandStatus> {
+    let refused = Err(CommandStatus::ESME_RINVSCHED);
+    match Time::of(field) {
+        Ok(Some(time)) if time.unix(seconds(now)) > seconds(now) => refused,
+        Ok(_) => Ok(()),
+        Err(_) => refused,
+    }
+}
+
+fn valid_until(field: &COctets<17>, now: Timestamp) -> Result<Option<Timestamp>, CommandStatus> {
+    let time = Time::of(field).map_err(|_| CommandStatus::ESME_RINVEXPIRY)?;
+    Ok(time.map(|time| Timestamp(time.unix(seconds(now)).saturating_mul(1_000))))
+}
+
+fn seconds(at: Timestamp) -> i64 {
+    at.0.div_euclid(1_000)
+}
+
+/// The receipt that an account is owed. SMPP 3.4 §2.11, Appendix B.
+pub(super) fn receipt(owed: &OwedReceipt, instance: &str) -> Result<DeliverSm, OctetsError> {
+    let date = |at| AbsoluteTime::from_unix(seconds(at)).map(|time| time.receipt_date());
+    let receipt = Receipt {
+        message_id: message_id(instance, owed.id),
+        state: owed.state,
+        submitted: date(owed.at),
+        done: date(owed.ended_at),
+        ..Receipt::default()
+    };
+    let (from, to) = (&owed.destination, &owed.source);
+    Ok(DeliverSm {
+        source_addr_ton: from.ton,
+        source_addr_npi: from.npi,
+        source_addr: Address::try_from(from.address.as_str())?,
+        dest_addr_ton: to.ton,
+        dest_addr_npi: to.npi,
+        destination_addr: Address::try_from(to.address.as_str())?,
+        ..receipt.deliver_sm()
+    })
+}
+
+/// How a question about a submission is answered.
+type Answered = (CommandStatus, Body);
+
+impl Inbound {
+    /// Answers a question about what was submitted; `None` for what is no such question.
+    pub(super) async fn ask(&self, body: &Body) -> Option<Answered> {
+        Some(match body {
+            Body::QuerySm(query) => self.query(query).await,
+            Body::CancelSm(cancel) => self.cancel(cancel).await,
+            Body::ReplaceSm(replace) => self.replace(replace).await,
+            _ => return None,
+        })
+    }
+
+    async fn query(&self, query: &QuerySm) -> Answered {
+        let of = self.of(&query.message_id, &query.source_addr);
+        let found = match of {
+            Some(of) => self.gateway.store.submission(of).await,
+            None => Ok(None),
+        };
+        let failed = |status| (status, Body::QuerySmResp(QuerySmResp::default()));
+        match found {
+            Ok(Some(found)) => {
+                let resp = told(query.message_id, &found);
+                (CommandStatus::ESME_ROK, Body::QuerySmResp(resp))
+            }
+            Ok(None) => failed(CommandStatus::ESME_RQUERYFAIL),
+            Err(error) => failed(self.cannot(&error)),
+        }
+    }
+
+    async fn cancel(&self, cancel: &CancelSm) -> Answered {
+        let (source, destination) = (&cancel.source_addr, &cancel.destination_addr);
+        let which = if cancel.message_id.is_empty() {
+            Some(Cancel::Between {
+                link_group: self.terms.group.clone(),
+                source: source.to_text(),
+                destination: destination.to_text(),
+            })
+        } else {
+            self.of(&cancel.message_id, source).map(Cancel::One)
+        };
+        let now = self.gateway.clock.now();
+        let cancelled = match which {
+            Some(which) => self.gateway.store.cancel_submissions(which, now).await,
+            None => Ok(0),
+        };
+        let status = match cancelled {
+            Ok(0) => CommandStatus::ESME_RCANCELFAIL,
+            Ok(_) => CommandStatus::ESME_ROK,
+            Err(error) => self.cannot(&error),
+        };
+        self.gateway.wakes.group(&self.terms.group);
+        (status, Body::CancelSmResp)
+    }
+
+    async fn replace(&self, replace: &ReplaceSm) -> Answered {
+        let status = match self.replacement(replace) {
+            Ok(by) => match self.gateway.store.replace_submission(by).await {
+                Ok(true) => CommandStatus::ESME_ROK,
+                Ok(false) => CommandStatus::ESME_RREPLACEFAIL,
+                Err(error) => self.cannot(&error),
+            },
+            Err(status) => status,
+        };
+        (status, Body::ReplaceSmResp)
+    }
+
+    fn replacement(&self, replace: &ReplaceSm) -> Result<Replacement, CommandStatus> {
+        let now = self.gateway.clock.now();
+        refuse_schedule(&replace.schedule_delivery_time, now)?;
+        let of = self.of(&replace.message_id, &replace.source_addr);
+        Ok(Replacement {
+            of: of.ok_or(CommandStatus::ESME_RREPLACEFAIL)?,
+            payload: replace.short_message.bytes().clone(),
+            receipt: replace.registered_delivery,
+            valid_until: valid_until(&replace.validity_period, now)?,
+        })
+    }
+
+    fn of(&self, id: &MessageId, source: &Address<21>) -> Option<SubmissionRef> {
+        Some(SubmissionRef {
+            link_group: self.terms.group.clone(),
+            id: taken_id(self.gateway.store.instance(), id)?,
+            source: source.to_text(),
+        })
+    }
+
+    fn cannot(&self, error: &StoreError) -> CommandStatus {
+        warn!(%error, group = self.terms.group, "cannot look after what was submitted");
+        CommandStatus::ESME_RSYSERR
+    }
+}
+
+fn told(message_id: MessageId, found: &Submission) -> QuerySmResp {
+    let ended = found
+        .ended_at
+        .and_then(|at| AbsoluteTime::from_unix(seconds(at)));
+    QuerySmResp {
+        message_id,
+        final_date: ended.map(|time| time.field()).unwrap_or_default(),
+        message_state: MessageState(found.state.0),
+        ..QuerySmResp::default()
+    }
+}

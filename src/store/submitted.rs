@@ -1,0 +1,137 @@
+//! What accounts that bind to us submit, ask of it and are owed.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use matrix_smpp_codec::values::{MessageState as WireState, Npi, RegisteredDelivery, Ton};
+
+use crate::gateway::model::{TakenId, Timestamp};
+
+/// What an account wants for an SMS or a part that it submits.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SubmissionIn {
+    /// Who sends, as it was submitted.
+    pub source: Party,
+    /// To whom, as it was submitted.
+    pub destination: Party,
+    /// Which receipts are wanted.
+    pub receipt: RegisteredDelivery,
+    /// How long a receipt waits for the account.
+    pub receipt_age: Duration,
+    /// Not to be said from then on.
+    pub valid_until: Option<Timestamp>,
+    /// One that is for nobody is taken too, as undeliverable ([`SmsTaken::Undeliverable`](super::SmsTaken::Undeliverable)).
+    pub to_nobody: bool,
+}
+
+/// An address as it stands in a PDU. `Debug` shows its kind only.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Party {
+    /// Type of number.
+    pub ton: Ton,
+    /// Numbering plan.
+    pub npi: Npi,
+    /// Digits or a name.
+    pub address: String,
+}
+
+/// What became of a submission.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Submission {
+    /// How far it is. ENROUTE until its SMS was said, then DELIVERED; UNDELIVERABLE where it is for
+    /// nobody or cannot be said, EXPIRED after its validity, DELETED once it was cancelled.
+    pub state: WireState,
+    /// When it reached its final state.
+    pub ended_at: Option<Timestamp>,
+}
+
+/// A message of an account by its id and its source, which must fit.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SubmissionRef {
+    /// The account.
+    pub link_group: String,
+    /// Which.
+    pub id: TakenId,
+    /// [`SubmissionIn::source`], its address alone.
+    pub source: String,
+}
+
+/// What is to be cancelled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cancel {
+    /// One message.
+    One(SubmissionRef),
+    /// Every one that an account has submitted between two addresses.
+    Between {
+        /// The account.
+        link_group: String,
+        /// The address of [`SubmissionIn::source`].
+        source: String,
+        /// The address of [`SubmissionIn::destination`].
+        destination: String,
+    },
+}
+
+/// A new text for a submission.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Replacement {
+    /// Which.
+    pub of: SubmissionRef,
+    /// `short_message`; coded as the first text was.
+    pub payload: Bytes,
+    /// Which receipts are wanted now.
+    pub receipt: RegisteredDelivery,
+    /// Not to be said from then on; `None` to keep what was.
+    pub valid_until: Option<Timestamp>,
+}
+
+/// A receipt that an account is owed and that may be written to the wire.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwedReceipt {
+    /// What it is about.
+    pub id: TakenId,
+    /// 1 for the first, and one more for each claim; must come back in the [`ReceiptAnswer`].
+    pub attempt: u32,
+    /// How many earlier attempts ended in an error.
+    pub retries: u32,
+    /// An earlier attempt may have reached the account.
+    pub possible_duplicate: bool,
+    /// Who sent the message.
+    pub source: Party,
+    /// To whom it was sent.
+    pub destination: Party,
+    /// What became of it.
+    pub state: WireState,
+    /// When it was submitted.
+    pub at: Timestamp,
+    /// When it reached its state.
+    pub ended_at: Timestamp,
+}
+
+/// What became of a claimed receipt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReceiptAnswer {
+    /// Which.
+    pub id: TakenId,
+    /// [`OwedReceipt::attempt`].
+    pub attempt: u32,
+    /// What.
+    pub outcome: ReceiptOutcome,
+}
+
+/// What an attempt to hand a receipt over came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReceiptOutcome {
+    /// The account has it, or refuses it for good: nothing more is owed.
+    Over,
+    /// No byte of it was written: due again at once.
+    NotWritten,
+    /// The account cannot take it now: due again at the time given.
+    Retry {
+        /// When to try again.
+        retry_at: Timestamp,
+    },
+    /// The bytes may have left and no answer will come: due again at once. The account may get it
+    /// twice, which does no harm.
+    Uncertain,
+}
