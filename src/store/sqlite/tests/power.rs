@@ -124,13 +124,22 @@ fn fates(seed: u64, at: usize) -> [(&'static str, Fate); 2] {
     [("lost", Fate::Lost), ("torn", Fate::Torn(random, chance))]
 }
 
-/// All that a store can hold between two commits, by fingerprint.
+/// All that a store can hold between two commits, by fingerprint: looked at wherever something was
+/// written since the last look and the log is synced, or something acknowledged without a sync.
 fn commits(events: &[Event]) -> HashSet<u64> {
     let mut disk = Disk::default();
     let mut commits = HashSet::new();
+    let mut written = false;
     for event in events {
         disk.apply(event);
-        if matches!(event, Event::Sync(path) if path.to_str().unwrap().ends_with("-wal")) {
+        written |= matches!(event, Event::Write { .. });
+        let ends = match event {
+            Event::Sync(path) => path.to_str().unwrap().ends_with("-wal"),
+            Event::Word(_) => written,
+            _ => false,
+        };
+        if ends {
+            written = false;
             let folder = build(disk.after_loss(Fate::Kept));
             let connection = Connection::open(folder.path().join(FILE)).unwrap();
             // Nobody cuts the power here.
