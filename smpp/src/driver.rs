@@ -393,3 +393,45 @@ impl Drop for Driver {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use matrix_smpp_codec::{Body, Quirk};
+
+    use super::*;
+
+    /// A `bind_receiver` whose `system_id` is too long, twice.
+    fn two_binds() -> BytesMut {
+        let mut bind = vec![0, 0, 0, 43, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 7];
+        bind.extend([b'a'; 20]);
+        bind.extend([0, 0, 0, 0x34, 0, 0, 0]);
+        BytesMut::from(&bind.repeat(2)[..])
+    }
+
+    #[test]
+    fn a_peer_is_read_by_its_quirks_and_by_no_others() {
+        let mut octets = two_binds();
+        let strict = read(&mut octets, 100, Quirks::NONE).unwrap();
+        assert!(matches!(strict, Some(Inbound::Malformed { .. })));
+        let lenient = read(&mut octets, 100, Quirks::NONE.with(Quirk::LongStrings));
+        let Some(Inbound::Pdu(pdu)) = lenient.unwrap() else {
+            panic!("malformed")
+        };
+        let Body::BindReceiver(bind) = pdu.body else {
+            panic!("another PDU")
+        };
+        assert_eq!(bind.system_id.to_text(), "a".repeat(15));
+        assert!(octets.is_empty());
+    }
+
+    #[test]
+    fn an_impossible_length_is_one_with_quirks_too() {
+        for quirks in [Quirks::NONE, Quirks::NONE.with(Quirk::LongStrings)] {
+            assert!(read(&mut two_binds(), 42, quirks).is_err());
+            assert!(matches!(
+                read(&mut two_binds().split_to(20), 100, quirks),
+                Ok(None)
+            ));
+        }
+    }
+}

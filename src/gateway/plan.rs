@@ -162,3 +162,78 @@ fn originators(settings: &Settings, route: &Route, dedicated: Vec<E164>) -> Orig
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use matrix_smpp_config::ProcessEnv;
+
+    use super::*;
+
+    fn route(more: &str) -> Route {
+        let text = format!(
+            r#"
+            [[homeserver]]
+            name = "example.org"
+            url = "http://127.0.0.1:8008"
+            as_token = "0123456789abcdef0123456789abcdef"
+            hs_token = "fedcba9876543210fedcba9876543210"
+            [[link_group]]
+            name = "operator"
+            [[link_group.link]]
+            name = "a"
+            address = "127.0.0.1:2775"
+            system_id = "smsgw"
+            password = "secret"
+            [[route]]
+            name = "uk"
+            prefixes = ["44"]
+            link_group = "operator"
+            originator = {{ shortcode = "12345" }}
+            price = "0.01"
+            max_segments = 3
+            {more}
+            "#
+        );
+        let settings = matrix_smpp_config::parse(&text, Path::new("test.toml"), &ProcessEnv);
+        settings.unwrap().routes.remove(0)
+    }
+
+    #[test]
+    fn a_text_costs_the_same_whoever_splits_it() {
+        let text = "x".repeat(300);
+        for (way, parts) in [("udh8", 2), ("udh16", 2), ("sar", 2), ("payload", 1)] {
+            let route = route(&format!("long_messages = \"{way}\""));
+            let (segments, each) = split(&route, &text).unwrap();
+            assert_eq!(segments.parts.len(), parts, "{way}");
+            assert_eq!(times(each, parts), times(route.price, 2), "{way}");
+            assert_eq!(cost(&route, &text), times(route.price, 2), "{way}");
+        }
+    }
+
+    #[test]
+    fn the_limit_counts_what_the_smsc_makes_of_a_payload() {
+        let route = route("long_messages = \"payload\"");
+        let refused = split(&route, &"x".repeat(154 * 3)).unwrap_err();
+        let too_long = Unplannable::TooLong {
+            segments: 4,
+            max: 3,
+        };
+        assert_eq!(refused, too_long);
+    }
+
+    #[test]
+    fn a_route_sends_in_its_own_alphabets() {
+        let turkish = "Yarın görüşürüz, iyi akşamlar. ".repeat(4);
+        let plain = split(&route(""), &turkish).unwrap().0;
+        let tables = split(&route("national_tables = [\"turkish\"]"), &turkish);
+        assert_eq!(plain.parts.len(), 2);
+        assert_eq!(tables.unwrap().0.parts.len(), 1);
+        let latin1 = split(&route("alphabets = [\"latin1\"]"), "déjà vu").unwrap();
+        assert_eq!(latin1.0.data_coding.0, 3);
+        let gsm7 = route("alphabets = [\"gsm7\"]");
+        assert_eq!(split(&gsm7, "Ж").unwrap_err(), Unplannable::NoAlphabet);
+        assert_eq!(cost(&gsm7, "Ж"), gsm7.price);
+    }
+}
