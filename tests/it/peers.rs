@@ -201,8 +201,8 @@ async fn receipts_find_their_messages_though_the_smsc_writes_their_ids_in_anothe
 #[tokio::test(flavor = "multi_thread")]
 async fn a_long_text_arrives_whole_in_sar_segments_and_as_a_payload() {
     for (way, submits) in [("sar", 3), ("payload", 1)] {
-        let world =
-            World::with(|plan| plan.route.push_str(&format!("\nlong_messages = \"{way}\""))).await;
+        let setting = format!("\nlong_messages = \"{way}\"");
+        let world = World::with(|plan| plan.route.push_str(&setting)).await;
         let alice = world.person("alice", "10").await;
         let room = world.chat(&alice, PHONE).await;
         let text = "{0123456789} ".repeat(28);
