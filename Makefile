@@ -3,7 +3,7 @@
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 PYTHON := $(firstword $(wildcard /usr/bin/python3.11) python3)
 
-.PHONY: help setup demo test soak fuzz fmt lint doc bench-codec bench-session
+.PHONY: help setup demo test soak fuzz fmt lint doc bench bench-codec bench-session
 
 help: ## List the commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -51,6 +51,12 @@ lint: ## Check format, lints and layers.
 
 doc: ## Build the documentation, warnings denied.
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps
+
+# MESSAGES of each row, ROOMS, ROUNDS; JSON is a file for the results.
+bench: setup ## Measure the gateway end to end, Kannel beside it; MESSAGES=n ROOMS=n ROUNDS=n JSON=file choose.
+	cargo build --locked --release -p matrix-smpp -p matrix-smpp-loadtest --bins
+	@$(PYTHON) scripts/bench.py --target "$(TARGET)" --messages $(or $(MESSAGES),20000) \
+		--rooms $(or $(ROOMS),500) --rounds $(or $(ROUNDS),3) --json $(or $(JSON),"$(TARGET)/bench.json")
 
 bench-codec: ## Time the codec beside hand-written bounds and other crates.
 	cargo run --locked --release --manifest-path bench/Cargo.toml --bin codec

@@ -36,32 +36,33 @@ impl Span {
 }
 
 /// A PDU that owns its frame.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Owned {
     pub frame: Bytes,
     pub places: Places,
 }
 
-/// The next PDU of a stream, with its frame.
+/// The next PDU of a stream, with its frame, into a place that many go through.
 #[inline(never)]
-pub fn owned(buffer: &mut BytesMut) -> Option<Owned> {
+pub fn owned(buffer: &mut BytesMut, place: &mut Owned) -> Option<()> {
     let length = length(buffer)?;
-    let frame = buffer.split_to(length).freeze();
-    let places = places(&frame)?;
-    Some(Owned { frame, places })
+    place.frame = buffer.split_to(length).freeze();
+    find_places(&place.frame, &mut place.places)
 }
 
 /// The next PDU of a stream, its frame left where it is.
 #[inline(never)]
-pub fn borrowed(buffer: &mut BytesMut) -> Option<Places> {
+pub fn borrowed(buffer: &mut BytesMut, places: &mut Places) -> Option<()> {
     let length = length(buffer)?;
-    let places = places(buffer.get(..length)?)?;
+    find_places(buffer.get(..length)?, places)?;
     buffer.advance(length);
-    Some(places)
+    Some(())
 }
 
+/// The length of the PDU at the front of a stream, where it is a fair one and has all come.
 #[inline]
-fn length(buffer: &[u8]) -> Option<usize> {
+#[must_use]
+pub fn length(buffer: &[u8]) -> Option<usize> {
     let length = u32::from_be_bytes(*buffer.first_chunk()?) as usize;
     (16..=buffer.len().min(65_535))
         .contains(&length)
@@ -136,23 +137,23 @@ fn length_to_nul(octets: &[u8], max: usize) -> Option<usize> {
 }
 
 #[inline]
-fn places(frame: &[u8]) -> Option<Places> {
+fn find_places(frame: &[u8], places: &mut Places) -> Option<()> {
     let mut from = Reader { frame, at: 4 };
-    let mut places = Places {
+    *places = Places {
         command_id: u32::from_be_bytes(from.octets()?),
         status: u32::from_be_bytes(from.octets()?),
         sequence: u32::from_be_bytes(from.octets()?),
         ..Places::default()
     };
     match places.command_id {
-        4 | 5 => read_message(&mut from, &mut places)?,
+        4 | 5 => read_message(&mut from, places)?,
         0x8000_0004 => {
             places.strings[0] = from.c_octets(65)?;
             places.tlvs = from.tlvs()?;
         }
         _ => {}
     }
-    Some(places)
+    Some(())
 }
 
 #[inline]
@@ -179,35 +180,67 @@ fn read_message(from: &mut Reader<'_>, places: &mut Places) -> Option<()> {
 
 /// Writes to a slice, front to back.
 struct Cursor<'a> {
-    rest: &'a mut [u8],
+    out: &'a mut [u8],
+    at: usize,
 }
 
 impl Cursor<'_> {
+    /// Octets whose number is known when this is compiled.
     #[inline]
-    fn put(&mut self, octets: &[u8]) -> Option<()> {
-        let rest = std::mem::take(&mut self.rest);
-        let (place, rest) = rest.split_at_mut_checked(octets.len())?;
-        place.copy_from_slice(octets);
-        self.rest = rest;
+    fn put<const N: usize>(&mut self, octets: [u8; N]) -> Option<()> {
+        *self.out.get_mut(self.at..)?.first_chunk_mut()? = octets;
+        self.at += N;
         Some(())
     }
 
     #[inline]
-    fn c_octets(&mut self, octets: &[u8], max: usize) -> Option<()> {
-        (octets.len() < max).then_some(())?;
-        self.put(octets)?;
-        self.put(&[0])
+    fn put_slice(&mut self, octets: &[u8]) -> Option<()> {
+        if octets.is_empty() {
+            return Some(());
+        }
+        let place = self.out.get_mut(self.at..)?.get_mut(..octets.len())?;
+        place.copy_from_slice(octets);
+        self.at += octets.len();
+        Some(())
+    }
+
+    /// A string and its NUL: the room of the longest is written, and what follows overwrites it.
+    #[inline]
+    fn c_octets<const N: usize>(&mut self, string: &COctets<N>, max: usize) -> Option<()> {
+        (string.length < max.min(N)).then_some(())?;
+        *self.out.get_mut(self.at..)?.first_chunk_mut()? = string.octets;
+        self.at += string.length + 1;
+        Some(())
     }
 }
 
-/// A PDU of the three layouts whose fields are slices of its frame.
+/// A string in an array, NUL octets behind it.
+#[derive(Debug, Clone, Copy)]
+struct COctets<const N: usize> {
+    octets: [u8; N],
+    length: usize,
+}
+
+impl<const N: usize> COctets<N> {
+    fn of(string: &[u8]) -> Option<Self> {
+        let mut octets = [0; N];
+        octets.get_mut(..string.len())?.copy_from_slice(string);
+        let length = string.len();
+        Some(Self { octets, length })
+    }
+}
+
+/// A PDU of the three layouts: its strings in arrays, the rest as slices of its frame.
 #[derive(Debug, Clone, Copy)]
 pub struct Fields<'a> {
     command_id: u32,
     status: u32,
     sequence: u32,
     octets: [u8; 11],
-    strings: [&'a [u8]; 5],
+    /// Of a message.
+    strings: [COctets<24>; 5],
+    /// Of a response.
+    message_id: COctets<72>,
     short_message: &'a [u8],
     tlvs: &'a [u8],
 }
@@ -216,14 +249,25 @@ impl<'a> Fields<'a> {
     /// Those of one whole PDU.
     #[must_use]
     pub fn of(frame: &'a [u8]) -> Option<Self> {
-        let places = places(frame)?;
+        let mut places = Places::default();
+        find_places(frame, &mut places)?;
         let octets = |span: Span| &frame[span.range()];
+        let mut strings = [COctets::of(&[])?; 5];
+        let mut message_id = COctets::of(&[])?;
+        if places.command_id == 0x8000_0004 {
+            message_id = COctets::of(octets(places.strings[0]))?;
+        } else {
+            for (string, span) in strings.iter_mut().zip(places.strings) {
+                *string = COctets::of(octets(span))?;
+            }
+        }
         Some(Self {
             command_id: places.command_id,
             status: places.status,
             sequence: places.sequence,
             octets: places.octets,
-            strings: places.strings.map(octets),
+            strings,
+            message_id,
             short_message: octets(places.short_message),
             tlvs: octets(places.tlvs),
         })
@@ -233,24 +277,23 @@ impl<'a> Fields<'a> {
 /// Writes the PDU to the front of `out`; gives its length.
 #[inline(never)]
 pub fn encode(pdu: &Fields<'_>, out: &mut [u8]) -> Option<usize> {
-    let room = out.len();
-    let (header, rest) = out.split_first_chunk_mut::<16>()?;
-    let mut to = Cursor { rest };
+    let mut to = Cursor { out, at: 16 };
     match pdu.command_id {
         4 | 5 => message(pdu, &mut to)?,
         0x8000_0004 => {
-            to.c_octets(pdu.strings[0], 65)?;
-            to.put(pdu.tlvs)?;
+            to.c_octets(&pdu.message_id, 65)?;
+            to.put_slice(pdu.tlvs)?;
         }
         _ => {}
     }
-    let length = room - to.rest.len();
+    let length = to.at;
     let words = [
         u32::try_from(length).ok()?,
         pdu.command_id,
         pdu.status,
         pdu.sequence,
     ];
+    let header: &mut [u8; 16] = out.first_chunk_mut()?;
     for (place, word) in header.as_chunks_mut().0.iter_mut().zip(words) {
         *place = word.to_be_bytes();
     }
@@ -259,17 +302,18 @@ pub fn encode(pdu: &Fields<'_>, out: &mut [u8]) -> Option<usize> {
 
 #[inline]
 fn message(pdu: &Fields<'_>, to: &mut Cursor<'_>) -> Option<()> {
-    let octets = &pdu.octets;
-    to.c_octets(pdu.strings[0], 6)?;
-    to.put(&octets[..2])?;
-    to.c_octets(pdu.strings[1], 21)?;
-    to.put(&octets[2..4])?;
-    to.c_octets(pdu.strings[2], 21)?;
-    to.put(&octets[4..7])?;
-    to.c_octets(pdu.strings[3], 17)?;
-    to.c_octets(pdu.strings[4], 17)?;
-    to.put(&octets[7..])?;
-    to.put(&[u8::try_from(pdu.short_message.len()).ok()?])?;
-    to.put(pdu.short_message)?;
-    to.put(pdu.tlvs)
+    let [a, b, c, d, e, f, g, h, i, j, k] = pdu.octets;
+    let [service, source, destination, schedule, validity] = &pdu.strings;
+    to.c_octets(service, 6)?;
+    to.put([a, b])?;
+    to.c_octets(source, 21)?;
+    to.put([c, d])?;
+    to.c_octets(destination, 21)?;
+    to.put([e, f, g])?;
+    to.c_octets(schedule, 17)?;
+    to.c_octets(validity, 17)?;
+    let length = u8::try_from(pdu.short_message.len()).ok()?;
+    to.put([h, i, j, k, length])?;
+    to.put_slice(pdu.short_message)?;
+    to.put_slice(pdu.tlvs)
 }

@@ -1,7 +1,7 @@
 //! From bytes to whole PDUs and back: cutting by `command_length`, the header, what became of the
 //! body. SMPP 3.4 §3.2 and §5.1.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use thiserror::Error;
 
 use crate::field::{DecodeError, FieldError, Frame, Place, Source};
@@ -10,6 +10,9 @@ use crate::values::{CommandId, CommandStatus};
 
 /// The octets of the header, which are the least that a PDU can have.
 pub const HEADER_LEN: usize = 16;
+
+/// The `command_length` of a PDU without a body.
+const BARE_LENGTH: u32 = 16;
 
 /// A `command_length` after which no PDU boundary can be found: the link must close. §5.1.1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -51,9 +54,15 @@ pub fn cut(buffer: &mut BytesMut, max_len: usize) -> Result<Option<Bytes>, Frame
 /// # Errors
 ///
 /// As [`cut`].
+#[inline]
 pub fn take(buffer: &mut BytesMut, max_len: usize) -> Result<Option<Inbound>, FrameError> {
+    if let Some(header) = take_bare(buffer, max_len) {
+        return Ok(Inbound::bare(header));
+    }
     let mut place = None;
-    take_into(buffer, max_len, &mut place)?;
+    if let Some(len) = whole_len(buffer, max_len)? {
+        read(Frame::new(buffer, len), &mut place);
+    }
     Ok(place)
 }
 
@@ -69,11 +78,41 @@ pub fn take_into(
     max_len: usize,
     place: &mut Option<Inbound>,
 ) -> Result<(), FrameError> {
+    if let Some(header) = take_bare(buffer, max_len) {
+        put_bare(header, place);
+        return Ok(());
+    }
     match whole_len(buffer, max_len)? {
         Some(len) => read(Frame::new(buffer, len), place),
         None => *place = None,
     }
     Ok(())
+}
+
+/// Takes the PDU at the front of `buffer` where it is a header alone, as keep-alives are: an
+/// operation without a body has no fields to read and nothing of the buffer to keep.
+#[inline]
+fn take_bare(buffer: &mut BytesMut, max_len: usize) -> Option<Header> {
+    let (length, header) = Header::split(buffer)?;
+    let bare = header.command_id.is_keep_alive() || Body::is_bare(header.command_id);
+    if length != BARE_LENGTH || max_len < HEADER_LEN || !bare {
+        return None;
+    }
+    buffer.advance(HEADER_LEN);
+    Some(header)
+}
+
+/// Puts a PDU without a body into its place. Over one of the same operation, as keep-alives follow
+/// each other, nothing is to be dropped.
+#[inline]
+fn put_bare(header: Header, place: &mut Option<Inbound>) {
+    match place {
+        Some(Inbound::Pdu(pdu)) if pdu.command_id() == header.command_id => {
+            pdu.status = header.status;
+            pdu.sequence = header.sequence;
+        }
+        _ => *place = Inbound::bare(header),
+    }
 }
 
 /// The length of the PDU at the front of `buffer`, where it has all come.
@@ -111,15 +150,23 @@ impl Header {
     /// The header that a frame begins with; `None` where it is shorter than one.
     #[inline]
     pub(crate) fn read(frame: &[u8]) -> Option<Self> {
-        let header = frame.first_chunk::<HEADER_LEN>()?;
-        let [_command_length, command_id, status, sequence] = header.as_chunks().0 else {
+        let (_command_length, header) = Self::split(frame)?;
+        Some(header)
+    }
+
+    /// The `command_length` that a frame begins with, and the header without it.
+    #[inline]
+    fn split(frame: &[u8]) -> Option<(u32, Self)> {
+        let octets = frame.first_chunk::<HEADER_LEN>()?;
+        let [command_length, command_id, status, sequence] = octets.as_chunks().0 else {
             return None;
         };
-        Some(Self {
+        let header = Self {
             command_id: CommandId(u32::from_be_bytes(*command_id)),
             status: CommandStatus(u32::from_be_bytes(*status)),
             sequence: u32::from_be_bytes(*sequence),
-        })
+        };
+        Some((u32::from_be_bytes(*command_length), header))
     }
 
     /// Appends the header of a PDU without a body to `out`.
@@ -291,6 +338,12 @@ impl Inbound {
         })
     }
 
+    /// The PDU of an operation without a body.
+    #[inline]
+    fn bare(header: Header) -> Option<Self> {
+        Body::bare(header.command_id).map(|body| Self::pdu(header, body))
+    }
+
     /// A PDU whose body of `body_len` octets could not be read.
     #[cold]
     pub(crate) fn broken(header: Header, body_len: usize, error: DecodeError) -> Self {
@@ -387,6 +440,37 @@ mod tests {
         );
         assert_eq!(take(&mut buffer, 16), Ok(Some(Inbound::Pdu(enquire_link))));
         assert!(buffer.is_empty());
+    }
+
+    #[test]
+    fn a_header_alone_reads_in_any_place_as_it_does_alone() {
+        let header = |command_id, status, sequence| Header {
+            command_id,
+            status: CommandStatus(status),
+            sequence,
+        };
+        let mut frames = vec![encoded(&Pdu::new(7, Body::SubmitSm(SubmitSm::default())))];
+        for (id, sequence) in CommandId::KNOWN.iter().zip(1..) {
+            for status in [0, 8, 0] {
+                let octets = header(*id, status, sequence + status).octets(HEADER_LEN);
+                frames.push(Bytes::copy_from_slice(&octets));
+            }
+        }
+        let unknown = header(CommandId(0x16), 0, 3).octets(HEADER_LEN);
+        frames.push(Bytes::copy_from_slice(&unknown));
+        let padded = header(CommandId::ENQUIRE_LINK, 0, 4).octets(HEADER_LEN + 2);
+        frames.push(Bytes::from([&padded[..], &[0, 0]].concat()));
+        let mut place = None;
+        for frame in frames.iter().chain(frames.iter().rev()) {
+            let behind = [&frame[..], &frames[1][..9]].concat();
+            let mut buffer = BytesMut::from(&behind[..]);
+            assert_eq!(take_into(&mut buffer, 1024, &mut place), Ok(()));
+            assert_eq!(place, Some(decode(frame.clone())));
+            assert_eq!(buffer[..], frames[1][..9]);
+            let mut buffer = BytesMut::from(&behind[..]);
+            assert_eq!(take(&mut buffer, 1024), Ok(place.clone()));
+            assert_eq!(buffer[..], frames[1][..9]);
+        }
     }
 
     #[test]

@@ -28,6 +28,18 @@ impl IdForm {
         }
     }
 
+    /// The id of the answer that a receipt of this form writes so, in its [`canonical`] spelling;
+    /// `None` where it is no number of that base.
+    #[must_use]
+    pub fn of_receipt(self, id: &str) -> Option<String> {
+        let back = match self {
+            Self::Same => Self::Same,
+            Self::HexOfDecimal => Self::DecimalOfHex,
+            Self::DecimalOfHex => Self::HexOfDecimal,
+        };
+        back.of_answer(id)
+    }
+
     /// The form by which a receipt's id means the one of an answer; `None` where it means another
     /// message. An id of digits alone may mean two messages in two forms: a peer keeps to one, which
     /// is to be learnt from ids that can only be read in one way.
@@ -120,6 +132,16 @@ mod tests {
             let (decimal, hex) = (format!("{number:0width$}"), format!("{number:0width$X}"));
             prop_assert!(IdForm::between(&decimal, &hex).is_some());
             prop_assert!(IdForm::between(&hex, &decimal).is_some());
+        }
+
+        #[test]
+        fn a_receipt_leads_back_to_its_answer(
+            answer in "[0-9a-fA-F]{1,20}",
+            form in proptest::sample::select(&IdForm::ALL[..]),
+        ) {
+            if let Some(receipt) = form.of_answer(&answer) {
+                prop_assert_eq!(form.of_receipt(&receipt), Some(canonical(&answer)));
+            }
         }
 
         #[test]

@@ -461,6 +461,24 @@ macro_rules! bodies {
                 })
             }
 
+            /// Whether the standard knows the operation and gives it no body.
+            #[inline]
+            pub(crate) const fn is_bare(command_id: CommandId) -> bool {
+                match command_id {
+                    $(CommandId::$id => bodies!(@is_bare $(($body))?),)+
+                    _ => false,
+                }
+            }
+
+            /// The body of an operation for which [`Body::is_bare`] holds; `None` for any other.
+            #[inline]
+            pub(crate) const fn bare(command_id: CommandId) -> Option<Self> {
+                match command_id {
+                    $(CommandId::$id => bodies!(@bare $variant $(($body))?),)+
+                    _ => None,
+                }
+            }
+
             /// Reads the PDU with this `command_id` into its place.
             #[inline]
             pub(crate) fn read(
@@ -499,6 +517,10 @@ macro_rules! bodies {
         proptest::arbitrary::any::<$body>().prop_map(Self::$variant).boxed()
     };
     (@any $variant:ident) => { proptest::strategy::Just(Self::$variant).boxed() };
+    (@is_bare ($body:ty)) => { false };
+    (@is_bare) => { true };
+    (@bare $variant:ident ($body:ty)) => { None };
+    (@bare $variant:ident) => { Some(Self::$variant) };
     (@read $frame:ident $place:ident $variant:ident ($body:ty)) => {
         read($frame, $place, Self::$variant, |body: &mut Self| match body {
             Self::$variant(body) => Some(body),

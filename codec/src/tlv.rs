@@ -5,7 +5,7 @@ use std::fmt;
 use bytes::Bytes;
 
 use crate::field::{
-    Cursor, Field, Frame, OctetsError, Place, Source, Taken, length_octet, take_tlv,
+    Cursor, Field, FieldError, Frame, OctetsError, Place, Source, Taken, length_octet, take_tlv,
 };
 use crate::octets::MessageId;
 use crate::values::{InterfaceVersion, MessageState, TlvTag};
@@ -227,6 +227,19 @@ impl Eq for Tlvs {}
 impl fmt::Debug for Tlvs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+/// Reads what [`Tlvs::as_bytes`] gave.
+impl TryFrom<Vec<u8>> for Tlvs {
+    type Error = FieldError;
+
+    fn try_from(octets: Vec<u8>) -> Result<Self, FieldError> {
+        let mut rest = &octets[..];
+        while !rest.is_empty() {
+            (rest, _) = take_tlv(rest).map_err(|_| FieldError::Truncated)?;
+        }
+        Ok(Self(Repr::Frame(octets.into())))
     }
 }
 

@@ -115,6 +115,12 @@ impl CommandId {
         self.0 & Self::RESPONSE_BIT != 0
     }
 
+    /// Whether this is `enquire_link` or its response, told at once.
+    #[inline]
+    pub(crate) const fn is_keep_alive(self) -> bool {
+        self.0 | Self::RESPONSE_BIT == Self::ENQUIRE_LINK_RESP.0
+    }
+
     /// The response that answers this request; `None` for responses and for the requests that
     /// have no answer (outbind §4.1.7, `alert_notification` §4.12). Unknown requests get the
     /// id that the numbering rule gives them.

@@ -5,12 +5,14 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use matrix_smpp_codec::Quirks;
 use secrecy::SecretString;
 
 use crate::check::{label, lasts, octets, within};
 use crate::link::Bind;
-use crate::link_group::{MoUnleased, Quirks, RawQuirks};
+use crate::link_group::MoUnleased;
 use crate::listener::Listener;
+use crate::quirks::RawQuirkKeys;
 use crate::read::{FromToml, Mend, Node, Reader, quoted};
 use crate::secret::password;
 use crate::section::{Section, section};
@@ -51,7 +53,7 @@ section! {
         /// How long the receipts that it is owed wait for it while it is away. 1m to 30d.
         receipt_age: Duration = default("\"24h\""), check lasts("1m", "30d");
         /// What it does otherwise than SMPP 3.4 says.
-        quirks: Quirks = nested(RawQuirks::FIELDS);
+        quirks: Quirks = nested(RawQuirkKeys::FIELDS);
     }
 }
 
@@ -109,7 +111,6 @@ pub(crate) fn read_all(
         }
     }
     if let Some(listener) = listener {
-        check_tls(root, listener);
         for (raw, table) in read() {
             check_listener(raw, table, listener);
         }
@@ -119,15 +120,6 @@ pub(crate) fn read_all(
         .chain(names.into_iter().map(|(name, _)| name));
     let known = known.collect();
     (raws.into_iter().map(Section::checked).collect(), known)
-}
-
-/// A listener that speaks TLS has something to show.
-fn check_tls(root: &Reader<'_>, listener: &Listener) {
-    let bare = listener.tls.as_ref().filter(|tls| tls.cert_file.is_none());
-    if listener.listen.is_some() && bare.is_some() {
-        let mend = "has neither cert_file nor key_file; add both";
-        root.cx.wrong("listener.tls", mend);
-    }
 }
 
 /// An account that nobody could bind with is a mistake.

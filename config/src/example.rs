@@ -127,6 +127,8 @@ mod tests {
     use std::io;
     use std::path::{Path, PathBuf};
 
+    use matrix_smpp_codec::{Quirk, Quirks};
+
     use super::*;
     use crate::{Env, Settings, parse};
 
@@ -187,5 +189,18 @@ mod tests {
         let link = settings.link_groups.first().unwrap().links.first().unwrap();
         assert!(link.rate.is_some() && link.inactivity.is_some());
         assert!(link.tls.as_ref().unwrap().server_name.is_some());
+    }
+
+    #[test]
+    fn each_quirk_of_the_example_sets_its_own() {
+        let example = example();
+        for quirk in Quirk::ALL {
+            let off = format!("#quirks.{quirk} = false");
+            let text = example.replacen(&off, &format!("quirks.{quirk} = true"), 1);
+            assert_ne!(text, example, "{quirk}");
+            let settings = load(&text);
+            let group = settings.link_groups.first().unwrap();
+            assert_eq!(group.quirks, Quirks::NONE.with(*quirk));
+        }
     }
 }

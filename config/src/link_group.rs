@@ -1,8 +1,11 @@
 //! `[[link_group]]`: one account at a peer, with all of its links.
 
+use matrix_smpp_codec::{IdForm, Quirks};
+
 use crate::check::{is_digits, label};
 use crate::link::{self, Link};
-use crate::read::{Context, FromToml, Mend, Node, Reader};
+use crate::quirks::RawQuirkKeys;
+use crate::read::{Context, Mend, Reader};
 use crate::section::{Section, section, words};
 
 words! {
@@ -16,32 +19,29 @@ words! {
 }
 
 words! {
-    /// The text encoding that a peer means by `data_coding` 0.
-    pub enum DefaultCoding {
-        /// GSM 03.38, one septet in each octet.
-        Gsm7 = "gsm7",
-        /// ISO 8859-1.
-        Latin1 = "latin1",
-        /// ASCII.
-        Ascii = "ascii",
-        /// UTF-8.
-        Utf8 = "utf8",
+    /// How a peer's receipts write the message ids of its answers.
+    pub enum MessageIds {
+        /// In the way that receipts themselves have shown.
+        Learn = "learn",
+        /// The same but for case, leading zeros and `0x`.
+        Same = "same",
+        /// Hexadecimal in the answer, decimal in the receipt.
+        HexToDecimal = "hex_to_decimal",
+        /// Decimal in the answer, hexadecimal in the receipt.
+        DecimalToHex = "decimal_to_hex",
     }
 }
 
-section! {
-    /// What a peer does otherwise than SMPP 3.4 says.
-    pub struct Quirks, raw RawQuirks {
-        /// What the peer means by `data_coding` 0: "gsm7", "latin1", "ascii" or "utf8".
-        deliver_data_coding_default: DefaultCoding = default("\"gsm7\"");
-    }
-}
-
-impl FromToml for Quirks {
-    fn from_toml(node: &Node<'_>) -> Option<Self> {
-        node.table("a table of quirks")?
-            .section::<RawQuirks>()
-            .checked()
+impl MessageIds {
+    /// The form that is sure; `None` where it is to be learnt.
+    #[must_use]
+    pub const fn form(self) -> Option<IdForm> {
+        match self {
+            Self::Learn => None,
+            Self::Same => Some(IdForm::Same),
+            Self::HexToDecimal => Some(IdForm::DecimalOfHex),
+            Self::DecimalToHex => Some(IdForm::HexOfDecimal),
+        }
     }
 }
 
@@ -57,8 +57,12 @@ section! {
         /// How an SMS to one of our numbers is answered when its handset has no conversation there:
         /// "drop" accepts and drops it, "reject" tells the SMSC that the destination is wrong.
         mo_unleased: MoUnleased = default("\"drop\"");
+        /// How the peer's receipts write the ids of its answers: `same` (case, leading zeros and 0x
+        /// never count), `hex_to_decimal` (hexadecimal in the answer), `decimal_to_hex`, or `learn`,
+        /// which tells it from ids that can only be meant in one way.
+        message_ids: MessageIds = default("\"learn\"");
         /// What the peer does otherwise than SMPP 3.4 says.
-        quirks: Quirks = nested(RawQuirks::FIELDS);
+        quirks: Quirks = nested(RawQuirkKeys::FIELDS);
         /// The links; at least one. A `bind = "pair"` gives two.
         links: Vec<Link> = tables("link");
     }

@@ -19,8 +19,9 @@ section! {
         /// The PEM file of the authorities whose client certificates are accepted. Accounts with a
         /// `certificate` need it.
         client_ca_file: Option<PathBuf> = optional("\"/etc/matrix-smpp/clients-ca.pem\"");
-        /// Clients may come without a certificate, for accounts that want none.
-        client_optional: bool = default("true");
+        /// False refuses every client without a certificate; otherwise only accounts with a
+        /// `certificate` need one.
+        client_optional: Option<bool> = optional("false");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use toml::de::DeValue;
+use matrix_smpp_codec::{Allowed, Carriage, Charset, Language, ReferenceWidth, Splitter};
 
 use crate::check::{label, lasts, within};
 use crate::money::Money;
@@ -44,27 +44,64 @@ impl FromToml for Originator {
     }
 }
 
-/// The width of the reference that ties the segments of one message together. 3GPP TS 23.040
-/// §9.2.3.24.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum ConcatReference {
-    /// 8 bits: more text in each segment, and a reference that soon repeats.
-    Eight,
-    /// 16 bits.
-    Sixteen,
+words! {
+    /// How a text that does not fit into one SMS goes out.
+    pub enum LongMessages {
+        /// Segments with a user data header, their reference of 8 bits. 3GPP TS 23.040 §9.2.3.24.1.
+        Udh8 = "udh8",
+        /// Segments with a user data header, their reference of 16 bits. 3GPP TS 23.040 §9.2.3.24.8.
+        Udh16 = "udh16",
+        /// Segments with the three SAR parameters. SMPP 3.4 §5.3.2.22 to §5.3.2.24.
+        Sar = "sar",
+        /// One PDU, with `message_payload` where the text is long. SMPP 3.4 §5.3.2.32.
+        Payload = "payload",
+    }
 }
 
-impl FromToml for ConcatReference {
-    fn from_toml(node: &Node<'_>) -> Option<Self> {
-        let wanted = "16 or 8, without quotes";
-        match node.value {
-            DeValue::Integer(bits) => match (bits.as_str(), bits.radix()) {
-                ("8", 10) => Some(Self::Eight),
-                ("16", 10) => Some(Self::Sixteen),
-                _ => node.wrong(format!("is another width; write {wanted}")),
-            },
-            _ => node.not(wanted),
+impl LongMessages {
+    const fn carriage(self) -> Carriage {
+        match self {
+            Self::Udh8 => Carriage::Header(ReferenceWidth::Eight),
+            Self::Udh16 => Carriage::Header(ReferenceWidth::Sixteen),
+            Self::Sar => Carriage::Sar,
+            Self::Payload => Carriage::Payload,
         }
+    }
+}
+
+impl FromToml for Charset {
+    fn from_toml(node: &Node<'_>) -> Option<Self> {
+        node.word(&[
+            ("gsm7", Self::Gsm7),
+            ("ucs2", Self::Ucs2),
+            ("ascii", Self::Ascii),
+            ("latin1", Self::Latin1),
+            ("cyrillic", Self::Cyrillic),
+            ("hebrew", Self::Hebrew),
+            ("shift_jis", Self::ShiftJis),
+            ("euc_jp", Self::EucJp),
+            ("euc_kr", Self::EucKr),
+        ])
+    }
+}
+
+impl FromToml for Language {
+    fn from_toml(node: &Node<'_>) -> Option<Self> {
+        node.word(&[
+            ("turkish", Self::Turkish),
+            ("spanish", Self::Spanish),
+            ("portuguese", Self::Portuguese),
+            ("bengali", Self::Bengali),
+            ("gujarati", Self::Gujarati),
+            ("hindi", Self::Hindi),
+            ("kannada", Self::Kannada),
+            ("malayalam", Self::Malayalam),
+            ("oriya", Self::Oriya),
+            ("punjabi", Self::Punjabi),
+            ("tamil", Self::Tamil),
+            ("telugu", Self::Telugu),
+            ("urdu", Self::Urdu),
+        ])
     }
 }
 
@@ -104,10 +141,46 @@ section! {
         dest_ton: u8 = default("1"), check within(0..=6);
         /// The numbering plan of the destination: 1 is E.164. 0 to 18.
         dest_npi: u8 = default("1"), check within(0..=18);
-        /// The width in bits of the reference in the segments of a long message: 8, which every
-        /// phone knows and which leaves 153 characters in a segment, or 16, which leaves 152.
-        concat_reference: ConcatReference = default("8");
+        /// The alphabets that the peer takes; each text goes out in the one that needs the fewest
+        /// segments and loses nothing, and is refused where there is none. Of "gsm7", "ucs2",
+        /// "ascii", "latin1", "cyrillic", "hebrew", `shift_jis`, `euc_jp` and `euc_kr`.
+        alphabets: Vec<Charset> = default("[\"gsm7\", \"ucs2\"]"), check some_alphabet;
+        /// The languages whose GSM tables the peer and its phones know (3GPP TS 23.038), such as
+        /// "turkish", "spanish", "portuguese" or "hindi". They need a user data header, so "sar" and
+        /// "payload" use none.
+        national_tables: Vec<Language> = default("[]");
+        /// Whether septets go out packed, 8 in 7 octets, which few peers want.
+        packed_septets: bool = default("false");
+        /// How a long text goes out: "udh8" in segments with a header that every phone knows, of 153
+        /// characters each, "udh16" with one whose reference repeats later, of 152, "sar" in segments
+        /// with SAR parameters, "payload" in one PDU with `message_payload`, which the SMSC splits (it
+        /// is paid for by the segments that the SMSC will most likely make of it).
+        long_messages: LongMessages = default("\"udh8\"");
     }
+}
+
+impl Route {
+    /// How texts are split on this route.
+    #[must_use]
+    pub fn splitter(&self) -> Splitter {
+        let charsets = self.alphabets.iter().copied();
+        let languages = self.national_tables.iter().copied();
+        Splitter {
+            carriage: self.long_messages.carriage(),
+            allowed: languages.fold(
+                charsets.fold(Allowed::NONE, Allowed::with),
+                Allowed::with_language,
+            ),
+            packed: self.packed_septets,
+        }
+    }
+}
+
+fn some_alphabet(alphabets: &impl AsRef<[Charset]>) -> Mend {
+    if alphabets.as_ref().is_empty() {
+        return Err("is empty; write e.g. [\"gsm7\", \"ucs2\"]".to_owned());
+    }
+    Ok(())
 }
 
 fn some_prefixes(prefixes: &impl AsRef<[Prefix]>) -> Mend {

@@ -1,20 +1,28 @@
 //! What a link has counted since it was made, for the gateway's metrics.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use matrix_smpp_codec::CommandId;
 
-/// Known commands without their responses.
-const ROWS: usize = 16;
+/// Commands of one block.
+const ROWS: usize = 4;
 
-/// The last place counts the unknown commands.
-const PLACES: usize = 2 * ROWS + 1;
+/// Blocks of commands that are used together.
+const BLOCKS: usize = 4;
+
+/// The directions and kinds of a command's counters.
+const KINDS: usize = 4;
+
+/// Requests and responses, received and sent, of a few commands.
+type Block = [AtomicU64; ROWS * KINDS];
 
 /// Counters of one link over all its sessions, or of one accepted session. They only grow.
-#[derive(Debug)]
+///
+/// A block exists once one of its commands was seen: there may be many sessions at rest.
+#[derive(Debug, Default)]
 pub struct Counters {
-    inbound: [AtomicU64; PLACES],
-    outbound: [AtomicU64; PLACES],
+    pdus: [OnceLock<Box<Block>>; BLOCKS],
     /// Octets read from the peer.
     pub bytes_in: AtomicU64,
     /// Octets handed to the socket.
@@ -35,45 +43,47 @@ pub struct Counters {
     pub binds: AtomicU64,
 }
 
-impl Default for Counters {
-    fn default() -> Self {
-        Self {
-            inbound: std::array::from_fn(|_| AtomicU64::new(0)),
-            outbound: std::array::from_fn(|_| AtomicU64::new(0)),
-            bytes_in: AtomicU64::new(0),
-            bytes_out: AtomicU64::new(0),
-            malformed: AtomicU64::new(0),
-            stray_responses: AtomicU64::new(0),
-            wrong_state: AtomicU64::new(0),
-            throttled: AtomicU64::new(0),
-            timeouts: AtomicU64::new(0),
-            orphaned_answers: AtomicU64::new(0),
-            binds: AtomicU64::new(0),
-        }
-    }
-}
-
 impl Counters {
     /// PDUs received, by command; unknown commands are counted together under any unknown id.
     #[must_use]
     pub fn pdus_in(&self, command: CommandId) -> u64 {
-        read(&self.inbound, command)
+        self.read(INBOUND, command)
     }
 
     /// PDUs put on the wire, by command.
     #[must_use]
     pub fn pdus_out(&self, command: CommandId) -> u64 {
-        read(&self.outbound, command)
+        self.read(OUTBOUND, command)
     }
 
     pub(crate) fn count_in(&self, command: CommandId) {
-        count(&self.inbound, command);
+        self.count(INBOUND, command);
     }
 
     pub(crate) fn count_out(&self, command: CommandId) {
-        count(&self.outbound, command);
+        self.count(OUTBOUND, command);
+    }
+
+    fn read(&self, direction: usize, command: CommandId) -> u64 {
+        let (block, at) = place(command);
+        let block = self.pdus.get(block).and_then(OnceLock::get);
+        let counter = block.and_then(|block| block.get(at + direction));
+        counter.map_or(0, |counter| counter.load(Relaxed))
+    }
+
+    #[inline]
+    fn count(&self, direction: usize, command: CommandId) {
+        let (block, at) = place(command);
+        let block = self.pdus.get(block);
+        let block = block.map(|block| block.get_or_init(Box::default));
+        if let Some(counter) = block.and_then(|block| block.get(at + direction)) {
+            bump(counter);
+        }
     }
 }
+
+const INBOUND: usize = 0;
+const OUTBOUND: usize = 2;
 
 pub(crate) fn bump(counter: &AtomicU64) {
     counter.fetch_add(1, Relaxed);
@@ -83,36 +93,35 @@ pub(crate) fn add(counter: &AtomicU64, amount: usize) {
     counter.fetch_add(amount as u64, Relaxed);
 }
 
-/// Requests and `generic_nack` in the first half, responses in the second, then the unknown ones.
-/// Computed, not searched for: this runs for every PDU.
-const fn place(command: CommandId) -> usize {
+/// The block of a command, and where in it its inbound counter stands: request and response side by
+/// side, then the same for outbound. Computed, not searched for: this runs for every PDU.
+const fn place(command: CommandId) -> (usize, usize) {
     const RESPONSE: u32 = 0x8000_0000;
-    let row = match command.0 & !RESPONSE {
-        known @ 0x00..=0x0B => known as usize,
-        0x15 => 12,
-        0x21 => 13,
-        0x102 => 14,
-        0x103 => 15,
-        _ => return PLACES - 1,
+    let is_response = command.0 & RESPONSE != 0;
+    let (block, row) = match CommandId(command.0 & !RESPONSE) {
+        CommandId::BIND_TRANSCEIVER => (0, 0),
+        CommandId::ENQUIRE_LINK => (0, 1),
+        CommandId::UNBIND => (0, 2),
+        CommandId::BIND_TRANSMITTER => (1, 0),
+        CommandId::BIND_RECEIVER => (1, 1),
+        CommandId::OUTBIND => (1, 2),
+        CommandId::SUBMIT_SM => (2, 0),
+        CommandId::DELIVER_SM => (2, 1),
+        CommandId::DATA_SM => (2, 2),
+        CommandId::SUBMIT_MULTI => (2, 3),
+        CommandId::QUERY_SM => (3, 0),
+        CommandId::CANCEL_SM => (3, 1),
+        CommandId::REPLACE_SM => (3, 2),
+        CommandId::ALERT_NOTIFICATION => (3, 3),
+        // Its number is a response's, and no request has it without that bit.
+        _ if command.0 == CommandId::GENERIC_NACK.0 => (0, 3),
+        _ => return UNKNOWN,
     };
-    if command.0 & RESPONSE == 0 {
-        row
-    } else {
-        ROWS + row
-    }
+    (block, KINDS * row + is_response as usize)
 }
 
-fn read(places: &[AtomicU64; PLACES], command: CommandId) -> u64 {
-    places
-        .get(place(command))
-        .map_or(0, |counter| counter.load(Relaxed))
-}
-
-fn count(places: &[AtomicU64; PLACES], command: CommandId) {
-    if let Some(counter) = places.get(place(command)) {
-        bump(counter);
-    }
-}
+/// Where all unknown commands are counted.
+const UNKNOWN: (usize, usize) = (1, 3 * KINDS);
 
 #[cfg(test)]
 mod tests {
@@ -134,7 +143,10 @@ mod tests {
         let places: std::collections::BTreeSet<_> =
             CommandId::KNOWN.iter().map(|known| place(*known)).collect();
         assert_eq!(places.len(), CommandId::KNOWN.len());
-        assert!(!places.contains(&(PLACES - 1)));
+        assert!(!places.contains(&UNKNOWN));
+        for (block, at) in places {
+            assert!(block < BLOCKS && at + OUTBOUND < ROWS * KINDS);
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@
 //! either end. What the owner submits goes straight into the session, under the same lock: no channel,
 //! no task and no allocation for each message.
 //!
-//! Buffers and queues exist only while they hold something: an idle session is its state, one timer
+//! Buffers and queues exist only while they hold something or an answer is due: an idle session is its state, one timer
 //! and a socket. A connection whose peer never pauses gives way to others after [`ROUNDS`] rounds.
 
 use std::pin::Pin;
@@ -21,7 +21,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use matrix_smpp_codec::{Inbound, take};
+use bytes::BytesMut;
+use matrix_smpp_codec::{FrameError, Inbound, Quirks, cut, take_into};
 use tokio::time::Sleep;
 
 use crate::clock;
@@ -63,7 +64,7 @@ pub(crate) struct Driver {
     shared: Arc<Shared>,
     wire: Wire,
     /// Decoded and not yet handed to the session.
-    batch: Vec<Inbound>,
+    batch: Vec<Option<Inbound>>,
     input: Input,
     /// Nothing was there to be read: only then it is known who has not answered in time.
     quiet: bool,
@@ -83,10 +84,13 @@ struct Step {
     finished: Option<CloseReason>,
     deadline: Option<Instant>,
     max_pdu: usize,
+    quirks: Quirks,
     batch: usize,
     reading: Reading,
     /// PDUs wait that did not fit into the write buffer.
     more: bool,
+    /// No request of either side waits for its answer: room is not kept for what comes next.
+    resting: bool,
 }
 
 /// What `wire.inbound` holds.
@@ -127,9 +131,11 @@ impl Driver {
                 finished: None,
                 deadline: None,
                 max_pdu: 0,
+                quirks: Quirks::NONE,
                 batch: 1,
                 reading: Reading::AfterWriting,
                 more: false,
+                resting: true,
             },
             done: false,
         }
@@ -150,8 +156,10 @@ impl Driver {
             }
             progress |= self.poll_timer(cx);
             if !progress {
-                self.batch = Vec::new();
-                self.wire.release();
+                if self.step.resting {
+                    self.batch = Vec::new();
+                    self.wire.release();
+                }
                 return Poll::Pending;
             }
         }
@@ -201,15 +209,19 @@ impl Driver {
             return;
         }
         let likely = self.wire.inbound.len() / LIKELY_LEN;
-        self.batch.reserve(likely.min(self.step.batch));
+        self.batch.reserve(likely.min(self.step.batch) + 1);
         while self.batch.len() < self.step.batch {
-            match take(&mut self.wire.inbound, self.step.max_pdu) {
-                Ok(Some(inbound)) => self.batch.push(inbound),
-                Ok(None) => {
+            // Decoded where it stays: a PDU is long, and moving it costs as much as reading it.
+            let place = self.batch.push_mut(None);
+            match read(&mut self.wire.inbound, self.step, place) {
+                Ok(()) if place.is_some() => {}
+                Ok(()) => {
+                    self.batch.pop();
                     self.input = Input::Cut;
                     return;
                 }
                 Err(_) => {
+                    self.batch.pop();
                     self.input = Input::Broken;
                     self.wire.inbound.clear();
                     return;
@@ -236,7 +248,7 @@ impl Driver {
         inner.pump(&mut session);
         self.step = next_step(&session, &inner);
         inner.paused = self.step.reading == Reading::AfterTelling;
-        if self.quiet {
+        if self.quiet && self.step.resting {
             session.release();
         }
         let capacity = session.capacity(now) > 0;
@@ -256,9 +268,12 @@ impl Driver {
     }
 
     fn feed(&mut self, session: &mut Session, inner: &Inner, now: Instant) {
+        // Nothing of ours goes out and so nothing of theirs is read: the peer is to blame for it, and
+        // its time runs.
+        let stuck = self.step.reading == Reading::AfterWriting && self.written == 0;
         session.handle_sent(std::mem::take(&mut self.written));
         session.reserve(self.batch.len(), 0);
-        for inbound in self.batch.drain(..) {
+        for inbound in self.batch.drain(..).flatten() {
             session.handle_inbound(now, inbound);
         }
         if self.input == Input::Broken {
@@ -268,11 +283,11 @@ impl Driver {
         let all_read = self.quiet && self.input != Input::Undecoded;
         if inner.paused {
             session.handle_not_reading(now);
-        } else if all_read {
+        } else if all_read || stuck {
             session.handle_all_read();
         }
         // While it is not read, the session itself knows what still counts.
-        if (all_read || inner.paused)
+        if (all_read || stuck || inner.paused)
             && session
                 .poll_timeout()
                 .is_some_and(|deadline| deadline <= now)
@@ -328,6 +343,16 @@ impl Driver {
     }
 }
 
+/// Reads the next whole PDU into its place, as its peer means it; `None` while it is not all there.
+fn read(octets: &mut BytesMut, step: Step, place: &mut Option<Inbound>) -> Result<(), FrameError> {
+    if step.quirks == Quirks::NONE {
+        return take_into(octets, step.max_pdu, place);
+    }
+    let frame = cut(octets, step.max_pdu)?;
+    *place = frame.map(|frame| step.quirks.decode(frame));
+    Ok(())
+}
+
 fn next_step(session: &Session, inner: &Inner) -> Step {
     let reading = if !inner.has_room() {
         Reading::AfterTelling
@@ -340,6 +365,7 @@ fn next_step(session: &Session, inner: &Inner) -> Step {
         finished: session.finished(),
         deadline: session.poll_timeout(),
         max_pdu: session.max_pdu(),
+        quirks: session.quirks(),
         batch: if session.state() == SessionState::Open {
             1
         } else {
@@ -347,6 +373,7 @@ fn next_step(session: &Session, inner: &Inner) -> Step {
         },
         reading,
         more: session.pdus_waiting() > 0,
+        resting: session.is_resting(),
     }
 }
 
@@ -363,6 +390,48 @@ impl Drop for Driver {
     fn drop(&mut self) {
         if !self.done {
             self.finish(CloseReason::WeClosed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use matrix_smpp_codec::{Body, Quirk};
+
+    use super::*;
+
+    /// A `bind_receiver` whose `system_id` is too long, twice.
+    fn two_binds() -> BytesMut {
+        let mut bind = vec![0, 0, 0, 43, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 7];
+        bind.extend([b'a'; 20]);
+        bind.extend([0, 0, 0, 0x34, 0, 0, 0]);
+        BytesMut::from(&bind.repeat(2)[..])
+    }
+
+    #[test]
+    fn a_peer_is_read_by_its_quirks_and_by_no_others() {
+        let mut octets = two_binds();
+        let strict = read(&mut octets, 100, Quirks::NONE).unwrap();
+        assert!(matches!(strict, Some(Inbound::Malformed { .. })));
+        let lenient = read(&mut octets, 100, Quirks::NONE.with(Quirk::LongStrings));
+        let Some(Inbound::Pdu(pdu)) = lenient.unwrap() else {
+            panic!("malformed")
+        };
+        let Body::BindReceiver(bind) = pdu.body else {
+            panic!("another PDU")
+        };
+        assert_eq!(bind.system_id.to_text(), "a".repeat(15));
+        assert!(octets.is_empty());
+    }
+
+    #[test]
+    fn an_impossible_length_is_one_with_quirks_too() {
+        for quirks in [Quirks::NONE, Quirks::NONE.with(Quirk::LongStrings)] {
+            assert!(read(&mut two_binds(), 42, quirks).is_err());
+            assert!(matches!(
+                read(&mut two_binds().split_to(20), 100, quirks),
+                Ok(None)
+            ));
         }
     }
 }

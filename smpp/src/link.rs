@@ -332,7 +332,12 @@ impl LinkEvents {
     ) -> Poll<usize> {
         let take = |queue: &mut VecDeque<LinkEvent>| {
             let count = queue.len().min(max);
-            buffer.extend(queue.drain(..count));
+            if buffer.is_empty() && count == queue.len() && count > 0 {
+                // The queue's memory itself: nothing is moved.
+                *buffer = std::mem::take(queue).into();
+            } else {
+                buffer.extend(queue.drain(..count));
+            }
             (count > 0 || max == 0).then_some(count)
         };
         self.poll_take(cx, take).map(Option::unwrap_or_default)

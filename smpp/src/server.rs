@@ -190,22 +190,33 @@ impl Listener {
                     continue;
                 }
             };
-            tracker.spawn(run(incoming, Arc::clone(&authenticator), peers.clone()));
+            let established = establish(
+                incoming,
+                Arc::clone(&authenticator),
+                peers.clone(),
+                tracker.clone(),
+            );
+            tracker.spawn(established);
         }
     }
 }
 
-async fn run(
+/// The session is a task of its own from the bind on: what the handshake needs is not to be carried
+/// for as long as it lives.
+async fn establish(
     incoming: Incoming,
     authenticator: Arc<impl Authenticator>,
     peers: mpsc::Sender<Peer>,
+    tracker: TaskTracker,
 ) {
     let address = incoming.address;
-    // Boxed: what a handshake needs is not to be carried for as long as the session lives.
-    match Box::pin(incoming.establish(&*authenticator)).await {
+    match incoming.establish(&*authenticator).await {
         Ok((peer, running)) => {
-            // Nobody left to take it: the peer's events are dropped, and that closes the session.
-            let (_, _reason) = tokio::join!(peers.send(peer), running);
+            tracker.spawn(running);
+            if peers.send(peer).await.is_err() {
+                // Nobody left to take it: its events are dropped, and that closes the session.
+                tracing::debug!(%address, "nobody serves it");
+            }
         }
         Err(reason) => tracing::debug!(%address, %reason, "not bound"),
     }

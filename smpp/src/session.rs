@@ -14,7 +14,9 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use matrix_smpp_codec::{Bind, Body, COctets, CommandStatus, InterfaceVersion, Outbind, Pdu};
+use matrix_smpp_codec::{
+    Bind, Body, COctets, CommandStatus, InterfaceVersion, Outbind, Pdu, Quirks,
+};
 
 use crate::adapt::Pace;
 use crate::counters::Counters;
@@ -236,6 +238,12 @@ impl Session {
         }
     }
 
+    /// What the peer does against the standard, for whoever reads its frames.
+    #[must_use]
+    pub const fn quirks(&self) -> Quirks {
+        self.settings.quirks
+    }
+
     /// Why the session is over; then only the last octets are to be flushed.
     #[must_use]
     pub const fn finished(&self) -> Option<CloseReason> {
@@ -261,6 +269,11 @@ impl Session {
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.window.is_empty()
+    }
+
+    /// Whether no request waits for an answer, neither ours nor the peer's.
+    pub(crate) fn is_resting(&self) -> bool {
+        self.owed == 0 && self.is_idle()
     }
 
     /// Makes room for so many events and PDUs at once.

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use matrix_smpp_codec::{COctets, InterfaceVersion, Npi, Password, Ton};
+use matrix_smpp_codec::{COctets, InterfaceVersion, Npi, Password, Quirks, Ton};
 
 use crate::adapt::AdaptSettings;
 use crate::backoff::Backoff;
@@ -44,6 +44,9 @@ pub struct SessionSettings {
     /// What an SMSC is taken to speak that does not say so in its bind response. SMPP 3.4 §3.4
     /// advises to send it no TLVs then; but many that take them leave the version out.
     pub silent_peer: InterfaceVersion,
+    /// What the peer does against the standard: by this its PDUs are read that make no sense
+    /// otherwise. A PDU that can be read is the same with and without.
+    pub quirks: Quirks,
     /// The longest PDU taken, in octets. A longer one ends the session: the stream is lost then.
     pub max_pdu: usize,
     /// Events that may wait for their reader. From there on nothing more is read from the peer
@@ -65,6 +68,7 @@ impl Default for SessionSettings {
             drain: Duration::from_secs(10),
             peer_window: 10_000,
             silent_peer: InterfaceVersion::V3_4,
+            quirks: Quirks::NONE,
             max_pdu: 70_000,
             event_queue: 1_000,
         }

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use matrix_smpp_codec::{Bind, Outbind};
+use matrix_smpp_codec::{Bind, COctets, InterfaceVersion, Outbind};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -194,6 +194,7 @@ impl Shared {
 }
 
 impl Inner {
+    #[inline]
     fn push(&mut self, event: LinkEvent) {
         if !self.unread {
             self.queue.push_back(event);
@@ -204,56 +205,59 @@ impl Inner {
     pub(crate) fn pump(&mut self, session: &mut Session) {
         self.queue.reserve(session.events_waiting());
         while let Some(event) = session.poll_event() {
-            match event {
-                Event::BindAsked { mode, bind } => self.bind_asked = Some((mode, bind)),
-                Event::Bound {
-                    peer,
-                    interface_version,
-                } => {
-                    self.state = LinkState::Bound;
-                    self.bound_at = Some(clock::now());
-                    self.push(LinkEvent::Up {
-                        peer,
-                        interface_version,
-                    });
-                }
-                Event::Request { sequence, body } => {
-                    self.push(LinkEvent::Request {
-                        epoch: self.epoch,
-                        sequence,
-                        body,
-                    });
-                }
-                Event::Heard(answers) => self.push(LinkEvent::Heard {
+            let told = match event {
+                Event::Request { sequence, body } => LinkEvent::Request {
                     epoch: self.epoch,
-                    answers,
-                }),
+                    sequence,
+                    body,
+                },
                 Event::Answered {
                     ticket,
                     status,
                     body,
-                } => {
-                    self.push(LinkEvent::Answered {
-                        ticket,
-                        status,
-                        body,
-                    });
-                }
+                } => LinkEvent::Answered {
+                    ticket,
+                    status,
+                    body,
+                },
                 Event::Unanswered {
                     ticket,
                     written,
                     cause,
-                } => {
-                    self.push(LinkEvent::Unanswered {
-                        ticket,
-                        written,
-                        cause,
-                    });
+                } => LinkEvent::Unanswered {
+                    ticket,
+                    written,
+                    cause,
+                },
+                Event::Heard(answers) => LinkEvent::Heard {
+                    epoch: self.epoch,
+                    answers,
+                },
+                Event::Bound {
+                    peer,
+                    interface_version,
+                } => self.bound(peer, interface_version),
+                Event::BindAsked { mode, bind } => {
+                    self.bind_asked = Some((mode, bind));
+                    continue;
                 }
-                Event::Outbind(outbind) => self.outbind_asked = Some(outbind),
+                Event::Outbind(outbind) => {
+                    self.outbind_asked = Some(outbind);
+                    continue;
+                }
                 // Down tells the reason.
-                Event::Closed(_) => {}
-            }
+                Event::Closed(_) => continue,
+            };
+            self.push(told);
+        }
+    }
+
+    fn bound(&mut self, peer: COctets<16>, version: Option<InterfaceVersion>) -> LinkEvent {
+        self.state = LinkState::Bound;
+        self.bound_at = Some(clock::now());
+        LinkEvent::Up {
+            peer,
+            interface_version: version,
         }
     }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use clap::Subcommand;
 use matrix_smpp_codec::e164::E164;
+use matrix_smpp_codec::values::CommandStatus;
 use matrix_smpp_config::Money;
 use ruma::OwnedUserId;
 
@@ -279,10 +280,10 @@ fn aside_line(aside: &AsideLine) -> String {
 
 fn history(history: &History) -> String {
     let head = format!(
-        "message {} {}: {} segments on route {}, {} each, paid by {}{}",
+        "message {} {}: {} on route {}, {} each, paid by {}{}",
         history.message,
         admin::word(history.state),
-        history.segments,
+        segments(history.segments),
         history.route,
         history.price,
         history.payer,
@@ -299,12 +300,30 @@ fn history(history: &History) -> String {
         .join("\n")
 }
 
+fn segments(count: impl Into<u64>) -> String {
+    match count.into() {
+        1 => "1 segment".to_owned(),
+        count => format!("{count} segments"),
+    }
+}
+
 fn step(step: &Step) -> String {
     let segment = step
         .segment
         .map_or_else(String::new, |index| format!(" segment {index}"));
     let (at, state) = (admin::utc(step.at), admin::word(step.state));
-    format!("  {at}{segment} {state} {}", step.detail)
+    format!("  {at}{segment} {state} {}", with_name(&step.detail))
+}
+
+/// A detail that ends in a `command_status`, with the name of that status where it has one.
+fn with_name(detail: &str) -> String {
+    let status = detail
+        .rsplit_once("0x")
+        .and_then(|(_, digits)| u32::from_str_radix(digits, 16).ok());
+    match status.and_then(|status| CommandStatus(status).name()) {
+        Some(name) => format!("{detail} ({name})"),
+        None => detail.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -343,5 +362,16 @@ mod tests {
         let line = account_line(&account, "EUR");
         let limit = format!("limit {}", account.limit);
         assert!(line.ends_with(&limit), "{line}");
+    }
+
+    #[test]
+    fn a_status_in_a_history_has_its_name() {
+        assert_eq!(
+            with_name("temporary error 0x00000008"),
+            "temporary error 0x00000008 (ESME_RSYSERR)"
+        );
+        for nameless in ["status 0x00000400", "message id 2331334610", "accepted", ""] {
+            assert_eq!(with_name(nameless), nameless);
+        }
     }
 }

@@ -7,10 +7,11 @@ use super::{Failure, say, settings};
 pub(super) fn check(config: &Path) -> Result<(), Failure> {
     let settings = settings(config)?;
     say(&format!(
-        "{}: no mistakes ({} homeservers, {} link groups, {} routes)",
+        "{}: no mistakes ({} homeservers, {} link groups, {} accounts, {} routes)",
         config.display(),
         settings.homeservers.len(),
         settings.link_groups.len(),
+        settings.esmes.len(),
         settings.routes.len()
     ));
     Ok(())

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use ruma::{OwnedEventId, UserId};
 
-use super::{Gateway, Trouble, to_phone};
+use super::to_phone::{self, Unsaid};
+use super::{Gateway, Trouble};
 use crate::gateway::model::{Conversation, ConversationId, MessageState, Source};
 use crate::gateway::notice;
 use crate::gateway::said::RoomMessage;
@@ -54,12 +55,12 @@ pub(super) async fn edit(
     messages.retain(|message| !is_edit(message, item));
     let told = conversations(gateway, &fates(&messages)).await?;
     let cancelled = told.of(Fate::Cancelled);
-    let refused = if cancelled.is_empty() {
-        Vec::new()
+    let unsaid = if cancelled.is_empty() {
+        Unsaid::default()
     } else {
         to_phone::say(gateway, item, sender, room, message, &cancelled).await?
     };
-    tell_not_edited(gateway, (item, sender), room, &told, refused).await
+    tell_not_edited(gateway, (item, sender), room, &told, unsaid).await
 }
 
 /// Tells of the phones that an edit does not reach: it was refused, they have the first version, or
@@ -69,8 +70,9 @@ async fn tell_not_edited(
     (item, sender): (&InboxEvent, &UserId),
     room: &RoomView,
     told: &Told,
-    mut words: Vec<String>,
+    unsaid: Unsaid,
 ) -> Result<(), Trouble> {
+    let mut words = unsaid.words;
     let sent = told.of(Fate::Sent);
     let is_new = |one: &&Conversation| told.0.iter().all(|(known, _)| known.id != one.id);
     let new = room.conversations.iter().filter(is_new).cloned();
@@ -81,7 +83,7 @@ async fn tell_not_edited(
     if !unsent.is_empty() {
         words.push(notice::nothing_to_edit(&to_phone::phones(unsent.iter())));
     }
-    let told = [told.of(Fate::Cancelled), sent, unsent].concat();
+    let told = [unsaid.conversations, sent, unsent].concat();
     to_phone::tell_refused(gateway, item, sender, &told, words.join("\n")).await
 }
 

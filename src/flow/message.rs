@@ -40,8 +40,9 @@ pub(super) async fn handle(
         return changes::edit(gateway, item, sender, &room, message, original).await;
     }
     let phones = &room.conversations;
-    let refused = to_phone::say(gateway, item, sender, &room, message, phones).await?;
-    to_phone::tell_refused(gateway, item, sender, phones, refused.join("\n")).await
+    let unsaid = to_phone::say(gateway, item, sender, &room, message, phones).await?;
+    let words = unsaid.words.join("\n");
+    to_phone::tell_refused(gateway, item, sender, &unsaid.conversations, words).await
 }
 
 /// True for a room of the bot and one person.

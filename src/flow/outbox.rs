@@ -16,7 +16,7 @@ use super::voice::Voice;
 use super::{Gateway, Trouble, aside, membership, portal, receipt, to_room};
 use crate::gateway::model::{ConversationId, SmsId};
 use crate::gateway::{content, notice, number};
-use crate::store::{Ending, Lane, OutboxEntry, OutboxItem};
+use crate::store::{AsideId, Ending, Lane, OutboxEntry, OutboxItem};
 
 /// Tells homeservers what they must hear, until `stop`.
 pub async fn run(gateway: Gateway, stop: CancellationToken) {
@@ -151,6 +151,7 @@ pub(super) async fn attend(gateway: Gateway, entry: OutboxEntry) -> bool {
             }
             warn!(
                 why,
+                id = %AsideId::Outbox(entry.id),
                 attempts = entry.attempts,
                 "the homeserver will hear it later"
             );
@@ -280,7 +281,8 @@ async fn refused(
         return Ok(());
     };
     let lane = Lane::Conversation(conversation.id);
-    let (homeserver, text) = (&conversation.homeserver, words.text.to_owned());
+    let text = notice::apart(&number::display(&conversation.handset), words.text);
+    let homeserver = &conversation.homeserver;
     voice.tell_apart(lane, homeserver, writer, text).await
 }
 

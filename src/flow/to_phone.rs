@@ -14,7 +14,16 @@ use crate::store::{
     Acceptance, InboxEvent, Lane, Member, Membership, NewOutbox, OutboxItem, Refusal, RoomView,
 };
 
-/// Sends what `message` says into `conversations` of `room`. Gives the words for what was not sent.
+/// What an event says and phones do not get.
+#[derive(Default)]
+pub(super) struct Unsaid {
+    /// The conversations of these phones.
+    pub(super) conversations: Vec<Conversation>,
+    /// Why, for the one who said it. Without any words there is nothing to tell.
+    pub(super) words: Vec<String>,
+}
+
+/// Sends what `message` says into `conversations` of `room`. Gives what was not sent.
 pub(super) async fn say(
     gateway: &Gateway,
     item: &InboxEvent,
@@ -22,15 +31,21 @@ pub(super) async fn say(
     room: &RoomView,
     message: &RoomMessage,
     conversations: &[Conversation],
-) -> Result<Vec<String>, Trouble> {
+) -> Result<Unsaid, Trouble> {
+    let unsaid = |words| {
+        Ok(Unsaid {
+            conversations: conversations.to_vec(),
+            words,
+        })
+    };
     let name = speaker_name(&room.facts.members, sender);
     let speaker = Speaker {
         name: &name,
         ambiguous: is_ambiguous(gateway, room),
     };
     let text = match outgoing::outgoing(message, speaker) {
-        Outgoing::Silent => return Ok(Vec::new()),
-        Outgoing::Unsendable(words) => return Ok(vec![words]),
+        Outgoing::Silent => return unsaid(Vec::new()),
+        Outgoing::Unsendable(words) => return unsaid(vec![words]),
         Outgoing::Text(text) => text,
         Outgoing::Partly { text, words } => {
             tell_left_out(gateway, (item, sender), conversations, words).await?;
@@ -39,6 +54,7 @@ pub(super) async fn say(
     };
     let source = source_of(item, sender, message);
     let (mut refusals, mut paid) = (Vec::new(), Vec::new());
+    let mut without = Vec::new();
     for conversation in conversations {
         let payer = sender.to_owned();
         match send(gateway, source.clone(), conversation, payer, &text).await? {
@@ -46,16 +62,22 @@ pub(super) async fn say(
                 paid.push((conversation, cost));
             }
             Sent::Queued { .. } => {}
-            Sent::Refused(refused) => refusals.push(refused),
+            Sent::Refused(refused) => {
+                refusals.push(refused);
+                without.push(conversation.clone());
+            }
         }
     }
     tell_who_pays(gateway, (item, sender), &paid).await?;
-    let words = refusals.iter().map(|one| one.to_payer(gateway)).collect();
+    let mut words = refusals.iter().map(|one| one.to_payer(gateway)).collect();
     let uncovered = refusals.iter().all(Refused::is_uncovered) && !refusals.is_empty();
     if uncovered && is_without_account(gateway, sender).await? {
-        return tell_unpaid(gateway, (item, sender), conversations, words).await;
+        words = tell_unpaid(gateway, (item, sender), &without, words).await?;
     }
-    Ok(words)
+    Ok(Unsaid {
+        conversations: without,
+        words,
+    })
 }
 
 /// True for somebody who has never had credit.

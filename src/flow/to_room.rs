@@ -240,12 +240,14 @@ async fn tell_former_owner(
 
 /// A text as the owner of a conversation that has ended hears it.
 pub(super) fn late_words(sms: &Sms) -> String {
-    notice::late_text(&number::display(&sms.from), &body(sms))
+    let answerable = matches!(sms.from, Handset::Number(_));
+    notice::late_text(&number::display(&sms.from), answerable, &body(sms))
 }
 
 /// The text as rooms and other phones see it.
 pub(super) fn body(sms: &Sms) -> String {
     match sms.missing_parts {
+        0 if sms.text.trim().is_empty() => notice::empty_text(),
         0 => sms.text.clone(),
         missing => format!("{} {}", sms.text, notice::incomplete(missing)),
     }

@@ -66,7 +66,11 @@ pub fn parse(body: &str, own_room: bool) -> Option<Command> {
 }
 
 fn strip_prefix_word(body: &str) -> Option<&str> {
-    let rest = body.strip_prefix(PREFIX)?;
+    // In any case: keyboards of phones write a capital at the beginning.
+    let (prefix, rest) = body.split_at_checked(PREFIX.len())?;
+    if !prefix.eq_ignore_ascii_case(PREFIX) {
+        return None;
+    }
     (rest.is_empty() || rest.starts_with(char::is_whitespace)).then(|| rest.trim_start())
 }
 
@@ -169,6 +173,16 @@ mod tests {
             parse("price 0770", true),
             Some(Command::BadNumber(..))
         ));
+    }
+
+    #[test]
+    fn a_command_that_a_keyboard_has_capitalised_is_never_sent_to_phones() {
+        for typed in ["!Sms balance", "!SMS Balance"] {
+            assert_eq!(parse(typed, false), Some(Command::Balance), "{typed}");
+        }
+        for said in ["!smé balance", "!sé", "!sm"] {
+            assert_eq!(parse(said, false), None, "{said}");
+        }
     }
 
     fn texted(body: &str) -> (String, Option<String>) {

@@ -27,7 +27,7 @@ pub struct NewMessage {
     pub link_group: String,
     /// Which numbers may be its sender.
     pub originators: OriginatorPlan,
-    /// Price of one segment; 0 or more.
+    /// Price of one part; 0 or more. A part that the SMSC splits costs what its segments do.
     pub price: Money,
     /// The text, split. The store chooses the concatenation reference so that two messages of one
     /// (originator, handset) pair that follow each other differ.
@@ -45,7 +45,7 @@ pub struct NewMessage {
 }
 
 impl NewMessage {
-    /// What all of its segments cost; as much as there can be where that is more.
+    /// What all of its parts cost; as much as there can be where that is more.
     #[must_use]
     pub fn cost(&self) -> Money {
         let parts = u32::try_from(self.segments.parts.len()).unwrap_or(u32::MAX);

@@ -35,6 +35,10 @@ pub fn unplannable(why: &Unplannable, phone: &str) -> String {
         Unplannable::OwnNumber => {
             format!("Not sent: {phone} is one of this gateway's own numbers.")
         }
+        Unplannable::NoAlphabet => format!(
+            "Not sent to {phone}: the way there cannot carry all characters of the message. Please \
+             send it with plain letters only."
+        ),
         Unplannable::TooLong { segments, max } => format!(
             "Not sent to {phone}: the message would take {segments} text messages, and the limit \
              is {max}. Please send it in shorter pieces."
@@ -162,7 +166,7 @@ pub fn unreachable(why: &Unplannable, phone: &str) -> String {
     match why {
         Unplannable::OwnNumber => format!("{phone} is one of this gateway's own numbers."),
         Unplannable::NoRoute => format!("This gateway has no route to {phone}."),
-        Unplannable::InboundOnly | Unplannable::TooLong { .. } => {
+        Unplannable::InboundOnly | Unplannable::NoAlphabet | Unplannable::TooLong { .. } => {
             format!("{phone} cannot receive texts.")
         }
     }
@@ -432,10 +436,30 @@ pub fn reaction() -> String {
     "Reactions are not sent to phones.".to_owned()
 }
 
-/// A text that came for a conversation that has ended.
+/// A text of a phone without any words in it.
 #[must_use]
-pub fn late_text(phone: &str, text: &str) -> String {
-    format!("{phone} texted after your conversation ended: {text}")
+pub fn empty_text() -> String {
+    "(an empty text)".to_owned()
+}
+
+/// What a room could not hear about a message to a phone, said by the bot in a room of its own.
+#[must_use]
+pub fn apart(phone: &str, words: &str) -> String {
+    if words.contains(phone) {
+        return words.to_owned();
+    }
+    format!("To {phone}: {words}")
+}
+
+/// A text that came for a conversation that has ended, said in the bot's own room.
+#[must_use]
+pub fn late_text(phone: &str, answerable: bool, text: &str) -> String {
+    let how = if answerable {
+        format!(" (say \"text {phone}\" to go on)")
+    } else {
+        String::new()
+    };
+    format!("{phone} texted after your conversation ended{how}: {text}")
 }
 
 /// Added to a text of which parts never came.
@@ -456,6 +480,22 @@ mod tests {
             assert_eq!(command::parse(HELP, own_room), Some(command::Command::Help));
         }
         assert!(greeting().contains(HELP) && unknown_command("dance").contains(HELP));
+    }
+
+    #[test]
+    fn a_late_text_says_how_to_go_on_where_that_is_possible() {
+        let late = late_text("+44 7700 900123", true, "hello");
+        assert!(late.contains("say \"text +44 7700 900123\"") && late.ends_with(": hello"));
+        assert!(!late_text("ACME (unverified)", false, "hello").contains("say"));
+    }
+
+    #[test]
+    fn what_a_room_could_not_hear_names_its_phone_once() {
+        let phone = "+44 7700 900123";
+        let named = apart(phone, "The message has no text, so nothing was sent.");
+        assert_eq!(named.matches(phone).count(), 1, "{named}");
+        let words = format!("Not sent: no route leads to {phone}.");
+        assert_eq!(apart(phone, &words), words);
     }
 
     #[test]

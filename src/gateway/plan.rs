@@ -3,8 +3,8 @@
 use std::fmt;
 
 use matrix_smpp_codec::e164::E164;
-use matrix_smpp_codec::segment::{self, ReferenceWidth};
-use matrix_smpp_config::{ConcatReference, Money, Numbers, Originator, Route, Settings, Uncertain};
+use matrix_smpp_codec::segment::Segments;
+use matrix_smpp_config::{Money, Numbers, Originator, Route, Settings, Uncertain};
 use ruma::OwnedUserId;
 
 use super::message::{NewMessage, OriginatorPlan};
@@ -19,6 +19,8 @@ pub enum Unplannable {
     NoRoute,
     /// The number is one of the gateway's own.
     OwnNumber,
+    /// No alphabet that the route's peer takes has all of its characters.
+    NoAlphabet,
     /// It would take more segments than the route allows.
     TooLong {
         /// How many it would take.
@@ -65,12 +67,38 @@ pub fn route_to(settings: &Settings, number: E164) -> Result<&Route, Unplannable
 }
 
 /// What a text costs on a route, its name of a speaker not included; one segment where there is no
-/// text yet.
+/// text yet, or none that can be sent.
 #[must_use]
 pub fn cost(route: &Route, text: &str) -> Money {
-    let segments = segment::count(text, width(route)).segments.max(1);
-    let segments = u32::try_from(segments).unwrap_or(u32::MAX);
-    route.price.checked_mul(segments).unwrap_or(Money::MAX)
+    let preview = route.splitter().preview(text);
+    times(
+        route.price,
+        preview.map_or(1, |preview| preview.segments.max(1)),
+    )
+}
+
+fn times(price: Money, count: usize) -> Money {
+    let count = u32::try_from(count).unwrap_or(u32::MAX);
+    price.checked_mul(count).unwrap_or(Money::MAX)
+}
+
+/// The text as the route's peer takes it, and the price of each PDU of it: one that the SMSC splits
+/// costs what its segments do.
+fn split(route: &Route, text: &str) -> Result<(Segments, Money), Unplannable> {
+    let splitter = route.splitter();
+    let preview = splitter.preview(text);
+    let on_the_air = preview.map_err(|_| Unplannable::NoAlphabet)?.segments;
+    let max = usize::from(route.max_segments);
+    let too_long = Unplannable::TooLong {
+        segments: on_the_air,
+        max,
+    };
+    if on_the_air > max {
+        return Err(too_long);
+    }
+    let segments = splitter.split(text).map_err(|_| too_long)?;
+    let each = on_the_air / segments.parts.len().max(1);
+    Ok((segments, times(route.price, each.max(1))))
 }
 
 /// Everything the store needs to accept the message.
@@ -81,16 +109,7 @@ pub fn plan(settings: &Settings, draft: Draft<'_>) -> Result<NewMessage, Unplann
         .number()
         .ok_or(Unplannable::InboundOnly)?;
     let route = route_to(settings, number)?;
-    let count = segment::count(draft.text, width(route)).segments;
-    let max = usize::from(route.max_segments);
-    let too_long = Unplannable::TooLong {
-        segments: count,
-        max,
-    };
-    if count > max {
-        return Err(too_long);
-    }
-    let segments = segment::split(draft.text, width(route)).map_err(|_| too_long)?;
+    let (segments, price) = split(route, draft.text)?;
     Ok(NewMessage {
         id: MessageId::of(&draft.source, draft.conversation.id),
         source: draft.source,
@@ -100,7 +119,7 @@ pub fn plan(settings: &Settings, draft: Draft<'_>) -> Result<NewMessage, Unplann
         route: route.name.clone(),
         link_group: route.link_group.clone(),
         originators: originators(settings, route, draft.dedicated),
-        price: route.price,
+        price,
         segments,
         receipts: route.receipts && !is_account(settings, &route.link_group),
         uncertain: policy(route),
@@ -113,13 +132,6 @@ pub fn plan(settings: &Settings, draft: Draft<'_>) -> Result<NewMessage, Unplann
 /// Whether it is an account that binds to us: its answer is the last word (SMPP 3.4 §4.6.2).
 fn is_account(settings: &Settings, link_group: &str) -> bool {
     settings.esmes.iter().any(|one| one.name == link_group)
-}
-
-fn width(route: &Route) -> ReferenceWidth {
-    match route.concat_reference {
-        ConcatReference::Eight => ReferenceWidth::Eight,
-        ConcatReference::Sixteen => ReferenceWidth::Sixteen,
-    }
 }
 
 fn policy(route: &Route) -> UncertainPolicy {
@@ -148,5 +160,80 @@ fn originators(settings: &Settings, route: &Route, dedicated: Vec<E164>) -> Orig
                 numbers,
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use matrix_smpp_config::ProcessEnv;
+
+    use super::*;
+
+    fn route(more: &str) -> Route {
+        let text = format!(
+            r#"
+            [[homeserver]]
+            name = "example.org"
+            url = "http://127.0.0.1:8008"
+            as_token = "0123456789abcdef0123456789abcdef"
+            hs_token = "fedcba9876543210fedcba9876543210"
+            [[link_group]]
+            name = "operator"
+            [[link_group.link]]
+            name = "a"
+            address = "127.0.0.1:2775"
+            system_id = "smsgw"
+            password = "secret"
+            [[route]]
+            name = "uk"
+            prefixes = ["44"]
+            link_group = "operator"
+            originator = {{ shortcode = "12345" }}
+            price = "0.01"
+            max_segments = 3
+            {more}
+            "#
+        );
+        let settings = matrix_smpp_config::parse(&text, Path::new("test.toml"), &ProcessEnv);
+        settings.unwrap().routes.remove(0)
+    }
+
+    #[test]
+    fn a_text_costs_the_same_whoever_splits_it() {
+        let text = "x".repeat(300);
+        for (way, parts) in [("udh8", 2), ("udh16", 2), ("sar", 2), ("payload", 1)] {
+            let route = route(&format!("long_messages = \"{way}\""));
+            let (segments, each) = split(&route, &text).unwrap();
+            assert_eq!(segments.parts.len(), parts, "{way}");
+            assert_eq!(times(each, parts), times(route.price, 2), "{way}");
+            assert_eq!(cost(&route, &text), times(route.price, 2), "{way}");
+        }
+    }
+
+    #[test]
+    fn the_limit_counts_what_the_smsc_makes_of_a_payload() {
+        let route = route("long_messages = \"payload\"");
+        let refused = split(&route, &"x".repeat(154 * 3)).unwrap_err();
+        let too_long = Unplannable::TooLong {
+            segments: 4,
+            max: 3,
+        };
+        assert_eq!(refused, too_long);
+    }
+
+    #[test]
+    fn a_route_sends_in_its_own_alphabets() {
+        let turkish = "Yarın görüşürüz, iyi akşamlar. ".repeat(4);
+        let plain = split(&route(""), &turkish).unwrap().0;
+        let tables = split(&route("national_tables = [\"turkish\"]"), &turkish);
+        assert_eq!(plain.parts.len(), 2);
+        assert_eq!(tables.unwrap().0.parts.len(), 1);
+        let latin1 = split(&route("alphabets = [\"latin1\"]"), "déjà vu").unwrap();
+        assert_eq!(latin1.0.data_coding.0, 3);
+        let gsm7 = route("alphabets = [\"gsm7\"]");
+        assert_eq!(split(&gsm7, "Ж").unwrap_err(), Unplannable::NoAlphabet);
+        assert_eq!(cost(&gsm7, "Ж"), gsm7.price);
     }
 }

@@ -39,6 +39,7 @@ async fn metrics(State(ops): State<Ops>) -> String {
     if let Ok(sizes) = ops.store.sizes().await {
         ops.metrics.set_sizes(&sizes);
     }
+    ops.metrics.set_work(ops.store.work());
     ops.links.export(&ops.metrics);
     ops.metrics.render()
 }

@@ -9,7 +9,7 @@ use prometheus::{Encoder, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry
 
 use crate::gateway::plan::Unplannable;
 use crate::matrix::appservice::Counts;
-use crate::store::{Refusal, Sizes};
+use crate::store::{Refusal, Sizes, Work};
 
 /// Every metric of the gateway. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -52,6 +52,9 @@ pub struct Metrics {
     /// What homeservers called.
     pub calls: Arc<Counts>,
     called: IntCounterVec,
+    commits: IntCounter,
+    changes: IntCounter,
+    questions: IntCounter,
 }
 
 impl Metrics {
@@ -124,6 +127,9 @@ impl Metrics {
                 "What homeservers brought",
                 &["kind"],
             ),
+            commits: counter("store_commits_total", "Commits of the store"),
+            changes: counter("store_changes_total", "Changes that shared those commits"),
+            questions: counter("store_questions_total", "Questions to the store"),
             registry,
         }
     }
@@ -134,6 +140,7 @@ impl Metrics {
             Unplannable::InboundOnly => "inbound_only",
             Unplannable::NoRoute => "no_route",
             Unplannable::OwnNumber => "own_number",
+            Unplannable::NoAlphabet => "no_alphabet",
             Unplannable::TooLong { .. } => "too_long",
         };
         self.refused.with_label_values(&[reason]).inc();
@@ -172,6 +179,13 @@ impl Metrics {
             let size = i64::try_from(size).unwrap_or(i64::MAX);
             self.waiting.with_label_values(&[kind]).set(size);
         }
+    }
+
+    /// Shows what the store has done.
+    pub fn set_work(&self, work: Work) {
+        catch_up(&self.commits, work.commits);
+        catch_up(&self.changes, work.changes);
+        catch_up(&self.questions, work.questions);
     }
 
     fn set_calls(&self) {
@@ -239,7 +253,12 @@ mod tests {
             queued: 7,
             ..Sizes::default()
         });
+        metrics.set_work(Work {
+            commits: 3,
+            ..Work::default()
+        });
         let text = metrics.render();
+        assert!(text.contains("matrix_smpp_store_commits_total 3"));
         assert!(text.contains("matrix_smpp_refused_messages_total{reason=\"no_route\"} 1"));
         assert!(text.contains("matrix_smpp_waiting{kind=\"queued_segments\"} 7"));
         let named = |line: &str| line.starts_with('#') || line.starts_with("matrix_smpp_");

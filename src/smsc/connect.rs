@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use matrix_smpp_codec::values::{InterfaceVersion, Npi, Ton};
 use matrix_smpp_codec::{COctets, OctetsError, Password};
-use matrix_smpp_config::{Bind, Link, Tls};
+use matrix_smpp_config::{Bind, Link, LinkGroup, Tls};
 use matrix_smpp_session::{
     Backoff, BindMode, BindSettings, LinkSettings, SessionSettings, TlsSettings,
 };
@@ -26,12 +26,12 @@ pub struct Unusable {
 
 /// The settings of one link of a group.
 pub(super) fn settings(
-    group: &str,
+    group: &LinkGroup,
     link: &Link,
     drain: Duration,
 ) -> Result<LinkSettings, Unusable> {
     Ok(LinkSettings {
-        name: format!("{group}/{}", link.name),
+        name: format!("{}/{}", group.name, link.name),
         address: link.address.clone(),
         tls: link.tls.as_ref().map(tls),
         bind: bind(link)?,
@@ -44,6 +44,7 @@ pub(super) fn settings(
             session_init: link.session_init,
             inactivity: link.inactivity,
             drain,
+            quirks: group.quirks,
             ..SessionSettings::default()
         },
         reconnect: Backoff {

@@ -100,10 +100,10 @@ fn party<const N: usize>(ton: Ton, npi: Npi, address: &Address<N>) -> Party {
 
 /// Receipts are ours to give: we ask for none from those who bind to us.
 fn refuse_receipt(esm_class: EsmClass) -> Result<(), CommandStatus> {
-    match esm_class.is_receipt() {
-        true => Err(CommandStatus::ESME_RINVESMCLASS),
-        false => Ok(()),
+    if esm_class.is_receipt() {
+        return Err(CommandStatus::ESME_RINVESMCLASS);
     }
+    Ok(())
 }
 
 /// Nothing is kept for later.

@@ -85,7 +85,7 @@ impl Group {
         let group = Self::new(Terms::from(settings));
         for one in &settings.links {
             let drain = gateway.settings.gateway.drain_timeout;
-            let link_settings = connect::settings(&settings.name, one, drain)?;
+            let link_settings = connect::settings(settings, one, drain)?;
             let (handle, events, connection) = matrix_smpp_session::client(link_settings);
             crew.spawn("a link's connection", connection);
             let pump = group.add(gateway, Outgoing::new(one.name.clone(), handle, true));

@@ -5,16 +5,15 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::future::join_all;
 use matrix_smpp_codec::receipt::Receipt;
 use matrix_smpp_codec::udh::InboundText;
-use matrix_smpp_codec::values::{CommandStatus, DataCoding, Ton};
+use matrix_smpp_codec::values::{CommandStatus, Ton};
 use matrix_smpp_codec::{
-    Body, DataSm, DataSmResp, DeliverSm, DeliverSmResp, E164, MessageId, SubmitSm, SubmitSmResp,
-    Tlvs,
+    Body, DataSm, DataSmResp, DeliverSm, DeliverSmResp, E164, MessageId, Quirks, SubmitSm,
+    SubmitSmResp, Tlvs,
 };
-use matrix_smpp_config::{DefaultCoding, MoUnleased};
+use matrix_smpp_config::MoUnleased;
 use matrix_smpp_session::Link;
 use tokio::time::timeout;
 use tracing::{debug, warn};
@@ -185,18 +184,18 @@ impl Identity {
 
 macro_rules! said_by {
     ($($pdu:ty, $receipt:expr;)*) => {$(
-        impl From<&$pdu> for Said {
-            fn from(sm: &$pdu) -> Self {
+        impl FromPeer<&$pdu> for Said {
+            fn from_peer(sm: &$pdu, quirks: Quirks) -> Self {
                 let parties = Parties {
                     source_ton: sm.source_addr_ton,
                     source: sm.source_addr.to_text(),
                     destination_ton: sm.dest_addr_ton,
                     destination: sm.destination_addr.to_text(),
                 };
-                let what = match $receipt(sm) {
+                let what = match $receipt(sm, quirks) {
                     Some(receipt) => What::Receipt(receipt),
                     None if sm.esm_class.is_receipt() => What::UnreadableReceipt,
-                    None => What::Text(InboundText::from(sm), Identity::of(&sm.tlvs)),
+                    None => What::Text(InboundText::with(sm, quirks), Identity::of(&sm.tlvs)),
                 };
                 Self {
                     parties,
@@ -209,14 +208,19 @@ macro_rules! said_by {
 }
 
 said_by! {
-    DeliverSm, Receipt::of;
-    DataSm, Receipt::of_data_sm;
+    DeliverSm, Receipt::with;
+    DataSm, Receipt::with;
     SubmitSm, no_receipt;
 }
 
 /// One that says it is a receipt was refused before.
-fn no_receipt(_: &SubmitSm) -> Option<Receipt> {
+fn no_receipt(_: &SubmitSm, _: Quirks) -> Option<Receipt> {
     None
+}
+
+/// Reads a PDU as a peer with these quirks means it.
+trait FromPeer<P> {
+    fn from_peer(pdu: P, quirks: Quirks) -> Self;
 }
 
 impl Inbound {
@@ -287,13 +291,22 @@ impl Inbound {
 
     async fn fate(&self, request: &Request, living: Vec<Uuid>) -> Fate {
         match (self.terms.side, &request.body) {
-            (Side::Smsc, Body::DeliverSm(sm)) => self.store(sm.into(), request, living).await,
-            (Side::Smsc, Body::DataSm(sm)) => self.store(sm.into(), request, living).await,
+            (Side::Smsc, Body::DeliverSm(sm)) => self.delivered(sm, request, living).await,
+            (Side::Smsc, Body::DataSm(sm)) => self.delivered(sm, request, living).await,
             (Side::Smsc, Body::AlertNotification(_)) => Fate::Durable(None),
             (Side::Esme { .. }, Body::SubmitSm(sm)) => self.submitted(sm, request, living).await,
             (Side::Esme { .. }, Body::DataSm(sm)) => self.submitted(sm, request, living).await,
             _ => Fate::NotForUs,
         }
+    }
+
+    /// What an SMSC delivers.
+    async fn delivered<'a, Sm>(&self, sm: &'a Sm, request: &Request, living: Vec<Uuid>) -> Fate
+    where
+        Said: FromPeer<&'a Sm>,
+    {
+        let said = Said::from_peer(sm, self.terms.quirks);
+        self.store(said, request, living).await
     }
 
     /// What an account submits.
@@ -304,13 +317,13 @@ impl Inbound {
         living: Vec<Uuid>,
     ) -> Fate
     where
-        Said: From<&'a Sm>,
+        Said: FromPeer<&'a Sm>,
     {
         match sm.wishes(self.gateway.clock.now()) {
             Ok(wishes) => {
                 let said = Said {
                     submitted: Some(wishes),
-                    ..sm.into()
+                    ..Said::from_peer(sm, self.terms.quirks)
                 };
                 self.store(said, request, living).await
             }
@@ -355,9 +368,8 @@ impl Inbound {
 
     /// Our name for what an account submitted; empty for an SMSC, which has its own.
     fn message_id(&self, fate: Fate) -> MessageId {
-        let id = match (self.terms.side, fate) {
-            (Side::Esme { .. }, Fate::Durable(Some(id))) => id,
-            _ => return MessageId::default(),
+        let (Side::Esme { .. }, Fate::Durable(Some(id))) = (self.terms.side, fate) else {
+            return MessageId::default();
         };
         let text = esme::message_id(self.gateway.store.instance(), id);
         // It has far fewer octets than fit.
@@ -392,6 +404,7 @@ impl Inbound {
             error: receipt.error,
             handset: parties.handset(self.country_code()),
             originator: parties.own_number(self.country_code()),
+            id_form: self.terms.id_form,
             at: self.gateway.clock.now(),
         });
         let matched = match taken.await? {
@@ -429,8 +442,6 @@ impl Inbound {
         submitted: Option<SubmissionIn>,
         (session, living_sessions): (Uuid, Vec<Uuid>),
     ) -> Result<Fate, StoreError> {
-        let (data_coding, payload) =
-            read_default(self.terms.default_coding, text.data_coding, text.payload);
         let to = parties.own_number(self.country_code());
         let taken = self.gateway.store.take_sms(SmsIn {
             link_group: self.terms.group.clone(),
@@ -444,8 +455,8 @@ impl Inbound {
                 .map(ToOwned::to_owned),
             to,
             concat: text.concat,
-            data_coding,
-            payload,
+            data_coding: text.data_coding,
+            payload: text.payload,
             user_message_reference: identity.user_message_reference,
             peer_id: identity.peer_id,
             submitted: submitted.map(|wishes| self.on_our_terms(wishes)),
@@ -505,23 +516,6 @@ impl Inbound {
     }
 }
 
-/// What the peer means by `data_coding` 0.
-fn read_default(default: DefaultCoding, coding: DataCoding, payload: Bytes) -> (DataCoding, Bytes) {
-    if coding != DataCoding::GSM_DEFAULT {
-        return (coding, payload);
-    }
-    match default {
-        DefaultCoding::Gsm7 => (coding, payload),
-        DefaultCoding::Latin1 => (DataCoding::LATIN1, payload),
-        DefaultCoding::Ascii => (DataCoding::IA5, payload),
-        DefaultCoding::Utf8 => {
-            let text = String::from_utf8_lossy(&payload);
-            let units: Vec<u8> = text.encode_utf16().flat_map(u16::to_be_bytes).collect();
-            (DataCoding::UCS2, units.into())
-        }
-    }
-}
-
 /// Whether an address is made of digits, as far as its type allows.
 fn is_numeric(ton: Ton, address: &str) -> bool {
     let digits = bare(address);
@@ -558,7 +552,7 @@ fn bare(address: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use matrix_smpp_codec::{Address, text};
+    use matrix_smpp_codec::{Address, Quirk};
     use proptest::prelude::*;
 
     use super::*;
@@ -669,7 +663,7 @@ mod tests {
             destination_addr: Address::try_from("447700900901").unwrap(),
             ..DataSm::default()
         };
-        let said = Said::from(&sm);
+        let said = Said::from_peer(&sm, Quirks::NONE);
         assert_eq!(said.parties.source, name);
         assert_eq!(said.parties.destination, "447700900901");
         assert!(matches!(said.what, What::Text(..)));
@@ -697,24 +691,40 @@ mod tests {
     }
 
     #[test]
-    fn data_coding_zero_is_read_as_the_peer_means_it() {
-        for (default, octets, words) in [
-            (DefaultCoding::Gsm7, &b"\x00"[..], "@"),
-            (DefaultCoding::Latin1, b"\xe9", "é"),
-            (DefaultCoding::Ascii, b"$", "$"),
-            (DefaultCoding::Utf8, "é€😀".as_bytes(), "é€😀"),
+    fn a_text_is_read_as_its_peer_means_it() {
+        for (quirk, octets, words) in [
+            (None, &b"\x00"[..], "@"),
+            (Some(Quirk::DefaultIsLatin1), b"\xe9", "é"),
+            (Some(Quirk::DefaultIsUtf8), "é€😀".as_bytes(), "é€😀"),
         ] {
-            let (coding, payload) =
-                read_default(default, DataCoding::GSM_DEFAULT, Bytes::from_static(octets));
-            assert_eq!(text::decode(coding, &payload), words, "{default:?}");
+            let sm = DeliverSm {
+                short_message: octets.try_into().unwrap(),
+                ..DeliverSm::default()
+            };
+            let said = Said::from_peer(&sm, quirk.into_iter().collect());
+            let What::Text(text, _) = said.what else {
+                panic!("{quirk:?}: no text")
+            };
+            assert_eq!(text.text(), words, "{quirk:?}");
         }
     }
 
     #[test]
-    fn any_other_data_coding_is_left_alone() {
-        let payload = Bytes::from_static(b"\x04\x16");
-        let read = read_default(DefaultCoding::Utf8, DataCoding::UCS2, payload.clone());
-        assert_eq!(read, (DataCoding::UCS2, payload));
+    fn a_receipt_without_its_mark_is_one_from_such_a_peer_only() {
+        let words = b"id:1 sub:001 dlvrd:001 submit date:2601010000 done date:2601010001 stat:DELIVRD err:000";
+        let sm = DeliverSm {
+            short_message: words.as_slice().try_into().unwrap(),
+            ..DeliverSm::default()
+        };
+        let unmarked = Quirks::NONE.with(Quirk::UnmarkedReceipts);
+        assert!(matches!(
+            Said::from_peer(&sm, unmarked).what,
+            What::Receipt(_)
+        ));
+        assert!(matches!(
+            Said::from_peer(&sm, Quirks::NONE).what,
+            What::Text(..)
+        ));
     }
 
     proptest! {

@@ -172,7 +172,7 @@ fn tls(tls: &ListenerTls) -> ServerTlsSettings {
         certificate: tls.cert_file.clone().unwrap_or_default(),
         key: tls.key_file.clone().unwrap_or_default(),
         client_ca: tls.client_ca_file.clone(),
-        client_optional: tls.client_optional,
+        client_optional: tls.client_optional.unwrap_or(true),
     }
 }
 

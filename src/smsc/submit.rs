@@ -54,6 +54,7 @@ pub(super) fn submit_sm(
         registered_delivery: receipt,
         data_coding: claimed.data_coding,
         short_message: text.map_err(|_| Misfit::Text)?,
+        tlvs: claimed.tlvs.clone(),
         ..SubmitSm::default()
     })
 }
@@ -76,6 +77,7 @@ pub(super) fn deliver_sm(
         esm_class: sm.esm_class,
         data_coding: sm.data_coding,
         short_message: sm.short_message,
+        tlvs: sm.tlvs,
         ..DeliverSm::default()
     })
 }
@@ -118,8 +120,8 @@ mod tests {
     use std::path::Path;
 
     use bytes::Bytes;
-    use matrix_smpp_codec::E164;
     use matrix_smpp_codec::values::DataCoding;
+    use matrix_smpp_codec::{E164, Tlvs};
     use matrix_smpp_config::ProcessEnv;
     use uuid::Uuid;
 
@@ -144,6 +146,7 @@ mod tests {
             udhi: false,
             data_coding: DataCoding::GSM_DEFAULT,
             payload: Bytes::from_static(b"hello"),
+            tlvs: Tlvs::default(),
             receipts: true,
             valid_until: NOW.after(Duration::from_hours(24)),
         }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use matrix_smpp_config::{DefaultCoding, Esme, LinkGroup, MoUnleased};
+use matrix_smpp_codec::{IdForm, Quirks};
+use matrix_smpp_config::{Esme, LinkGroup, MoUnleased};
 
 /// What the config says of the peer of a link group, and which end it is.
 #[derive(Debug, Clone)]
@@ -10,7 +11,9 @@ pub(super) struct Terms {
     pub(super) group: String,
     pub(super) side: Side,
     pub(super) unleased: MoUnleased,
-    pub(super) default_coding: DefaultCoding,
+    pub(super) quirks: Quirks,
+    /// How its receipts write the ids of its answers; `None` where that is to be learnt.
+    pub(super) id_form: Option<IdForm>,
     /// Of numbers in national form.
     pub(super) country_code: Option<String>,
 }
@@ -33,7 +36,8 @@ impl From<&LinkGroup> for Terms {
             group: group.name.clone(),
             side: Side::Smsc,
             unleased: group.mo_unleased,
-            default_coding: group.quirks.deliver_data_coding_default,
+            quirks: group.quirks,
+            id_form: group.message_ids.form(),
             country_code: group.country_code.clone(),
         }
     }
@@ -47,7 +51,8 @@ impl From<&Esme> for Terms {
                 receipt_age: esme.receipt_age,
             },
             unleased: esme.mo_unleased,
-            default_coding: esme.quirks.deliver_data_coding_default,
+            quirks: esme.quirks,
+            id_form: None,
             country_code: None,
         }
     }

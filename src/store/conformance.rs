@@ -19,6 +19,7 @@ pub(crate) mod aside;
 pub(crate) mod conversations;
 pub(crate) mod copies;
 pub(crate) mod events;
+pub(crate) mod id_forms;
 pub(crate) mod lanes;
 pub(crate) mod ledger;
 pub(crate) mod messages;
@@ -28,6 +29,7 @@ pub(crate) mod receipts;
 pub(crate) mod rooms;
 pub(crate) mod sms;
 pub(crate) mod smsc;
+pub(crate) mod submissions;
 
 /// Makes stores of one engine.
 pub(crate) trait Engine: Sync {
@@ -86,7 +88,8 @@ macro_rules! suite {
                 the_history_tells_each_change,
                 an_edit_leads_to_the_history_of_what_it_edits,
                 a_shortcode_is_shared_and_leases_nothing,
-                a_message_is_forgotten_long_after_its_end_but_its_cost_is_not;
+                a_message_is_forgotten_long_after_its_end_but_its_cost_is_not,
+                a_long_text_is_carried_as_it_was_split;
             lanes:
                 only_the_first_message_of_a_conversation_is_claimed,
                 the_next_message_waits_for_every_segment_of_the_first,
@@ -125,6 +128,15 @@ macro_rules! suite {
                 a_receipt_after_its_time_still_counts,
                 no_receipt_is_missed_where_none_was_asked_for,
                 one_segment_without_a_receipt_leaves_the_message_without;
+            id_forms:
+                a_receipt_in_another_base_finds_its_segment,
+                a_receipt_in_another_base_that_came_first_waits_for_its_answer,
+                a_number_in_another_base_never_means_another_phone,
+                an_id_that_could_mean_two_waits_until_the_form_is_known,
+                the_form_that_is_known_counts_before_the_very_same_id,
+                a_form_that_is_set_needs_no_proof,
+                a_peer_may_change_its_ways,
+                a_message_without_an_answer_teaches_nothing;
             sms:
                 an_sms_goes_to_the_conversation_that_leases_the_number,
                 an_sms_to_nobody_is_not_kept,
@@ -150,6 +162,16 @@ macro_rules! suite {
                 a_part_has_its_reference_as_evidence,
                 what_a_peer_says_of_identity_is_believed,
                 what_was_heard_is_soon_forgotten;
+            submissions:
+                a_submission_is_delivered_once_it_was_said,
+                a_submission_that_is_set_aside_is_undeliverable,
+                each_part_of_a_long_submission_has_its_receipt,
+                a_long_submission_is_withdrawn_whole,
+                what_may_have_been_said_is_not_withdrawn_or_replaced,
+                what_is_withdrawn_is_never_said,
+                a_submission_past_its_validity_is_never_said,
+                a_receipt_is_owed_until_it_is_taken,
+                a_receipt_that_nobody_fetches_is_given_up;
             smsc:
                 every_sms_is_taken_once_whenever_binds_die;
             outbox:

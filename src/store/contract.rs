@@ -9,6 +9,7 @@ use bytes::Bytes;
 use matrix_smpp_codec::e164::E164;
 use matrix_smpp_codec::udh::Concat;
 use matrix_smpp_codec::values::{DataCoding, MessageState as WireState};
+use matrix_smpp_codec::{IdForm, Tlvs};
 use matrix_smpp_config::Money;
 use ruma::{OwnedEventId, OwnedRoomId, OwnedServerName, OwnedUserId, RoomId, ServerName, UserId};
 use serde::{Deserialize, Serialize};
@@ -313,6 +314,11 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Sizes for the gauges.
     async fn sizes(&self) -> Result<Sizes>;
 
+    /// What the store has done since its start, for the counters.
+    fn work(&self) -> Work {
+        Work::default()
+    }
+
     /// A short name of this store's own, given once: makes ids that leave it globally unique.
     fn instance(&self) -> &str;
 }
@@ -559,8 +565,10 @@ pub struct Claimed {
     pub udhi: bool,
     /// How the payload is coded.
     pub data_coding: DataCoding,
-    /// `short_message`.
+    /// `short_message`; empty where `message_payload` has the text.
     pub payload: Bytes,
+    /// The SAR parameters or `message_payload`.
+    pub tlvs: Tlvs,
     /// Ask for a receipt.
     pub receipts: bool,
     /// The message's validity ends here.
@@ -630,6 +638,8 @@ pub struct ReceiptIn {
     pub handset: Option<E164>,
     /// Our number: the receipt's destination address.
     pub originator: String,
+    /// How the peer's receipts write the ids of its answers; `None` where that is to be learnt.
+    pub id_form: Option<IdForm>,
     /// When it came.
     pub at: Timestamp,
 }
@@ -966,6 +976,18 @@ pub struct Step {
     pub state: MessageState,
     /// Attempt, peer's id, status: for people.
     pub detail: String,
+}
+
+/// What a store has done since its start. Each commit is one wait for the disk; what is changed is
+/// shared by as many changes as wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Work {
+    /// Commits.
+    pub commits: u64,
+    /// Changes that were asked for.
+    pub changes: u64,
+    /// Questions that were asked.
+    pub questions: u64,
 }
 
 /// Sizes for the gauges.

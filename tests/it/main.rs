@@ -37,6 +37,8 @@ mod groups;
 // More than one peer on a side, and links of other kinds.
 mod peers;
 
+mod accounts;
+
 mod bot;
 
 // What went wrong, or was taken back.

@@ -102,7 +102,7 @@ async fn a_text_takes_as_many_segments_as_its_alphabet_needs() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wider_reference_takes_a_character_from_each_segment() {
-    let world = World::with(|plan| plan.route.push_str("\nconcat_reference = 16")).await;
+    let world = World::with(|plan| plan.route.push_str("\nlong_messages = \"udh16\"")).await;
     let alice = world.person("alice", "10").await;
     let room = world.chat(&alice, PHONE).await;
     for (text, segments) in [("g".repeat(152 * 2), 2), ("g".repeat(152 * 2 + 1), 3)] {

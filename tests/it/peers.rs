@@ -154,3 +154,66 @@ async fn two_homeservers_share_the_gateway_and_nothing_else() {
         0
     );
 }
+
+/// An SMSC that answers in hexadecimal and writes its receipts in padded decimal numbers.
+#[tokio::test(flavor = "multi_thread")]
+async fn receipts_find_their_messages_though_the_smsc_writes_their_ids_in_another_base() {
+    let files = tempfile::tempdir().unwrap();
+    let scenario = files.path().join("scenario.toml");
+    let ids = "[message_id]\nresponse = \"hex_upper\"\n\
+               receipt = { base = \"decimal\", width = 12 }\n";
+    std::fs::write(&scenario, ids).unwrap();
+    let world = World::with(|plan| {
+        plan.smsc_arguments = vec!["--scenario".to_owned(), scenario.display().to_string()];
+    })
+    .await;
+    let alice = world.person("alice", "10").await;
+    let room = world.chat(&alice, PHONE).await;
+    for text in ["one", "two", &"three ".repeat(60), "four", "five"] {
+        let event = alice.write(&room, text).await;
+        alice
+            .until(&room, "that it was delivered", |timeline| {
+                timeline.has_check(&ghost(PHONE), &event).then_some(())
+            })
+            .await;
+    }
+    let labels = |matched| [("link_group", "operator"), ("match", matched)];
+    until("all seven receipts are matched", async || {
+        let by_id = labels("id");
+        (world
+            .gateway
+            .metric("matrix_smpp_receipts_total", &by_id)
+            .await
+            == 7)
+            .then_some(())
+    })
+    .await;
+    let parked = labels("parked");
+    assert_eq!(
+        world
+            .gateway
+            .metric("matrix_smpp_receipts_total", &parked)
+            .await,
+        0
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_text_arrives_whole_in_sar_segments_and_as_a_payload() {
+    for (way, submits) in [("sar", 3), ("payload", 1)] {
+        let world =
+            World::with(|plan| plan.route.push_str(&format!("\nlong_messages = \"{way}\""))).await;
+        let alice = world.person("alice", "10").await;
+        let room = world.chat(&alice, PHONE).await;
+        let text = "{0123456789} ".repeat(28);
+        alice.write(&room, text.trim_end()).await;
+        let received = world.sim.gets(PHONE, text.trim_end()).await;
+        assert_eq!(received["segments"], submits, "{way}");
+        // Three segments on the air are paid for either way.
+        until("all of it is settled", async || {
+            let balance = world.gateway.balance(&alice.id);
+            balance.contains("balance 9.85 ").then_some(())
+        })
+        .await;
+    }
+}

@@ -6,7 +6,8 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use matrix_smpp_codec::{
-    Body, CommandStatus, DeliverSm, DeliverSmResp, MessageId, Receipt, SubmitSm, SubmitSmResp,
+    Body, CommandStatus, DataSmResp, DeliverSm, DeliverSmResp, MessageId, Receipt, SubmitSm,
+    SubmitSmResp,
 };
 use matrix_smpp_session::{Link, LinkEvent, LinkEvents, SubmitError, Ticket, UnansweredCause};
 use tokio::sync::watch;
@@ -374,12 +375,19 @@ impl Lane {
                 tally.counts.received += 1;
                 (CommandStatus::ESME_ROK, self.accept(&pdu, tally))
             }
-            other => {
-                let answer = other.command_id().response().and_then(Body::empty);
+            Body::DataSm(_) => {
+                tally.counts.received += 1;
                 (
-                    CommandStatus::ESME_RINVCMDID,
-                    answer.unwrap_or(Body::GenericNack),
+                    CommandStatus::ESME_ROK,
+                    Body::DataSmResp(DataSmResp::default()),
                 )
+            }
+            other => {
+                // An alert_notification has no answer.
+                let Some(answer) = other.command_id().response().and_then(Body::empty) else {
+                    return;
+                };
+                (CommandStatus::ESME_RINVCMDID, answer)
             }
         };
         self.link.respond(sequence, epoch, status, answer);

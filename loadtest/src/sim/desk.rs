@@ -211,6 +211,11 @@ impl Desk {
         (place, origin): (Place, Origin<'_>),
         pdu: &SubmitMulti,
     ) {
+        if pdu.dest_addresses.iter().next().is_none() {
+            let body = empty(CommandId::SUBMIT_MULTI);
+            batch.refuse(place, CommandStatus::ESME_RINVNUMDESTS, body);
+            return;
+        }
         let origin = Origin {
             serial: Some(model.ids.serial()),
             ..origin
@@ -270,11 +275,9 @@ impl Desk {
         batch.ready.push(Ready {
             place,
             answer: Answer {
-                status,
-                message_id: None,
                 delay: delay.unwrap_or_default(),
                 fault: then.fault,
-                congestion: None,
+                ..Answer::bare(status)
             },
             body: answer,
         });
@@ -305,6 +308,15 @@ impl Desk {
 }
 
 impl Batch {
+    /// Answers at once what no rule is asked about.
+    fn refuse(&mut self, place: Place, status: CommandStatus, body: Body) {
+        self.ready.push(Ready {
+            place,
+            answer: Answer::bare(status),
+            body,
+        });
+    }
+
     fn add(&mut self, place: Place, outcome: Outcome, body: impl FnOnce(MessageId, Tlvs) -> Body) {
         self.touched = true;
         self.early |= outcome.early;

@@ -86,6 +86,19 @@ pub(crate) struct Answer {
     pub(crate) congestion: Option<u8>,
 }
 
+impl Answer {
+    /// A status, at once, with nothing about it.
+    pub(crate) const fn bare(status: CommandStatus) -> Self {
+        Self {
+            status,
+            message_id: None,
+            delay: Duration::ZERO,
+            fault: None,
+            congestion: None,
+        }
+    }
+}
+
 /// Something that an errand has come to.
 pub(crate) enum Due {
     /// A receipt or a notification.
@@ -430,11 +443,17 @@ impl Model {
             Errand::Receipt(parcel) => {
                 let state = parcel.fate.state();
                 let parcel = self.current(parcel)?;
+                if !receipts::is_owed(&parcel.pdu, state) {
+                    return None;
+                }
                 *self.ended.entry(state).or_default() += 1;
                 let body = receipts::receipt(&parcel, state);
                 Some(owed(&parcel, body))
             }
-            Errand::Reply { parcel, text, echo } => Some(reply(&parcel, &text, echo)),
+            Errand::Reply { parcel, text, echo } => {
+                let parcel = self.current(parcel)?;
+                Some(reply(&parcel, &text, echo))
+            }
         }
     }
 
@@ -501,7 +520,7 @@ fn reply(parcel: &Parcel, text: &str, echo: bool) -> Due {
 }
 
 /// From now to the time in this field; `None` where it is empty.
-fn until(now: Now, field: &COctets<17>) -> Result<Option<Duration>, TimeError> {
+pub(crate) fn until(now: Now, field: &COctets<17>) -> Result<Option<Duration>, TimeError> {
     let Some(time) = Time::of(field)? else {
         return Ok(None);
     };

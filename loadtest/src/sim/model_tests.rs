@@ -1,5 +1,5 @@
 use matrix_smpp_codec::receipt::Receipt;
-use matrix_smpp_codec::time::RelativeTime;
+use matrix_smpp_codec::time::{AbsoluteTime, RelativeTime};
 use matrix_smpp_codec::{
     CancelSm, CommandId, MessageState, QuerySm, RegisteredDelivery, ReplaceSm, ShortMessage,
 };
@@ -210,6 +210,70 @@ fn a_message_that_is_cancelled_is_deleted_and_has_no_receipt() {
     bench.pass(1_000);
     assert!(bench.receipts().is_empty());
     assert_eq!(bench.phone()[0].1, "deleted");
+}
+
+#[test]
+fn a_cancelled_message_ended_when_it_was_cancelled_and_its_phone_is_silent() {
+    let mut bench = Bench::new("[[rule]]\nthen = { reply = \"pong\" }");
+    let scheduled = SubmitSm {
+        schedule_delivery_time: RelativeTime::from_duration(Duration::from_mins(1)).field(),
+        ..submit(PHONE)
+    };
+    let id: COctets<65> = bench.accepted(&scheduled).parse().unwrap();
+    let asked = CancelSm {
+        message_id: id,
+        source_addr: VMN.parse().unwrap(),
+        ..CancelSm::default()
+    };
+    assert_eq!(bench.model.cancel(bench.now, "gateway", &asked), Ok(()));
+    let query = QuerySm {
+        message_id: id,
+        ..QuerySm::default()
+    };
+    let answer = bench.model.query(bench.now, "gateway", &query).unwrap();
+    let seconds = i64::try_from(bench.now.unix_ms / 1_000).unwrap();
+    let cancelled_at = AbsoluteTime::from_unix(seconds).unwrap().field();
+    assert_eq!(answer.final_date, cancelled_at);
+    bench.pass(60_000);
+    assert!(bench.model.due(bench.now, 10).is_empty());
+}
+
+#[test]
+fn a_replace_sm_can_take_back_the_wish_for_a_receipt() {
+    let mut bench = Bench::new("");
+    let id = bench.accepted(&submit(PHONE));
+    let asked = ReplaceSm {
+        message_id: id.parse().unwrap(),
+        ..ReplaceSm::default()
+    };
+    assert_eq!(bench.model.replace(bench.now, "gateway", &asked), Ok(()));
+    bench.pass(1_000);
+    assert!(bench.receipts().is_empty());
+}
+
+#[test]
+fn senseless_times_of_a_replace_sm_are_refused() {
+    let mut bench = Bench::new("");
+    let id = bench.accepted(&submit(PHONE));
+    let asked = ReplaceSm {
+        message_id: id.parse().unwrap(),
+        ..ReplaceSm::default()
+    };
+    let schedule = ReplaceSm {
+        schedule_delivery_time: "tomorrow".parse().unwrap(),
+        ..asked.clone()
+    };
+    let validity = ReplaceSm {
+        validity_period: "200101000000000+".parse().unwrap(),
+        ..asked
+    };
+    let replace = |asked| bench.model.replace(bench.now, "gateway", asked);
+    let answers = [&schedule, &validity].map(replace);
+    let [schedule, validity] = [
+        CommandStatus::ESME_RINVSCHED,
+        CommandStatus::ESME_RINVEXPIRY,
+    ];
+    assert_eq!(answers, [Err(schedule), Err(validity)]);
 }
 
 #[test]

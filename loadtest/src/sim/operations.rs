@@ -11,7 +11,8 @@ use matrix_smpp_codec::{
 
 use crate::sim::clock::Now;
 use crate::sim::handsets::Words;
-use crate::sim::model::Model;
+use crate::sim::model::{Model, until};
+use crate::sim::receipts;
 use crate::sim::records::{Parcel, Record};
 
 impl Model {
@@ -60,7 +61,7 @@ impl Model {
             return Err(CommandStatus::ESME_RCANCELFAIL);
         }
         let arrival = record.parcel.arrival;
-        self.withdraw(arrival);
+        self.withdraw(now, arrival);
         Ok(())
     }
 
@@ -75,10 +76,15 @@ impl Model {
         if !is_from(record, &asked.source_addr) || !is_under_way(record, now) {
             return Err(CommandStatus::ESME_RREPLACEFAIL);
         }
+        until(now, &asked.schedule_delivery_time).map_err(|_| CommandStatus::ESME_RINVSCHED)?;
+        until(now, &asked.validity_period).map_err(|_| CommandStatus::ESME_RINVEXPIRY)?;
         let parcel = Arc::make_mut(&mut record.parcel);
         let text = Bytes::copy_from_slice(&asked.short_message);
         parcel.pdu.short_message = ShortMessage::try_from(text).unwrap_or_default();
         parcel.pdu.registered_delivery = asked.registered_delivery;
+        if !receipts::is_owed(&parcel.pdu, parcel.fate.state()) {
+            record.receipt = "none".into();
+        }
         let words = Words(InboundText::from(&parcel.pdu).text());
         let on_phone = record.on_phone;
         let phone = phone(&record.parcel.pdu);
@@ -108,16 +114,17 @@ impl Model {
             return Err(CommandStatus::ESME_RCANCELFAIL);
         }
         for arrival in arrivals {
-            self.withdraw(arrival);
+            self.withdraw(now, arrival);
         }
         Ok(())
     }
 
-    fn withdraw(&mut self, arrival: u64) {
+    fn withdraw(&mut self, now: Now, arrival: u64) {
         let Some(record) = self.records.get_mut(arrival) else {
             return;
         };
         record.cancelled = true;
+        Arc::make_mut(&mut record.parcel).done_at = now.unix_ms;
         record.receipt = "none".into();
         let phone = phone(&record.parcel.pdu);
         if let Some(id) = record.on_phone {

@@ -9,6 +9,7 @@ use matrix_smpp_loadtest::load::{
 };
 use matrix_smpp_loadtest::sim::{Sim, SimSettings};
 use matrix_smpp_session::CloseReason;
+use serde_json::{Value, json};
 
 use crate::{ask, counted, get, paced, simulator, texts, to};
 
@@ -216,6 +217,31 @@ async fn a_stop_still_drains_unbinds_and_reports() {
     let counters = get(&sim, "/counters").await;
     assert_eq!(counters["in"]["submit_sm"], outcome.counts.sent);
     assert_eq!(counters["in"]["unbind"], 1);
+}
+
+#[tokio::test]
+async fn data_sm_is_received_and_an_alert_is_left_without_an_answer() {
+    let sim = simulator().await;
+    ask(&sim, "POST", "/behaviour", r#"{"silent": true}"#).await;
+    let stop = Stop::default();
+    let settings = to(sim.smpp_addr, 1);
+    let sending = send(&settings, &stop, |_| {});
+    let writing = async {
+        while get(&sim, "/submits?after=0&limit=1").await == json!([]) {
+            tokio::task::yield_now().await;
+        }
+        let alert = r#"{"from": "447700900123", "account": "load"}"#;
+        ask(&sim, "POST", "/alert", alert).await;
+        let message = r#"{"to": "60777", "text": "hi", "carrier": "data_sm"}"#;
+        let sent = ask(&sim, "POST", "/handsets/447700900123/send", message).await;
+        assert_eq!(sent, json!({"statuses": ["ESME_ROK"]}));
+        stop.waiting.cancel();
+    };
+    let (outcome, ()) = tokio::join!(sending, writing);
+    assert_eq!(outcome.unwrap().counts.received, 1);
+    let counters = get(&sim, "/counters").await;
+    assert_eq!(counters["out"]["alert_notification"], 1);
+    assert_eq!(counters["in"]["generic_nack"], Value::Null);
 }
 
 #[tokio::test]

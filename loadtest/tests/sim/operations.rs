@@ -130,6 +130,14 @@ async fn one_message_goes_to_many_and_those_refused_are_named() {
 }
 
 #[tokio::test]
+async fn a_submit_multi_to_nobody_is_refused_and_not_left_without_an_answer() {
+    let sim = simulator().await;
+    let mut esme = Esme::bind(&sim, BindMode::Transceiver, "gateway").await;
+    let (status, _) = ask(&mut esme, Body::SubmitMulti(SubmitMulti::default())).await;
+    assert_eq!(status, CommandStatus::ESME_RINVNUMDESTS);
+}
+
+#[tokio::test]
 async fn a_data_sm_is_a_message_too() {
     let sim = simulator().await;
     let mut esme = Esme::bind(&sim, BindMode::Transceiver, "gateway").await;

@@ -71,6 +71,16 @@ async fn an_expectation_waits_until_it_holds_or_says_why_it_does_not() {
 }
 
 #[tokio::test]
+async fn an_address_that_is_not_there_says_so_in_json() {
+    let sim = simulator().await;
+    for (method, path, wanted) in [("GET", "/nowhere", 404), ("DELETE", "/messages", 405)] {
+        let (status, body) = http(sim.http_addr, method, path, "").await;
+        assert_eq!(status, wanted);
+        assert!(body.contains(r#"{"error":"#), "{body}");
+    }
+}
+
+#[tokio::test]
 async fn prometheus_reads_what_was_counted() {
     let sim = simulator().await;
     let mut esme = Esme::bind(&sim, BindMode::Transceiver, "gateway").await;

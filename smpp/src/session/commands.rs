@@ -195,6 +195,7 @@ impl Session {
         self.state = State::Unbinding(reason);
     }
 
+    #[inline]
     pub(super) fn request(&mut self, now: Instant, waiter: Waiter, body: Body) -> u32 {
         let sequence = self.sequence.take(|number| self.window.holds(number));
         if let Some(expects) = body.command_id().response() {
@@ -220,6 +221,7 @@ impl Session {
         sequence
     }
 
+    #[inline]
     pub(super) fn reply(&mut self, sequence: u32, status: CommandStatus, body: Body) {
         self.outbox.push_back(Pdu {
             status,

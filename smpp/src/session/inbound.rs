@@ -60,7 +60,15 @@ impl Session {
         } = *header;
         if !command_id.is_response() {
             self.counters.count_in(command_id);
-            self.refuse(sequence, command_id, status);
+            // In a wrong state that is what is wrong, however it is written.
+            match judge(self.role.peer(), self.state(), command_id) {
+                Verdict::Take => self.refuse(sequence, command_id, status),
+                Verdict::Refuse(status) => {
+                    bump(&self.counters.wrong_state);
+                    self.refuse(sequence, command_id, status);
+                }
+                Verdict::Ignore => bump(&self.counters.wrong_state),
+            }
         } else if let Some(body) = Body::empty(command_id) {
             self.take_response(
                 now,

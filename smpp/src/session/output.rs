@@ -41,6 +41,7 @@ impl Session {
     }
 
     /// The next thing to tell the owner.
+    #[inline]
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
     }

@@ -26,11 +26,13 @@ fn requests(body: &Body, count: u32) -> BytesMut {
     octets
 }
 
-/// Writes until the socket has taken nothing for a while; how many octets it took.
+/// Writes the same again and again, until the socket has taken nothing for a while; how many octets
+/// it took.
 async fn flood(raw: &mut Raw, octets: &[u8]) -> usize {
     let mut taken = 0;
     loop {
-        match timeout(Duration::from_millis(300), raw.socket.write(octets)).await {
+        let rest = &octets[taken % octets.len()..];
+        match timeout(Duration::from_millis(300), raw.socket.write(rest)).await {
             Ok(Ok(some)) => taken += some,
             Ok(Err(_)) | Err(_) => return taken,
         }
@@ -99,8 +101,7 @@ async fn a_length_that_is_too_long_ends_the_session_without_holding_anything() {
     }
 }
 
-#[tokio::test]
-async fn a_peer_that_asks_and_never_reads_is_stopped_then_given_up_and_others_are_served() {
+async fn is_stopped_then_given_up_and_others_are_served(enquiry: &[u8]) {
     let session = SessionSettings {
         enquire_link: Duration::from_millis(400),
         response_timeout: Duration::from_millis(400),
@@ -112,8 +113,7 @@ async fn a_peer_that_asks_and_never_reads_is_stopped_then_given_up_and_others_ar
     rude.bind().await;
     let mut theirs = peers.recv().await.unwrap();
     theirs.next().await;
-    let enquiries = requests(&Body::EnquireLink, 1_000);
-    let taken = flood(&mut rude, &enquiries).await;
+    let taken = flood(&mut rude, &enquiry.repeat(1_000)).await;
     assert!(taken > 0);
 
     let mut polite = Raw::connect(&address).await;
@@ -124,6 +124,20 @@ async fn a_peer_that_asks_and_never_reads_is_stopped_then_given_up_and_others_ar
     let event = theirs.next().await;
     let gone = matches!(event, matrix_smpp_session::LinkEvent::Down { .. });
     assert!(gone, "{event:?}");
+}
+
+#[tokio::test]
+async fn a_peer_that_asks_and_never_reads_is_stopped_then_given_up_and_others_are_served() {
+    is_stopped_then_given_up_and_others_are_served(&requests(&Body::EnquireLink, 1)).await;
+}
+
+/// Of these, reads of full buffers end with some that are whole and wait to be decoded.
+#[tokio::test]
+async fn a_peer_that_never_reads_is_given_up_with_its_requests_undecoded() {
+    let mut longer = requests(&Body::EnquireLink, 1);
+    longer.extend_from_slice(&[0; 5]);
+    longer[3] = 21;
+    is_stopped_then_given_up_and_others_are_served(&longer).await;
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! Money and numbers run out.
 
+use matrix_smpp_codec::values::MessageState as WireState;
+
 use super::world::*;
 
 #[tokio::test]
@@ -45,11 +47,31 @@ async fn in_a_group_the_credit_serves_phone_by_phone() {
     world.deliver().await;
     assert_eq!(world.read(PHONE), ["alice: hello"]);
     assert_eq!(world.phone(GERMAN), []);
-    let words = world.only_words(&room, &ghost(PHONE));
+    let words = world.only_words(&room, &ghost(GERMAN));
     assert!(
         words.contains("Not sent to +49") && words.contains("0.07 EUR"),
         "{words}"
     );
+}
+
+#[tokio::test]
+async fn a_phone_that_gets_a_text_never_says_that_it_was_refused_to_another() {
+    let mut world = World::new();
+    world.top_up(ALICE, "0.08").await;
+    let room = world.group_room(&[PHONE, GERMAN]).await;
+    world.says(&room, ALICE, "hello");
+    world.run().await;
+    world.deliver().await;
+    world.receipts(WireState::DELIVERED).await;
+    world.run().await;
+    let statuses = world.events(&room, "com.beeper.message_send_status");
+    let of = |digits: &str| {
+        let from = statuses.iter().filter(|one| one.sender == ghost(digits));
+        let states = from.map(|one| one.content["status"].as_str().unwrap().to_owned());
+        states.collect::<Vec<_>>()
+    };
+    assert_eq!(of(PHONE), ["SUCCESS", "SUCCESS"]);
+    assert_eq!(of(GERMAN), ["FAIL_PERMANENT"]);
 }
 
 #[tokio::test]

@@ -29,6 +29,14 @@ async fn a_text_to_the_leased_number_is_said_in_the_room() {
 }
 
 #[tokio::test]
+async fn a_text_without_words_is_named_as_one_instead_of_an_empty_line() {
+    let (mut world, room) = talking().await;
+    world.texts(PHONE, DEDICATED, "").await;
+    world.run().await;
+    assert_eq!(world.only_words(&room, &ghost(PHONE)), "(an empty text)");
+}
+
+#[tokio::test]
 async fn a_text_from_a_phone_without_a_lease_goes_nowhere() {
     let (world, _room) = talking().await;
     assert_eq!(

@@ -125,6 +125,17 @@ async fn a_refusal_that_the_room_cannot_hear_is_told_to_its_writer() {
 }
 
 #[tokio::test]
+async fn a_refusal_that_is_told_apart_names_its_phone() {
+    let (mut world, room) = talking().await;
+    world.says(&room, ALICE, "");
+    world.home.fail_next(Op::Send, forbidden());
+    world.run().await;
+    let told = world.told_apart(ALICE);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("+44 7700 900123"), "{told:?}");
+}
+
+#[tokio::test]
 async fn an_answer_that_the_room_cannot_hear_is_told_to_who_asked() {
     let (mut world, room) = talking().await;
     world.says(&room, ALICE, "!sms balance");

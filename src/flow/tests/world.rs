@@ -334,6 +334,7 @@ impl World {
                 error: None,
                 handset: Some(one.destination),
                 originator: one.originator.digits(),
+                id_form: None,
                 at: self.clock.now(),
             };
             self.store.take_receipt(receipt).await.unwrap();

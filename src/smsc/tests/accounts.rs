@@ -4,11 +4,15 @@ use matrix_smpp_codec::receipt::Receipt;
 use matrix_smpp_codec::values::{
     DataCoding, EsmClass, MessageState as WireState, RegisteredDelivery,
 };
-use matrix_smpp_codec::{COctets, CancelSm, MessageId, QuerySm, ReplaceSm, SubmitSm};
+use matrix_smpp_codec::{
+    COctets, CancelSm, DeliverSmResp, MessageId, QuerySm, ReplaceSm, SubmitSm,
+};
 use matrix_smpp_config::Money;
 use matrix_smpp_session::{
     Backoff, BindMode, BindSettings, CloseReason, Link, LinkEvents, LinkSettings, SessionSettings,
 };
+
+use tokio_util::task::TaskTracker;
 
 use super::*;
 use crate::gateway::model::{ConversationId, E164Text, Handset, MessageState, Source};
@@ -129,7 +133,7 @@ impl Door {
             },
         };
         let (link, events, running) = matrix_smpp_session::client(settings);
-        tokio::spawn(running);
+        TaskTracker::new().spawn(running);
         Esme { link, events }
     }
 
@@ -285,7 +289,7 @@ impl Esme {
             else {
                 continue;
             };
-            let answer = Body::DeliverSmResp(Default::default());
+            let answer = Body::DeliverSmResp(DeliverSmResp::default());
             self.link.respond(sequence, epoch, status, answer);
             return sm;
         }

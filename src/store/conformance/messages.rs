@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use matrix_smpp_codec::{Carriage, Splitter};
+
 use super::*;
 use crate::gateway::model::{InboxSeq, Originator};
 
@@ -413,4 +415,34 @@ pub(crate) async fn a_message_is_forgotten_long_after_its_end_but_its_cost_is_no
     assert!(!store.sweep(long_after, 1).await.unwrap());
     assert_eq!(store.explain("$two").await.unwrap(), []);
     assert_eq!(account(&store).await, (9_980, 0, 20));
+}
+
+pub(crate) async fn a_long_text_is_carried_as_it_was_split(engine: &dyn Engine) {
+    let store = with_credit(engine).await;
+    let conversation = open(&store, group("a", ANNA, "alice")).await;
+    for (reference, carriage) in [
+        (1, Carriage::Header(ReferenceWidth::Eight)),
+        (2, Carriage::Sar),
+        (0, Carriage::Payload),
+    ] {
+        let splitter = Splitter {
+            carriage,
+            ..Splitter::default()
+        };
+        let long = NewMessage {
+            segments: splitter.split(&"x".repeat(300)).unwrap(),
+            ..message(&conversation, &format!("{carriage:?}"))
+        };
+        let parts = long.segments.parts.clone();
+        queue(&store, long).await;
+        let claimed = claim(&store, 10).await;
+        assert_eq!(claimed.len(), parts.len(), "{carriage:?}");
+        for (claimed, part) in claimed.iter().zip(&parts) {
+            let carried = part.carried(reference);
+            assert_eq!(claimed.udhi, carried.udhi, "{carriage:?}");
+            assert_eq!(claimed.payload, *carried.short_message, "{carriage:?}");
+            assert_eq!(claimed.tlvs, carried.tlvs, "{carriage:?}");
+            answer(&store, claimed, submitted("1"), 20).await;
+        }
+    }
 }

@@ -4,7 +4,7 @@ use matrix_smpp_codec::values::MessageState as WireState;
 
 use super::*;
 
-fn receipt(id: &str, state: WireState) -> ReceiptIn {
+pub(super) fn receipt(id: &str, state: WireState) -> ReceiptIn {
     ReceiptIn {
         link_group: LINKS.to_owned(),
         message_id: id.to_owned(),
@@ -12,23 +12,24 @@ fn receipt(id: &str, state: WireState) -> ReceiptIn {
         error: None,
         handset: Some(number(ANNA)),
         originator: VMN_1.to_owned(),
+        id_form: None,
         at: at(50),
     }
 }
 
-async fn take(store: &Arc<dyn Store>, id: &str, state: WireState) -> ReceiptTaken {
+pub(super) async fn take(store: &Arc<dyn Store>, id: &str, state: WireState) -> ReceiptTaken {
     store.take_receipt(receipt(id, state)).await.unwrap()
 }
 
 /// A message of one segment on the wire.
-async fn on_the_wire(store: &Arc<dyn Store>, name: &str) -> Claimed {
+pub(super) async fn on_the_wire(store: &Arc<dyn Store>, name: &str) -> Claimed {
     let conversation = open(store, group("a", ANNA, "alice")).await;
     queue(store, message(&conversation, name)).await;
     claim(store, 10).await.remove(0)
 }
 
 /// A message of one segment to which the peer gave an id.
-async fn sent(store: &Arc<dyn Store>, id: &str) -> MessageId {
+pub(super) async fn sent(store: &Arc<dyn Store>, id: &str) -> MessageId {
     let claimed = on_the_wire(store, id).await;
     answer(store, &claimed, submitted(id), 20).await;
     assert_eq!(

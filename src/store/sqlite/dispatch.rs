@@ -1,6 +1,7 @@
 //! Segments on their way to a peer: claimed, answered, recovered.
 
 use bytes::Bytes;
+use matrix_smpp_codec::Tlvs;
 use matrix_smpp_codec::values::DataCoding;
 use rusqlite::{Connection, Row, params};
 use std::collections::BTreeSet;
@@ -9,7 +10,7 @@ use super::life::{self, Message, Segment};
 use super::receipts;
 use super::rows::{self, Sql as _, e164};
 use crate::gateway::model::{MessageState, SegmentRef, Timestamp};
-use crate::store::{Answer, Claimed, Failure, Outcome, Result};
+use crate::store::{Answer, Claimed, Failure, Outcome, Result, StoreError};
 
 /// Times a claim looks again after it found messages whose time was over.
 const LOOKS: usize = 8;
@@ -46,7 +47,7 @@ pub(super) fn claim(
 
 /// The ready segments of a link group in the order of their due times, with their messages' keys.
 pub(super) const DUE: &str = "SELECT s.message, s.number, s.attempt, s.retries, s.resends, s.udhi,
-        s.payload, m.id, m.route, m.conversation, m.originator, m.destination, m.data_coding,
+        s.payload, s.tlvs, m.id, m.route, m.conversation, m.originator, m.destination, m.data_coding,
         m.receipts, m.valid_until
     FROM segment s CROSS JOIN message m ON m.key = s.message
     WHERE s.ready = 1 AND s.link_group = ?1 AND s.due_at <= ?2
@@ -79,9 +80,15 @@ fn read_claimed(row: &Row<'_>) -> Result<Claimed> {
         udhi: row.get("udhi")?,
         data_coding: DataCoding(row.get("data_coding")?),
         payload: Bytes::from(row.get::<_, Vec<u8>>("payload")?),
+        tlvs: tlvs(row)?,
         receipts: row.get("receipts")?,
         valid_until: row.get("valid_until")?,
     })
+}
+
+fn tlvs(row: &Row<'_>) -> Result<Tlvs> {
+    let octets = row.get::<_, Vec<u8>>("tlvs")?;
+    Tlvs::try_from(octets).map_err(|error| StoreError::Corrupt(format!("parameters: {error}")))
 }
 
 /// Records that a segment is about to be written.

@@ -180,7 +180,7 @@ pub(super) fn leave(
     (now, detail): (Timestamp, &str),
 ) -> Result<()> {
     tx.run(
-        "UPDATE segment SET state = ?3, ready = 0, in_lane = 0, payload = x''
+        "UPDATE segment SET state = ?3, ready = 0, in_lane = 0, payload = x'', tlvs = x''
          WHERE message = ?1 AND number = ?2",
         params![message.key, segment.number, state],
     )?;

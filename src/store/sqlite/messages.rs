@@ -161,18 +161,20 @@ fn queue_segments(
         _ => next_reference(tx, originator, new)?,
     };
     for (number, part) in (1_u8..=u8::MAX).zip(parts) {
+        let carried = part.carried(reference);
         tx.run(
             "INSERT INTO segment
-                 (message, number, link_group, state, ready, in_lane, due_at, udhi, payload)
-             VALUES (?1, ?2, ?3, 0, ?4, 1, ?5, ?6, ?7)",
+                 (message, number, link_group, state, ready, in_lane, due_at, udhi, payload, tlvs)
+             VALUES (?1, ?2, ?3, 0, ?4, 1, ?5, ?6, ?7, ?8)",
             params![
                 key,
                 number,
                 new.link_group,
                 ready,
                 new.now,
-                part.udhi(),
-                &part.short_message(reference)[..]
+                carried.udhi,
+                &carried.short_message[..],
+                carried.tlvs.as_bytes()
             ],
         )?;
     }

@@ -8,6 +8,7 @@ mod conversations;
 mod copies;
 mod dispatch;
 mod explain;
+mod ids;
 mod inbox;
 mod kept;
 mod leases;
@@ -49,7 +50,7 @@ use super::{
     InboxEvent, Lease, Member, MessageView, NewMessage, NewOutbox, OpenConversation, Opened,
     OutboxEntry, OwedReceipt, ReceiptAnswer, ReceiptIn, ReceiptTaken, Replacement, Result,
     RoomFacts, RoomView, Sizes, Sms, SmsIn, SmsTaken, Store, StoreError, Submission, SubmissionRef,
-    Taken, Transaction,
+    Taken, Transaction, Work,
 };
 use crate::gateway::model::{
     Account, Conversation, ConversationId, Handset, InboxSeq, MessageId, OutboxId, SmsId, TakenId,
@@ -488,6 +489,15 @@ impl Store for SqliteStore {
 
     async fn sizes(&self) -> Result<Sizes> {
         self.read(explain::sizes).await
+    }
+
+    fn work(&self) -> Work {
+        let (commits, changes) = self.writer.done();
+        Work {
+            commits,
+            changes,
+            questions: self.readers.asked(),
+        }
     }
 
     fn instance(&self) -> &str {

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::{Connection, OpenFlags};
@@ -18,6 +19,7 @@ const READERS: usize = 2;
 pub(super) struct Readers {
     idle: Idle,
     turns: Arc<Semaphore>,
+    asked: AtomicU64,
 }
 
 type Idle = Arc<Mutex<Vec<Connection>>>;
@@ -36,7 +38,13 @@ impl Readers {
         Ok(Self {
             idle,
             turns: Arc::new(Semaphore::new(READERS)),
+            asked: AtomicU64::new(0),
         })
+    }
+
+    /// Questions since the start.
+    pub(super) fn asked(&self) -> u64 {
+        self.asked.load(Ordering::Relaxed)
     }
 
     /// Answers a question from one snapshot.
@@ -44,6 +52,7 @@ impl Readers {
         &self,
         question: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
     ) -> Result<T> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
         let turns = Arc::clone(&self.turns);
         let turn = turns
             .acquire_owned()

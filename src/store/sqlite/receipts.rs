@@ -1,21 +1,27 @@
 //! Delivery receipts, and the segments that they are about.
 //!
-//! Peers write the id of one message in different ways in the answer and in the receipt, so ids
-//! are found by their canonical form, the exact one first. A receipt may be there before the
-//! answer that tells whose it is; and where no answer came, it is the only proof.
+//! A receipt may be there before the answer that tells whose it is; and where no answer came, it is
+//! the only proof.
 
+use matrix_smpp_codec::IdForm;
 use matrix_smpp_codec::e164::E164;
+use matrix_smpp_codec::message_id::canonical;
 use matrix_smpp_codec::values::MessageState as WireState;
 use rusqlite::{Connection, Row, params};
 
+use super::ids::{self, Named};
 use super::life::{self, Message, Segment};
 use super::rows::Sql as _;
 use crate::gateway::model::{MessageState, Timestamp};
 use crate::store::{Failure, ReceiptIn, ReceiptTaken, Result};
 
+/// Receipts that are looked at again when it becomes known how a peer writes ids: the newest.
+const LOOKED_AT_AGAIN: i64 = 1_000;
+
 pub(super) fn take(tx: &Connection, receipt: &ReceiptIn) -> Result<ReceiptTaken> {
-    if let Some(segment) = find_by_id(tx, receipt)? {
-        apply_and_refresh(tx, segment, &Word::of(receipt), receipt.at)?;
+    if let Some(meant) = ids::meant(tx, &Named::by(receipt))? {
+        apply_and_refresh(tx, meant.place, &Word::of(receipt), receipt.at)?;
+        learn(tx, &receipt.link_group, meant.proof, receipt.at)?;
         return Ok(ReceiptTaken::Matched);
     }
     if let Some(handset) = &receipt.handset {
@@ -69,39 +75,10 @@ impl<'a> Pair<'a> {
 }
 
 /// A segment by its message's key and its number.
-type Place = (i64, u8);
+pub(super) type Place = (i64, u8);
 
 fn place(row: &Row<'_>) -> Result<Place> {
     Ok((row.get("message")?, row.get("number")?))
-}
-
-/// Lowercase, without leading zeros: the same for one id however a peer pads and spells it.
-fn canonical(smsc_id: &str) -> String {
-    let lower = smsc_id.trim().to_lowercase();
-    match lower.trim_start_matches('0') {
-        "" => "0".to_owned(),
-        digits => digits.to_owned(),
-    }
-}
-
-/// The newest segment with this id, as it stands before as it means. Where the receipt names a
-/// phone, a segment to another phone is not meant by an id of another form, and only as the last
-/// choice by the very same id.
-fn find_by_id(tx: &Connection, receipt: &ReceiptIn) -> Result<Option<Place>> {
-    tx.one(
-        "SELECT sent.message, sent.number, sent.smsc_id = ?3 AS exact,
-             ?4 IS NULL OR message.destination = ?4 AS same_phone
-         FROM sent JOIN message ON message.key = sent.message
-         WHERE sent.link_group = ?1 AND sent.canonical = ?2 AND (exact OR same_phone)
-         ORDER BY same_phone DESC, exact DESC, sent.message DESC LIMIT 1",
-        params![
-            receipt.link_group,
-            canonical(&receipt.message_id),
-            receipt.message_id,
-            receipt.handset.as_ref().map(E164::as_str)
-        ],
-        place,
-    )
 }
 
 /// The one segment without an answer between two numbers; one given up counts where there is no
@@ -155,7 +132,7 @@ fn apply(
     let unanswered = matches!(segment.state, MessageState::Uncertain | MessageState::Lost);
     if unanswered {
         // From now on its id is known, and later receipts find it by that.
-        expect_id(tx, message, number, &word.smsc_id)?;
+        expect(tx, message, number, (&word.smsc_id, true))?;
     }
     if segment.state == MessageState::Uncertain {
         forget_evidence(tx, message.key, number)?;
@@ -210,21 +187,31 @@ pub(super) fn expect_id(
     number: u8,
     smsc_id: &str,
 ) -> Result<()> {
+    expect(tx, message, number, (smsc_id, false))
+}
+
+fn expect(
+    tx: &Connection,
+    message: &Message,
+    number: u8,
+    (smsc_id, by_receipt): (&str, bool),
+) -> Result<()> {
     forget_evidence(tx, message.key, number)?;
     if smsc_id.is_empty() {
         // The answer to a deliver_sm names nothing.
         return Ok(());
     }
     tx.run(
-        "INSERT INTO sent (link_group, canonical, message, number, smsc_id)
-         VALUES (?1, ?2, ?3, ?4, ?5)
-         ON CONFLICT DO UPDATE SET smsc_id = excluded.smsc_id",
+        "INSERT INTO sent (link_group, canonical, message, number, smsc_id, by_receipt)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+         ON CONFLICT DO UPDATE SET smsc_id = excluded.smsc_id, by_receipt = excluded.by_receipt",
         params![
             message.link_group,
             canonical(smsc_id),
             message.key,
             number,
-            smsc_id
+            smsc_id,
+            by_receipt
         ],
     )?;
     Ok(())
@@ -268,8 +255,8 @@ pub(super) fn forget_evidence(tx: &Connection, message: i64, number: u8) -> Resu
 fn park(tx: &Connection, receipt: &ReceiptIn) -> Result<()> {
     tx.run(
         "INSERT INTO parked
-             (link_group, canonical, smsc_id, state, error, destination, originator, at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+             (link_group, canonical, smsc_id, state, error, destination, originator, at, form)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
          ON CONFLICT DO NOTHING",
         params![
             receipt.link_group,
@@ -279,7 +266,8 @@ fn park(tx: &Connection, receipt: &ReceiptIn) -> Result<()> {
             receipt.error,
             receipt.handset.as_ref().map(E164::as_str),
             receipt.originator,
-            receipt.at
+            receipt.at,
+            receipt.id_form.map(ids::number)
         ],
     )?;
     Ok(())
@@ -293,20 +281,46 @@ pub(super) fn match_parked_by_id(
     smsc_id: &str,
     now: Timestamp,
 ) -> Result<()> {
+    let [same, decimal, hex] = ids::in_receipts(smsc_id);
     let parked = tx.all(
-        "SELECT id, smsc_id, state, error FROM parked
-         WHERE link_group = ?1 AND canonical = ?2
-             AND (smsc_id = ?3 OR destination IS NULL OR destination = ?4)
-         ORDER BY id",
-        params![
-            message.link_group,
-            canonical(smsc_id),
-            smsc_id,
-            message.destination
-        ],
-        read_parked,
+        "SELECT id, smsc_id, state, error, destination, form FROM parked
+         WHERE link_group = ?1 AND canonical IN (?2, ?3, ?4) ORDER BY id",
+        params![message.link_group, same, decimal, hex],
+        read_waiting,
     )?;
-    unpark(tx, message, number, parked, now)
+    for waiting in parked {
+        let meant = ids::meant(tx, &waiting.named(&message.link_group))?;
+        let Some(meant) = meant.filter(|meant| meant.place == (message.key, number)) else {
+            continue;
+        };
+        unpark(tx, message, number, vec![(waiting.id, waiting.word)], now)?;
+        learn(tx, &message.link_group, meant.proof, now)?;
+    }
+    Ok(())
+}
+
+/// Takes a proof of how a peer writes ids. Where that tells what receipts meant that wait, they find
+/// their segments.
+fn learn(tx: &Connection, link_group: &str, proof: Option<IdForm>, now: Timestamp) -> Result<()> {
+    let Some(proof) = proof else {
+        return Ok(());
+    };
+    if !ids::learn(tx, link_group, proof)? {
+        return Ok(());
+    }
+    let parked = tx.all(
+        "SELECT id, smsc_id, state, error, destination, form FROM parked
+         WHERE link_group = ?1 ORDER BY id DESC LIMIT ?2",
+        params![link_group, LOOKED_AT_AGAIN],
+        read_waiting,
+    )?;
+    for waiting in parked.into_iter().rev() {
+        if let Some(meant) = ids::meant(tx, &waiting.named(link_group))? {
+            apply_and_refresh(tx, meant.place, &waiting.word, now)?;
+            tx.run("DELETE FROM parked WHERE id = ?1", [waiting.id])?;
+        }
+    }
+    Ok(())
 }
 
 /// Gives the one unanswered segment between a message's two numbers the one id that receipts
@@ -382,6 +396,36 @@ fn was_another_held(
     )
 }
 
+/// A receipt that waits, with all that its id needs to be read.
+struct Waiting {
+    id: i64,
+    word: Word,
+    destination: Option<String>,
+    form: Option<IdForm>,
+}
+
+impl Waiting {
+    fn named<'a>(&'a self, link_group: &'a str) -> Named<'a> {
+        Named {
+            link_group,
+            smsc_id: &self.word.smsc_id,
+            destination: self.destination.as_deref(),
+            form: self.form,
+        }
+    }
+}
+
+fn read_waiting(row: &Row<'_>) -> Result<Waiting> {
+    let (id, word) = read_parked(row)?;
+    let form: Option<u8> = row.get("form")?;
+    Ok(Waiting {
+        id,
+        word,
+        destination: row.get("destination")?,
+        form: form.map(ids::form).transpose()?,
+    })
+}
+
 fn read_parked(row: &Row<'_>) -> Result<(i64, Word)> {
     let word = Word {
         smsc_id: row.get("smsc_id")?,
@@ -403,17 +447,4 @@ fn unpark(
         tx.run("DELETE FROM parked WHERE id = ?1", [id])?;
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_id_has_one_canonical_form() {
-        for spelling in ["00AB12", "ab12", "AB12", " 0ab12 "] {
-            assert_eq!(canonical(spelling), "ab12");
-        }
-        assert_eq!(canonical("000"), "0");
-    }
 }

@@ -11,12 +11,13 @@ use super::rows::Sql as _;
 use crate::store::{Result, StoreError};
 
 /// What brings the tables from version n to n + 1; a released one never changes.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     include_str!("schema.sql"),
     include_str!("schema_ended.sql"),
     include_str!("schema_heard.sql"),
     include_str!("schema_bounds.sql"),
     include_str!("schema_submissions.sql"),
+    include_str!("schema_carriage.sql"),
 ];
 
 /// Statements kept prepared in each connection: about all there are.

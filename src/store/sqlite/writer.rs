@@ -2,6 +2,8 @@
 //! savepoint of its own, and tells nobody before the commit is on the disk.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
 use rusqlite::Connection;
@@ -25,20 +27,38 @@ type Answer = Box<dyn FnOnce(Result<(), &str>) + Send>;
 pub(super) struct Writer {
     jobs: Option<mpsc::Sender<Job>>,
     thread: Option<JoinHandle<()>>,
+    done: Arc<Done>,
+}
+
+/// What the thread has done.
+#[derive(Debug, Default)]
+struct Done {
+    commits: AtomicU64,
+    changes: AtomicU64,
 }
 
 impl Writer {
     /// Starts the thread.
     pub(super) fn start(connection: Connection) -> Result<Self> {
         let (jobs, queue) = mpsc::channel(QUEUE);
+        let done = Arc::new(Done::default());
+        let counted = Arc::clone(&done);
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
-            .spawn(move || work(&connection, queue))
+            .spawn(move || work(&connection, queue, &counted))
             .map_err(|error| StoreError::Unavailable(error.to_string()))?;
         Ok(Self {
             jobs: Some(jobs),
             thread: Some(thread),
+            done,
         })
+    }
+
+    /// Commits and changes since the start.
+    pub(super) fn done(&self) -> (u64, u64) {
+        let Done { commits, changes } = &*self.done;
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        (read(commits), read(changes))
     }
 
     /// Does `change` and returns after its commit. A change that fails leaves nothing behind and
@@ -79,13 +99,16 @@ fn closed() -> StoreError {
     StoreError::Unavailable("the store is closed".to_owned())
 }
 
-fn work(connection: &Connection, mut queue: mpsc::Receiver<Job>) {
+fn work(connection: &Connection, mut queue: mpsc::Receiver<Job>, done: &Done) {
     while let Some(first) = queue.blocking_recv() {
         let mut group = vec![first];
         while group.len() < GROUP {
             let Ok(next) = queue.try_recv() else { break };
             group.push(next);
         }
+        let changes = u64::try_from(group.len()).unwrap_or(u64::MAX);
+        done.changes.fetch_add(changes, Ordering::Relaxed);
+        done.commits.fetch_add(1, Ordering::Relaxed);
         commit(connection, group);
     }
     // Leaves one file behind. Where it fails, the next start reads the log all the same.

@@ -67,16 +67,20 @@ impl Stream {
 
 fn decoders<'a>(stream: &'a Stream, to: &mut Vec<Contestant<'a>>) {
     let mut add = adder(format!("{} | decode", stream.name), to);
+    let mut places = bound::Places::default();
     add(
         "bound: offsets, borrowed",
-        from_buffer(stream, |buffer| {
-            black_box(&bound::borrowed(buffer));
+        from_buffer(stream, move |buffer| {
+            bound::borrowed(buffer, &mut places).expect("well formed");
+            black_box(&places);
         }),
     );
+    let mut place = bound::Owned::default();
     add(
         BOUNDS[0],
-        from_buffer(stream, |buffer| {
-            black_box(&bound::owned(buffer));
+        from_buffer(stream, move |buffer| {
+            bound::owned(buffer, &mut place).expect("well formed");
+            black_box(&place);
         }),
     );
     let mut place = None;
@@ -138,14 +142,12 @@ fn from_buffer<'a>(stream: &'a Stream, mut one: impl FnMut(&mut BytesMut) + 'a) 
     })
 }
 
-/// The same for crates that want one whole PDU as a slice: cuts it by `command_length`.
+/// The same for crates that want one whole PDU as a slice. Cutting it off the stream is theirs to
+/// pay for as well: the length is at least a header's, at most the limit, and has all come.
 fn from_slices<'a>(stream: &'a Stream, mut one: impl FnMut(&[u8]) + 'a) -> Run<'a> {
     from_buffer(stream, move |buffer| {
-        let length = buffer
-            .first_chunk()
-            .map_or(0, |length| u32::from_be_bytes(*length));
-        let length = length as usize;
-        one(buffer.get(..length).expect("whole"));
+        let length = bound::length(buffer).expect("a whole PDU");
+        one(buffer.get(..length).expect("a whole PDU"));
         buffer.advance(length);
     })
 }

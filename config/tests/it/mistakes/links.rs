@@ -50,9 +50,19 @@ name = "operator"
 "#,
             r#"[[link_group]]
 name = "operator"
-quirks = { deliver_data_coding = "gsm7" }
+quirks = { default_is_latin = true }
 "#,
-            "line 10: link_group[0].quirks.deliver_data_coding: is not a known key; remove it, or use one of `deliver_data_coding_default`",
+            "line 10: link_group[0].quirks.default_is_latin: is not a known key; did you mean `default_is_latin1`?",
+        ),
+        (
+            r#"[[link_group]]
+name = "operator"
+"#,
+            r#"[[link_group]]
+name = "operator"
+quirks = { default_is_latin1 = true, default_is_utf8 = true }
+"#,
+            "line 10: link_group[0].quirks: has both default_is_latin1 and default_is_utf8; remove the one that is not so",
         ),
     ]);
 }

@@ -1,5 +1,6 @@
 //! Each kind of mistake, with the exact words that are said about it.
 
+mod accounts;
 mod file;
 mod gateway;
 mod homeserver;

@@ -113,7 +113,7 @@ fn a_price_is_an_exact_amount() {
 }
 
 #[test]
-fn a_switch_and_a_width_are_not_in_quotes() {
+fn a_switch_is_not_in_quotes_and_a_choice_is_a_known_word() {
     each_is_said(&[
         (
             r#"price = "0.045""#,
@@ -124,14 +124,14 @@ receipts = "yes""#,
         (
             r#"price = "0.045""#,
             r#"price = "0.045"
-concat_reference = 32"#,
-            "line 30: route[0].concat_reference: is another width; write 16 or 8, without quotes",
+long_messages = "16""#,
+            "line 30: route[0].long_messages: `16` is not known; write \"udh8\" or \"udh16\" or \"sar\" or \"payload\"",
         ),
         (
             r#"price = "0.045""#,
             r#"price = "0.045"
-concat_reference = "16""#,
-            "line 30: route[0].concat_reference: is a text; write 16 or 8, without quotes",
+alphabets = []"#,
+            "line 30: route[0].alphabets: is empty; write e.g. [\"gsm7\", \"ucs2\"]",
         ),
     ]);
 }

@@ -47,7 +47,13 @@ pub(crate) fn router(peers: Peers) -> Router {
         .merge(control::router())
         .merge(links::router())
         .with_state(smsc);
-    pages.merge(links::outbind_router(peers))
+    let router = pages.merge(links::outbind_router(peers));
+    router
+        .fallback(async || Fault::missing("no such address"))
+        .method_not_allowed_fallback(async || Fault {
+            status: StatusCode::METHOD_NOT_ALLOWED,
+            reason: "not with this method".to_owned(),
+        })
 }
 
 /// How many phones are wanted: those with the latest traffic.

@@ -70,6 +70,7 @@ pub(crate) enum Mangle {
     /// A TLV comes behind the others.
     Tlv {
         /// Its tag, `0x3fff` for example.
+        #[serde(deserialize_with = "two_octets")]
         tag: Number,
         /// Its value.
         #[serde(default)]
@@ -346,6 +347,14 @@ impl<'de> Deserialize<'de> for Number {
     }
 }
 
+fn two_octets<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Number, D::Error> {
+    let number = Number::deserialize(deserializer)?;
+    match u16::try_from(number.0) {
+        Ok(_) => Ok(number),
+        Err(_) => Err(serde::de::Error::custom("a tag is 0xffff at most")),
+    }
+}
+
 impl Serialize for Number {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&format!("{:#x}", self.0))
@@ -450,6 +459,7 @@ mod tests {
             r#"{"kind": "delay", "by": "1s", "times": 2}"#,
             r#"{"kind": "body", "hex": "0"}"#,
             r#"{"kind": "command", "set": "0xg"}"#,
+            r#"{"kind": "tlv", "tag": 65536}"#,
         ] {
             assert!(serde_json::from_str::<Mangle>(wrong).is_err(), "{wrong}");
         }

@@ -501,6 +501,16 @@ fn a_request_that_cannot_be_read_is_refused_and_the_session_lives() {
 }
 
 #[test]
+fn in_a_wrong_state_the_state_is_what_is_refused_however_the_request_is_written() {
+    let mut smsc = Probe::open(Role::Smsc, settings());
+    let request = malformed(CommandId::DATA_SM, CommandStatus::ESME_ROK, 8);
+    smsc.session.handle_inbound(smsc.now, request);
+    let refusal = (8, CommandId::DATA_SM_RESP, CommandStatus::ESME_RINVBNDSTS);
+    assert_eq!(smsc.replies(), [refusal]);
+    assert_eq!(smsc.session.state(), SessionState::Open);
+}
+
+#[test]
 fn a_response_that_cannot_be_read_still_answers() {
     let mut esme = Probe::esme();
     esme.submit(1).unwrap();
