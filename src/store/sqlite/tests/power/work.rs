@@ -162,6 +162,7 @@ fn receipt(handset: E164, message_id: String) -> ReceiptIn {
         error: None,
         handset: Some(handset),
         originator: VMN.to_owned(),
+        id_form: None,
         at: Timestamp(5),
     }
 }
