@@ -121,7 +121,10 @@ fn cuts(events: &[Event], seed: u64) -> Vec<usize> {
 fn fates(seed: u64, at: usize) -> [(&'static str, Fate); 2] {
     let mut random = StdRng::seed_from_u64(seed ^ (u64::try_from(at).unwrap() << 32));
     let chance = [5, 50, 95].into_iter().choose(&mut random).unwrap();
-    [("lost", Fate::Lost), ("torn", Fate::Torn(random, chance))]
+    [
+        ("lost", Fate::Lost),
+        ("torn", Fate::Torn(Box::new(random), chance)),
+    ]
 }
 
 /// All that a store can hold between two commits, by fingerprint: looked at wherever something was

@@ -53,7 +53,7 @@ pub(super) enum Fate {
     /// All of them: a death of the process only.
     Kept,
     /// Each name, each length and each sector with this chance in a hundred, in whatever order.
-    Torn(StdRng, u32),
+    Torn(Box<StdRng>, u32),
 }
 
 /// Files with their contents, and folders, which have none; a folder goes before what is in it.

@@ -130,7 +130,7 @@ fn event(call: &str) -> Option<Event> {
 /// brackets), else the first string.
 fn path(arguments: &str) -> Option<PathBuf> {
     let texts = arguments.split(['<', '>', '"']);
-    let inside = texts
+    texts
         .filter(|text| text.starts_with("\\x"))
         .find_map(|text| {
             // Only the beginning of a page that is written is looked at.
@@ -138,8 +138,7 @@ fn path(arguments: &str) -> Option<PathBuf> {
             let whole = String::from_utf8(unhex(text)).ok()?;
             let (_, inside) = whole.split_once(DISK)?;
             Some(PathBuf::from(inside.trim_start_matches('/')))
-        });
-    inside
+        })
 }
 
 /// The octets of `\x00\xff…`.
