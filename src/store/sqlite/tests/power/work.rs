@@ -160,6 +160,7 @@ fn receipt(handset: E164, message_id: String) -> ReceiptIn {
         message_id,
         state: WireState::DELIVERED,
         error: None,
+        id_form: None,
         handset: Some(handset),
         originator: VMN.to_owned(),
         id_form: None,
