@@ -31,7 +31,7 @@ pub async fn run(gateway: Gateway, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => return,
             () = wake.notified() => {}
-            Some(ended) = worker.tasks.join_next_with_id() => worker.end(&ended),
+            Some(ended) = worker.tasks.join_next_with_id() => worker.end_all(ended),
             () = tokio::time::sleep(pause) => {}
         }
     }
@@ -69,7 +69,13 @@ impl Worker {
             .due_outbox(self.gateway.clock.now(), room, &self.busy())
             .await
         {
-            Ok(entries) => entries.into_iter().for_each(|entry| self.spawn(entry)),
+            Ok(entries) => {
+                let full = entries.len() == room;
+                entries.into_iter().for_each(|entry| self.spawn(entry));
+                if full {
+                    return LOOK;
+                }
+            }
             Err(error) => {
                 warn!(%error, "cannot read the outbox");
                 return self.gateway.settings.limits.retry_first;
@@ -101,6 +107,15 @@ impl Worker {
         });
         let doomed = false;
         self.running.insert(task.id(), Doing { entry, doomed });
+    }
+
+    /// Notes this end and every other that has come, so that one look into the store serves them all.
+    fn end_all(&mut self, first: Result<(Id, ()), JoinError>) {
+        let mut next = Some(first);
+        while let Some(ended) = next {
+            self.end(&ended);
+            next = self.tasks.try_join_next_with_id();
+        }
     }
 
     fn end(&mut self, ended: &Result<(Id, ()), JoinError>) {

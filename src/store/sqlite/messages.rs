@@ -32,7 +32,7 @@ pub(super) fn accept(tx: &Connection, new: &NewMessage) -> Result<Acceptance> {
     if !conversation.active {
         return Ok(Acceptance::Refused(Refusal::ConversationEnded));
     }
-    let balance = money::account(tx, &new.payer)?.balance;
+    let account = money::account(tx, &new.payer)?;
     let cost = cost(new)?;
     let charge = Charge {
         payer: new.payer.as_str(),
@@ -40,7 +40,8 @@ pub(super) fn accept(tx: &Connection, new: &NewMessage) -> Result<Acceptance> {
         now: new.now,
     };
     // Nothing is changed before the last refusal: a refused message leaves no lease behind.
-    if !money::covers(tx, &new.payer, cost)? {
+    if !money::covers(&account, cost) {
+        let balance = account.balance;
         return Ok(Acceptance::Refused(Refusal::NoCredit { balance, cost }));
     }
     let originator = match sender(tx, &conversation, new)? {

@@ -115,11 +115,10 @@ fn read(row: &Row<'_>) -> Result<(OwnedUserId, Account)> {
     Ok((text(row, "owner")?, account))
 }
 
-/// True where the payer's credit covers `cost`. What costs nothing is always covered.
-pub(super) fn covers(tx: &Connection, payer: &UserId, cost: Money) -> Result<bool> {
-    let account = account(tx, payer)?;
+/// True where the account's credit covers `cost`. What costs nothing is always covered.
+pub(super) fn covers(account: &Account, cost: Money) -> bool {
     let left = account.balance.micros() - cost.micros();
-    Ok(cost == Money::ZERO || left >= -account.limit.micros())
+    cost == Money::ZERO || left >= -account.limit.micros()
 }
 
 /// Holds `cost` for a message.

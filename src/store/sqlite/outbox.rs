@@ -32,24 +32,29 @@ pub(super) fn due(
     busy: &[String],
 ) -> Result<Page<OutboxId, OutboxEntry>> {
     // Each busy lane hides one head at most.
-    let mut heads = rows::page(
+    let heads = rows::page(
         tx,
         "SELECT id, lane, item, attempts, queued_at FROM outbox
          WHERE head = 1 AND due_at <= ?1 ORDER BY due_at, id LIMIT ?2",
         params![now, rows::limit(limit.saturating_add(busy.len()))],
         |row| {
-            Ok(OutboxEntry {
+            let lane: String = row.get("lane")?;
+            if busy.contains(&lane) {
+                return Ok(None);
+            }
+            Ok(Some(OutboxEntry {
                 id: row.get("id")?,
-                lane: row.get("lane")?,
+                lane,
                 item: json(row, "item")?,
                 attempts: row.get("attempts")?,
                 queued_at: row.get("queued_at")?,
-            })
+            }))
         },
     )?;
-    heads.rows.retain(|entry| !busy.contains(&entry.lane));
-    heads.rows.truncate(limit);
-    Ok(heads)
+    Ok(Page {
+        rows: heads.rows.into_iter().flatten().take(limit).collect(),
+        unreadable: heads.unreadable,
+    })
 }
 
 pub(super) fn finish(tx: &Connection, id: OutboxId, ending: &Ending) -> Result<()> {
