@@ -71,7 +71,9 @@ impl Worker {
         {
             Ok(entries) => {
                 let full = entries.len() == room;
-                entries.into_iter().for_each(|entry| self.spawn(entry));
+                for entry in entries {
+                    self.spawn(entry);
+                }
                 if full {
                     return LOOK;
                 }

@@ -163,7 +163,6 @@ fn receipt(handset: E164, message_id: String) -> ReceiptIn {
         id_form: None,
         handset: Some(handset),
         originator: VMN.to_owned(),
-        id_form: None,
         at: Timestamp(5),
     }
 }
