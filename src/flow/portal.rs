@@ -229,14 +229,8 @@ async fn make(
     home: &Connected,
     conversation: &Conversation,
 ) -> Result<OwnedRoomId, Trouble> {
-    let phone = number::display(&conversation.handset);
-    let ghosts = &gateway.ghosts;
-    // A homeserver that was restored from a backup may know neither the room nor the ghost.
-    ghosts
-        .renew(&*home.api, &conversation.ghost, &phone)
-        .await?;
     let marker = content::marker(conversation, gateway.store.instance());
-    let room = if let Some(room) = find_made(home, conversation, &marker).await? {
+    let room = if let Some(room) = find_made(gateway, home, conversation, &marker).await? {
         home.api
             .invite(&conversation.ghost, &room, &conversation.owner, true)
             .await?;
@@ -271,17 +265,36 @@ fn new_room(home: &Connected, conversation: &Conversation, marker: Value) -> New
 /// Creating a room cannot be repeated safely, so a room that bears this conversation's mark, and
 /// is not the one that is being replaced, is taken instead.
 async fn find_made(
+    gateway: &Gateway,
     home: &Connected,
     conversation: &Conversation,
     marker: &Value,
 ) -> Result<Option<OwnedRoomId>, Trouble> {
     let ghost = &conversation.ghost;
-    for room in home.api.joined_rooms(ghost).await? {
+    let phone = number::display(&conversation.handset);
+    for room in joined_rooms(gateway, home, (ghost, &phone)).await? {
         if conversation.room.as_ref() != Some(&room) && is_made(home, ghost, &room, marker).await? {
             return Ok(Some(room));
         }
     }
     Ok(None)
+}
+
+/// Every room that one of ours, whose display name is `name`, is in. A homeserver that was restored
+/// from a backup may have lost the user, and says no more of it than that it is forbidden: so the
+/// user is made again.
+async fn joined_rooms(
+    gateway: &Gateway,
+    home: &Connected,
+    (user, name): (&UserId, &str),
+) -> Result<Vec<OwnedRoomId>, Trouble> {
+    match home.api.joined_rooms(user).await {
+        Err(error) if error.kind() == ErrorKind::Forbidden => {
+            gateway.ghosts.renew(&*home.api, user, name).await?;
+            Ok(home.api.joined_rooms(user).await?)
+        }
+        rooms => Ok(rooms?),
+    }
 }
 
 /// True where `user` made this room and marked it so. A room that cannot be read is another's:
@@ -317,8 +330,7 @@ pub(super) async fn bots_room(
         return Ok(room);
     }
     let name = &gateway.settings.gateway.public_name;
-    gateway.ghosts.renew(&*home.api, bot, name).await?;
-    for room in home.api.joined_rooms(bot).await? {
+    for room in joined_rooms(gateway, home, (bot, name)).await? {
         if Some(&*room) != unusable
             && is_private(gateway, home, &room, person).await?
             && is_made(home, bot, &room, &marker).await?
