@@ -8,7 +8,7 @@ PYTHON := $(firstword $(wildcard /usr/bin/python3.11) python3)
 help: ## List the commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
 
-setup: ## Install what this machine lacks: Synapse, tshark, Kannel, systemd-analyze.
+setup: ## Install what this machine lacks: Debian packages, Synapse, smpplib, cargo-fuzz.
 	@./scripts/setup.sh
 
 demo: setup ## Hold a conversation between a room and a phone, then stay up; ONCE=1 ends by itself.

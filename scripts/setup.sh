@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes what the demo and the tests need and the machine lacks: Debian packages, Synapse in a virtual
-# environment inside the build folder, and cargo-fuzz. Safe to run again; does nothing when all is there.
+# Makes what the demo and the tests need and the machine lacks: Debian packages, Synapse and SMPP
+# libraries of Python in virtual environments inside the build folder, and cargo-fuzz. Safe to run again; does nothing when all is there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
