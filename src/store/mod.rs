@@ -6,11 +6,21 @@
 //! What the rest of the world must hear of a change (the room, the phone) is queued in the same
 //! commit as the change itself.
 
+mod base;
 #[cfg(test)]
 mod conformance;
 mod contract;
+mod embedded;
+mod engine;
+mod indexes;
 mod private;
 pub mod sqlite;
+mod state;
+mod steps;
 mod submitted;
+mod table;
+mod tables;
+mod timer;
+mod tx;
 
 pub use contract::*;

@@ -1,0 +1,1 @@
+//! What was set aside: listed, put back, ended.

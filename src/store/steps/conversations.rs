@@ -1,0 +1,1 @@
+//! Conversations: found, made, taken over, resumed, ended.

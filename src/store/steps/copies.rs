@@ -1,0 +1,1 @@
+//! What was taken a while ago, to tell a copy that an SMSC brings again from a new SMS.

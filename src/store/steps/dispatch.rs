@@ -1,0 +1,1 @@
+//! Segments on their way to a peer: claimed, answered, recovered.

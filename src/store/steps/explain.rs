@@ -1,0 +1,1 @@
+//! Questions of people and gauges: the history of messages, and how much waits where.

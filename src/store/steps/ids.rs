@@ -1,0 +1,1 @@
+//! Whose id a receipt names.

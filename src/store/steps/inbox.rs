@@ -1,0 +1,1 @@
+//! What homeservers say: events, each once.

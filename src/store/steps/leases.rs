@@ -1,0 +1,1 @@
+//! The ties between numbers, handsets and conversations.

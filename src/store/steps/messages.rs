@@ -1,0 +1,1 @@
+//! Messages towards phones: accepted, shown, taken back.

@@ -1,0 +1,1 @@
+//! Things to do at the homeserver, in lanes.

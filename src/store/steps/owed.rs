@@ -1,0 +1,1 @@
+//! Receipts that accounts are owed: due, on the wire, taken.

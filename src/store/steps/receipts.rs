@@ -1,0 +1,1 @@
+//! Delivery receipts, and the segments that they are about.

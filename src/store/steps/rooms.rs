@@ -1,0 +1,1 @@
+//! Ghosts that are ready, and what the state of rooms says.

@@ -1,0 +1,1 @@
+//! SMS from phones: told from redeliveries, joined from their parts, then pending.
