@@ -87,7 +87,8 @@ impl<'a> Tx<'a> {
         };
         let mut row = T::Row::clone(&*typed::<T::Row>(Arc::clone(&before))?);
         change(&mut row);
-        self.state.change(T::ID, key, Some(before), Some(Arc::new(row)));
+        self.state
+            .change(T::ID, key, Some(before), Some(Arc::new(row)));
         Ok(true)
     }
 

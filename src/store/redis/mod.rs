@@ -24,7 +24,8 @@ use tracing::warn;
 
 use self::connect::Connector;
 pub(crate) use self::connect::Place;
-pub(crate) use self::probe::{Durability, Facts};
+pub(crate) use self::probe::Durability;
+use self::probe::Facts;
 use super::base::{Base, Octets, Page, Write};
 use super::tables::TableId;
 use super::{Result, StoreError};
@@ -109,7 +110,9 @@ impl Redis {
     /// A call of one of the functions with its keys; the arguments are to follow.
     fn call(&self, function: &str, keys: &[&String]) -> Cmd {
         let mut command = redis::cmd("FCALL");
-        command.arg(format!("matrix_smpp_{function}_1")).arg(keys.len());
+        command
+            .arg(format!("matrix_smpp_{function}_1"))
+            .arg(keys.len());
         for key in keys {
             command.arg(*key);
         }
@@ -120,7 +123,12 @@ impl Redis {
     fn commit_command(&self, writes: &[Write], number: u64) -> Cmd {
         let of_tables: Vec<&[Write]> = writes.chunk_by(|a, b| a.table == b.table).collect();
         let mut keys = vec![self.key("owner"), self.key("epoch"), self.key("commit")];
-        keys.extend(of_tables.iter().flat_map(|rows| rows.first()).map(|row| self.table(row.table)));
+        keys.extend(
+            of_tables
+                .iter()
+                .flat_map(|rows| rows.first())
+                .map(|row| self.table(row.table)),
+        );
         let mut command = self.call("commit", &keys.iter().collect::<Vec<_>>());
         command
             .arg(&self.epoch)
@@ -260,7 +268,11 @@ impl Base for Redis {
     }
 
     fn count(&mut self, table: TableId) -> Result<u64> {
-        let count = if table == TableId::Timers { "ZCARD" } else { "HLEN" };
+        let count = if table == TableId::Timers {
+            "ZCARD"
+        } else {
+            "HLEN"
+        };
         let mut command = redis::cmd(count);
         command.arg(self.table(table));
         self.connector.query(&command)
@@ -275,7 +287,9 @@ impl Base for Redis {
 
     fn keep(&mut self) -> Result<()> {
         let mut command = self.call("keep", &[&self.key("owner"), &self.key("epoch")]);
-        command.arg(&self.epoch).arg(millis(self.settings.owner_ttl));
+        command
+            .arg(&self.epoch)
+            .arg(millis(self.settings.owner_ttl));
         self.connector.query::<Value>(&command).map(drop)
     }
 
