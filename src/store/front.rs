@@ -1,7 +1,7 @@
 //! The store's contract, kept by operations on tables: an engine with something to keep its rows in.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -13,12 +13,14 @@ use uuid::Uuid;
 use super::base::{Base, Write};
 use super::embedded::Sqlite;
 use super::engine::Engine;
+use super::redis::{Redis, Settings as RedisSettings};
 use super::steps::{
     aside, conversations, copies, dispatch, explain, inbox, leases, messages, money, outbox, owed,
     receipts, rooms, scrub::Scrub, sms, submissions, sweep,
 };
 use super::table::{AnyRow, typed};
 use super::tables::TableId;
+use super::tx::Tx;
 use super::{
     Acceptance, Answer, Aside, AsideId, AuditDifference, Cancel, Claimed, Ending, History,
     InboxEvent, Lease, Member, MessageView, NewMessage, NewOutbox, OpenConversation, Opened,
@@ -51,6 +53,18 @@ impl TableStore {
     /// has written it.
     pub fn open_sqlite(path: impl AsRef<Path>, mo_part_ttl: Duration) -> Result<Arc<Self>> {
         Self::open(Box::new(Sqlite::open(path.as_ref())?), mo_part_ttl)
+    }
+
+    /// Takes over a store in Redis; waits while another instance has it. Blocks, and then keeps it by
+    /// a task of its own, so that it needs a runtime of tokio.
+    ///
+    /// Fails with [`StoreError::Conflict`](super::StoreError::Conflict) where this Redis would lose
+    /// what the settings want kept.
+    pub(crate) fn open_redis(settings: RedisSettings, mo_part_ttl: Duration) -> Result<Arc<Self>> {
+        let pause = settings.owner_ttl / 3;
+        let store = Self::open(Box::new(Redis::open(settings)?), mo_part_ttl)?;
+        tokio::spawn(keep(Arc::downgrade(&store), pause));
+        Ok(store)
     }
 
     /// Opens the store whose rows lie in `base`. Blocks.
@@ -409,6 +423,10 @@ impl Store for TableStore {
         self.engine.run(explain::sizes).await
     }
 
+    async fn lost(&self) {
+        self.engine.lost().cancelled().await;
+    }
+
     fn work(&self) -> Work {
         self.engine.work()
     }
@@ -434,4 +452,16 @@ fn instance(base: &mut dyn Base) -> Result<String> {
         value: Some((kind.encode)(&row)?),
     }])?;
     Ok(name)
+}
+
+/// Says again and again that the owner of a store is alive, for as long as there is one.
+async fn keep(store: Weak<TableStore>, pause: Duration) {
+    loop {
+        tokio::time::sleep(pause).await;
+        let Some(store) = store.upgrade() else { return };
+        // Where this fails the owner is lost, which the engine has noted.
+        if store.engine.run_alone(Tx::keep).await.is_err() {
+            return;
+        }
+    }
 }
