@@ -130,7 +130,11 @@ pub(crate) async fn run<W: LaneWork>(
             worker.end(ended);
         }
         look |= worker.lines.is_thirsty();
-        let read = if look { worker.refill().await } else { Read::All };
+        let read = if look {
+            worker.refill().await
+        } else {
+            Read::All
+        };
         look = matches!(read, Read::Some | Read::NoRoom);
         let next = worker.lines.wake(now());
         worker.start(concurrency);

@@ -12,7 +12,9 @@ mod conformance;
 mod contract;
 mod embedded;
 mod engine;
+mod front;
 mod indexes;
+mod open;
 mod private;
 mod redis;
 pub mod sqlite;
@@ -25,3 +27,5 @@ mod timer;
 mod tx;
 
 pub use contract::*;
+pub use front::TableStore;
+pub use open::open;

@@ -20,6 +20,7 @@ fn settings(server: &Server) -> Settings {
         durability: Durability::Always,
         replicas: 0,
         allow_eviction: false,
+        patience: None,
     }
 }
 
@@ -124,6 +125,18 @@ fn an_owner_that_was_away_too_long_changes_nothing_more() {
     assert!(matches!(away.keep().unwrap_err(), StoreError::Lost));
     assert_eq!(read(&mut next, "a").as_deref(), Some("1"));
     next.commit(&[put("a", "2")]).unwrap();
+}
+
+#[test]
+fn patience_with_another_owner_has_an_end() {
+    let server = Server::start();
+    let _first = Redis::open(settings(&server)).unwrap();
+    let hasty = Settings {
+        patience: Some(Duration::ZERO),
+        ..settings(&server)
+    };
+    let error = Redis::open(hasty).unwrap_err();
+    assert!(error.to_string().contains("another gateway"), "{error}");
 }
 
 #[test]
