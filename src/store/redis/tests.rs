@@ -1,6 +1,7 @@
 //! With a real redis-server: what this engine promises beside the contract.
 
 mod server;
+mod several;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
