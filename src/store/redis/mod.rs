@@ -229,7 +229,16 @@ fn is_passing(error: &RedisError) -> bool {
                 | ServerErrorKind::ReadOnly
         )
     );
-    by_server || error.is_io_error() || error.is_connection_dropped() || error.is_timeout()
+    // Sentinels forget a primary for a moment while they replace it.
+    let by_sentinels = matches!(
+        error.kind(),
+        ErrorKind::MasterNameNotFoundBySentinel | ErrorKind::NoValidReplicasFoundBySentinel
+    );
+    by_server
+        || by_sentinels
+        || error.is_io_error()
+        || error.is_connection_dropped()
+        || error.is_timeout()
 }
 
 impl Base for Redis {
