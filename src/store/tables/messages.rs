@@ -36,6 +36,8 @@ pub(crate) struct MessageRow {
     pub(crate) receipt_by: Option<Timestamp>,
     pub(crate) accepted_at: Timestamp,
     pub(crate) state: MessageState,
+    /// Segments that had not left the lane when the message was last brought up to date.
+    pub(crate) lane_left: u8,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) failure: Option<Failure>,
     /// The first has number 1.
