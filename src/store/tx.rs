@@ -112,9 +112,19 @@ impl<'a> Tx<'a> {
 
     /// The next number of a sequence: 1, 2, 3…, never one twice.
     pub(crate) fn next(&mut self, sequence: Sequence) -> Result<i64> {
-        let key = sequence.key();
-        let last = self.get::<Sequences>(key)?.map_or(0, |last| *last);
-        self.put::<Sequences>(key, last + 1)?;
+        self.next_of(sequence, 1)
+    }
+
+    /// The first of the next `count` numbers of a sequence, which stand side by side.
+    pub(crate) fn next_of(&mut self, sequence: Sequence, count: i64) -> Result<i64> {
+        let before = self.cell(Sequences::ID, sequence.key())?;
+        let last = match &before {
+            Some(row) => *typed::<i64>(Arc::clone(row))?,
+            None => 0,
+        };
+        let after = Some(Arc::new(last + count) as super::table::AnyRow);
+        self.state
+            .change(Sequences::ID, sequence.key(), before, after);
         Ok(last + 1)
     }
 
