@@ -150,7 +150,10 @@ impl Base for Sqlite {
 
     fn close(&mut self) {
         // Leaves one file behind. Where it fails, the next start reads the log all the same.
-        drop(self.connection.pragma_update(None, "wal_checkpoint", "TRUNCATE"));
+        drop(
+            self.connection
+                .pragma_update(None, "wal_checkpoint", "TRUNCATE"),
+        );
     }
 }
 

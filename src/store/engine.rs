@@ -257,7 +257,11 @@ impl Desk {
         }
         if missing.is_empty() {
             let changed = self.state.mark() > mark;
-            let count = if changed { &self.done.changes } else { &self.done.questions };
+            let count = if changed {
+                &self.done.changes
+            } else {
+                &self.done.questions
+            };
             count.fetch_add(1, Ordering::Relaxed);
         }
         missing
@@ -266,7 +270,10 @@ impl Desk {
     fn read(&mut self, mut missing: Vec<(TableId, String)>) -> Result<()> {
         missing.sort_unstable();
         missing.dedup();
-        let keys: Vec<_> = missing.iter().map(|(table, key)| (*table, &**key)).collect();
+        let keys: Vec<_> = missing
+            .iter()
+            .map(|(table, key)| (*table, &**key))
+            .collect();
         if keys.is_empty() {
             return Ok(());
         }

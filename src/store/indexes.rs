@@ -92,7 +92,10 @@ impl MessageIndex {
     pub(crate) fn insert(&mut self, row: &MessageRow) {
         self.open.insert(row.key);
         if row.segments.iter().any(|segment| segment.in_lane) {
-            self.lanes.entry(row.conversation).or_default().insert(row.key);
+            self.lanes
+                .entry(row.conversation)
+                .or_default()
+                .insert(row.key);
         } else {
             add(&mut self.beside, row.conversation, row.key);
         }

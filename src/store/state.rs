@@ -6,11 +6,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::Result;
 use super::base::Write;
 use super::indexes::Indexes;
 use super::table::AnyRow;
 use super::tables::TableId;
-use super::Result;
 
 /// Rows of one table in the younger half of its cache; the older half has as many.
 const GENERATION: usize = 16_384;
@@ -115,7 +115,12 @@ impl State {
         while self.changes.len() > mark
             && let Some(change) = self.changes.pop()
         {
-            let Change { table, key, before, was_dirty } = change;
+            let Change {
+                table,
+                key,
+                before,
+                was_dirty,
+            } = change;
             let rows = self.rows(table);
             let after = rows.dirty.get(&key).cloned().flatten();
             rows.count += i64::from(before.is_some()) - i64::from(after.is_some());
@@ -137,7 +142,11 @@ impl State {
             for (key, cell) in &rows.dirty {
                 let value = cell.as_ref().map(|row| (kind.encode)(row)).transpose()?;
                 let key = Arc::clone(key);
-                writes.push(Write { table: *table, key, value });
+                writes.push(Write {
+                    table: *table,
+                    key,
+                    value,
+                });
             }
             // In the order of the keys: those that follow each other lie side by side on the disk.
             if let Some(of_table) = writes.get_mut(first..) {

@@ -18,7 +18,9 @@ use super::{Result, StoreError};
 pub(crate) type AnyRow = Arc<dyn Any + Send + Sync>;
 
 /// What a table holds.
-pub(crate) trait Row: Debug + Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
+pub(crate) trait Row:
+    Debug + Clone + Serialize + DeserializeOwned + Send + Sync + 'static
+{
     /// Keeps the indexes true to a row of a live table that is made (`old` is `None`), changed, or
     /// deleted (`new` is `None`). Must undo with the two exchanged what it does.
     fn index(_: &mut Indexes, _key: &str, _old: Option<&Self>, _new: Option<&Self>) {}
@@ -74,12 +76,7 @@ fn decode<R: Row>(octets: &[u8]) -> Result<AnyRow> {
     Ok(Arc::new(row))
 }
 
-fn index<T: Table>(
-    indexes: &mut Indexes,
-    key: &str,
-    old: Option<&AnyRow>,
-    new: Option<&AnyRow>,
-) {
+fn index<T: Table>(indexes: &mut Indexes, key: &str, old: Option<&AnyRow>, new: Option<&AnyRow>) {
     if T::LIVE {
         let old = old.and_then(|row| row.downcast_ref::<T::Row>());
         let new = new.and_then(|row| row.downcast_ref::<T::Row>());
@@ -141,6 +138,5 @@ macro_rules! tables {
         )+
     };
 }
-
 
 pub(crate) use tables;

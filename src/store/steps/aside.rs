@@ -4,9 +4,7 @@ use super::{life, messages, outbox};
 use crate::gateway::model::{InboxSeq, OutboxId, SmsId, Timestamp};
 use crate::store::indexes::Waiting;
 use crate::store::table::Table;
-use crate::store::tables::{
-    AsideRow, EndedSms, Events, Inbox, Outbox, Sms, event_key, number,
-};
+use crate::store::tables::{AsideRow, EndedSms, Events, Inbox, Outbox, Sms, event_key, number};
 use crate::store::tx::Tx;
 use crate::store::{Aside, AsideId, Ending, Result, StoreError};
 
@@ -33,19 +31,29 @@ pub(in crate::store) fn tell(tx: &mut Tx<'_>, ending: &Ending, ended: bool) -> R
 }
 
 pub(in crate::store) fn list(tx: &mut Tx<'_>, limit: usize) -> Result<Vec<Aside>> {
-    let first = |waiting: &Waiting| -> Vec<_> { waiting.aside.iter().take(limit).copied().collect() };
+    let first =
+        |waiting: &Waiting| -> Vec<_> { waiting.aside.iter().take(limit).copied().collect() };
     let indexes = tx.indexes();
     let (events, sms) = (first(&indexes.inbox), first(&indexes.sms));
     let outbox: Vec<_> = indexes.outbox.aside.iter().take(limit).copied().collect();
-    let events = list_of::<Inbox>(tx, events, |seq| AsideId::Event(InboxSeq(seq)), |row| {
-        (row.event.to_string(), row.aside.clone())
-    });
-    let sms = list_of::<Sms>(tx, sms, |id| AsideId::Sms(SmsId(id)), |row| {
-        (row.link_group.clone(), row.aside.clone())
-    });
-    let outbox = list_of::<Outbox>(tx, outbox, |id| AsideId::Outbox(OutboxId(id)), |row| {
-        (row.item.kind().to_owned(), row.aside.clone())
-    });
+    let events = list_of::<Inbox>(
+        tx,
+        events,
+        |seq| AsideId::Event(InboxSeq(seq)),
+        |row| (row.event.to_string(), row.aside.clone()),
+    );
+    let sms = list_of::<Sms>(
+        tx,
+        sms,
+        |id| AsideId::Sms(SmsId(id)),
+        |row| (row.link_group.clone(), row.aside.clone()),
+    );
+    let outbox = list_of::<Outbox>(
+        tx,
+        outbox,
+        |id| AsideId::Outbox(OutboxId(id)),
+        |row| (row.item.kind().to_owned(), row.aside.clone()),
+    );
     Ok([events?, sms?, outbox?].concat())
 }
 
@@ -140,7 +148,9 @@ fn end_event(tx: &mut Tx<'_>, seq: InboxSeq, now: Timestamp) -> Result<()> {
     };
     tx.delete::<Inbox>(&key)?;
     let known = tx.get::<Events>(&event_key(&row.homeserver, row.event.as_str()))?;
-    let said = known.map(|known| known.messages.clone()).unwrap_or_default();
+    let said = known
+        .map(|known| known.messages.clone())
+        .unwrap_or_default();
     for key in said {
         messages::take_back(tx, key, (now, "dropped"))?;
         life::refresh(tx, key, now)?;

@@ -141,8 +141,7 @@ fn newest_here(
         return Ok(None);
     };
     let portals = tx.get::<Portals>(&room_key(&request.homeserver, room))?;
-    let is_it =
-        |portal: &&PortalRow| portal.active == active && portal.handset == request.handset;
+    let is_it = |portal: &&PortalRow| portal.active == active && portal.handset == request.handset;
     Ok(portals.and_then(|portals| Some(portals.iter().rev().find(is_it)?.id)))
 }
 
@@ -232,11 +231,7 @@ fn take_over(tx: &mut Tx<'_>, from: &Conversation, to: ConversationId) -> Result
 
 /// A new direct conversation without a number gets the one that still cools off for the same two
 /// people, if there is one: nobody else may have it, and the handset knows it.
-fn take_over_former(
-    tx: &mut Tx<'_>,
-    id: ConversationId,
-    request: &OpenConversation,
-) -> Result<()> {
+fn take_over_former(tx: &mut Tx<'_>, id: ConversationId, request: &OpenConversation) -> Result<()> {
     if existing(tx, id)?.originator.is_some() {
         return Ok(());
     }

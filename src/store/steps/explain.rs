@@ -13,7 +13,11 @@ const PROBE: &str = "probe";
 /// Changes a row, so that the commit of the group has to reach the disk.
 pub(in crate::store) fn probe(tx: &mut Tx<'_>) -> Result<()> {
     let last = tx.get::<Meta>(PROBE)?;
-    let next = if last.is_some_and(|last| *last == "1") { "0" } else { "1" };
+    let next = if last.is_some_and(|last| *last == "1") {
+        "0"
+    } else {
+        "1"
+    };
     tx.put::<Meta>(PROBE, next.to_owned())
 }
 

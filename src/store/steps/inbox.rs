@@ -213,7 +213,9 @@ fn about_of_odd(json: &str) -> Option<String> {
         "/content/redacts",
         "/redacts",
     ];
-    let found = places.iter().find_map(|place| said.pointer(place)?.as_str());
+    let found = places
+        .iter()
+        .find_map(|place| said.pointer(place)?.as_str());
     found.map(str::to_owned)
 }
 

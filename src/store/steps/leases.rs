@@ -150,9 +150,10 @@ fn put(tx: &mut Tx<'_>, vmn: E164, conversation: &Conversation) -> Result<()> {
 fn count(tx: &mut Tx<'_>, vmn: &str, more: bool) -> Result<()> {
     tx.change::<Totals>(TOTAL, |total| *total += if more { 1 } else { -1 })?;
     let before = tx.get::<LeasedNumbers>(vmn)?.map_or(0, |count| *count);
-    let after = match more {
-        true => before.saturating_add(1),
-        false => before.saturating_sub(1),
+    let after = if more {
+        before.saturating_add(1)
+    } else {
+        before.saturating_sub(1)
     };
     match after {
         0 => tx.delete::<LeasedNumbers>(vmn).map(drop),
@@ -199,10 +200,15 @@ pub(in crate::store) fn hand_over(
     from: &Conversation,
     to: ConversationId,
 ) -> Result<()> {
-    change_own(tx, from, |_| true, |row| {
-        row.conversation = to;
-        row.cooling_until = None;
-    })
+    change_own(
+        tx,
+        from,
+        |_| true,
+        |row| {
+            row.conversation = to;
+            row.cooling_until = None;
+        },
+    )
     .map(drop)
 }
 
@@ -244,7 +250,11 @@ pub(in crate::store) fn release(tx: &mut Tx<'_>, vmn: E164, handset: &Handset) -
 /// True while a segment that shows the number may still reach the conversation's handset for the
 /// first time: queued, on the wire, or without an answer.
 fn may_still_send(tx: &mut Tx<'_>, conversation: ConversationId, vmn: E164) -> Result<bool> {
-    let open: Vec<i64> = tx.indexes().messages.of_conversation(conversation).collect();
+    let open: Vec<i64> = tx
+        .indexes()
+        .messages
+        .of_conversation(conversation)
+        .collect();
     // All are asked for before the first that is not at hand ends this run.
     let rows: Vec<_> = open
         .into_iter()
@@ -325,18 +335,13 @@ pub(in crate::store) fn undedicate(tx: &mut Tx<'_>, number: &str) -> Result<bool
 
 /// Every number that was dedicated, in their order. Runs alone.
 pub(in crate::store) fn dedicated(tx: &mut Tx<'_>) -> Result<Vec<(String, OwnedUserId)>> {
-    let mut numbers = tx.all::<Dedicated>()?;
-    numbers.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
-    let numbers = numbers.into_iter();
+    let numbers = tx.all::<Dedicated>()?.into_iter();
     numbers
         .map(|(number, owner)| Ok((number, person(&owner)?)))
         .collect()
 }
 
-pub(in crate::store) fn dedicated_to(
-    tx: &mut Tx<'_>,
-    number: &str,
-) -> Result<Option<OwnedUserId>> {
+pub(in crate::store) fn dedicated_to(tx: &mut Tx<'_>, number: &str) -> Result<Option<OwnedUserId>> {
     let owner = tx.get::<Dedicated>(number)?;
     owner.map(|owner| person(&owner)).transpose()
 }

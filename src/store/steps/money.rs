@@ -9,9 +9,7 @@ use matrix_smpp_config::Money;
 use ruma::{OwnedUserId, UserId};
 
 use crate::gateway::model::{Account, MessageId, Timestamp};
-use crate::store::tables::{
-    AccountRow, Accounts, Ledger, LedgerRow, Movement, TopUps, number,
-};
+use crate::store::tables::{AccountRow, Accounts, Ledger, LedgerRow, Movement, TopUps, number};
 use crate::store::tx::{Sequence, Tx};
 use crate::store::{AuditDifference, Result, StoreError};
 
@@ -94,9 +92,7 @@ pub(in crate::store) fn account(tx: &mut Tx<'_>, owner: &UserId) -> Result<Accou
 
 /// Every account, by its owner. Runs alone.
 pub(in crate::store) fn accounts(tx: &mut Tx<'_>) -> Result<Vec<(OwnedUserId, Account)>> {
-    let mut stored = tx.all::<Accounts>()?;
-    stored.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
-    let stored = stored.into_iter();
+    let stored = tx.all::<Accounts>()?.into_iter();
     stored
         .map(|(owner, row)| Ok((person(owner)?, row.account()?)))
         .collect()
@@ -255,10 +251,15 @@ pub(in crate::store) fn audit(tx: &mut Tx<'_>) -> Result<Vec<AuditDifference>> {
 /// What the ledger says of every owner in it.
 fn add_up(tx: &mut Tx<'_>) -> Result<BTreeMap<String, AccountRow>> {
     let mut sums: BTreeMap<String, AccountRow> = BTreeMap::new();
+    let mut seen = Numbers::up_to(tx.last(Sequence::Ledger)?);
     let mut from = None;
     loop {
         let page = tx.scan::<Ledger>(from.as_deref(), PAGE)?;
-        for (_, row) in page.rows {
+        for (key, row) in page.rows {
+            // A page may bring again what an earlier one has brought.
+            if !key.parse().is_ok_and(|number| seen.insert(number)) {
+                continue;
+            }
             let before = sums.get(&row.owner).copied().unwrap_or_default();
             let after = before.after(row.movement, row.amount);
             let after = after.ok_or_else(|| {
@@ -272,6 +273,28 @@ fn add_up(tx: &mut Tx<'_>) -> Result<BTreeMap<String, AccountRow>> {
         match page.next {
             Some(next) => from = Some(next),
             None => return Ok(sums),
+        }
+    }
+}
+
+/// A set of numbers: one bit for each that could be in it.
+struct Numbers(Vec<u64>);
+
+impl Numbers {
+    fn up_to(last: i64) -> Self {
+        let words = usize::try_from(last).unwrap_or(0) / 64 + 1;
+        Self(vec![0; words])
+    }
+
+    /// False where the number is in the set, or cannot be.
+    fn insert(&mut self, number: usize) -> bool {
+        let bit = 1_u64 << (number % 64);
+        match self.0.get_mut(number / 64) {
+            Some(bits) if *bits & bit == 0 => {
+                *bits |= bit;
+                true
+            }
+            _ => false,
         }
     }
 }
@@ -310,6 +333,19 @@ mod tests {
             assert_eq!(before.after(movement, 5), Some(after), "{movement:?}");
         }
         assert_eq!(before.after(Movement::TopUp, i64::MAX), None);
+    }
+
+    #[test]
+    fn a_number_is_new_to_a_set_once() {
+        let mut numbers = Numbers::up_to(1_000);
+        for number in [0, 63, 64, 1_000] {
+            assert!(
+                numbers.insert(number) && !numbers.insert(number),
+                "{number}"
+            );
+        }
+        assert!(numbers.insert(1));
+        assert!(!numbers.insert(1_000_000), "beyond all that were given out");
     }
 
     #[test]

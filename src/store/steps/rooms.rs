@@ -268,7 +268,9 @@ mod tests {
 
     fn names(members: &[MemberRow]) -> Vec<(&str, bool)> {
         let shown = members.iter();
-        shown.map(|row| (row.user.localpart(), row.joined)).collect()
+        shown
+            .map(|row| (row.user.localpart(), row.joined))
+            .collect()
     }
 
     #[test]

@@ -56,10 +56,14 @@ pub(crate) struct AsideRow {
 impl Row for InboxRow {
     fn index(indexes: &mut Indexes, _: &str, old: Option<&Self>, new: Option<&Self>) {
         if let Some(old) = old {
-            indexes.inbox.remove(old.seq, old.aside.as_ref().map(|aside| aside.at));
+            indexes
+                .inbox
+                .remove(old.seq, old.aside.as_ref().map(|aside| aside.at));
         }
         if let Some(new) = new {
-            indexes.inbox.insert(new.seq, new.aside.as_ref().map(|aside| aside.at));
+            indexes
+                .inbox
+                .insert(new.seq, new.aside.as_ref().map(|aside| aside.at));
         }
     }
 }

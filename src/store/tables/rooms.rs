@@ -100,7 +100,11 @@ pub(crate) fn room_key(homeserver: &ServerName, room: &RoomId) -> String {
 
 /// Key of [`super::Twos`]; the order of the two does not matter.
 pub(crate) fn two_key(homeserver: &ServerName, one: &UserId, other: &UserId) -> String {
-    let (first, second) = if one < other { (one, other) } else { (other, one) };
+    let (first, second) = if one < other {
+        (one, other)
+    } else {
+        (other, one)
+    };
     format!("{homeserver}|{first}|{second}")
 }
 

@@ -52,10 +52,14 @@ pub(crate) enum RecipientRow {
 impl Row for SmsRow {
     fn index(indexes: &mut Indexes, _: &str, old: Option<&Self>, new: Option<&Self>) {
         if let Some(old) = old {
-            indexes.sms.remove(old.id, old.aside.as_ref().map(|aside| aside.at));
+            indexes
+                .sms
+                .remove(old.id, old.aside.as_ref().map(|aside| aside.at));
         }
         if let Some(new) = new {
-            indexes.sms.insert(new.id, new.aside.as_ref().map(|aside| aside.at));
+            indexes
+                .sms
+                .insert(new.id, new.aside.as_ref().map(|aside| aside.at));
         }
     }
 }
@@ -209,7 +213,11 @@ pub(crate) fn copy_key(
     number: &str,
     fingerprint: Uuid,
 ) -> String {
-    format!("{link_group}|{}|{number}|{}", handset.key(), fingerprint.simple())
+    format!(
+        "{link_group}|{}|{number}|{}",
+        handset.key(),
+        fingerprint.simple()
+    )
 }
 
 /// Key of [`super::SubmittedBetween`].
