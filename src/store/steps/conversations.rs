@@ -381,13 +381,11 @@ fn save(tx: &mut Tx<'_>, before: Option<&Conversation>, after: Conversation) -> 
         }
     }
     let key = number(after.id.0);
-    match before {
-        Some(_) => tx.put::<Conversations>(&key, ConversationRow(after)),
-        None => {
-            tx.insert::<Conversations>(&key, ConversationRow(after));
-            Ok(())
-        }
+    if before.is_none() {
+        tx.insert::<Conversations>(&key, ConversationRow(after));
+        return Ok(());
     }
+    tx.put::<Conversations>(&key, ConversationRow(after))
 }
 
 fn taken(reason: &str) -> StoreError {

@@ -24,7 +24,7 @@ pub(in crate::store) fn take_transaction(
         let count = i64::try_from(new).unwrap_or(i64::MAX);
         let first = tx.next_of(Sequence::Inbox, count)?;
         for (seq, fresh) in (first..).zip(fresh) {
-            take(tx, transaction, fresh, seq)?;
+            take(tx, transaction, &fresh, seq)?;
         }
     }
     if let Some(json) = &transaction.extras {
@@ -68,7 +68,7 @@ fn fresh<'a>(tx: &mut Tx<'_>, transaction: &'a Transaction) -> Result<Vec<Fresh<
     unknown.map(|()| fresh)
 }
 
-fn take(tx: &mut Tx<'_>, from: &Transaction, fresh: Fresh<'_>, seq: i64) -> Result<()> {
+fn take(tx: &mut Tx<'_>, from: &Transaction, fresh: &Fresh<'_>, seq: i64) -> Result<()> {
     let row = InboxRow {
         seq,
         homeserver: from.homeserver.clone(),

@@ -132,12 +132,11 @@ fn put(tx: &mut Tx<'_>, vmn: E164, conversation: &Conversation) -> Result<()> {
     };
     let mut is_new = false;
     tx.change::<Leases>(&conversation.handset.key(), |rows| {
-        match rows.iter_mut().find(|known| known.vmn == row.vmn) {
+        let known = rows.iter_mut().find(|known| known.vmn == row.vmn);
+        is_new = known.is_none();
+        match known {
             Some(known) => *known = row,
-            None => {
-                is_new = true;
-                rows.push(row);
-            }
+            None => rows.push(row),
         }
     })?;
     if is_new {

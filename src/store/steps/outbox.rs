@@ -155,6 +155,10 @@ pub(in crate::store) fn hurry(tx: &mut Tx<'_>, now: Timestamp) -> Result<()> {
     unknown
 }
 
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "an operation may fail, whoever runs it"
+)]
 pub(in crate::store) fn next_due(tx: &mut Tx<'_>, busy: &[String]) -> Result<Option<Timestamp>> {
     let busy: HashSet<&str> = busy.iter().map(String::as_str).collect();
     let mut postponed = tx.indexes().outbox.postponed.iter();
