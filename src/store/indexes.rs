@@ -60,6 +60,8 @@ pub(crate) struct MessageIndex {
     pub(crate) open: HashSet<i64>,
     /// Those with a segment that keeps its lane waiting, by conversation, in order.
     pub(crate) lanes: HashMap<ConversationId, BTreeSet<i64>>,
+    /// All others, by conversation.
+    pub(crate) beside: HashMap<ConversationId, BTreeSet<i64>>,
     /// Ready segments by link group: when they are due, their message and number.
     pub(crate) due: HashMap<String, BTreeSet<(Timestamp, i64, u8)>>,
     /// Messages that are queued, by the end of their validity.
@@ -81,6 +83,12 @@ fn counted(state: MessageState) -> Option<usize> {
 }
 
 impl MessageIndex {
+    /// All messages of a conversation.
+    pub(crate) fn of_conversation(&self, id: ConversationId) -> impl Iterator<Item = i64> {
+        let both = [self.lanes.get(&id), self.beside.get(&id)];
+        both.into_iter().flatten().flatten().copied()
+    }
+
     pub(crate) fn insert(&mut self, row: &MessageRow) {
         self.open.insert(row.key);
         if row.segments.iter().any(|segment| segment.in_lane) {
@@ -88,6 +96,8 @@ impl MessageIndex {
                 .entry(row.conversation)
                 .or_default()
                 .insert(row.key);
+        } else {
+            add(&mut self.beside, row.conversation, row.key);
         }
         if row.state == MessageState::Queued {
             self.queued.insert((row.valid_until, row.key));
@@ -118,6 +128,7 @@ impl MessageIndex {
                 self.lanes.remove(&row.conversation);
             }
         }
+        take(&mut self.beside, &row.conversation, row.key);
         self.queued.remove(&(row.valid_until, row.key));
         self.on_wire.remove(&row.key);
         for (number, segment) in (1_u8..=u8::MAX).zip(&row.segments) {

@@ -12,6 +12,7 @@ mod rooms;
 mod sms;
 
 use super::table::{Kind, Row, Table, tables};
+use crate::gateway::model::ConversationId;
 
 pub(crate) use self::events::*;
 pub(crate) use self::messages::*;
@@ -45,8 +46,8 @@ tables! {
     kept Conversations(ConversationRow) = "conversation";
     /// The conversations of a room, active or not, by [`room_key`].
     kept Portals(Vec<PortalRow>) = "portal";
-    /// The direct conversations of a person and a phone, by [`pair_key`].
-    kept Directs(DirectRow) = "direct";
+    /// The active direct conversation of a person and a phone, by [`pair_key`].
+    kept Directs(ConversationId) = "direct";
     /// The leases of a phone, active or cooling, by its handset's key.
     kept Leases(Vec<LeaseRow>) = "lease";
     /// How many leases a number has, by the number. No row for none.

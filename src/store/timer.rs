@@ -13,6 +13,8 @@ pub(crate) enum Timer {
     Partial(String),
     /// A submission may still wait to be said.
     Submission(i64),
+    /// Leases of a phone, by its handset's key, may have cooled off.
+    Leases(String),
     /// An owed receipt may still wait for its account.
     Owed(i64),
 }
@@ -25,6 +27,7 @@ pub(crate) fn key(at: Timestamp, timer: &Timer) -> String {
         Timer::Unanswered(message, number) => format!("{at:019}|unanswered|{message}|{number}"),
         Timer::Partial(key) => format!("{at:019}|partial|{key}"),
         Timer::Submission(id) => format!("{at:019}|submission|{id}"),
+        Timer::Leases(handset) => format!("{at:019}|leases|{handset}"),
         Timer::Owed(id) => format!("{at:019}|owed|{id}"),
     }
 }
@@ -46,6 +49,7 @@ pub(crate) fn parse(key: &str) -> Option<Timer> {
         }
         "partial" => Timer::Partial(what.to_owned()),
         "submission" => Timer::Submission(what.parse().ok()?),
+        "leases" => Timer::Leases(what.to_owned()),
         "owed" => Timer::Owed(what.parse().ok()?),
         _ => return None,
     })
@@ -62,6 +66,7 @@ mod tests {
             Timer::Unanswered(7, 2),
             Timer::Partial("operator|447700900123|12|8:1|3".to_owned()),
             Timer::Submission(9),
+            Timer::Leases("=s12345".to_owned()),
             Timer::Owed(10),
         ] {
             assert_eq!(parse(&key(Timestamp(5), &timer)), Some(timer));

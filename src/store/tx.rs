@@ -123,9 +123,23 @@ impl<'a> Tx<'a> {
 
     /// The next number of a sequence: 1, 2, 3…, never one twice.
     pub(crate) fn next(&mut self, sequence: Sequence) -> Result<i64> {
-        let key = sequence.key();
-        let last = self.get::<Sequences>(key)?.map_or(0, |last| *last);
-        self.put::<Sequences>(key, last + 1)?;
+        self.next_of(sequence, 1)
+    }
+
+    /// The last number that a sequence has given out; 0 before its first.
+    pub(crate) fn last(&mut self, sequence: Sequence) -> Result<i64> {
+        let last = self.get::<Sequences>(sequence.key())?;
+        Ok(last.map_or(0, |last| *last))
+    }
+
+    /// The first of the next `count` numbers of a sequence, which stand side by side.
+    pub(crate) fn next_of(&mut self, sequence: Sequence, count: i64) -> Result<i64> {
+        let before = self.cell(Sequences::ID, sequence.key())?;
+        let last = before.clone().map(typed::<i64>).transpose()?;
+        let last = last.map_or(0, |last| *last);
+        let after = Some(Arc::new(last + count) as super::table::AnyRow);
+        self.state
+            .change(Sequences::ID, sequence.key(), before, after);
         Ok(last + 1)
     }
 
@@ -180,7 +194,7 @@ impl<'a> Tx<'a> {
         })
     }
 
-    /// Every row of a table, as [`Self::scan`] gives them.
+    /// Every row of a table once, in the order of the keys; else as [`Self::scan`] gives them.
     pub(crate) fn all<T: Table>(&mut self) -> Result<Vec<(String, Arc<T::Row>)>> {
         let mut all = Vec::new();
         let mut from = None;
@@ -189,9 +203,12 @@ impl<'a> Tx<'a> {
             all.extend(page.rows);
             match page.next {
                 Some(next) => from = Some(next),
-                None => return Ok(all),
+                None => break,
             }
         }
+        all.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        all.dedup_by(|(one, _), (other, _)| one == other);
+        Ok(all)
     }
 
     fn cell(&mut self, table: TableId, key: &str) -> Result<Cell> {

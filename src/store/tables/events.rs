@@ -2,6 +2,7 @@
 
 use ruma::{OwnedEventId, OwnedRoomId, OwnedServerName, ServerName};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::Row;
 use crate::gateway::model::Timestamp;
@@ -93,6 +94,16 @@ impl Row for ExtrasRow {
             indexes.extras.insert((new.number, key.to_owned()));
         }
     }
+}
+
+/// What keys of [`super::Extras`] are made in.
+const EXTRAS_NAMESPACE: Uuid = Uuid::from_u128(0x6d61_7472_6978_2d73_6d70_702d_6578_7472);
+
+/// Key of [`super::Extras`]: the same for the same content of the same transaction.
+pub(crate) fn extras_key(homeserver: &ServerName, txn_id: &str, json: &str) -> String {
+    let name = format!("{homeserver}\0{txn_id}\0{json}");
+    let id = Uuid::new_v5(&EXTRAS_NAMESPACE, name.as_bytes());
+    id.simple().to_string()
 }
 
 /// Key of [`super::Events`].

@@ -1,6 +1,6 @@
 //! Rooms, conversations, and the numbers that they use.
 
-use ruma::{OwnedRoomId, OwnedServerName, OwnedUserId, RoomId, ServerName, UserId};
+use ruma::{OwnedRoomId, OwnedUserId, RoomId, ServerName, UserId};
 use serde::{Deserialize, Serialize};
 
 use super::Row;
@@ -9,7 +9,7 @@ use crate::gateway::model::{
 };
 
 /// A room.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RoomRow {
     /// Grows in the order of first sight.
     pub(crate) number: i64,
@@ -52,6 +52,14 @@ impl Row for TwoRow {}
 #[serde(transparent)]
 pub(crate) struct ConversationRow(pub(crate) Conversation);
 
+impl std::ops::Deref for ConversationRow {
+    type Target = Conversation;
+
+    fn deref(&self) -> &Conversation {
+        &self.0
+    }
+}
+
 impl Row for ConversationRow {}
 
 /// A conversation of a room.
@@ -64,16 +72,7 @@ pub(crate) struct PortalRow {
 
 impl Row for PortalRow {}
 
-/// The direct conversations of a person and a phone.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(crate) struct DirectRow {
-    /// The active one.
-    pub(crate) active: Option<ConversationId>,
-    /// The ended ones, oldest first.
-    pub(crate) ended: Vec<ConversationId>,
-}
-
-impl Row for DirectRow {}
+impl Row for ConversationId {}
 
 /// A number that a phone sees, and the one conversation that it serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,7 +99,7 @@ pub(crate) fn room_key(homeserver: &ServerName, room: &RoomId) -> String {
 }
 
 /// Key of [`super::Twos`]; the order of the two does not matter.
-pub(crate) fn two_key(homeserver: &OwnedServerName, one: &UserId, other: &UserId) -> String {
+pub(crate) fn two_key(homeserver: &ServerName, one: &UserId, other: &UserId) -> String {
     let (first, second) = if one < other {
         (one, other)
     } else {
