@@ -242,8 +242,7 @@ impl Store for TableStore {
     }
 
     async fn take_sms(&self, sms: SmsIn) -> Result<SmsTaken> {
-        let mo_part_ttl = self.mo_part_ttl;
-        self.engine.run(move |tx| sms::take(tx, &sms, mo_part_ttl)).await
+        self.engine.run(move |tx| sms::take(tx, &sms)).await
     }
 
     async fn sms_heard(&self, ids: Vec<TakenId>, now: Timestamp) -> Result<()> {
