@@ -64,6 +64,14 @@ impl<'a> Tx<'a> {
         Ok(self.cell(T::ID, key)?.is_some())
     }
 
+    /// Has rows read at once that are about to be read one by one.
+    pub(crate) fn fetch<'k, T: Table>(&mut self, keys: impl IntoIterator<Item = &'k str>) {
+        if self.base.is_remote() {
+            // What fails here fails again where it is read.
+            keys.into_iter().for_each(|key| drop(self.cell(T::ID, key)));
+        }
+    }
+
     /// Makes a row or replaces it.
     pub(crate) fn put<T: Table>(&mut self, key: &str, row: T::Row) -> Result<()> {
         let before = self.cell(T::ID, key)?;

@@ -9,13 +9,16 @@ use super::money::{self, Charge};
 use super::{conversations, leases, life, receipts};
 use crate::gateway::model::{Conversation, E164Text, MessageId, MessageState, Originator, Source, Timestamp};
 use crate::store::tables::{
-    EndedMessages, EventRow, Events, MessageNumbers, MessageRow, Paid, ReferenceRow, References,
+    EndedMessages, EventRow, Events, MessageNumbers, MessageRow, Messages, Meta, Paid, ReferenceRow, References,
     SegmentRow, event_key, number, numbers_key,
 };
 use crate::store::tx::{Sequence, Tx};
 use crate::store::{
     Acceptance, MessageView, NewMessage, OriginatorPlan, Refusal, Result, StoreError,
 };
+
+/// The name in [`Meta`] of the homeservers whose events messages come from, with blanks between them.
+pub(in crate::store) const HOMESERVERS: &str = "homeservers";
 
 /// What accepting may come to before anything has been changed for good.
 enum Sender {
@@ -104,6 +107,7 @@ fn queue(tx: &mut Tx<'_>, new: &NewMessage, originator: Originator) -> Result<()
         homeserver, event, ..
     } = &new.source
     {
+        note_homeserver(tx, homeserver)?;
         note_in_event(tx, &event_key(homeserver, event.as_str()), key, new.now)?;
     }
     let ready = !tx.indexes().messages.lanes.contains_key(&new.conversation);
@@ -133,8 +137,19 @@ fn queue(tx: &mut Tx<'_>, new: &NewMessage, originator: Originator) -> Result<()
     };
     life::step(&mut row, None, MessageState::Queued, (new.now, "accepted"));
     tx.insert::<MessageNumbers>(&new.id.to_string(), key);
-    tx.insert::<crate::store::tables::Messages>(&number(key), row);
+    tx.insert::<Messages>(&number(key), row);
     Ok(())
+}
+
+/// The store knows whose events messages come from, for those who ask by an event's id alone.
+fn note_homeserver(tx: &mut Tx<'_>, homeserver: &ServerName) -> Result<()> {
+    let known = tx.get::<Meta>(HOMESERVERS)?;
+    let known = known.as_ref().map_or("", |known| known.as_str());
+    if known.split(' ').any(|one| one == homeserver) {
+        return Ok(());
+    }
+    let all = format!("{known} {homeserver}").trim_start().to_owned();
+    tx.put::<Meta>(HOMESERVERS, all)
 }
 
 /// The event knows the messages that come from it.
@@ -173,7 +188,7 @@ fn segments(
         resends: 0,
         paid: Paid::Reserved,
         udhi: carried.udhi,
-        payload: carried.short_message,
+        payload: bytes::Bytes::copy_from_slice(&carried.short_message),
         tlvs: bytes::Bytes::copy_from_slice(carried.tlvs.as_bytes()),
         sent_as: Vec::new(),
     };
