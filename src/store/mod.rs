@@ -21,6 +21,8 @@ pub mod sqlite;
 mod state;
 mod steps;
 mod submitted;
+#[cfg(test)]
+mod tests;
 mod table;
 mod tables;
 mod timer;

@@ -15,7 +15,7 @@
 mod connect;
 mod probe;
 #[cfg(test)]
-mod tests;
+pub(in crate::store) mod tests;
 
 use std::time::Duration;
 

@@ -6,7 +6,7 @@ mod several;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use self::server::Server;
+pub(in crate::store) use self::server::Server;
 use super::super::base::{Base, Write};
 use super::super::tables::TableId;
 use super::*;
@@ -14,9 +14,14 @@ use super::*;
 const TTL: Duration = Duration::from_millis(500);
 
 fn settings(server: &Server) -> Settings {
+    settings_for(server, "test")
+}
+
+/// What a store under a prefix needs.
+pub(in crate::store) fn settings_for(server: &Server, prefix: &str) -> Settings {
     Settings {
         place: Place::Standalone(server.url()),
-        prefix: "test".to_owned(),
+        prefix: prefix.to_owned(),
         owner_ttl: TTL,
         durability: Durability::Always,
         replicas: 0,

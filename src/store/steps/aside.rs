@@ -153,7 +153,6 @@ fn end_event(tx: &mut Tx<'_>, seq: InboxSeq, now: Timestamp) -> Result<()> {
         .unwrap_or_default();
     for key in said {
         messages::take_back(tx, key, (now, "dropped"))?;
-        life::refresh(tx, key, now)?;
     }
     Ok(())
 }

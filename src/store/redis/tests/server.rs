@@ -12,7 +12,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A redis-server. Runs until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Server {
+pub(in crate::store) struct Server {
     directory: TempDir,
     arguments: Vec<String>,
     url: String,
@@ -21,7 +21,7 @@ pub(crate) struct Server {
 
 impl Server {
     /// One that listens on a socket in its own directory.
-    pub(crate) fn start() -> Self {
+    pub(in crate::store) fn start() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let socket = directory.path().join("redis.sock");
         let arguments = ["--port", "0", "--unixsocket", "redis.sock"].map(str::to_owned);
@@ -60,7 +60,7 @@ impl Server {
         server
     }
 
-    pub(crate) fn url(&self) -> String {
+    pub(super) fn url(&self) -> String {
         self.url.clone()
     }
 
