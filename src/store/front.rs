@@ -11,9 +11,9 @@ use ruma::{OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, ServerName, UserId};
 use uuid::Uuid;
 
 use super::base::{Base, Write};
-use super::embedded::Sqlite;
 use super::engine::Engine;
 use super::redis::{Redis, Settings as RedisSettings};
+use super::sqlite::Sqlite;
 use super::steps::{
     aside, conversations, copies, dispatch, explain, inbox, leases, messages, money, outbox, owed,
     receipts, rooms, scrub::Scrub, sms, submissions, sweep,
@@ -281,8 +281,7 @@ impl Store for TableStore {
     }
 
     async fn take_sms(&self, sms: SmsIn) -> Result<SmsTaken> {
-        self.engine.run(move |tx| sms::take(tx, &sms))
-            .await
+        self.engine.run(move |tx| sms::take(tx, &sms)).await
     }
 
     async fn sms_heard(&self, ids: Vec<TakenId>, now: Timestamp) -> Result<()> {

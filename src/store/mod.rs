@@ -10,21 +10,20 @@ mod base;
 #[cfg(test)]
 mod conformance;
 mod contract;
-mod embedded;
 mod engine;
 mod front;
 mod indexes;
 mod open;
 mod private;
 mod redis;
-pub mod sqlite;
+mod sqlite;
 mod state;
 mod steps;
 mod submitted;
-#[cfg(test)]
-mod tests;
 mod table;
 mod tables;
+#[cfg(test)]
+mod tests;
 mod timer;
 mod tx;
 

@@ -1,6 +1,6 @@
 //! What was set aside: listed, put back, ended.
 
-use super::{life, messages, outbox};
+use super::{messages, outbox};
 use crate::gateway::model::{InboxSeq, OutboxId, SmsId, Timestamp};
 use crate::store::indexes::Waiting;
 use crate::store::table::Table;

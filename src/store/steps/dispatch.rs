@@ -115,7 +115,9 @@ pub(in crate::store) fn next_due(tx: &Tx<'_>, link_group: &str) -> Option<Timest
 }
 
 pub(in crate::store) fn record(tx: &mut Tx<'_>, answers: &[Answer], now: Timestamp) -> Result<()> {
-    answers.iter().try_for_each(|answer| record_one(tx, answer, now))
+    answers
+        .iter()
+        .try_for_each(|answer| record_one(tx, answer, now))
 }
 
 fn record_one(tx: &mut Tx<'_>, answer: &Answer, now: Timestamp) -> Result<()> {

@@ -66,9 +66,14 @@ pub(in crate::store) fn explain(tx: &mut Tx<'_>, id: &str) -> Result<Vec<History
     for homeserver in homeservers.iter().flat_map(|all| all.split(' ')) {
         let key = format!("{homeserver}|{id}");
         let mut rows = messages::rows_of_event(tx, &key)?;
-        let about = tx.get::<Events>(&key)?.and_then(|event| event.about.clone());
+        let about = tx
+            .get::<Events>(&key)?
+            .and_then(|event| event.about.clone());
         if let Some(about) = about {
-            rows.extend(messages::rows_of_event(tx, &format!("{homeserver}|{about}"))?);
+            rows.extend(messages::rows_of_event(
+                tx,
+                &format!("{homeserver}|{about}"),
+            )?);
         }
         rows.sort_by_key(|row| row.key);
         for row in &rows {

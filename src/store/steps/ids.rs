@@ -128,7 +128,9 @@ fn candidate(tx: &mut Tx<'_>, named: &Named<'_>, form: IdForm) -> Result<Option<
     };
     let rank = |one: &SentRow| {
         let exact = one.smsc_id == named.smsc_id;
-        let same_phone = named.destination.is_none_or(|phone| one.destination.0.as_str() == phone);
+        let same_phone = named
+            .destination
+            .is_none_or(|phone| one.destination.0.as_str() == phone);
         (exact || same_phone).then_some((same_phone, exact, one.message, one.number))
     };
     let best = sent.iter().filter_map(|one| Some((rank(one)?, one)));
@@ -156,14 +158,21 @@ fn known_of(forms: &[IdFormRow]) -> Option<(IdForm, i64)> {
 /// Counts a proof; whether by it another form is known than before.
 pub(in crate::store) fn learn(tx: &mut Tx<'_>, link_group: &str, proof: IdForm) -> Result<bool> {
     let before = tx.get::<IdForms>(link_group)?;
-    let mut forms: Vec<IdFormRow> = before.iter().flat_map(|forms| forms.iter()).copied().collect();
+    let mut forms: Vec<IdFormRow> = before
+        .iter()
+        .flat_map(|forms| forms.iter())
+        .copied()
+        .collect();
     let proof = form_number(proof);
     for other in forms.iter_mut().filter(|one| one.form != proof) {
         other.seen = (other.seen - 1).max(0);
     }
     match forms.iter_mut().find(|one| one.form == proof) {
         Some(same) => same.seen = SURE.min(same.seen + 1),
-        None => forms.push(IdFormRow { form: proof, seen: 1 }),
+        None => forms.push(IdFormRow {
+            form: proof,
+            seen: 1,
+        }),
     }
     let known_before = before.and_then(|forms| known_of(&forms));
     let known_after = known_of(&forms);

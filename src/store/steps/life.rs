@@ -39,7 +39,10 @@ pub(in crate::store) fn message(tx: &mut Tx<'_>, key: i64) -> Result<Option<Mess
 }
 
 /// A message by its id.
-pub(in crate::store) fn message_by_id(tx: &mut Tx<'_>, id: MessageId) -> Result<Option<MessageRow>> {
+pub(in crate::store) fn message_by_id(
+    tx: &mut Tx<'_>,
+    id: MessageId,
+) -> Result<Option<MessageRow>> {
     match tx.get::<MessageNumbers>(&id.to_string())? {
         Some(key) => message(tx, *key),
         None => Ok(None),
@@ -130,7 +133,11 @@ pub(in crate::store) fn requeue(
 
 /// False where the rest of the message is not to be sent any more.
 fn is_wanted(tx: &mut Tx<'_>, row: &MessageRow) -> Result<bool> {
-    if row.segments.iter().any(|segment| segment.state.is_bad_news()) {
+    if row
+        .segments
+        .iter()
+        .any(|segment| segment.state.is_bad_news())
+    {
         return Ok(false);
     }
     let conversation = conversations::get(tx, row.conversation)?;

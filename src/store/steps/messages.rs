@@ -7,10 +7,12 @@ use ruma::{OwnedEventId, ServerName};
 
 use super::money::{self, Charge};
 use super::{conversations, leases, life, receipts};
-use crate::gateway::model::{Conversation, E164Text, MessageId, MessageState, Originator, Source, Timestamp};
+use crate::gateway::model::{
+    Conversation, E164Text, MessageId, MessageState, Originator, Source, Timestamp,
+};
 use crate::store::tables::{
-    EndedMessages, EventRow, Events, MessageNumbers, MessageRow, Messages, Meta, Paid, ReferenceRow, References,
-    SegmentRow, event_key, number, numbers_key,
+    EndedMessages, EventRow, Events, MessageNumbers, MessageRow, Messages, Meta, Paid,
+    ReferenceRow, References, SegmentRow, event_key, number, numbers_key,
 };
 use crate::store::tx::{Sequence, Tx};
 use crate::store::{
@@ -192,7 +194,10 @@ fn segments(
         tlvs: bytes::Bytes::copy_from_slice(carried.tlvs.as_bytes()),
         sent_as: Vec::new(),
     };
-    Ok(parts.iter().map(|part| segment(part.carried(reference))).collect())
+    Ok(parts
+        .iter()
+        .map(|part| segment(part.carried(reference)))
+        .collect())
 }
 
 /// The concatenation reference after the last one between these two numbers.
@@ -307,7 +312,9 @@ pub(in crate::store) fn forget(tx: &mut Tx<'_>, row: &MessageRow) -> Result<()> 
     } = &row.source
     {
         let key = event_key(homeserver, event.as_str());
-        let knows = tx.get::<Events>(&key)?.is_some_and(|one| one.messages.contains(&row.key));
+        let knows = tx
+            .get::<Events>(&key)?
+            .is_some_and(|one| one.messages.contains(&row.key));
         if knows {
             tx.update::<Events>(&key, |one| one.messages.retain(|key| *key != row.key))?;
         }

@@ -14,8 +14,8 @@ use super::ids::{self, Named};
 use super::life;
 use crate::gateway::model::{E164Text, MessageState, Timestamp};
 use crate::store::tables::{
-    MessageRow, Parked, ParkedRow, Sent, SentRow, Unanswered, UnansweredRow, evidence_key, form_number,
-    form_of, number as row_key, sent_key,
+    MessageRow, Parked, ParkedRow, Sent, SentRow, Unanswered, UnansweredRow, evidence_key,
+    form_number, form_of, number as row_key, sent_key,
 };
 use crate::store::timer::Timer;
 use crate::store::tx::{Sequence, Tx};
@@ -155,7 +155,12 @@ fn apply(
     if at == MessageState::Uncertain {
         forget_evidence(tx, row, number)?;
         life::settle(tx, row, number, now)?;
-        life::leave(row, number, MessageState::Submitted, (now, "a receipt proves it"));
+        life::leave(
+            row,
+            number,
+            MessageState::Submitted,
+            (now, "a receipt proves it"),
+        );
         at = MessageState::Submitted;
     }
     let Some(state) = state_of(word.state) else {
@@ -237,8 +242,11 @@ pub(in crate::store) fn forget_ids(tx: &mut Tx<'_>, row: &MessageRow) -> Result<
         let Some(sent) = tx.get::<Sent>(&key)? else {
             continue;
         };
-        let others: Vec<SentRow> =
-            sent.iter().filter(|one| one.message != row.key).cloned().collect();
+        let others: Vec<SentRow> = sent
+            .iter()
+            .filter(|one| one.message != row.key)
+            .cloned()
+            .collect();
         if others.is_empty() {
             tx.delete::<Sent>(&key)?;
         } else {
@@ -326,14 +334,23 @@ fn parked_by_id(tx: &mut Tx<'_>, link_group: &str, canonical: &str) -> Result<Ve
         return Ok(Vec::new());
     }
     let key = (link_group.to_owned(), canonical.to_owned());
-    let ids: Vec<i64> = parked.by_id.get(&key).into_iter().flatten().copied().collect();
+    let ids: Vec<i64> = parked
+        .by_id
+        .get(&key)
+        .into_iter()
+        .flatten()
+        .copied()
+        .collect();
     parked_rows(tx, &ids)
 }
 
 fn parked_rows(tx: &mut Tx<'_>, ids: &[i64]) -> Result<Vec<ParkedRow>> {
     let mut rows = Vec::with_capacity(ids.len());
     for id in ids {
-        rows.extend(tx.get::<Parked>(&row_key(*id))?.map(|row| ParkedRow::clone(&row)));
+        rows.extend(
+            tx.get::<Parked>(&row_key(*id))?
+                .map(|row| ParkedRow::clone(&row)),
+        );
     }
     Ok(rows)
 }
@@ -404,12 +421,7 @@ fn match_parked_by_id(
 
 /// Takes a proof of how a peer writes ids. Where that tells what receipts meant that wait, they find
 /// their segments.
-fn learn(
-    tx: &mut Tx<'_>,
-    link_group: &str,
-    proof: Option<IdForm>,
-    now: Timestamp,
-) -> Result<()> {
+fn learn(tx: &mut Tx<'_>, link_group: &str, proof: Option<IdForm>, now: Timestamp) -> Result<()> {
     let Some(proof) = proof else {
         return Ok(());
     };
@@ -463,7 +475,9 @@ fn prove(tx: &mut Tx<'_>, row: &MessageRow, now: Timestamp) -> Result<()> {
     let Some(first) = parked.first() else {
         return Ok(());
     };
-    let differ = parked.iter().any(|receipt| receipt.smsc_id != first.smsc_id);
+    let differ = parked
+        .iter()
+        .any(|receipt| receipt.smsc_id != first.smsc_id);
     if differ || was_another_held(tx, pair, (key, number), first.at)? {
         return Ok(());
     }
@@ -482,7 +496,12 @@ fn parked_between(tx: &mut Tx<'_>, pair: Pair<'_>) -> Result<Vec<ParkedRow>> {
         pair.originator.to_owned(),
     );
     let by_numbers = &tx.indexes().parked.by_numbers;
-    let ids: Vec<i64> = by_numbers.get(&key).into_iter().flatten().copied().collect();
+    let ids: Vec<i64> = by_numbers
+        .get(&key)
+        .into_iter()
+        .flatten()
+        .copied()
+        .collect();
     parked_rows(tx, &ids)
 }
 
@@ -497,12 +516,7 @@ fn intended_at(row: &MessageRow, number: u8) -> Timestamp {
 
 /// True where a segment between the same two numbers that has been given up since was still waiting
 /// for its receipt at this time.
-fn was_another_held(
-    tx: &mut Tx<'_>,
-    pair: Pair<'_>,
-    place: Place,
-    at: Timestamp,
-) -> Result<bool> {
+fn was_another_held(tx: &mut Tx<'_>, pair: Pair<'_>, place: Place, at: Timestamp) -> Result<bool> {
     let after = at.0.saturating_add(life::LOST_MEMORY);
     let unanswered = tx.get::<Unanswered>(&pair.key())?;
     let was_held = |one: &UnansweredRow| {
@@ -580,7 +594,14 @@ pub(in crate::store) fn wait_is_over(tx: &mut Tx<'_>, key: i64, now: Timestamp) 
 pub(in crate::store) fn forget_old(tx: &mut Tx<'_>, now: Timestamp, limit: usize) -> Result<usize> {
     let memory = i64::try_from(PARKED_MEMORY.as_millis()).unwrap_or(i64::MAX);
     let before = now.0.saturating_sub(memory);
-    let oldest: Vec<i64> = tx.indexes().parked.all.iter().take(limit).copied().collect();
+    let oldest: Vec<i64> = tx
+        .indexes()
+        .parked
+        .all
+        .iter()
+        .take(limit)
+        .copied()
+        .collect();
     let mut forgotten = 0;
     for row in parked_rows(tx, &oldest)? {
         if row.at.0 <= before {

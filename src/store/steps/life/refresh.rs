@@ -31,7 +31,11 @@ fn update(
 ) -> Result<()> {
     let before = row.state;
     row.state = state_of(before, &row.segments);
-    let in_lane = row.segments.iter().filter(|segment| segment.in_lane).count();
+    let in_lane = row
+        .segments
+        .iter()
+        .filter(|segment| segment.in_lane)
+        .count();
     let has_left = row.lane_left > 0 && in_lane == 0;
     row.lane_left = u8::try_from(in_lane).unwrap_or(u8::MAX);
     if row.state != before {
