@@ -14,6 +14,8 @@ mod embedded;
 mod engine;
 mod front;
 mod indexes;
+#[cfg(test)]
+mod memory;
 mod open;
 mod private;
 mod redis;
