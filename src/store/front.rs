@@ -215,7 +215,7 @@ impl Store for TableStore {
         self.engine
             .run(move |tx| {
                 let segment = dispatch::next_due(tx, &link_group);
-                let receipt = owed::next_due(tx, &link_group)?;
+                let receipt = owed::next_due(tx, &link_group);
                 Ok(segment.into_iter().chain(receipt).min())
             })
             .await

@@ -13,6 +13,8 @@ mod contract;
 mod engine;
 mod front;
 mod indexes;
+#[cfg(test)]
+mod memory;
 mod open;
 mod private;
 mod redis;
