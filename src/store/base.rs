@@ -40,8 +40,8 @@ pub(crate) trait Base: Debug + Send {
     /// Reads rows by their keys.
     fn get(&mut self, keys: &[(TableId, &str)]) -> Result<Vec<Option<Octets>>>;
 
-    /// Reads a page of about `limit` rows. A row that stays as it is throughout is in exactly one
-    /// page; of others, nothing is promised.
+    /// Reads a page of about `limit` rows. A row that stays as it is throughout is in at least one
+    /// page, and may be in several; of others, nothing is promised.
     fn scan(&mut self, table: TableId, from: Option<&str>, limit: usize) -> Result<Page>;
 
     /// The first keys of the timers up to and with `until`, in order.
@@ -50,8 +50,14 @@ pub(crate) trait Base: Debug + Send {
     /// How many rows a table has.
     fn count(&mut self, table: TableId) -> Result<u64>;
 
-    /// Writes all or nothing, durably.
+    /// Writes all or nothing, durably. Does not return before it knows which. Fails with
+    /// [`StoreError::Lost`](super::StoreError::Lost) where this is not the owner any more.
     fn commit(&mut self, writes: &[Write]) -> Result<()>;
+
+    /// Says that the owner is alive, where it has nothing to commit.
+    fn keep(&mut self) -> Result<()> {
+        Ok(())
+    }
 
     /// Nothing follows: tidies up.
     fn close(&mut self) {}

@@ -336,6 +336,9 @@ pub enum StoreError {
     /// The request contradicts what is stored.
     #[error("{0}")]
     Conflict(String),
+    /// Another instance has taken the store over: nothing can be done through this one any more.
+    #[error("another instance has taken the store over")]
+    Lost,
     /// Stored data cannot be read back: a bug or a damaged file.
     #[error("the store holds something unreadable: {0}")]
     Corrupt(String),

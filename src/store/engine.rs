@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 use tracing::error;
 
 use super::base::Base;
@@ -34,6 +35,7 @@ pub(crate) struct Engine {
     jobs: Option<mpsc::Sender<Box<dyn Job>>>,
     thread: Option<JoinHandle<()>>,
     done: Arc<Done>,
+    lost: CancellationToken,
 }
 
 /// What the thread has done.
@@ -50,11 +52,12 @@ impl Engine {
         let state = load(base.as_mut())?;
         let (jobs, queue) = mpsc::channel(QUEUE);
         let done = Arc::new(Done::default());
-        let counted = Arc::clone(&done);
+        let lost = CancellationToken::new();
         let desk = Desk {
             state,
             base,
-            done: counted,
+            done: Arc::clone(&done),
+            lost: lost.clone(),
             ran: Vec::new(),
         };
         let thread = std::thread::Builder::new()
@@ -65,7 +68,13 @@ impl Engine {
             jobs: Some(jobs),
             thread: Some(thread),
             done,
+            lost,
         })
+    }
+
+    /// Cancelled once another instance has taken the store over. Every operation fails from then on.
+    pub(crate) fn lost(&self) -> &CancellationToken {
+        &self.lost
     }
 
     /// What has been done since the start.
@@ -158,8 +167,8 @@ trait Job: Send {
     /// Runs the operation. False where it has failed and must leave nothing behind.
     fn run(&mut self, tx: &mut Tx<'_>) -> bool;
 
-    /// Tells who asked; `Err` is the reason why nothing of the group was kept.
-    fn answer(self: Box<Self>, committed: Result<(), &str>);
+    /// Tells who asked, where everything up to here has been kept or none of the group.
+    fn answer(self: Box<Self>, fate: &Fate);
 }
 
 struct Call<T, F> {
@@ -187,13 +196,31 @@ where
         self.result.is_ok()
     }
 
-    fn answer(self: Box<Self>, committed: Result<(), &str>) {
-        let outcome = match committed {
-            Ok(()) => self.result,
-            Err(reason) => Err(StoreError::Unavailable(reason.to_owned())),
+    fn answer(self: Box<Self>, fate: &Fate) {
+        let outcome = match fate {
+            Fate::Kept => self.result,
+            Fate::Failed(reason) => Err(StoreError::Unavailable(reason.clone())),
+            Fate::Lost => Err(StoreError::Lost),
         };
         // Who does not listen any more has gone away; the change stands.
         drop(self.sender.send(outcome));
+    }
+}
+
+/// What became of a group.
+enum Fate {
+    Kept,
+    Failed(String),
+    Lost,
+}
+
+impl From<Result<()>> for Fate {
+    fn from(committed: Result<()>) -> Self {
+        match committed {
+            Ok(()) => Self::Kept,
+            Err(StoreError::Lost) => Self::Lost,
+            Err(error) => Self::Failed(error.to_string()),
+        }
     }
 }
 
@@ -202,6 +229,7 @@ struct Desk {
     state: State,
     base: Box<dyn Base>,
     done: Arc<Done>,
+    lost: CancellationToken,
     /// Run, and to be told after the commit.
     ran: Vec<Box<dyn Job>>,
 }
@@ -216,6 +244,10 @@ impl Desk {
             }
             self.run_group(group);
             self.commit();
+            if self.lost.is_cancelled() {
+                // What it knows may be untrue by now, and nothing can be changed any more.
+                return;
+            }
         }
         self.base.close();
     }
@@ -237,8 +269,9 @@ impl Desk {
                     waiting.push(job);
                 }
             }
-            if let Err(reason) = self.read(missing) {
-                error!(%reason, "cannot read");
+            if let Err(error) = self.read(missing) {
+                error!(%error, "cannot read");
+                self.note(&error);
                 self.ran.extend(waiting);
                 return;
             }
@@ -251,7 +284,10 @@ impl Desk {
         let mark = self.state.mark();
         let mut tx = Tx::new(&mut self.state, self.base.as_mut());
         let is_done = job.run(&mut tx);
-        let missing = tx.end();
+        let (missing, is_lost) = tx.end();
+        if is_lost {
+            self.lost.cancel();
+        }
         if !is_done || !missing.is_empty() {
             self.state.undo(mark);
         }
@@ -290,17 +326,27 @@ impl Desk {
 
     /// Commits what has been done, and tells who asked for it.
     fn commit(&mut self) {
-        let fate = self.write().map_err(|error| error.to_string());
+        let fate = Fate::from(self.write());
         match &fate {
-            Ok(()) => self.state.committed(),
-            Err(_) => self.state.undo(0),
+            Fate::Kept => self.state.committed(),
+            Fate::Failed(_) => self.state.undo(0),
+            Fate::Lost => self.lost.cancel(),
         }
         for job in self.ran.drain(..) {
-            job.answer(fate.as_ref().map(|_| ()).map_err(String::as_str));
+            job.answer(&fate);
+        }
+    }
+
+    fn note(&self, error: &StoreError) {
+        if matches!(error, StoreError::Lost) {
+            self.lost.cancel();
         }
     }
 
     fn write(&mut self) -> Result<()> {
+        if self.lost.is_cancelled() {
+            return Err(StoreError::Lost);
+        }
         if self.state.mark() == 0 {
             return Ok(());
         }

@@ -6,7 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use super::tables::{MessageRow, OutboxRow, OwedRow, ParkedRow};
+use super::tables::{
+    MessageRow, OutboxRow, OwedRow, ParkedRow, PartialRow, SubmissionRow, partials_key,
+};
 use crate::gateway::model::{ConversationId, MessageState, Timestamp};
 
 /// All of them.
@@ -22,6 +24,10 @@ pub(crate) struct Indexes {
     pub(crate) parked: ParkedIndex,
     /// Whole SMS.
     pub(crate) sms: Waiting,
+    /// Long SMS with parts still to come.
+    pub(crate) partials: PartialIndex,
+    /// What accounts have submitted and has not reached its end.
+    pub(crate) submissions: SubmissionIndex,
     /// Receipts that accounts are owed.
     pub(crate) owed: OwedIndex,
     /// Things to do at the homeserver.
@@ -195,26 +201,97 @@ fn take<K: std::hash::Hash + Eq>(map: &mut HashMap<K, BTreeSet<i64>>, key: &K, n
     }
 }
 
+/// Long SMS with parts still to come.
+#[derive(Debug, Default)]
+pub(crate) struct PartialIndex {
+    /// By link group, phone and number: their keys in the order of their first parts.
+    pub(crate) between: HashMap<String, BTreeMap<i64, String>>,
+    /// By when the first part came.
+    pub(crate) waiting: BTreeSet<(Timestamp, String)>,
+}
+
+impl PartialIndex {
+    pub(crate) fn insert(&mut self, key: &str, row: &PartialRow) {
+        let between = partials_key(&row.link_group, &row.handset, &row.number);
+        let partials = self.between.entry(between).or_default();
+        partials.insert(row.id, key.to_owned());
+        self.waiting.insert((row.at, key.to_owned()));
+    }
+
+    pub(crate) fn remove(&mut self, key: &str, row: &PartialRow) {
+        let between = partials_key(&row.link_group, &row.handset, &row.number);
+        if let Some(partials) = self.between.get_mut(&between) {
+            partials.remove(&row.id);
+            if partials.is_empty() {
+                self.between.remove(&between);
+            }
+        }
+        self.waiting.remove(&(row.at, key.to_owned()));
+    }
+}
+
+/// What accounts have submitted and has not reached its end.
+#[derive(Debug, Default)]
+pub(crate) struct SubmissionIndex {
+    /// All.
+    pub(crate) open: HashSet<i64>,
+    /// By link group, source and destination.
+    pub(crate) between: HashMap<(String, String, String), BTreeSet<i64>>,
+    /// Those that cannot have been said yet, by the end of their validity.
+    pub(crate) valid: BTreeSet<(Timestamp, i64)>,
+}
+
+fn addresses_of(row: &SubmissionRow) -> (String, String, String) {
+    (
+        row.link_group.clone(),
+        row.source.address.clone(),
+        row.destination.address.clone(),
+    )
+}
+
+impl SubmissionIndex {
+    pub(crate) fn insert(&mut self, row: &SubmissionRow) {
+        self.open.insert(row.id);
+        add(&mut self.between, addresses_of(row), row.id);
+        if let (Some(until), None) = (row.valid_until, row.said_at) {
+            self.valid.insert((until, row.id));
+        }
+    }
+
+    pub(crate) fn remove(&mut self, row: &SubmissionRow) {
+        self.open.remove(&row.id);
+        take(&mut self.between, &addresses_of(row), row.id);
+        if let Some(until) = row.valid_until {
+            self.valid.remove(&(until, row.id));
+        }
+    }
+}
+
 /// Receipts that accounts are owed.
 #[derive(Debug, Default)]
 pub(crate) struct OwedIndex {
-    /// Those that are not on the wire, by link group: when they are due, and their number.
-    pub(crate) due: HashMap<String, BTreeSet<(Timestamp, i64)>>,
+    /// Those that are not on the wire, by link group: when they are due and their number, with the
+    /// time when they are given up.
+    pub(crate) due: HashMap<String, BTreeMap<(Timestamp, i64), Timestamp>>,
     /// Those that are.
     pub(crate) on_wire: BTreeSet<i64>,
+    /// All, by when they are given up.
+    pub(crate) until: BTreeSet<(Timestamp, i64)>,
 }
 
 impl OwedIndex {
     pub(crate) fn insert(&mut self, row: &OwedRow) {
+        self.until.insert((row.until, row.id));
         if row.on_wire {
             self.on_wire.insert(row.id);
         } else {
             let due = self.due.entry(row.link_group.clone()).or_default();
-            due.insert((row.due_at, row.id));
+            due.insert((row.due_at, row.id), row.until);
         }
     }
 
     pub(crate) fn remove(&mut self, row: &OwedRow) {
+        self.until.remove(&(row.until, row.id));
         self.on_wire.remove(&row.id);
         if let Some(due) = self.due.get_mut(&row.link_group) {
             due.remove(&(row.due_at, row.id));

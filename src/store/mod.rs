@@ -14,6 +14,7 @@ mod embedded;
 mod engine;
 mod indexes;
 mod private;
+mod redis;
 pub mod sqlite;
 mod state;
 mod steps;

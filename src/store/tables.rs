@@ -86,18 +86,16 @@ tables! {
     /// SMS that were, by their number.
     kept EndedSms(SmsRow) = "ended_sms";
     /// Long SMS with parts still to come, by [`partial_key`].
-    kept Partials(PartialRow) = "partial";
-    /// The keys of the long SMS between a phone and a number that wait, by [`partials_key`], oldest
-    /// first.
-    kept PartialsOf(Vec<String>) = "partials_of";
+    live Partials(PartialRow) = "partial";
     /// What was taken a while ago, to know a copy of it, by [`copy_key`], oldest first.
     kept Copies(Vec<CopyRow>) = "copy";
     /// The key in [`Copies`] of what was taken, by its number.
     kept Taken(String) = "taken";
-    /// What accounts have submitted, by its number, which is the one in [`Taken`].
-    kept Submissions(SubmissionRow) = "submission";
-    /// The unfinished submissions between two addresses of an account, by [`between_key`].
-    kept SubmittedBetween(Vec<i64>) = "submitted_between";
+    /// What accounts have submitted and has not reached its end, by its number, which is the one in
+    /// [`Taken`].
+    live Submissions(SubmissionRow) = "submission";
+    /// What has, by its number.
+    kept EndedSubmissions(SubmissionRow) = "ended_submission";
     /// Receipts that accounts are owed, by the submission's number.
     live Owed(OwedRow) = "owed";
 

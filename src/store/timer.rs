@@ -9,14 +9,8 @@ pub(crate) enum Timer {
     Receipt(i64),
     /// A segment without an answer (message, number): the end of its hold, or of its memory.
     Unanswered(i64, u8),
-    /// A long SMS may still wait for parts.
-    Partial(String),
-    /// A submission may still wait to be said.
-    Submission(i64),
     /// Leases of a phone, by its handset's key, may have cooled off.
     Leases(String),
-    /// An owed receipt may still wait for its account.
-    Owed(i64),
 }
 
 /// The key of a timer: keys stand in the order of the times.
@@ -25,10 +19,7 @@ pub(crate) fn key(at: Timestamp, timer: &Timer) -> String {
     match timer {
         Timer::Receipt(message) => format!("{at:019}|receipt|{message}"),
         Timer::Unanswered(message, number) => format!("{at:019}|unanswered|{message}|{number}"),
-        Timer::Partial(key) => format!("{at:019}|partial|{key}"),
-        Timer::Submission(id) => format!("{at:019}|submission|{id}"),
         Timer::Leases(handset) => format!("{at:019}|leases|{handset}"),
-        Timer::Owed(id) => format!("{at:019}|owed|{id}"),
     }
 }
 
@@ -47,10 +38,7 @@ pub(crate) fn parse(key: &str) -> Option<Timer> {
             let (message, number) = what.split_once('|')?;
             Timer::Unanswered(message.parse().ok()?, number.parse().ok()?)
         }
-        "partial" => Timer::Partial(what.to_owned()),
-        "submission" => Timer::Submission(what.parse().ok()?),
         "leases" => Timer::Leases(what.to_owned()),
-        "owed" => Timer::Owed(what.parse().ok()?),
         _ => return None,
     })
 }
@@ -64,10 +52,7 @@ mod tests {
         for timer in [
             Timer::Receipt(7),
             Timer::Unanswered(7, 2),
-            Timer::Partial("operator|447700900123|12|8:1|3".to_owned()),
-            Timer::Submission(9),
             Timer::Leases("=s12345".to_owned()),
-            Timer::Owed(10),
         ] {
             assert_eq!(parse(&key(Timestamp(5), &timer)), Some(timer));
         }

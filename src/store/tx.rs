@@ -21,6 +21,7 @@ pub(crate) struct Tx<'a> {
     state: &'a mut State,
     base: &'a mut dyn Base,
     missing: Vec<(TableId, String)>,
+    is_lost: bool,
 }
 
 /// Rows of a page with the place of the next.
@@ -36,12 +37,21 @@ impl<'a> Tx<'a> {
             state,
             base,
             missing: Vec::new(),
+            is_lost: false,
         }
     }
 
-    /// What must be read before the operation can be run again; empty where it has been run.
-    pub(crate) fn end(self) -> Vec<(TableId, String)> {
-        self.missing
+    /// What must be read before the operation can be run again (nothing where it has been run), and
+    /// whether the store was found to have another owner.
+    pub(crate) fn end(self) -> (Vec<(TableId, String)>, bool) {
+        (self.missing, self.is_lost)
+    }
+
+    /// Says that this owner is alive.
+    pub(crate) fn keep(&mut self) -> Result<()> {
+        let kept = self.base.keep();
+        self.is_lost |= matches!(kept, Err(StoreError::Lost));
+        kept
     }
 
     /// A row.
@@ -52,6 +62,14 @@ impl<'a> Tx<'a> {
     /// True if there is a row.
     pub(crate) fn has<T: Table>(&mut self, key: &str) -> Result<bool> {
         Ok(self.cell(T::ID, key)?.is_some())
+    }
+
+    /// Has rows read at once that are about to be read one by one.
+    pub(crate) fn fetch<'k, T: Table>(&mut self, keys: impl IntoIterator<Item = &'k str>) {
+        if self.base.is_remote() {
+            // What fails here fails again where it is read.
+            keys.into_iter().for_each(|key| drop(self.cell(T::ID, key)));
+        }
     }
 
     /// Makes a row or replaces it.

@@ -16,6 +16,7 @@ pub(super) mod outbox;
 pub(super) mod owed;
 pub(super) mod receipts;
 pub(super) mod rooms;
+pub(super) mod scrub;
 pub(super) mod sms;
 pub(super) mod submissions;
 pub(super) mod sweep;

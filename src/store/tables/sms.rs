@@ -1,6 +1,7 @@
 //! SMS from phones and from accounts.
 
 use bytes::Bytes;
+use matrix_smpp_codec::values::{Npi, Ton};
 use ruma::OwnedUserId;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -8,6 +9,7 @@ use uuid::Uuid;
 use super::{AsideRow, Row};
 use crate::gateway::model::{ConversationId, Handset, Timestamp};
 use crate::store::indexes::Indexes;
+use crate::store::{Party, SmsRecipient};
 
 /// A whole SMS.
 #[derive(Clone, Serialize, Deserialize)]
@@ -49,6 +51,16 @@ pub(crate) enum RecipientRow {
     Owner(OwnedUserId),
 }
 
+impl From<&RecipientRow> for SmsRecipient {
+    fn from(row: &RecipientRow) -> Self {
+        match row {
+            RecipientRow::Conversation(id) => Self::Conversation(*id),
+            RecipientRow::Former(id) => Self::Former(*id),
+            RecipientRow::Owner(owner) => Self::Owner(owner.clone()),
+        }
+    }
+}
+
 impl Row for SmsRow {
     fn index(indexes: &mut Indexes, _: &str, old: Option<&Self>, new: Option<&Self>) {
         if let Some(old) = old {
@@ -65,8 +77,9 @@ impl Row for SmsRow {
 }
 
 /// A long SMS with parts still to come.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct PartialRow {
+    /// Grows in the order of their first parts.
     pub(crate) id: i64,
     pub(crate) link_group: String,
     pub(crate) handset: Handset,
@@ -82,7 +95,23 @@ pub(crate) struct PartialRow {
     pub(crate) submissions: Vec<i64>,
 }
 
-impl Row for PartialRow {}
+impl std::fmt::Debug for PartialRow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut shown = f.debug_struct("PartialRow");
+        shown.field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+impl Row for PartialRow {
+    fn index(indexes: &mut Indexes, key: &str, old: Option<&Self>, new: Option<&Self>) {
+        if let Some(old) = old {
+            indexes.partials.remove(key, old);
+        }
+        if let Some(new) = new {
+            indexes.partials.insert(key, new);
+        }
+    }
+}
 
 /// One part.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -140,7 +169,16 @@ pub(crate) struct SubmissionRow {
     pub(crate) ended_at: Option<Timestamp>,
 }
 
-impl Row for SubmissionRow {}
+impl Row for SubmissionRow {
+    fn index(indexes: &mut Indexes, _: &str, old: Option<&Self>, new: Option<&Self>) {
+        if let Some(old) = old {
+            indexes.submissions.remove(old);
+        }
+        if let Some(new) = new {
+            indexes.submissions.insert(new);
+        }
+    }
+}
 
 /// Where the words of a submission are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -164,6 +202,26 @@ pub(crate) struct PartyRow {
 impl std::fmt::Debug for PartyRow {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("PartyRow(…)")
+    }
+}
+
+impl From<&Party> for PartyRow {
+    fn from(party: &Party) -> Self {
+        Self {
+            ton: party.ton.0,
+            npi: party.npi.0,
+            address: party.address.clone(),
+        }
+    }
+}
+
+impl From<&PartyRow> for Party {
+    fn from(row: &PartyRow) -> Self {
+        Self {
+            ton: Ton(row.ton),
+            npi: Npi(row.npi),
+            address: row.address.clone(),
+        }
     }
 }
 
@@ -196,7 +254,7 @@ impl Row for OwedRow {
     }
 }
 
-/// Key of [`super::PartialsOf`].
+/// What the keys of all long SMS between a phone and a number begin with.
 pub(crate) fn partials_key(link_group: &str, handset: &Handset, number: &str) -> String {
     format!("{link_group}|{}|{number}", handset.key())
 }
@@ -218,9 +276,4 @@ pub(crate) fn copy_key(
         handset.key(),
         fingerprint.simple()
     )
-}
-
-/// Key of [`super::SubmittedBetween`].
-pub(crate) fn between_key(link_group: &str, source: &str, destination: &str) -> String {
-    format!("{link_group}|{source}|{destination}")
 }
