@@ -1,11 +1,16 @@
 //! Questions of people and gauges: the history of messages, and how much waits where.
 
-use super::leases;
+use std::collections::BTreeSet;
+
+use super::sweep::each;
+use super::{leases, life, messages};
+use crate::gateway::model::MessageId;
 use crate::store::tables::{
-    EndedMessages, Extras, Ghosts, Messages, Meta, Owed, Partials, References, Rooms,
+    EndedMessages, Events, Extras, Ghosts, MessageRow, Messages, Meta, Owed, Partials, References,
+    Rooms, event_key,
 };
 use crate::store::tx::Tx;
-use crate::store::{Result, Sizes};
+use crate::store::{History, Result, Sizes, Step};
 
 /// The name of what [`probe`] writes in [`Meta`].
 const PROBE: &str = "probe";
@@ -48,4 +53,64 @@ pub(in crate::store) fn sizes(tx: &mut Tx<'_>) -> Result<Sizes> {
 
 fn count(number: usize) -> u64 {
     u64::try_from(number).unwrap_or(u64::MAX)
+}
+
+pub(in crate::store) fn explain(tx: &mut Tx<'_>, id: &str) -> Result<Vec<History>> {
+    if let Ok(message) = id.parse::<MessageId>() {
+        let found = messages::find(tx, message)?;
+        return found.iter().map(|row| history(row)).collect();
+    }
+    let mut histories = Vec::new();
+    each(messages_about(tx, id)?, |key| {
+        if let Some(row) = life::find(tx, key)? {
+            histories.push(history(&row)?);
+        }
+        Ok(())
+    })?;
+    Ok(histories)
+}
+
+/// The numbers of the messages that come from an event or from the one that it is about, in their
+/// order.
+fn messages_about(tx: &mut Tx<'_>, event: &str) -> Result<BTreeSet<i64>> {
+    let homeservers = messages::homeservers(tx)?;
+    let mut found = BTreeSet::new();
+    let mut about = BTreeSet::new();
+    each(&homeservers, |homeserver| {
+        if let Some(row) = tx.get::<Events>(&event_key(homeserver, event))? {
+            found.extend(&row.messages);
+            about.extend(row.about.clone());
+        }
+        Ok(())
+    })?;
+    for (event, homeserver) in about.iter().flat_map(|event| {
+        homeservers
+            .iter()
+            .map(move |homeserver| (event, homeserver))
+    }) {
+        if let Some(row) = tx.get::<Events>(&event_key(homeserver, event))? {
+            found.extend(&row.messages);
+        }
+    }
+    Ok(found)
+}
+
+fn history(row: &MessageRow) -> Result<History> {
+    let steps = row.steps.iter().map(|step| Step {
+        at: step.at,
+        segment: step.segment,
+        state: step.state,
+        detail: step.detail.clone().into_owned(),
+    });
+    Ok(History {
+        message: row.id,
+        source: row.source.clone(),
+        state: row.state,
+        route: row.route.clone(),
+        segments: row.count(),
+        payer: row.payer.clone(),
+        price: row.price()?,
+        possible_duplicate: row.may_be_twice(),
+        steps: steps.collect(),
+    })
 }
