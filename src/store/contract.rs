@@ -314,6 +314,12 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Sizes for the gauges.
     async fn sizes(&self) -> Result<Sizes>;
 
+    /// Returns once another instance has taken the store over: every operation fails from then on.
+    /// Never, where that cannot be.
+    async fn lost(&self) {
+        std::future::pending().await
+    }
+
     /// What the store has done since its start, for the counters.
     fn work(&self) -> Work {
         Work::default()

@@ -6,6 +6,7 @@
 //! those of its group where it does not; and what one operation sees of another is never taken back
 //! without its own answer being an error too.
 
+use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -143,9 +144,14 @@ fn load(base: &mut dyn Base) -> Result<State> {
         state.set_count(*table, base.count(*table)?);
         let kind = table.kind();
         let mut from = None;
+        // A row may come in several pages.
+        let mut seen = HashSet::new();
         while kind.live {
             let page = base.scan(*table, from.as_deref(), PAGE)?;
             for (key, octets) in page.rows {
+                if base.is_remote() && !seen.insert(key.clone()) {
+                    continue;
+                }
                 match (kind.decode)(&octets) {
                     Ok(row) => (kind.index)(&mut state.indexes, &key, None, Some(&row)),
                     Err(reason) => error!(table = kind.name, key, %reason, "a row is left out"),

@@ -1,7 +1,7 @@
 //! The store's contract, kept by operations on tables: an engine with something to keep its rows in.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::base::{Base, Write};
 use super::embedded::Sqlite;
 use super::engine::Engine;
+use super::redis::{Redis, Settings as RedisSettings};
 use super::steps::{
     aside, conversations, copies, dispatch, explain, inbox, leases, messages, money, outbox, owed,
     receipts, rooms, scrub::Scrub, sms, submissions, sweep,
@@ -53,6 +54,18 @@ impl TableStore {
         Self::open(Box::new(Sqlite::open(path.as_ref())?), mo_part_ttl)
     }
 
+    /// Takes over a store in Redis; waits while another instance has it. Blocks, and then keeps it by
+    /// a task of its own, so that it needs a runtime of tokio.
+    ///
+    /// Fails with [`StoreError::Conflict`](super::StoreError::Conflict) where this Redis would lose
+    /// what the settings want kept.
+    pub(crate) fn open_redis(settings: RedisSettings, mo_part_ttl: Duration) -> Result<Arc<Self>> {
+        let pause = settings.owner_ttl / 3;
+        let store = Self::open(Box::new(Redis::open(settings)?), mo_part_ttl)?;
+        tokio::spawn(keep(Arc::downgrade(&store), pause));
+        Ok(store)
+    }
+
     /// Opens the store whose rows lie in `base`. Blocks.
     pub(crate) fn open(mut base: Box<dyn Base>, mo_part_ttl: Duration) -> Result<Arc<Self>> {
         let instance = instance(base.as_mut())?;
@@ -72,26 +85,34 @@ impl TableStore {
 #[async_trait]
 impl Store for TableStore {
     async fn take_transaction(&self, transaction: Transaction) -> Result<Taken> {
-        self.engine.run(move |tx| inbox::take_transaction(tx, &transaction))
+        self.engine
+            .run(move |tx| inbox::take_transaction(tx, &transaction))
             .await
     }
 
     async fn pending_events(&self, after: InboxSeq, limit: usize) -> Result<Vec<InboxEvent>> {
-        self.engine.run(move |tx| inbox::pending(tx, after, limit)).await
+        self.engine
+            .run(move |tx| inbox::pending(tx, after, limit))
+            .await
     }
 
     async fn finish_event(&self, seq: InboxSeq, ending: Ending) -> Result<()> {
-        self.engine.run(move |tx| inbox::finish(tx, seq, &ending)).await
+        self.engine
+            .run(move |tx| inbox::finish(tx, seq, &ending))
+            .await
     }
 
     async fn ghost_is_ready(&self, ghost: &UserId) -> Result<bool> {
         let ghost = ghost.to_owned();
-        self.engine.run(move |tx| rooms::ghost_is_ready(tx, &ghost)).await
+        self.engine
+            .run(move |tx| rooms::ghost_is_ready(tx, &ghost))
+            .await
     }
 
     async fn set_ghost_ready(&self, ghost: &UserId) -> Result<()> {
         let ghost = ghost.to_owned();
-        self.engine.run(move |tx| rooms::set_ghost_ready(tx, &ghost))
+        self.engine
+            .run(move |tx| rooms::set_ghost_ready(tx, &ghost))
             .await
     }
 
@@ -106,19 +127,22 @@ impl Store for TableStore {
         member: Member,
     ) -> Result<()> {
         let (homeserver, room) = (homeserver.to_owned(), room.to_owned());
-        self.engine.run(move |tx| rooms::put_member(tx, &homeserver, &room, &member))
+        self.engine
+            .run(move |tx| rooms::put_member(tx, &homeserver, &room, &member))
             .await
     }
 
     async fn set_encrypted(&self, homeserver: &ServerName, room: &RoomId) -> Result<()> {
         let (homeserver, room) = (homeserver.to_owned(), room.to_owned());
-        self.engine.run(move |tx| rooms::set_encrypted(tx, &homeserver, &room))
+        self.engine
+            .run(move |tx| rooms::set_encrypted(tx, &homeserver, &room))
             .await
     }
 
     async fn room(&self, homeserver: &ServerName, room: &RoomId) -> Result<Option<RoomView>> {
         let (homeserver, room) = (homeserver.to_owned(), room.to_owned());
-        self.engine.run(move |tx| rooms::room(tx, &homeserver, &room))
+        self.engine
+            .run(move |tx| rooms::room(tx, &homeserver, &room))
             .await
     }
 
@@ -129,12 +153,14 @@ impl Store for TableStore {
         user: &UserId,
     ) -> Result<Option<OwnedRoomId>> {
         let (homeserver, bot, user) = (homeserver.to_owned(), bot.to_owned(), user.to_owned());
-        self.engine.run(move |tx| rooms::bot_room(tx, &homeserver, &bot, &user))
+        self.engine
+            .run(move |tx| rooms::bot_room(tx, &homeserver, &bot, &user))
             .await
     }
 
     async fn open_conversation(&self, request: OpenConversation) -> Result<Opened> {
-        self.engine.run(move |tx| conversations::open(tx, &request))
+        self.engine
+            .run(move |tx| conversations::open(tx, &request))
             .await
     }
 
@@ -144,13 +170,15 @@ impl Store for TableStore {
         cooling_off: Duration,
         now: Timestamp,
     ) -> Result<()> {
-        self.engine.run(move |tx| conversations::end(tx, id, cooling_off, now))
+        self.engine
+            .run(move |tx| conversations::end(tx, id, cooling_off, now))
             .await
     }
 
     async fn place_conversation(&self, id: ConversationId, room: &RoomId) -> Result<()> {
         let room = room.to_owned();
-        self.engine.run(move |tx| conversations::place(tx, id, &room))
+        self.engine
+            .run(move |tx| conversations::place(tx, id, &room))
             .await
     }
 
@@ -160,7 +188,8 @@ impl Store for TableStore {
         handset: &Handset,
     ) -> Result<Option<Conversation>> {
         let (owner, handset) = (owner.to_owned(), handset.clone());
-        self.engine.run(move |tx| conversations::direct(tx, &owner, &handset))
+        self.engine
+            .run(move |tx| conversations::direct(tx, &owner, &handset))
             .await
     }
 
@@ -169,27 +198,32 @@ impl Store for TableStore {
     }
 
     async fn accept_message(&self, message: NewMessage) -> Result<Acceptance> {
-        self.engine.run(move |tx| messages::accept(tx, &message)).await
+        self.engine
+            .run(move |tx| messages::accept(tx, &message))
+            .await
     }
 
     async fn claim(&self, link_group: &str, limit: usize, now: Timestamp) -> Result<Vec<Claimed>> {
         let link_group = link_group.to_owned();
-        self.engine.run(move |tx| dispatch::claim(tx, &link_group, limit, now))
+        self.engine
+            .run(move |tx| dispatch::claim(tx, &link_group, limit, now))
             .await
     }
 
     async fn next_due(&self, link_group: &str) -> Result<Option<Timestamp>> {
         let link_group = link_group.to_owned();
-        self.engine.run(move |tx| {
-            let segment = dispatch::next_due(tx, &link_group)?;
-            let receipt = owed::next_due(tx, &link_group)?;
-            Ok(segment.into_iter().chain(receipt).min())
-        })
-        .await
+        self.engine
+            .run(move |tx| {
+                let segment = dispatch::next_due(tx, &link_group);
+                let receipt = owed::next_due(tx, &link_group)?;
+                Ok(segment.into_iter().chain(receipt).min())
+            })
+            .await
     }
 
     async fn record_answers(&self, answers: Vec<Answer>, now: Timestamp) -> Result<()> {
-        self.engine.run(move |tx| dispatch::record(tx, &answers, now))
+        self.engine
+            .run(move |tx| dispatch::record(tx, &answers, now))
             .await
     }
 
@@ -200,7 +234,8 @@ impl Store for TableStore {
         now: Timestamp,
     ) -> Result<Vec<MessageView>> {
         let (homeserver, event) = (homeserver.to_owned(), event.clone());
-        self.engine.run(move |tx| messages::cancel_event(tx, &homeserver, &event, now))
+        self.engine
+            .run(move |tx| messages::cancel_event(tx, &homeserver, &event, now))
             .await
     }
 
@@ -210,7 +245,8 @@ impl Store for TableStore {
         event: &OwnedEventId,
     ) -> Result<Vec<MessageView>> {
         let (homeserver, event) = (homeserver.to_owned(), event.clone());
-        self.engine.run(move |tx| messages::of_event(tx, &homeserver, &event))
+        self.engine
+            .run(move |tx| messages::of_event(tx, &homeserver, &event))
             .await
     }
 
@@ -219,11 +255,12 @@ impl Store for TableStore {
     }
 
     async fn recover(&self, now: Timestamp) -> Result<usize> {
-        self.engine.run(move |tx| {
-            owed::recover(tx, now)?;
-            dispatch::recover(tx, now)
-        })
-        .await
+        self.engine
+            .run(move |tx| {
+                owed::recover(tx, now)?;
+                dispatch::recover(tx, now)
+            })
+            .await
     }
 
     async fn sweep(&self, now: Timestamp, limit: usize) -> Result<bool> {
@@ -238,7 +275,9 @@ impl Store for TableStore {
     }
 
     async fn take_receipt(&self, receipt: ReceiptIn) -> Result<ReceiptTaken> {
-        self.engine.run(move |tx| receipts::take(tx, &receipt)).await
+        self.engine
+            .run(move |tx| receipts::take(tx, &receipt))
+            .await
     }
 
     async fn take_sms(&self, sms: SmsIn) -> Result<SmsTaken> {
@@ -246,11 +285,15 @@ impl Store for TableStore {
     }
 
     async fn sms_heard(&self, ids: Vec<TakenId>, now: Timestamp) -> Result<()> {
-        self.engine.run(move |tx| copies::heard(tx, &ids, now)).await
+        self.engine
+            .run(move |tx| copies::heard(tx, &ids, now))
+            .await
     }
 
     async fn pending_sms(&self, after: SmsId, limit: usize) -> Result<Vec<Sms>> {
-        self.engine.run(move |tx| sms::pending(tx, after, limit)).await
+        self.engine
+            .run(move |tx| sms::pending(tx, after, limit))
+            .await
     }
 
     async fn sms(&self, id: SmsId) -> Result<Option<Sms>> {
@@ -258,11 +301,15 @@ impl Store for TableStore {
     }
 
     async fn finish_sms(&self, id: SmsId, ending: Ending) -> Result<()> {
-        self.engine.run(move |tx| sms::finish(tx, id, &ending)).await
+        self.engine
+            .run(move |tx| sms::finish(tx, id, &ending))
+            .await
     }
 
     async fn say_sms(&self, id: SmsId, now: Timestamp) -> Result<Option<Sms>> {
-        self.engine.run(move |tx| submissions::say(tx, id, now)).await
+        self.engine
+            .run(move |tx| submissions::say(tx, id, now))
+            .await
     }
 
     async fn submission(&self, of: SubmissionRef) -> Result<Option<Submission>> {
@@ -270,12 +317,15 @@ impl Store for TableStore {
     }
 
     async fn cancel_submissions(&self, which: Cancel, now: Timestamp) -> Result<usize> {
-        self.engine.run(move |tx| submissions::cancel(tx, &which, now))
+        self.engine
+            .run(move |tx| submissions::cancel(tx, &which, now))
             .await
     }
 
     async fn replace_submission(&self, by: Replacement) -> Result<bool> {
-        self.engine.run(move |tx| submissions::replace(tx, &by)).await
+        self.engine
+            .run(move |tx| submissions::replace(tx, &by))
+            .await
     }
 
     async fn claim_receipts(
@@ -285,16 +335,20 @@ impl Store for TableStore {
         now: Timestamp,
     ) -> Result<Vec<OwedReceipt>> {
         let link_group = link_group.to_owned();
-        self.engine.run(move |tx| owed::claim(tx, &link_group, limit, now))
+        self.engine
+            .run(move |tx| owed::claim(tx, &link_group, limit, now))
             .await
     }
 
     async fn record_receipts(&self, answers: Vec<ReceiptAnswer>, now: Timestamp) -> Result<()> {
-        self.engine.run(move |tx| owed::record(tx, &answers, now)).await
+        self.engine
+            .run(move |tx| owed::record(tx, &answers, now))
+            .await
     }
 
     async fn enqueue(&self, entries: Vec<NewOutbox>, now: Timestamp) -> Result<()> {
-        self.engine.run(move |tx| outbox::enqueue(tx, &entries, now))
+        self.engine
+            .run(move |tx| outbox::enqueue(tx, &entries, now))
             .await
     }
 
@@ -305,16 +359,21 @@ impl Store for TableStore {
         busy: &[String],
     ) -> Result<Vec<OutboxEntry>> {
         let busy = busy.to_owned();
-        self.engine.run(move |tx| outbox::due(tx, now, limit, &busy)).await
+        self.engine
+            .run(move |tx| outbox::due(tx, now, limit, &busy))
+            .await
     }
 
     async fn finish_outbox(&self, id: OutboxId, ending: Ending) -> Result<()> {
-        self.engine.run(move |tx| outbox::finish(tx, id, &ending)).await
+        self.engine
+            .run(move |tx| outbox::finish(tx, id, &ending))
+            .await
     }
 
     async fn postpone_outbox(&self, id: OutboxId, at: Timestamp, error: &str) -> Result<()> {
         let error = error.to_owned();
-        self.engine.run(move |tx| outbox::postpone(tx, id, at, &error))
+        self.engine
+            .run(move |tx| outbox::postpone(tx, id, at, &error))
             .await
     }
 
@@ -347,13 +406,15 @@ impl Store for TableStore {
         now: Timestamp,
     ) -> Result<Account> {
         let (owner, key) = (owner.to_owned(), key.to_owned());
-        self.engine.run(move |tx| money::top_up(tx, &owner, amount, &key, now))
+        self.engine
+            .run(move |tx| money::top_up(tx, &owner, amount, &key, now))
             .await
     }
 
     async fn set_limit(&self, owner: &UserId, limit: Money) -> Result<Account> {
         let owner = owner.to_owned();
-        self.engine.run(move |tx| money::set_limit(tx, &owner, limit))
+        self.engine
+            .run(move |tx| money::set_limit(tx, &owner, limit))
             .await
     }
 
@@ -376,19 +437,23 @@ impl Store for TableStore {
 
     async fn release_lease(&self, vmn: E164, handset: &Handset) -> Result<bool> {
         let handset = handset.clone();
-        self.engine.run(move |tx| leases::release(tx, vmn, &handset))
+        self.engine
+            .run(move |tx| leases::release(tx, vmn, &handset))
             .await
     }
 
     async fn dedicate(&self, number: &str, owner: &UserId) -> Result<()> {
         let (number, owner) = (number.to_owned(), owner.to_owned());
-        self.engine.run(move |tx| leases::dedicate(tx, &number, &owner))
+        self.engine
+            .run(move |tx| leases::dedicate(tx, &number, &owner))
             .await
     }
 
     async fn undedicate(&self, number: &str) -> Result<bool> {
         let number = number.to_owned();
-        self.engine.run(move |tx| leases::undedicate(tx, &number)).await
+        self.engine
+            .run(move |tx| leases::undedicate(tx, &number))
+            .await
     }
 
     async fn dedicated(&self) -> Result<Vec<(String, OwnedUserId)>> {
@@ -406,6 +471,10 @@ impl Store for TableStore {
 
     async fn sizes(&self) -> Result<Sizes> {
         self.engine.run(explain::sizes).await
+    }
+
+    async fn lost(&self) {
+        self.engine.lost().cancelled().await;
     }
 
     fn work(&self) -> Work {
@@ -433,4 +502,17 @@ fn instance(base: &mut dyn Base) -> Result<String> {
         value: Some((kind.encode)(&row)?),
     }])?;
     Ok(name)
+}
+
+/// Says again and again that the owner of a store is alive, for as long as there is one.
+async fn keep(store: Weak<TableStore>, pause: Duration) {
+    loop {
+        tokio::time::sleep(pause).await;
+        let Some(store) = store.upgrade() else { return };
+        // Any other failure passes: the next commit says the same.
+        drop(store.engine.run_alone(|tx| tx.keep()).await);
+        if store.engine.lost().is_cancelled() {
+            return;
+        }
+    }
 }

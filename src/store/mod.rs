@@ -12,7 +12,9 @@ mod conformance;
 mod contract;
 mod embedded;
 mod engine;
+mod front;
 mod indexes;
+mod open;
 mod private;
 mod redis;
 pub mod sqlite;
@@ -21,7 +23,11 @@ mod steps;
 mod submitted;
 mod table;
 mod tables;
+#[cfg(test)]
+mod tests;
 mod timer;
 mod tx;
 
 pub use contract::*;
+pub use front::TableStore;
+pub use open::open;

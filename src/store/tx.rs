@@ -1,5 +1,6 @@
 //! One operation's view of the store.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::base::Base;
@@ -182,7 +183,7 @@ impl<'a> Tx<'a> {
         Ok(timers)
     }
 
-    /// A page of a table's rows, in no order. What cannot be read is left out. Only for operations
+    /// A page of a table's rows, in no order; a row may be in several pages. What cannot be read is left out. Only for operations
     /// that are run [on their own](super::engine), and before they change anything.
     pub(crate) fn scan<T: Table>(
         &mut self,

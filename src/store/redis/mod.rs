@@ -15,12 +15,12 @@
 mod connect;
 mod probe;
 #[cfg(test)]
-mod tests;
+pub(in crate::store) mod tests;
 
 use std::time::Duration;
 
 use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind, Value};
-use tracing::warn;
+use tracing::{info, warn};
 
 use self::connect::Connector;
 pub(crate) use self::connect::Place;
@@ -47,6 +47,8 @@ pub(crate) struct Settings {
     pub(crate) replicas: u32,
     /// Take one that may throw rows away when its memory is full.
     pub(crate) allow_eviction: bool,
+    /// How long the last owner is waited for; `None` for as long as it lives.
+    pub(crate) patience: Option<Duration>,
 }
 
 /// A store's rows in Redis, as their owner sees them.
@@ -64,7 +66,8 @@ impl Redis {
     /// Connects, looks whether this Redis keeps what it is given, and takes the store over; waits
     /// while another owner is alive. Blocks.
     ///
-    /// Fails with [`StoreError::Conflict`] where this Redis would lose what the settings want kept.
+    /// Fails with [`StoreError::Conflict`] where this Redis would lose what the settings want kept, and
+    /// with [`StoreError::Unavailable`] when its patience with another owner is at its end.
     pub(crate) fn open(settings: Settings) -> Result<Self> {
         let mut connector = Connector::new(settings.place.clone());
         let facts = connector.until_answered(|connection| probe::look(connection))?;
@@ -89,13 +92,27 @@ impl Redis {
     fn take_over(&mut self) -> Result<()> {
         let mut command = self.call("take_over", &[&self.key("owner"), &self.key("epoch")]);
         command.arg(millis(self.settings.owner_ttl));
+        let pause = self.settings.owner_ttl / 10;
+        let mut waited = Duration::ZERO;
         loop {
             let epoch: String = self.connector.query(&command)?;
             if epoch != "0" {
                 self.epoch = epoch;
                 return Ok(());
             }
-            std::thread::sleep(self.settings.owner_ttl / 10);
+            if self
+                .settings
+                .patience
+                .is_some_and(|patience| waited >= patience)
+            {
+                let reason = "another gateway works with this store; ask it instead";
+                return Err(StoreError::Unavailable(reason.to_owned()));
+            }
+            if waited.is_zero() {
+                info!("another gateway works with this store; waiting until it ends");
+            }
+            std::thread::sleep(pause);
+            waited += pause;
         }
     }
 
@@ -212,7 +229,16 @@ fn is_passing(error: &RedisError) -> bool {
                 | ServerErrorKind::ReadOnly
         )
     );
-    by_server || error.is_io_error() || error.is_connection_dropped() || error.is_timeout()
+    // Sentinels forget a primary for a moment while they replace it.
+    let by_sentinels = matches!(
+        error.kind(),
+        ErrorKind::MasterNameNotFoundBySentinel | ErrorKind::NoValidReplicasFoundBySentinel
+    );
+    by_server
+        || by_sentinels
+        || error.is_io_error()
+        || error.is_connection_dropped()
+        || error.is_timeout()
 }
 
 impl Base for Redis {

@@ -1,11 +1,12 @@
 //! With a real redis-server: what this engine promises beside the contract.
 
 mod server;
+mod several;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use self::server::Server;
+pub(in crate::store) use self::server::Server;
 use super::super::base::{Base, Write};
 use super::super::tables::TableId;
 use super::*;
@@ -13,13 +14,19 @@ use super::*;
 const TTL: Duration = Duration::from_millis(500);
 
 fn settings(server: &Server) -> Settings {
+    settings_for(server, "test")
+}
+
+/// What a store under a prefix needs.
+pub(in crate::store) fn settings_for(server: &Server, prefix: &str) -> Settings {
     Settings {
         place: Place::Standalone(server.url()),
-        prefix: "test".to_owned(),
+        prefix: prefix.to_owned(),
         owner_ttl: TTL,
         durability: Durability::Always,
         replicas: 0,
         allow_eviction: false,
+        patience: None,
     }
 }
 
@@ -124,6 +131,18 @@ fn an_owner_that_was_away_too_long_changes_nothing_more() {
     assert!(matches!(away.keep().unwrap_err(), StoreError::Lost));
     assert_eq!(read(&mut next, "a").as_deref(), Some("1"));
     next.commit(&[put("a", "2")]).unwrap();
+}
+
+#[test]
+fn patience_with_another_owner_has_an_end() {
+    let server = Server::start();
+    let _first = Redis::open(settings(&server)).unwrap();
+    let hasty = Settings {
+        patience: Some(Duration::ZERO),
+        ..settings(&server)
+    };
+    let error = Redis::open(hasty).unwrap_err();
+    assert!(error.to_string().contains("another gateway"), "{error}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What was set aside: listed, put back, ended.
 
-use super::{life, messages, outbox};
+use super::{messages, outbox};
 use crate::gateway::model::{InboxSeq, OutboxId, SmsId, Timestamp};
 use crate::store::indexes::Waiting;
 use crate::store::table::Table;
@@ -153,7 +153,6 @@ fn end_event(tx: &mut Tx<'_>, seq: InboxSeq, now: Timestamp) -> Result<()> {
         .unwrap_or_default();
     for key in said {
         messages::take_back(tx, key, (now, "dropped"))?;
-        life::refresh(tx, key, now)?;
     }
     Ok(())
 }

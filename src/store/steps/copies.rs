@@ -186,10 +186,10 @@ mod tests {
     fn what_is_over_makes_room_a_few_at_a_time() {
         let mut alike: Vec<_> = (1..=6).map(|id| copy(id, true, 10)).collect();
         alike.push(copy(7, true, 11));
-        assert_eq!(make_room(&mut alike, Timestamp(9)), []);
+        assert_eq!(make_room(&mut alike, Timestamp(9)), Vec::<i64>::new());
         assert_eq!(make_room(&mut alike, Timestamp(10)), [1, 2, 3, 4]);
         assert_eq!(make_room(&mut alike, Timestamp(10)), [5, 6]);
-        assert_eq!(make_room(&mut alike, Timestamp(10)), []);
+        assert_eq!(make_room(&mut alike, Timestamp(10)), Vec::<i64>::new());
         assert_eq!(alike, [copy(7, true, 11)]);
     }
 
@@ -200,8 +200,8 @@ mod tests {
         let mut alike: Vec<_> = of(most).collect();
         assert_eq!(make_room(&mut alike, Timestamp(0)), [2]);
         assert_eq!(alike.len(), MAX_ALIKE - 1);
-        assert_eq!(make_room(&mut alike, Timestamp(0)), []);
+        assert_eq!(make_room(&mut alike, Timestamp(0)), Vec::<i64>::new());
         let mut unheard = vec![copy(1, false, 10); MAX_ALIKE];
-        assert_eq!(make_room(&mut unheard, Timestamp(0)), []);
+        assert_eq!(make_room(&mut unheard, Timestamp(0)), Vec::<i64>::new());
     }
 }

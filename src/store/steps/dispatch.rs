@@ -116,9 +116,9 @@ fn read_claimed(row: &MessageRow, number: u8, segment: &SegmentRow) -> Result<Cl
     })
 }
 
-pub(in crate::store) fn next_due(tx: &mut Tx<'_>, link_group: &str) -> Result<Option<Timestamp>> {
-    let due = tx.indexes().messages.due.get(link_group);
-    Ok(due.and_then(|due| due.first()).map(|(at, ..)| *at))
+pub(in crate::store) fn next_due(tx: &Tx<'_>, link_group: &str) -> Option<Timestamp> {
+    let due = tx.indexes().messages.due.get(link_group)?;
+    due.first().map(|(at, ..)| *at)
 }
 
 pub(in crate::store) fn record(tx: &mut Tx<'_>, answers: &[Answer], now: Timestamp) -> Result<()> {

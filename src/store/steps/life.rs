@@ -15,7 +15,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 pub(in crate::store) use self::held::Held;
-pub(in crate::store) use self::refresh::{refresh, save, save_silently};
+pub(in crate::store) use self::refresh::{save, save_silently};
 use super::money::{self, Charge};
 use super::receipts;
 use super::sweep::each;

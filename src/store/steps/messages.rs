@@ -311,15 +311,14 @@ pub(in crate::store) fn cancel_event(
     of_event(tx, homeserver, event)
 }
 
-/// Takes a message back of which no byte can have reached the peer. Its refreshing is left to the
-/// caller.
+/// Takes a message back of which no byte can have reached the peer.
 pub(in crate::store) fn take_back(
     tx: &mut Tx<'_>,
     key: i64,
     why: (Timestamp, &'static str),
 ) -> Result<()> {
     match withdrawn(tx, key, why)? {
-        Some(row) => life::keep(tx, row),
+        Some(row) => life::save(tx, row, why.0),
         None => Ok(()),
     }
 }

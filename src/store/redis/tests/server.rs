@@ -1,5 +1,7 @@
-//! A redis-server of a test's own, which syncs whatever it answers.
+//! Servers of a test's own, which sync whatever they answer.
 
+use std::net::TcpListener;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -8,39 +10,75 @@ use tempfile::TempDir;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Runs until it is dropped.
+/// A redis-server. Runs until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Server {
+pub(in crate::store) struct Server {
     directory: TempDir,
+    arguments: Vec<String>,
+    url: String,
     child: Child,
 }
 
 impl Server {
-    pub(crate) fn start() -> Self {
+    /// One that listens on a socket in its own directory.
+    pub(in crate::store) fn start() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let child = spawn(&directory);
-        let server = Self { directory, child };
+        let socket = directory.path().join("redis.sock");
+        let arguments = ["--port", "0", "--unixsocket", "redis.sock"].map(str::to_owned);
+        Self::start_with(
+            directory,
+            arguments.to_vec(),
+            format!("unix://{}", socket.display()),
+        )
+    }
+
+    /// One that listens on a port of the loopback interface.
+    pub(super) fn start_on(port: u16, arguments: &[&str]) -> Self {
+        let mut all = vec!["--port".to_owned(), port.to_string()];
+        all.extend(arguments.iter().map(|&argument| argument.to_owned()));
+        let directory = tempfile::tempdir().unwrap();
+        Self::start_with(directory, all, url(port))
+    }
+
+    /// A Sentinel, which writes what it learns into its file.
+    pub(super) fn start_sentinel(port: u16, file: &Path) -> Self {
+        let file = file.display().to_string();
+        let arguments =
+            [&file, "--sentinel", "--port", &port.to_string()].map(|one| one.to_owned());
+        Self::start_with(tempfile::tempdir().unwrap(), arguments.to_vec(), url(port))
+    }
+
+    fn start_with(directory: TempDir, arguments: Vec<String>, url: String) -> Self {
+        let child = spawn(directory.path(), &arguments);
+        let server = Self {
+            directory,
+            arguments,
+            url,
+            child,
+        };
         server.wait();
         server
     }
 
-    pub(crate) fn url(&self) -> String {
-        format!(
-            "unix://{}",
-            self.directory.path().join("redis.sock").display()
-        )
+    pub(super) fn url(&self) -> String {
+        self.url.clone()
     }
 
-    /// Dies without a chance to write anything, and comes back.
-    pub(crate) fn kill_and_start_again(&mut self) {
+    /// Dies without a chance to write anything.
+    pub(super) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
-        self.child = spawn(&self.directory);
+    }
+
+    /// The same, and comes back.
+    pub(super) fn kill_and_start_again(&mut self) {
+        self.kill();
+        self.child = spawn(self.directory.path(), &self.arguments);
         self.wait();
     }
 
     /// Sends a command; its answer as text.
-    pub(crate) fn command(&self, words: &[&str]) -> String {
+    pub(super) fn command(&self, words: &[&str]) -> String {
         let client = redis::Client::open(self.url()).unwrap();
         let mut connection = client.get_connection().unwrap();
         let mut command = redis::cmd(words[0]);
@@ -54,20 +92,14 @@ impl Server {
         }
     }
 
-    /// Until it answers: it gives no other sign.
     fn wait(&self) {
-        let since = Instant::now();
-        loop {
+        until("an answer", || {
             let client = redis::Client::open(self.url()).unwrap();
             let answer = client
                 .get_connection()
                 .and_then(|mut connection| redis::cmd("PING").query::<Value>(&mut connection));
-            match answer {
-                Ok(_) => return,
-                Err(error) => assert!(since.elapsed() < PATIENCE, "no answer: {error}"),
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
+            answer.is_ok()
+        });
     }
 }
 
@@ -78,20 +110,40 @@ impl Drop for Server {
     }
 }
 
-fn spawn(directory: &TempDir) -> Child {
-    Command::new("redis-server")
-        .current_dir(directory.path())
-        .args(["--port", "0", "--unixsocket", "redis.sock"])
-        .args([
-            "--appendonly",
-            "yes",
-            "--appendfsync",
-            "always",
-            "--save",
-            "",
-        ])
+fn spawn(directory: &Path, arguments: &[String]) -> Child {
+    let mut command = Command::new("redis-server");
+    command.current_dir(directory).args(arguments);
+    if !arguments.iter().any(|argument| argument == "--sentinel") {
+        command.args(["--bind", "127.0.0.1", "--save", ""]);
+        command.args(["--appendonly", "yes", "--appendfsync", "always"]);
+    }
+    command
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
         .expect("redis-server is needed; `make setup` installs it")
+}
+
+pub(super) fn url(port: u16) -> String {
+    format!("redis://127.0.0.1:{port}")
+}
+
+/// A port that is free now, with room for a Cluster's bus port 10000 above it.
+pub(super) fn free_port() -> u16 {
+    loop {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        if port < 55_000 {
+            return port;
+        }
+    }
+}
+
+/// Until a server is as it should be: it gives no other sign.
+pub(super) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let since = Instant::now();
+    while !is_so() {
+        assert!(since.elapsed() < PATIENCE, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::super::outbox;
-use super::{find, keep, message};
+use super::{keep, message};
 use crate::gateway::model::{MessageState, Source, Timestamp};
 use crate::store::tables::{MessageRow, PlanRow, SegmentRow};
 use crate::store::timer::Timer;
@@ -25,19 +25,6 @@ pub(in crate::store) fn save_silently(
 ) -> Result<()> {
     let left = update(tx, row, false, now)?;
     left.map_or(Ok(()), |left| bring_forward(tx, &left, now))
-}
-
-/// Brings a message up to date that was put back as it was.
-pub(in crate::store) fn refresh(tx: &mut Tx<'_>, key: i64, now: Timestamp) -> Result<()> {
-    match find(tx, key)? {
-        Some(row) if is_up_to_date(&row) => Ok(()),
-        Some(row) => save(tx, MessageRow::clone(&row), now),
-        None => Ok(()),
-    }
-}
-
-fn is_up_to_date(row: &MessageRow) -> bool {
-    row.state == state_of(row.state, &row.segments) && row.in_lane == is_in_lane(row)
 }
 
 fn is_in_lane(row: &MessageRow) -> bool {
