@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::tables::{
     MessageRow, OutboxRow, OwedRow, ParkedRow, PartialRow, SubmissionRow, partials_key,
 };
-use crate::gateway::model::{ConversationId, MessageState, Timestamp};
+use crate::gateway::model::{ConversationId, E164Text, MessageState, Timestamp};
 
 /// All of them.
 #[derive(Debug, Default)]
@@ -72,8 +72,8 @@ pub(crate) struct MessageIndex {
     pub(crate) due: HashMap<String, BTreeSet<(Timestamp, i64, u8)>>,
     /// Messages that are queued, by the end of their validity.
     pub(crate) queued: BTreeSet<(Timestamp, i64)>,
-    /// Messages with a segment on the wire.
-    pub(crate) on_wire: BTreeSet<i64>,
+    /// Messages with a segment on the wire, and their phones.
+    pub(crate) on_wire: BTreeMap<i64, E164Text>,
     /// How many segments are queued, on the wire, uncertain.
     pub(crate) segments: [u64; 3],
 }
@@ -97,11 +97,8 @@ impl MessageIndex {
 
     pub(crate) fn insert(&mut self, row: &MessageRow) {
         self.open.insert(row.key);
-        if row.segments.iter().any(|segment| segment.in_lane) {
-            self.lanes
-                .entry(row.conversation)
-                .or_default()
-                .insert(row.key);
+        if row.in_lane {
+            add(&mut self.lanes, row.conversation, row.key);
         } else {
             add(&mut self.beside, row.conversation, row.key);
         }
@@ -118,7 +115,7 @@ impl MessageIndex {
                 }
             }
             if segment.state == MessageState::Intent {
-                self.on_wire.insert(row.key);
+                self.on_wire.insert(row.key, row.destination);
             }
             if let Some(count) = counted(segment.state).and_then(|at| self.segments.get_mut(at)) {
                 *count += 1;
@@ -128,18 +125,23 @@ impl MessageIndex {
 
     pub(crate) fn remove(&mut self, row: &MessageRow) {
         self.open.remove(&row.key);
-        if let Some(lane) = self.lanes.get_mut(&row.conversation) {
-            lane.remove(&row.key);
-            if lane.is_empty() {
-                self.lanes.remove(&row.conversation);
-            }
+        let lanes = if row.in_lane {
+            &mut self.lanes
+        } else {
+            &mut self.beside
+        };
+        take(lanes, &row.conversation, row.key);
+        if row.state == MessageState::Queued {
+            self.queued.remove(&(row.valid_until, row.key));
         }
-        take(&mut self.beside, &row.conversation, row.key);
-        self.queued.remove(&(row.valid_until, row.key));
-        self.on_wire.remove(&row.key);
         for (number, segment) in (1_u8..=u8::MAX).zip(&row.segments) {
-            if let Some(due) = self.due.get_mut(&row.link_group) {
+            if segment.ready
+                && let Some(due) = self.due.get_mut(&row.link_group)
+            {
                 due.remove(&(segment.due_at, row.key, number));
+            }
+            if segment.state == MessageState::Intent {
+                self.on_wire.remove(&row.key);
             }
             if let Some(count) = counted(segment.state).and_then(|at| self.segments.get_mut(at)) {
                 *count = count.saturating_sub(1);

@@ -1,14 +1,14 @@
 //! Segments on their way to a peer: claimed, answered, recovered.
-//!
-//! A claim records the intent and gives what may be written in the same operation; an answer counts for
-//! the attempt that it names, so that repeating it changes nothing.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use matrix_smpp_codec::Tlvs;
 use matrix_smpp_codec::values::DataCoding;
 
-use super::{life, receipts};
+use super::life::{self, Event, Held};
+use super::receipts;
+use super::sweep::each;
 use crate::gateway::model::{MessageState, SegmentRef, Timestamp};
 use crate::store::tables::{MessageRow, SegmentRow};
 use crate::store::tx::Tx;
@@ -26,68 +26,74 @@ pub(in crate::store) fn claim(
     let mut claimed = Vec::new();
     for _ in 0..LOOKS {
         let wanted = limit.saturating_sub(claimed.len());
-        let due = due(tx, link_group, wanted, now);
-        let mut over = BTreeSet::new();
-        for (key, number) in due {
-            let Some(row) = life::message(tx, key)? else {
-                continue;
-            };
-            if row.valid_until > now {
-                claimed.extend(intend(tx, row, number, now)?);
-            } else {
-                over.insert(key);
-            }
-        }
+        let over = claim_live(tx, &due(tx, link_group, wanted, now), &mut claimed, now)?;
         if over.is_empty() {
             break;
         }
-        for key in over {
-            expire(tx, key, now)?;
-        }
+        each(over, |key| expire(tx, key, now))?;
     }
     Ok(claimed)
 }
 
-/// The ready segments of a link group in the order of their due times.
+/// The ready segments of a link group in the order of their due times: their messages and numbers.
 fn due(tx: &Tx<'_>, link_group: &str, limit: usize, now: Timestamp) -> Vec<(i64, u8)> {
-    let Some(due) = tx.indexes().messages.due.get(link_group) else {
-        return Vec::new();
-    };
-    due.range(..=(now, i64::MAX, u8::MAX))
+    let due = tx.indexes().messages.due.get(link_group);
+    due.into_iter()
+        .flatten()
+        .take_while(|(at, ..)| *at <= now)
         .take(limit)
         .map(|(_, key, number)| (*key, *number))
         .collect()
 }
 
-/// Records that a segment is about to be written.
-fn intend(
+/// Claims those that are still valid; gives the messages that are not.
+fn claim_live(
     tx: &mut Tx<'_>,
-    mut row: MessageRow,
-    number: u8,
+    due: &[(i64, u8)],
+    claimed: &mut Vec<Claimed>,
     now: Timestamp,
-) -> Result<Option<Claimed>> {
-    let Some(segment) = life::segment_mut(&mut row, number) else {
+) -> Result<BTreeSet<i64>> {
+    let mut over = BTreeSet::new();
+    let mut held = Held::default();
+    each(due, |(key, number)| {
+        match held.row(tx, *key)? {
+            Some(row) if row.valid_until <= now => {
+                over.insert(*key);
+            }
+            Some(row) => {
+                claimed.extend(intend(row, *number, now)?);
+                held.changed(*key);
+            }
+            None => {}
+        }
+        Ok(())
+    })?;
+    held.save(tx, now)?;
+    Ok(over)
+}
+
+/// Records that a segment is about to be written.
+fn intend(row: &mut MessageRow, number: u8, now: Timestamp) -> Result<Option<Claimed>> {
+    let Some(segment) = row.segment_mut(number) else {
         return Ok(None);
     };
     segment.state = MessageState::Intent;
     segment.ready = false;
     segment.attempt = segment.attempt.saturating_add(1);
-    let segment = segment.clone();
     let attempt = segment.attempt;
     let detail = if segment.resends > 0 {
         format!("attempt {attempt}, may arrive twice")
     } else {
         format!("attempt {attempt}")
     };
-    life::step(&mut row, Some(number), MessageState::Intent, (now, &detail));
-    let claimed = claimed(&row, number, segment)?;
-    life::refresh(tx, row, now)?;
-    Ok(Some(claimed))
+    row.step(Some(number), MessageState::Intent, (now, detail.into()));
+    let segment = row.segment(number);
+    segment
+        .map(|segment| read_claimed(row, number, segment))
+        .transpose()
 }
 
-fn claimed(row: &MessageRow, number: u8, segment: SegmentRow) -> Result<Claimed> {
-    let tlvs = Tlvs::try_from(segment.tlvs.to_vec())
-        .map_err(|error| StoreError::Corrupt(format!("parameters: {error}")))?;
+fn read_claimed(row: &MessageRow, number: u8, segment: &SegmentRow) -> Result<Claimed> {
     Ok(Claimed {
         segment: SegmentRef {
             message: row.id,
@@ -102,8 +108,9 @@ fn claimed(row: &MessageRow, number: u8, segment: SegmentRow) -> Result<Claimed>
         destination: row.destination.0,
         udhi: segment.udhi,
         data_coding: DataCoding(row.data_coding),
-        payload: segment.payload,
-        tlvs,
+        payload: segment.payload.clone(),
+        tlvs: Tlvs::try_from(segment.tlvs.to_vec())
+            .map_err(|error| StoreError::Corrupt(format!("parameters: {error}")))?,
         receipts: row.receipts,
         valid_until: row.valid_until,
     })
@@ -111,32 +118,46 @@ fn claimed(row: &MessageRow, number: u8, segment: SegmentRow) -> Result<Claimed>
 
 pub(in crate::store) fn next_due(tx: &Tx<'_>, link_group: &str) -> Option<Timestamp> {
     let due = tx.indexes().messages.due.get(link_group)?;
-    due.first().map(|(at, _, _)| *at)
+    due.first().map(|(at, ..)| *at)
 }
 
 pub(in crate::store) fn record(tx: &mut Tx<'_>, answers: &[Answer], now: Timestamp) -> Result<()> {
-    answers
-        .iter()
-        .try_for_each(|answer| record_one(tx, answer, now))
+    let mut held = Held::default();
+    each(answers, |answer| record_one(tx, &mut held, answer, now))?;
+    held.save(tx, now)
 }
 
-fn record_one(tx: &mut Tx<'_>, answer: &Answer, now: Timestamp) -> Result<()> {
-    let number = answer.segment.index;
-    let Some(mut row) = life::message_by_id(tx, answer.segment.message)? else {
+fn record_one(tx: &mut Tx<'_>, held: &mut Held, answer: &Answer, now: Timestamp) -> Result<()> {
+    let Some(key) = life::number_of(tx, answer.segment.message)? else {
         return Ok(());
     };
-    if !life::segment(&row, number).is_some_and(|segment| concerns(answer, segment)) {
+    let number = answer.segment.index;
+    let Some(row) = held.row(tx, key)? else {
+        return Ok(());
+    };
+    if !row
+        .segment(number)
+        .is_some_and(|segment| concerns(answer, segment))
+    {
         return Ok(());
     }
-    apply(tx, &mut row, number, &answer.outcome, now)?;
-    let row = match &answer.outcome {
+    apply(tx, row, number, &answer.outcome, now)?;
+    let plan = Arc::clone(&row.plan);
+    held.changed(key);
+    if !receipts::any_parked(tx, &plan.link_group) {
+        return Ok(());
+    }
+    held.put_back(tx)?;
+    match &answer.outcome {
         Outcome::Submitted { message_id } => {
-            receipts::match_parked(tx, row, number, message_id, now)?
+            if !message_id.is_empty() {
+                receipts::match_parked_by_id(tx, &plan, number, message_id, now)?;
+            }
+            receipts::match_parked_by_evidence(tx, &plan, now)
         }
-        Outcome::Uncertain => receipts::match_parked_by_evidence(tx, row, now)?,
-        _ => row,
-    };
-    life::refresh(tx, row, now)
+        Outcome::Uncertain => receipts::match_parked_by_evidence(tx, &plan, now),
+        _ => Ok(()),
+    }
 }
 
 /// True for the answer to the attempt that is on the wire; and for the peer's own late word on
@@ -163,35 +184,51 @@ fn apply(
     outcome: &Outcome,
     now: Timestamp,
 ) -> Result<()> {
+    let again = |why: &'static str| (now, why.into());
     match outcome {
-        Outcome::Submitted { message_id } => {
-            life::settle(tx, row, number, now)?;
-            let detail = format!("message id {message_id}");
-            life::leave(row, number, MessageState::Submitted, (now, &detail));
-            receipts::expect_id(tx, row, number, message_id)
-        }
-        Outcome::NotWritten => life::requeue(tx, row, number, now, (now, "not written")),
+        Outcome::Submitted { message_id } => submitted(tx, row, number, message_id, now),
+        Outcome::NotWritten => life::requeue(tx, row, number, now, again("not written")),
         Outcome::Throttled { retry_at } => {
-            let why = (now, "the peer asks to slow down");
+            let why = again("the peer asks to slow down");
             life::requeue(tx, row, number, *retry_at, why)
         }
         Outcome::Retry { retry_at, status } => {
-            if let Some(segment) = life::segment_mut(row, number) {
-                segment.retries = segment.retries.saturating_add(1);
+            if let Some(segment) = row.segment_mut(number) {
+                segment.retries += 1;
             }
             let detail = format!("temporary error {status:#010x}");
-            life::requeue(tx, row, number, *retry_at, (now, &detail))
+            life::requeue(tx, row, number, *retry_at, (now, detail.into()))
         }
         Outcome::Rejected { status } => {
             let detail = format!("status {status:#010x}");
-            rejected(tx, row, number, Failure::Status(*status), (now, &detail))
+            rejected(
+                tx,
+                row,
+                number,
+                Failure::Status(*status),
+                (now, detail.into()),
+            )
         }
         Outcome::Unsendable { reason } => {
             let failure = Failure::Unsendable(reason.clone());
-            rejected(tx, row, number, failure, (now, reason))
+            rejected(tx, row, number, failure, (now, reason.clone().into()))
         }
-        Outcome::Uncertain => life::become_uncertain(tx, row, number, (now, "no answer")),
+        Outcome::Uncertain => life::become_uncertain(tx, row, number, again("no answer")),
     }
+}
+
+fn submitted(
+    tx: &mut Tx<'_>,
+    row: &mut MessageRow,
+    number: u8,
+    smsc_id: &str,
+    now: Timestamp,
+) -> Result<()> {
+    life::settle(tx, row, number, now)?;
+    receipts::expect_id(tx, row, number, smsc_id)?;
+    let detail = format!("message id {smsc_id}");
+    row.leave(number, MessageState::Submitted, (now, detail.into()));
+    Ok(())
 }
 
 fn rejected(
@@ -199,53 +236,70 @@ fn rejected(
     row: &mut MessageRow,
     number: u8,
     failure: Failure,
-    happened: life::Happened<'_>,
+    event: Event,
 ) -> Result<()> {
+    let now = event.0;
     receipts::forget_evidence(tx, row, number)?;
-    life::release(tx, row, number, happened.0)?;
-    life::leave(row, number, MessageState::Rejected, happened);
-    life::set_failure(row, failure);
-    let why = (happened.0, "another segment was rejected");
-    life::withdraw(tx, row, MessageState::Cancelled, why)
+    life::release(tx, row, number, now)?;
+    row.leave(number, MessageState::Rejected, event);
+    row.set_failure(failure);
+    let why = (now, "another segment was rejected");
+    life::withdraw(tx, row, MessageState::Cancelled, why).map(drop)
 }
 
-/// What was on the wire when the last owner ended is uncertain; tells how many segments.
 pub(in crate::store) fn recover(tx: &mut Tx<'_>, now: Timestamp) -> Result<usize> {
-    let keys: Vec<i64> = tx.indexes().messages.on_wire.iter().copied().collect();
-    let mut recovered = 0;
-    for key in keys {
-        let Some(mut row) = life::message(tx, key)? else {
-            continue;
-        };
-        for number in life::numbers(&row) {
-            if life::segment(&row, number).is_some_and(|one| one.state == MessageState::Intent) {
-                let why = (now, "the gateway restarted");
-                life::become_uncertain(tx, &mut row, number, why)?;
-                row = receipts::match_parked_by_evidence(tx, row, now)?;
-                recovered += 1;
-            }
-        }
-        life::refresh(tx, row, now)?;
+    let open: Vec<i64> = tx.indexes().messages.on_wire.keys().copied().collect();
+    let mut held = Held::default();
+    let mut count = 0;
+    each(open, |key| {
+        let row = held.row(tx, key)?;
+        let numbers = row.map_or_else(Vec::new, |row| row.in_state(MessageState::Intent));
+        count += numbers.len();
+        each(numbers, |number| {
+            recover_one(tx, &mut held, (key, number), now)
+        })
+    })?;
+    held.save(tx, now)?;
+    Ok(count)
+}
+
+fn recover_one(
+    tx: &mut Tx<'_>,
+    held: &mut Held,
+    (key, number): (i64, u8),
+    now: Timestamp,
+) -> Result<()> {
+    let Some(row) = held.row(tx, key)? else {
+        return Ok(());
+    };
+    let why = (now, "the gateway restarted".into());
+    life::become_uncertain(tx, row, number, why)?;
+    let plan = Arc::clone(&row.plan);
+    held.changed(key);
+    if receipts::any_parked(tx, &plan.link_group) {
+        held.put_back(tx)?;
+        receipts::match_parked_by_evidence(tx, &plan, now)?;
     }
-    Ok(recovered)
+    Ok(())
+}
+
+/// Ends what is still queued after its validity, at most `limit` messages; tells how many.
+pub(in crate::store) fn expire_due(tx: &mut Tx<'_>, now: Timestamp, limit: usize) -> Result<usize> {
+    let queued = tx.indexes().messages.queued.iter();
+    let over: Vec<i64> = queued
+        .take_while(|(until, _)| *until <= now)
+        .map(|(_, key)| *key)
+        .take(limit)
+        .collect();
+    each(&over, |key| expire(tx, *key, now))?;
+    Ok(over.len())
 }
 
 /// Ends what of a message is still queued after its validity.
-pub(in crate::store) fn expire(tx: &mut Tx<'_>, key: i64, now: Timestamp) -> Result<()> {
-    let Some(mut row) = life::message(tx, key)? else {
-        return Ok(());
-    };
+fn expire(tx: &mut Tx<'_>, key: i64, now: Timestamp) -> Result<()> {
     let why = (now, "its validity ended");
-    life::withdraw(tx, &mut row, MessageState::Expired, why)?;
-    life::refresh(tx, row, now)
-}
-
-/// Ends queued messages whose validity is over, at most `limit`; tells how many.
-pub(in crate::store) fn expire_due(tx: &mut Tx<'_>, now: Timestamp, limit: usize) -> Result<usize> {
-    let queued = tx.indexes().messages.queued.range(..=(now, i64::MAX));
-    let over: Vec<i64> = queued.take(limit).map(|(_, key)| *key).collect();
-    for key in &over {
-        expire(tx, *key, now)?;
+    match life::message(tx, key)? {
+        Some(row) => life::take_off(tx, row, MessageState::Expired, why),
+        None => Ok(()),
     }
-    Ok(over.len())
 }

@@ -1,10 +1,13 @@
 //! Questions of people and gauges: the history of messages, and how much waits where.
 
+use std::collections::BTreeSet;
+
+use super::sweep::each;
 use super::{leases, life, messages};
 use crate::gateway::model::MessageId;
 use crate::store::tables::{
     EndedMessages, Events, Extras, Ghosts, MessageRow, Messages, Meta, Owed, Partials, References,
-    Rooms, StepRow,
+    Rooms, event_key,
 };
 use crate::store::tx::Tx;
 use crate::store::{History, Result, Sizes, Step};
@@ -52,53 +55,62 @@ fn count(number: usize) -> u64 {
     u64::try_from(number).unwrap_or(u64::MAX)
 }
 
-// --- the history of messages --------------------------------------------------------------------
-
-/// The history of one message, or of those of every homeserver's event with this id, or of those of the
-/// event that it is about.
 pub(in crate::store) fn explain(tx: &mut Tx<'_>, id: &str) -> Result<Vec<History>> {
     if let Ok(message) = id.parse::<MessageId>() {
-        let row = life::message_by_id(tx, message)?;
-        return row.iter().map(history).collect();
+        let found = messages::find(tx, message)?;
+        return found.iter().map(|row| history(row)).collect();
     }
-    let mut all = Vec::new();
-    let homeservers = tx.get::<Meta>(messages::HOMESERVERS)?;
-    for homeserver in homeservers.iter().flat_map(|all| all.split(' ')) {
-        let key = format!("{homeserver}|{id}");
-        let mut rows = messages::rows_of_event(tx, &key)?;
-        let about = tx
-            .get::<Events>(&key)?
-            .and_then(|event| event.about.clone());
-        if let Some(about) = about {
-            rows.extend(messages::rows_of_event(
-                tx,
-                &format!("{homeserver}|{about}"),
-            )?);
+    let mut histories = Vec::new();
+    each(messages_about(tx, id)?, |key| {
+        if let Some(row) = life::find(tx, key)? {
+            histories.push(history(&row)?);
         }
-        rows.sort_by_key(|row| row.key);
-        for row in &rows {
-            all.push(history(row)?);
+        Ok(())
+    })?;
+    Ok(histories)
+}
+
+/// The numbers of the messages that come from an event or from the one that it is about, in their
+/// order.
+fn messages_about(tx: &mut Tx<'_>, event: &str) -> Result<BTreeSet<i64>> {
+    let homeservers = messages::homeservers(tx)?;
+    let mut found = BTreeSet::new();
+    let mut about = BTreeSet::new();
+    each(&homeservers, |homeserver| {
+        if let Some(row) = tx.get::<Events>(&event_key(homeserver, event))? {
+            found.extend(&row.messages);
+            about.extend(row.about.clone());
+        }
+        Ok(())
+    })?;
+    for (event, homeserver) in about.iter().flat_map(|event| {
+        homeservers
+            .iter()
+            .map(move |homeserver| (event, homeserver))
+    }) {
+        if let Some(row) = tx.get::<Events>(&event_key(homeserver, event))? {
+            found.extend(&row.messages);
         }
     }
-    Ok(all)
+    Ok(found)
 }
 
 fn history(row: &MessageRow) -> Result<History> {
-    let step = |step: &StepRow| Step {
+    let steps = row.steps.iter().map(|step| Step {
         at: step.at,
         segment: step.segment,
         state: step.state,
-        detail: step.detail.clone(),
-    };
+        detail: step.detail.clone().into_owned(),
+    });
     Ok(History {
         message: row.id,
         source: row.source.clone(),
         state: row.state,
         route: row.route.clone(),
-        segments: u8::try_from(row.segments.len()).unwrap_or(u8::MAX),
+        segments: row.count(),
         payer: row.payer.clone(),
-        price: messages::price(row)?,
-        possible_duplicate: messages::was_resent(row),
-        steps: row.steps.iter().map(step).collect(),
+        price: row.price()?,
+        possible_duplicate: row.may_be_twice(),
+        steps: steps.collect(),
     })
 }

@@ -2,16 +2,21 @@
 //! in another case, with other padding, or in another base.
 //!
 //! Segments are kept by the canonical id of their answer, and a receipt's id is looked up as each form
-//! would have had it in the answer, so an exact index finds them all. In one form ids mean one
-//! segment; in several a number such as 10 may mean two. Then the form counts that the peer's receipts
-//! have shown, from ids that could be meant in one way alone; until that is known such a receipt
-//! waits, and never means either.
+//! would have had it in the answer, so exact keys find them all. In one form ids mean one segment; in
+//! several a number such as 10 may mean two. Then the form counts that the peer's receipts have shown,
+//! from ids that could be meant in one way alone; until that is known such a receipt waits, and never
+//! means either.
+
+use std::cmp::Reverse;
 
 use matrix_smpp_codec::IdForm;
+use matrix_smpp_codec::e164::E164;
 use matrix_smpp_codec::message_id::canonical;
 
-use super::receipts::{self, Place};
-use crate::store::tables::{IdFormRow, IdForms, Sent, SentRow, form_number, form_of, sent_key};
+use super::receipts::Place;
+use crate::store::tables::{
+    IdFormRow, IdForms, ParkedRow, Sent, SentRow, form_number, form_of, sent_key,
+};
 use crate::store::tx::Tx;
 use crate::store::{ReceiptIn, Result};
 
@@ -22,11 +27,12 @@ const KNOWN: i64 = 3;
 const SURE: i64 = 16;
 
 /// An id in a receipt.
+#[derive(Clone, Copy)]
 pub(in crate::store) struct Named<'a> {
     pub(in crate::store) link_group: &'a str,
     pub(in crate::store) smsc_id: &'a str,
     /// The phone, where the receipt says it.
-    pub(in crate::store) destination: Option<&'a str>,
+    pub(in crate::store) destination: Option<E164>,
     /// The form, where it is set.
     pub(in crate::store) form: Option<IdForm>,
 }
@@ -36,8 +42,17 @@ impl<'a> Named<'a> {
         Self {
             link_group: &receipt.link_group,
             smsc_id: &receipt.message_id,
-            destination: receipts::phone(receipt),
+            destination: receipt.handset,
             form: receipt.id_form,
+        }
+    }
+
+    pub(in crate::store) fn waiting(row: &'a ParkedRow) -> Self {
+        Self {
+            link_group: &row.link_group,
+            smsc_id: &row.smsc_id,
+            destination: row.destination.map(|phone| phone.0),
+            form: row.form.and_then(form_of),
         }
     }
 }
@@ -58,19 +73,20 @@ struct Candidate {
 }
 
 /// The one segment that the id can mean.
-pub(in crate::store) fn meant(tx: &mut Tx<'_>, named: &Named<'_>) -> Result<Option<Meant>> {
+pub(in crate::store) fn meant(tx: &mut Tx<'_>, named: Named<'_>) -> Result<Option<Meant>> {
     if let Some(form) = named.form {
         return Ok(candidate(tx, named, form)?.map(without_proof));
     }
-    let known = known(tx, named.link_group)?;
+    let known = known(&forms(tx, named.link_group)?);
     if let Some((form, SURE..)) = known
         && let Some(candidate) = candidate(tx, named, form)?
     {
         return Ok(Some(without_proof(candidate)));
     }
+    let found = IdForm::ALL.map(|form| candidate(tx, named, form));
     let mut candidates = Vec::new();
-    for form in IdForm::ALL {
-        candidates.extend(candidate(tx, named, form)?);
+    for candidate in found {
+        candidates.extend(candidate?);
     }
     Ok(choose(candidates, known.map(|(form, _)| form), named))
 }
@@ -83,7 +99,7 @@ const fn without_proof(candidate: Candidate) -> Meant {
 }
 
 /// The candidate of the known form, or the only one.
-fn choose(mut all: Vec<Candidate>, known: Option<IdForm>, named: &Named<'_>) -> Option<Meant> {
+fn choose(mut all: Vec<Candidate>, known: Option<IdForm>, named: Named<'_>) -> Option<Meant> {
     if all.iter().any(|candidate| candidate.same_phone) {
         all.retain(|candidate| candidate.same_phone);
     }
@@ -119,67 +135,70 @@ fn is_telling(smsc_id: &str) -> bool {
 /// The newest segment whose id a receipt of this form would write so, the very same spelling first.
 /// Where the receipt names a phone, a segment to another phone is meant by the very same id alone, and
 /// only where there is no other.
-fn candidate(tx: &mut Tx<'_>, named: &Named<'_>, form: IdForm) -> Result<Option<Candidate>> {
+fn candidate(tx: &mut Tx<'_>, named: Named<'_>, form: IdForm) -> Result<Option<Candidate>> {
     let Some(canonical) = form.of_receipt(named.smsc_id) else {
         return Ok(None);
     };
     let Some(sent) = tx.get::<Sent>(&sent_key(named.link_group, &canonical))? else {
         return Ok(None);
     };
-    let rank = |one: &SentRow| {
-        let exact = one.smsc_id == named.smsc_id;
-        let same_phone = named
+    let same_phone = |row: &SentRow| {
+        named
             .destination
-            .is_none_or(|phone| one.destination.0.as_str() == phone);
-        (exact || same_phone).then_some((same_phone, exact, one.message, one.number))
+            .is_none_or(|phone| phone == row.destination.0)
     };
-    let best = sent.iter().filter_map(|one| Some((rank(one)?, one)));
-    let best = best.max_by_key(|(rank, _)| (rank.0, rank.1, rank.2, std::cmp::Reverse(rank.3)));
-    Ok(best.map(|((same_phone, ..), one)| Candidate {
+    let exact = |row: &SentRow| row.smsc_id == named.smsc_id;
+    let best = sent
+        .iter()
+        .filter(|row| exact(row) || same_phone(row))
+        .min_by_key(|row| Reverse((same_phone(row), exact(row), row.message)));
+    Ok(best.map(|row| Candidate {
         form,
-        place: (one.message, one.number),
-        same_phone,
-        answered: !one.by_receipt,
+        place: (row.message, row.number),
+        same_phone: same_phone(row),
+        answered: !row.by_receipt,
     }))
 }
 
-/// The form that the peer's receipts have shown, and by how many.
-fn known(tx: &mut Tx<'_>, link_group: &str) -> Result<Option<(IdForm, i64)>> {
+fn forms(tx: &mut Tx<'_>, link_group: &str) -> Result<Vec<IdFormRow>> {
     let forms = tx.get::<IdForms>(link_group)?;
-    Ok(forms.and_then(|forms| known_of(&forms)))
+    Ok(forms.map_or_else(Vec::new, |forms| forms.to_vec()))
 }
 
-fn known_of(forms: &[IdFormRow]) -> Option<(IdForm, i64)> {
-    let known = forms.iter().filter(|one| one.seen >= KNOWN);
-    let best = known.max_by_key(|one| (one.seen, std::cmp::Reverse(one.form)))?;
+/// The form that the peer's receipts have shown, and by how many.
+fn known(forms: &[IdFormRow]) -> Option<(IdForm, i64)> {
+    let shown = forms.iter().filter(|row| row.seen >= KNOWN);
+    let best = shown.min_by_key(|row| (Reverse(row.seen), row.form))?;
     Some((form_of(best.form)?, best.seen))
 }
 
 /// Counts a proof; whether by it another form is known than before.
 pub(in crate::store) fn learn(tx: &mut Tx<'_>, link_group: &str, proof: IdForm) -> Result<bool> {
-    let before = tx.get::<IdForms>(link_group)?;
-    let mut forms: Vec<IdFormRow> = before
-        .iter()
-        .flat_map(|forms| forms.iter())
-        .copied()
-        .collect();
-    let proof = form_number(proof);
-    for other in forms.iter_mut().filter(|one| one.form != proof) {
-        other.seen = (other.seen - 1).max(0);
+    let before = forms(tx, link_group)?;
+    let mut after = before.clone();
+    count(&mut after, form_number(proof));
+    let is_new = known(&after).map(|(form, _)| form) != known(&before).map(|(form, _)| form);
+    if after != before {
+        tx.put::<IdForms>(link_group, after)?;
     }
-    match forms.iter_mut().find(|one| one.form == proof) {
-        Some(same) => same.seen = SURE.min(same.seen + 1),
-        None => forms.push(IdFormRow {
+    Ok(is_new)
+}
+
+/// One more for a form, one less for the others.
+fn count(forms: &mut Vec<IdFormRow>, proof: u8) {
+    for row in forms.iter_mut() {
+        row.seen = if row.form == proof {
+            SURE.min(row.seen + 1)
+        } else {
+            0.max(row.seen - 1)
+        };
+    }
+    if !forms.iter().any(|row| row.form == proof) {
+        forms.push(IdFormRow {
             form: proof,
             seen: 1,
-        }),
+        });
     }
-    let known_before = before.and_then(|forms| known_of(&forms));
-    let known_after = known_of(&forms);
-    if known_before.is_none_or(|(_, seen)| seen < SURE) || known_before != known_after {
-        tx.put::<IdForms>(link_group, forms)?;
-    }
-    Ok(known_after.map(|(form, _)| form) != known_before.map(|(form, _)| form))
 }
 
 /// The ids in receipts that may mean an answer with this one.
@@ -188,4 +207,40 @@ pub(in crate::store) fn in_receipts(smsc_id: &str) -> [String; 3] {
         form.of_answer(smsc_id)
             .unwrap_or_else(|| canonical(smsc_id))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DECIMAL: IdForm = IdForm::DecimalOfHex;
+    const HEX: IdForm = IdForm::HexOfDecimal;
+
+    fn after(proofs: &[(IdForm, usize)]) -> Option<(IdForm, i64)> {
+        let mut forms = Vec::new();
+        for (form, times) in proofs {
+            (0..*times).for_each(|_| count(&mut forms, form_number(*form)));
+        }
+        known(&forms)
+    }
+
+    #[test]
+    fn a_form_is_known_after_three_proofs_and_sure_after_sixteen() {
+        assert_eq!(after(&[(DECIMAL, 2)]), None);
+        assert_eq!(after(&[(DECIMAL, 3)]), Some((DECIMAL, KNOWN)));
+        assert_eq!(after(&[(DECIMAL, 100)]), Some((DECIMAL, SURE)));
+    }
+
+    #[test]
+    fn proofs_of_another_form_speak_against_it() {
+        assert_eq!(after(&[(DECIMAL, 5), (HEX, 2)]), Some((DECIMAL, 3)));
+        assert_eq!(after(&[(DECIMAL, 5), (HEX, 3)]), Some((HEX, 3)));
+        assert_eq!(after(&[(DECIMAL, 100), (HEX, 16)]), Some((HEX, SURE)));
+    }
+
+    #[test]
+    fn an_id_without_digits_of_two_bases_tells_no_form() {
+        assert!(is_telling("10"));
+        assert!(!is_telling("7"));
+    }
 }

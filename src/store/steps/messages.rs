@@ -1,17 +1,19 @@
-//! Messages towards phones: accepted, shown, taken back, forgotten.
-//!
-//! A message is accepted once because its id has a number from then on. Its price, its lease, its place
-//! in the queue and its event's knowledge of it are changes of one operation: all or none.
+//! Messages towards phones: accepted, shown, taken back.
 
-use ruma::{OwnedEventId, ServerName};
+use std::sync::Arc;
 
+use matrix_smpp_config::Money;
+use ruma::{OwnedEventId, OwnedServerName, ServerName};
+
+use super::life;
 use super::money::{self, Charge};
-use super::{conversations, leases, life, receipts};
+use super::sweep::each;
+use super::{conversations, leases, receipts};
 use crate::gateway::model::{
     Conversation, E164Text, MessageId, MessageState, Originator, Source, Timestamp,
 };
 use crate::store::tables::{
-    EndedMessages, EventRow, Events, MessageNumbers, MessageRow, Messages, Meta, Paid,
+    EndedMessages, EventRow, Events, MessageNumbers, MessageRow, Messages, Meta, Paid, PlanRow,
     ReferenceRow, References, SegmentRow, event_key, number, numbers_key,
 };
 use crate::store::tx::{Sequence, Tx};
@@ -19,8 +21,8 @@ use crate::store::{
     Acceptance, MessageView, NewMessage, OriginatorPlan, Refusal, Result, StoreError,
 };
 
-/// The name in [`Meta`] of the homeservers whose events messages come from, with blanks between them.
-pub(in crate::store) const HOMESERVERS: &str = "homeservers";
+/// The name in [`Meta`] of the homeservers whose events have become messages.
+const HOMESERVERS: &str = "homeservers";
 
 /// What accepting may come to before anything has been changed for good.
 enum Sender {
@@ -29,7 +31,7 @@ enum Sender {
 }
 
 pub(in crate::store) fn accept(tx: &mut Tx<'_>, new: &NewMessage) -> Result<Acceptance> {
-    if let Some(known) = life::message_by_id(tx, new.id)? {
+    if let Some(known) = find(tx, new.id)? {
         return Ok(Acceptance::Repeated(known.state));
     }
     check(new)?;
@@ -41,6 +43,11 @@ pub(in crate::store) fn accept(tx: &mut Tx<'_>, new: &NewMessage) -> Result<Acce
     }
     let account = money::account(tx, &new.payer)?;
     let cost = cost(new)?;
+    let charge = Charge {
+        payer: new.payer.as_str(),
+        message: new.id,
+        now: new.now,
+    };
     // Nothing is changed before the last refusal: a refused message leaves no lease behind.
     if !money::covers(&account, cost) {
         let balance = account.balance;
@@ -51,11 +58,6 @@ pub(in crate::store) fn accept(tx: &mut Tx<'_>, new: &NewMessage) -> Result<Acce
         Sender::NoneFree { pool } => {
             return Ok(Acceptance::Refused(Refusal::PoolExhausted { pool }));
         }
-    };
-    let charge = Charge {
-        payer: new.payer.as_str(),
-        message: new.id,
-        now: new.now,
     };
     money::reserve(tx, charge, cost)?;
     queue(tx, new, originator)?;
@@ -74,7 +76,7 @@ fn check(new: &NewMessage) -> Result<()> {
     Ok(())
 }
 
-fn cost(new: &NewMessage) -> Result<matrix_smpp_config::Money> {
+fn cost(new: &NewMessage) -> Result<Money> {
     let parts = u32::try_from(new.segments.parts.len()).unwrap_or(u32::MAX);
     let cost = new.price.checked_mul(parts);
     cost.ok_or_else(|| StoreError::Conflict("the price is beyond what money can be".to_owned()))
@@ -104,17 +106,32 @@ fn sender(tx: &mut Tx<'_>, conversation: &Conversation, new: &NewMessage) -> Res
 }
 
 fn queue(tx: &mut Tx<'_>, new: &NewMessage, originator: Originator) -> Result<()> {
+    let waits = tx.indexes().messages.lanes.contains_key(&new.conversation);
+    let segments = segments(tx, new, &originator, !waits)?;
     let key = tx.next(Sequence::Message)?;
+    let mut row = MessageRow {
+        plan: Arc::new(plan(new, key, originator)),
+        state: MessageState::Queued,
+        in_lane: true,
+        failure: None,
+        segments,
+        steps: Vec::new(),
+    };
+    row.step(None, MessageState::Queued, (new.now, "accepted".into()));
+    tx.insert::<Messages>(&number(key), row);
+    tx.put::<MessageNumbers>(&new.id.to_string(), key)?;
     if let Source::Event {
         homeserver, event, ..
     } = &new.source
     {
+        note_event(tx, &event_key(homeserver, event.as_str()), key, new.now)?;
         note_homeserver(tx, homeserver)?;
-        note_in_event(tx, &event_key(homeserver, event.as_str()), key, new.now)?;
     }
-    let ready = !tx.indexes().messages.lanes.contains_key(&new.conversation);
-    let segments = segments(tx, new, &originator, ready)?;
-    let mut row = MessageRow {
+    Ok(())
+}
+
+fn plan(new: &NewMessage, key: i64, originator: Originator) -> PlanRow {
+    PlanRow {
         key,
         id: new.id,
         source: new.source.clone(),
@@ -131,42 +148,7 @@ fn queue(tx: &mut Tx<'_>, new: &NewMessage, originator: Originator) -> Result<()
         valid_until: new.valid_until,
         receipt_by: new.receipts.then_some(new.receipt_by),
         accepted_at: new.now,
-        state: MessageState::Queued,
-        lane_left: u8::try_from(segments.len()).unwrap_or(u8::MAX),
-        failure: None,
-        segments,
-        steps: Vec::with_capacity(4),
-    };
-    life::step(&mut row, None, MessageState::Queued, (new.now, "accepted"));
-    tx.insert::<MessageNumbers>(&new.id.to_string(), key);
-    tx.insert::<Messages>(&number(key), row);
-    Ok(())
-}
-
-/// The store knows whose events messages come from, for those who ask by an event's id alone.
-fn note_homeserver(tx: &mut Tx<'_>, homeserver: &ServerName) -> Result<()> {
-    let known = tx.get::<Meta>(HOMESERVERS)?;
-    let known = known.as_ref().map_or("", |known| known.as_str());
-    if known.split(' ').any(|one| one == homeserver) {
-        return Ok(());
     }
-    let all = format!("{known} {homeserver}").trim_start().to_owned();
-    tx.put::<Meta>(HOMESERVERS, all)
-}
-
-/// The event knows the messages that come from it.
-fn note_in_event(tx: &mut Tx<'_>, event: &str, key: i64, now: Timestamp) -> Result<()> {
-    let mut row = match tx.get::<Events>(event)? {
-        Some(row) => EventRow::clone(&row),
-        None => EventRow {
-            seq: 0,
-            at: now,
-            about: None,
-            messages: Vec::new(),
-        },
-    };
-    row.messages.push(key);
-    tx.put::<Events>(event, row)
 }
 
 fn segments(
@@ -180,24 +162,24 @@ fn segments(
         1 => 0,
         _ => next_reference(tx, originator, new)?,
     };
-    let segment = |carried: matrix_smpp_codec::segment::Carried| SegmentRow {
-        state: MessageState::Queued,
-        ready,
-        in_lane: true,
-        due_at: new.now,
-        attempt: 0,
-        retries: 0,
-        resends: 0,
-        paid: Paid::Reserved,
-        udhi: carried.udhi,
-        payload: bytes::Bytes::copy_from_slice(&carried.short_message),
-        tlvs: bytes::Bytes::copy_from_slice(carried.tlvs.as_bytes()),
-        sent_as: Vec::new(),
-    };
-    Ok(parts
-        .iter()
-        .map(|part| segment(part.carried(reference)))
-        .collect())
+    let segments = parts.iter().map(|part| {
+        let carried = part.carried(reference);
+        SegmentRow {
+            state: MessageState::Queued,
+            ready,
+            in_lane: true,
+            due_at: new.now,
+            attempt: 0,
+            retries: 0,
+            resends: 0,
+            paid: Paid::Reserved,
+            udhi: carried.udhi,
+            payload: bytes::Bytes::copy_from_slice(&carried.short_message),
+            tlvs: bytes::Bytes::copy_from_slice(carried.tlvs.as_bytes()),
+            sent_as: Vec::new(),
+        }
+    });
+    Ok(segments.collect())
 }
 
 /// The concatenation reference after the last one between these two numbers.
@@ -209,47 +191,87 @@ fn next_reference(tx: &mut Tx<'_>, originator: &Originator, new: &NewMessage) ->
     Ok(value)
 }
 
-fn view(row: &MessageRow) -> Result<MessageView> {
-    Ok(MessageView {
-        id: row.id,
-        source: row.source.clone(),
-        conversation: row.conversation,
-        destination: row.destination.0,
-        state: row.state,
-        receipts: row.receipts,
-        segments: u8::try_from(row.segments.len()).unwrap_or(u8::MAX),
-        price: price(row)?,
-        failure: row.failure.clone(),
-        possible_duplicate: was_resent(row),
-    })
+/// Has a message found by the event that it comes from.
+fn note_event(tx: &mut Tx<'_>, key: &str, message: i64, now: Timestamp) -> Result<()> {
+    let is_known = tx.update::<Events>(key, |row| row.messages.push(message))?;
+    if !is_known {
+        let row = EventRow {
+            seq: 0,
+            at: now,
+            about: None,
+            messages: vec![message],
+        };
+        tx.put::<Events>(key, row)?;
+    }
+    Ok(())
 }
 
-/// What one segment costs.
-pub(in crate::store) fn price(row: &MessageRow) -> Result<matrix_smpp_config::Money> {
-    matrix_smpp_config::Money::from_micros(row.price)
-        .ok_or_else(|| StoreError::Corrupt("price: out of bounds".to_owned()))
+fn note_homeserver(tx: &mut Tx<'_>, homeserver: &ServerName) -> Result<()> {
+    let known = tx.get::<Meta>(HOMESERVERS)?;
+    let known = known.as_deref().map_or("", String::as_str);
+    if known.split(' ').any(|known| known == homeserver.as_str()) {
+        return Ok(());
+    }
+    let all = format!("{known} {homeserver}");
+    tx.put::<Meta>(HOMESERVERS, all.trim_start().to_owned())
 }
 
-/// One of its segments may have been sent twice.
-pub(in crate::store) fn was_resent(row: &MessageRow) -> bool {
-    row.segments.iter().any(|segment| segment.resends > 0)
+/// The homeservers whose events have become messages.
+pub(in crate::store) fn homeservers(tx: &mut Tx<'_>) -> Result<Vec<OwnedServerName>> {
+    let known = tx.get::<Meta>(HOMESERVERS)?;
+    let known = known.as_deref().map_or("", String::as_str);
+    let names = known.split(' ').filter(|name| !name.is_empty());
+    names
+        .map(|name| {
+            let name = OwnedServerName::try_from(name);
+            name.map_err(|error| StoreError::Corrupt(format!("homeserver: {error}")))
+        })
+        .collect()
+}
+
+/// A message by its id.
+pub(in crate::store) fn find(tx: &mut Tx<'_>, id: MessageId) -> Result<Option<Arc<MessageRow>>> {
+    match life::number_of(tx, id)? {
+        Some(key) => life::find(tx, key),
+        None => Ok(None),
+    }
+}
+
+impl MessageRow {
+    /// One of its segments may have been sent twice.
+    pub(in crate::store) fn may_be_twice(&self) -> bool {
+        self.segments.iter().any(|segment| segment.resends > 0)
+    }
+
+    /// How many segments it has.
+    pub(in crate::store) fn count(&self) -> u8 {
+        u8::try_from(self.segments.len()).unwrap_or(u8::MAX)
+    }
+
+    /// What one of them costs.
+    pub(in crate::store) fn price(&self) -> Result<Money> {
+        let price = Money::from_micros(self.price);
+        price.ok_or_else(|| StoreError::Corrupt("price: out of bounds".to_owned()))
+    }
+
+    fn view(&self) -> Result<MessageView> {
+        Ok(MessageView {
+            id: self.id,
+            source: self.source.clone(),
+            conversation: self.conversation,
+            destination: self.destination.0,
+            state: self.state,
+            receipts: self.receipts,
+            segments: self.count(),
+            price: self.price()?,
+            failure: self.failure.clone(),
+            possible_duplicate: self.may_be_twice(),
+        })
+    }
 }
 
 pub(in crate::store) fn get(tx: &mut Tx<'_>, id: MessageId) -> Result<Option<MessageView>> {
-    let row = life::message_by_id(tx, id)?;
-    row.map(|row| view(&row)).transpose()
-}
-
-/// The messages that come from an event, in the order in which they were accepted.
-pub(in crate::store) fn rows_of_event(tx: &mut Tx<'_>, event: &str) -> Result<Vec<MessageRow>> {
-    let Some(event) = tx.get::<Events>(event)? else {
-        return Ok(Vec::new());
-    };
-    let mut rows = Vec::with_capacity(event.messages.len());
-    for key in &event.messages {
-        rows.extend(life::message(tx, *key)?);
-    }
-    Ok(rows)
+    find(tx, id)?.map(|row| row.view()).transpose()
 }
 
 pub(in crate::store) fn of_event(
@@ -257,8 +279,21 @@ pub(in crate::store) fn of_event(
     homeserver: &ServerName,
     event: &OwnedEventId,
 ) -> Result<Vec<MessageView>> {
-    let rows = rows_of_event(tx, &event_key(homeserver, event.as_str()))?;
-    rows.iter().map(view).collect()
+    let keys = keys_of(tx, homeserver, event)?;
+    let mut views = Vec::new();
+    each(keys, |key| {
+        if let Some(row) = life::find(tx, key)? {
+            views.push(row.view()?);
+        }
+        Ok(())
+    })?;
+    Ok(views)
+}
+
+/// The numbers of an event's messages, oldest first.
+fn keys_of(tx: &mut Tx<'_>, homeserver: &ServerName, event: &OwnedEventId) -> Result<Vec<i64>> {
+    let event = tx.get::<Events>(&event_key(homeserver, event.as_str()))?;
+    Ok(event.map_or_else(Vec::new, |event| event.messages.clone()))
 }
 
 /// Takes back each of the event's messages of which no byte can have reached the peer.
@@ -268,58 +303,65 @@ pub(in crate::store) fn cancel_event(
     event: &OwnedEventId,
     now: Timestamp,
 ) -> Result<Vec<MessageView>> {
-    for mut row in rows_of_event(tx, &event_key(homeserver, event.as_str()))? {
-        withdraw_unsent(tx, &mut row, (now, "taken back"))?;
-        life::refresh_silently(tx, row, now)?;
-    }
+    let keys = keys_of(tx, homeserver, event)?;
+    each(keys, |key| match withdrawn(tx, key, (now, "taken back"))? {
+        Some(row) => life::save_silently(tx, row, now),
+        None => Ok(()),
+    })?;
     of_event(tx, homeserver, event)
 }
 
-/// Takes a message back of which no byte can have reached the peer, with news.
+/// Takes a message back of which no byte can have reached the peer.
 pub(in crate::store) fn take_back(
     tx: &mut Tx<'_>,
     key: i64,
-    happened: life::Happened<'_>,
+    why: (Timestamp, &'static str),
 ) -> Result<()> {
-    let Some(mut row) = life::message(tx, key)? else {
-        return Ok(());
-    };
-    withdraw_unsent(tx, &mut row, happened)?;
-    life::refresh(tx, row, happened.0)
+    match withdrawn(tx, key, why)? {
+        Some(row) => life::save(tx, row, why.0),
+        None => Ok(()),
+    }
 }
 
-fn withdraw_unsent(
+/// A message that has just been taken back; `None` where a byte of it may have reached the peer.
+fn withdrawn(
     tx: &mut Tx<'_>,
-    row: &mut MessageRow,
-    happened: life::Happened<'_>,
-) -> Result<()> {
+    key: i64,
+    why: (Timestamp, &'static str),
+) -> Result<Option<MessageRow>> {
+    let Some(mut row) = life::message(tx, key)? else {
+        return Ok(None);
+    };
     // One that is to be sent again has left the lane, and its first bytes may have arrived.
-    let is_unsent = |one: &SegmentRow| one.state == MessageState::Queued && one.in_lane;
-    if row.segments.iter().all(is_unsent) {
-        life::withdraw(tx, row, MessageState::Cancelled, happened)?;
-    }
-    Ok(())
+    let unsent = row
+        .segments
+        .iter()
+        .all(|segment| segment.state == MessageState::Queued && segment.in_lane);
+    let withdrawn = unsent && life::withdraw(tx, &mut row, MessageState::Cancelled, why)?;
+    Ok(withdrawn.then_some(row))
 }
 
-/// Forgets a message that ended long ago, with all that leads to it. The ledger keeps what it cost.
+/// Forgets an ended message and all that leads to it. The ledger keeps what it cost.
 pub(in crate::store) fn forget(tx: &mut Tx<'_>, row: &MessageRow) -> Result<()> {
+    tx.delete::<EndedMessages>(&number(row.key))?;
+    tx.delete::<MessageNumbers>(&row.id.to_string())?;
     receipts::forget_ids(tx, row)?;
-    for number in life::numbers(row) {
-        receipts::forget_evidence(tx, row, number)?;
+    for segment in row.in_state(MessageState::Lost) {
+        receipts::forget_evidence(tx, row, segment)?;
     }
-    if let Source::Event {
+    let Source::Event {
         homeserver, event, ..
     } = &row.source
-    {
-        let key = event_key(homeserver, event.as_str());
-        let knows = tx
-            .get::<Events>(&key)?
-            .is_some_and(|one| one.messages.contains(&row.key));
-        if knows {
-            tx.update::<Events>(&key, |one| one.messages.retain(|key| *key != row.key))?;
-        }
+    else {
+        return Ok(());
+    };
+    let key = event_key(homeserver, event.as_str());
+    let Some(known) = tx.get::<Events>(&key)? else {
+        return Ok(());
+    };
+    if known.seq == 0 && known.messages == [row.key] {
+        return tx.delete::<Events>(&key).map(drop);
     }
-    tx.delete::<MessageNumbers>(&row.id.to_string())?;
-    tx.delete::<EndedMessages>(&number(row.key))?;
-    Ok(())
+    tx.update::<Events>(&key, |known| known.messages.retain(|key| *key != row.key))
+        .map(drop)
 }

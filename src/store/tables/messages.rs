@@ -1,5 +1,9 @@
 //! Messages towards phones, and what finds them again.
 
+use std::borrow::Cow;
+use std::ops::Deref;
+use std::sync::Arc;
+
 use bytes::Bytes;
 use matrix_smpp_codec::IdForm;
 use ruma::OwnedUserId;
@@ -16,6 +20,31 @@ use crate::store::indexes::Indexes;
 /// A message towards a phone with its segments and its history.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct MessageRow {
+    /// What it was accepted with; reads as if it were the row's own.
+    #[serde(with = "shared")]
+    pub(crate) plan: Arc<PlanRow>,
+    /// As of the last time that it was brought up to date with its segments.
+    pub(crate) state: MessageState,
+    /// A segment keeps the lane's next message waiting, as of that time.
+    pub(crate) in_lane: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) failure: Option<Failure>,
+    /// The first has number 1.
+    pub(crate) segments: Vec<SegmentRow>,
+    pub(crate) steps: Vec<StepRow>,
+}
+
+impl Deref for MessageRow {
+    type Target = PlanRow;
+
+    fn deref(&self) -> &PlanRow {
+        &self.plan
+    }
+}
+
+/// What of a message never changes.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct PlanRow {
     /// Its number: the order in its lane.
     pub(crate) key: i64,
     pub(crate) id: MessageId,
@@ -35,14 +64,26 @@ pub(crate) struct MessageRow {
     /// No receipt is expected after it; `None` where none is expected at all.
     pub(crate) receipt_by: Option<Timestamp>,
     pub(crate) accepted_at: Timestamp,
-    pub(crate) state: MessageState,
-    /// Segments that had not left the lane when the message was last brought up to date.
-    pub(crate) lane_left: u8,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) failure: Option<Failure>,
-    /// The first has number 1.
-    pub(crate) segments: Vec<SegmentRow>,
-    pub(crate) steps: Vec<StepRow>,
+}
+
+/// A part of a row that its copies share.
+mod shared {
+    use std::sync::Arc;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer, T: Serialize>(
+        part: &Arc<T>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        part.as_ref().serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+        from: D,
+    ) -> Result<Arc<T>, D::Error> {
+        T::deserialize(from).map(Arc::new)
+    }
 }
 
 /// One segment.
@@ -96,7 +137,7 @@ pub(crate) struct StepRow {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) segment: Option<u8>,
     pub(crate) state: MessageState,
-    pub(crate) detail: String,
+    pub(crate) detail: Cow<'static, str>,
 }
 
 impl Row for MessageRow {

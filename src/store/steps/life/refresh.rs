@@ -1,62 +1,61 @@
 //! What follows for a message when its segments have changed.
 
+use std::sync::Arc;
+
 use super::super::outbox;
-use super::{message, put};
+use super::{keep, message};
 use crate::gateway::model::{MessageState, Source, Timestamp};
-use crate::store::tables::{MessageRow, SegmentRow};
+use crate::store::tables::{MessageRow, PlanRow, SegmentRow};
 use crate::store::timer::Timer;
 use crate::store::tx::Tx;
 use crate::store::{Lane, NewOutbox, OutboxItem, Result};
 
-/// Brings a message up to date with its segments (its state, the news of it, and its lane) and puts it
-/// back.
-pub(in crate::store) fn refresh(tx: &mut Tx<'_>, row: MessageRow, now: Timestamp) -> Result<()> {
-    update(tx, row, now, tell)
+/// Puts a message back and brings it up to date with its segments: its state, the news of it, and its
+/// lane.
+pub(in crate::store) fn save(tx: &mut Tx<'_>, row: MessageRow, now: Timestamp) -> Result<()> {
+    let left = update(tx, row, true, now)?;
+    left.map_or(Ok(()), |left| bring_forward(tx, &left, now))
 }
 
 /// The same for one whose writer took it back: they know.
-pub(in crate::store) fn refresh_silently(
+pub(in crate::store) fn save_silently(
     tx: &mut Tx<'_>,
     row: MessageRow,
     now: Timestamp,
 ) -> Result<()> {
-    update(tx, row, now, |_, _, _| Ok(()))
+    let left = update(tx, row, false, now)?;
+    left.map_or(Ok(()), |left| bring_forward(tx, &left, now))
 }
 
-fn update(
+fn is_in_lane(row: &MessageRow) -> bool {
+    row.segments.iter().any(|segment| segment.in_lane)
+}
+
+/// Its state and the news of it; gives it where it has left its lane, whose next message is to be
+/// [brought forward](bring_forward).
+pub(super) fn update(
     tx: &mut Tx<'_>,
     mut row: MessageRow,
+    aloud: bool,
     now: Timestamp,
-    tell: impl FnOnce(&mut Tx<'_>, &MessageRow, Timestamp) -> Result<()>,
-) -> Result<()> {
+) -> Result<Option<Arc<PlanRow>>> {
     let before = row.state;
-    row.state = state_of(before, &row.segments);
-    let in_lane = row
-        .segments
-        .iter()
-        .filter(|segment| segment.in_lane)
-        .count();
-    let has_left = row.lane_left > 0 && in_lane == 0;
-    row.lane_left = u8::try_from(in_lane).unwrap_or(u8::MAX);
-    if row.state != before {
-        if row.state == MessageState::Submitted
-            && let Some(at) = row.receipt_by
-        {
-            tx.set_timer(at, &Timer::Receipt(row.key));
+    let state = state_of(before, &row.segments);
+    let in_lane = is_in_lane(&row);
+    let has_left = row.in_lane && !in_lane;
+    row.state = state;
+    row.in_lane = in_lane;
+    let plan = Arc::clone(&row.plan);
+    keep(tx, row)?;
+    if state != before {
+        if let (MessageState::Submitted, Some(at)) = (state, plan.receipt_by) {
+            tx.set_timer(at, &Timer::Receipt(plan.key));
         }
-        tell(tx, &row, now)?;
-    }
-    let (conversation, key) = (row.conversation, row.key);
-    put(tx, row)?;
-    if has_left {
-        let lane = tx.indexes().messages.lanes.get(&conversation);
-        let head = lane.and_then(|lane| lane.first()).copied();
-        // An earlier one is at the head already: the one that left stood behind it.
-        if let Some(head) = head.filter(|head| *head > key) {
-            bring_forward(tx, head, now)?;
+        if aloud {
+            tell(tx, &plan, state, now)?;
         }
     }
-    Ok(())
+    Ok(has_left.then_some(plan))
 }
 
 /// As far as the least advanced segment; failed with the first that failed, the peer's own word
@@ -79,22 +78,22 @@ fn state_of(before: MessageState, segments: &[SegmentRow]) -> MessageState {
 }
 
 /// Queues the news of a message's new state where a person wants to know it.
-fn tell(tx: &mut Tx<'_>, row: &MessageRow, now: Timestamp) -> Result<()> {
+fn tell(tx: &mut Tx<'_>, plan: &PlanRow, state: MessageState, now: Timestamp) -> Result<()> {
     use MessageState::{Delivered, NoReceipt, Submitted};
-    let shown = matches!(row.state, Submitted | NoReceipt | Delivered);
-    let told = match row.source {
-        Source::Event { .. } => row.state.is_bad_news() || shown,
-        Source::Sms { .. } => row.state.is_bad_news(),
+    let shown = matches!(state, Submitted | NoReceipt | Delivered);
+    let told = match plan.source {
+        Source::Event { .. } => state.is_bad_news() || shown,
+        Source::Sms { .. } => state.is_bad_news(),
     };
     if !told {
         return Ok(());
     }
     let news = NewOutbox {
-        key: format!("news|{}|{}", row.id, state_name(row.state)),
-        lane: Lane::Conversation(row.conversation),
+        key: format!("news|{}|{}", plan.id, state_name(state)),
+        lane: Lane::Conversation(plan.conversation),
         item: OutboxItem::MessageNews {
-            message: row.id,
-            state: row.state,
+            message: plan.id,
+            state,
         },
     };
     outbox::enqueue(tx, &[news], now)
@@ -104,19 +103,30 @@ fn state_name(state: MessageState) -> String {
     format!("{state:?}").to_lowercase()
 }
 
-/// Makes the head of a lane claimable. Its turn starts now, so that conversations with one message do
-/// not wait behind all of a conversation with many.
-fn bring_forward(tx: &mut Tx<'_>, head: i64, now: Timestamp) -> Result<()> {
+/// Makes the lane's next message claimable after `left` has left it. Its turn starts now, so that
+/// conversations with one message do not wait behind all of a conversation with many.
+pub(super) fn bring_forward(tx: &mut Tx<'_>, left: &PlanRow, now: Timestamp) -> Result<()> {
+    let lane = tx.indexes().messages.lanes.get(&left.conversation);
+    // An earlier one is at the head already: the one that left stood behind it.
+    let head = lane.and_then(|lane| lane.first());
+    let Some(head) = head.copied().filter(|head| *head > left.key) else {
+        return Ok(());
+    };
     let Some(mut row) = message(tx, head)? else {
         return Ok(());
     };
+    let mut is_new = false;
     for segment in &mut row.segments {
         if segment.state == MessageState::Queued {
+            is_new |= !segment.ready || segment.due_at < now;
             segment.ready = true;
             segment.due_at = segment.due_at.max(now);
         }
     }
-    put(tx, row)
+    if is_new {
+        keep(tx, row)?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
