@@ -9,8 +9,8 @@ use proptest::arbitrary::any;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 
-use super::encoded;
 use super::golden::every_typed_parameter;
+use super::{encoded, hex};
 use crate::{
     Body, CallbackNum, CallbackNumAtag, CommandId, CommandStatus, DataCoding, DataSm, Npi, Pdu,
     Subaddress, TlvTag, Tlvs, Ton,
@@ -169,8 +169,7 @@ fn assert_read_as_meant(pdus: &[Pdu]) -> Vec<Read> {
         if let Some((data_coding, text)) = text(&pdu.body) {
             let length = u32::try_from(text.len()).unwrap();
             assert_eq!(read.numbers("smpp.sm_length"), [length], "{pdu:?}");
-            let hex: String = text.iter().map(|octet| format!("{octet:02x}")).collect();
-            assert_eq!(read.field("smpp.message"), hex, "{pdu:?}");
+            assert_eq!(hex(read.field("smpp.message")), text, "{pdu:?}");
             let coding = u32::from(data_coding.0);
             assert_eq!(read.numbers("smpp.data_coding"), [coding], "{pdu:?}");
         }

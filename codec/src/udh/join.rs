@@ -5,7 +5,7 @@ use bytes::Bytes;
 use crate::text::{Charset, Shifts};
 use crate::values::DataCoding;
 
-/// The text of the segments in order, each as [`InboundText`] has it. Neighbours in one alphabet are
+/// The text of the segments in order, each as [`InboundText`](super::InboundText) has it. Neighbours in one alphabet are
 /// joined before they are read, so that an escape, a surrogate pair or a unit that a sender cut in two
 /// is whole again.
 #[must_use]
