@@ -5,9 +5,9 @@ use bytes::Bytes;
 use crate::text::{Charset, Shifts};
 use crate::values::DataCoding;
 
-/// The text of the segments in order, each as [`InboundText`](super::InboundText) has it. Neighbours in one alphabet are
-/// joined before they are read, so that an escape, a surrogate pair or a unit that a sender cut in two
-/// is whole again.
+/// The text of the segments in order, each as [`InboundText`](super::InboundText) has it. Neighbours
+/// in one alphabet are joined before they are read, so that an escape, a surrogate pair or a unit that
+/// a sender cut in two is whole again.
 #[must_use]
 pub fn join(parts: &[(DataCoding, Bytes)]) -> String {
     let pieces: Vec<_> = parts
