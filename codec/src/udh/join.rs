@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use crate::text::ucs2::continued;
 use crate::text::{Charset, Shifts};
 use crate::values::DataCoding;
 
@@ -55,7 +56,16 @@ impl<'a> Piece<'a> {
 }
 
 fn join_one_alphabet(pieces: &[Piece<'_>]) -> String {
-    let octets: Vec<_> = pieces.iter().map(|piece| piece.octets).collect();
+    let octets: Vec<_> = match pieces {
+        [first, others @ ..] if first.charset == Charset::Ucs2 => std::iter::once(first.octets)
+            .chain(
+                others
+                    .iter()
+                    .map(|piece| continued(first.octets, piece.octets)),
+            )
+            .collect(),
+        _ => pieces.iter().map(|piece| piece.octets).collect(),
+    };
     let octets = octets.concat();
     match pieces {
         // One part has an octet too many: joined, all parts behind it would be read shifted.
@@ -155,6 +165,24 @@ mod tests {
             join(&[part(&[0x04, 0x16, 0x00]), part(&[0x04, 0x16])]),
             "ЖЖ"
         );
+    }
+
+    #[test]
+    fn a_byte_order_mark_in_each_part_is_obeyed_and_not_shown() {
+        let part = |octets: &[u8]| (DataCoding::UCS2, Bytes::copy_from_slice(octets));
+        let little = [
+            part(&[0xff, 0xfe, 0x16, 0x04]),
+            part(&[0xff, 0xfe, 0x16, 0x04]),
+        ];
+        assert_eq!(join(&little), "ЖЖ");
+        let big = [
+            part(&[0xfe, 0xff, 0x04, 0x16]),
+            part(&[0xfe, 0xff, 0x04, 0x16]),
+        ];
+        assert_eq!(join(&big), "ЖЖ");
+        // What the first does not begin with is text.
+        let later = [part(&[0x04, 0x16]), part(&[0xfe, 0xff, 0x04, 0x16])];
+        assert_eq!(join(&later), "Ж\u{feff}Ж");
     }
 
     #[test]
