@@ -71,25 +71,23 @@ impl Field for DestAddress {
     }
 
     /// A flag, two octets and the longest address.
-    fn room(&self) -> usize {
-        24
-    }
+    const ROOM: usize = 24;
 
-    fn put(&self, out: &mut Cursor<'_>) {
+    fn put(&self, out: &mut Cursor<'_>) -> Option<()> {
         match self {
             Self::Sme {
                 dest_addr_ton,
                 dest_addr_npi,
                 destination_addr,
             } => {
-                out.put([Self::SME_FLAG]);
-                dest_addr_ton.put(out);
-                dest_addr_npi.put(out);
-                destination_addr.put(out);
+                out.put([Self::SME_FLAG])?;
+                dest_addr_ton.put(out)?;
+                dest_addr_npi.put(out)?;
+                destination_addr.put(out)
             }
             Self::List { dl_name } => {
-                out.put([Self::LIST_FLAG]);
-                dl_name.put(out);
+                out.put([Self::LIST_FLAG])?;
+                dl_name.put(out)
             }
         }
     }
@@ -121,15 +119,13 @@ impl Field for UnsuccessSme {
     }
 
     /// Two octets, the longest address and a status.
-    fn room(&self) -> usize {
-        27
-    }
+    const ROOM: usize = 27;
 
-    fn put(&self, out: &mut Cursor<'_>) {
-        self.dest_addr_ton.put(out);
-        self.dest_addr_npi.put(out);
-        self.destination_addr.put(out);
-        out.put(self.error_status_code.0.to_be_bytes());
+    fn put(&self, out: &mut Cursor<'_>) -> Option<()> {
+        self.dest_addr_ton.put(out)?;
+        self.dest_addr_npi.put(out)?;
+        self.destination_addr.put(out)?;
+        out.put(self.error_status_code.0.to_be_bytes())
     }
 }
 
@@ -180,15 +176,12 @@ macro_rules! counted {
                 Ok((rest, ()))
             }
 
-            fn room(&self) -> usize {
-                self.0.iter().fold(1, |room: usize, entry| room.saturating_add(entry.room()))
-            }
+            /// That of the longest list, short as most are: they are rare.
+            const ROOM: usize = <$entry>::ROOM.saturating_mul($max).saturating_add(1);
 
-            fn put(&self, out: &mut Cursor<'_>) {
-                out.put([length_octet(self.0.len())]);
-                for entry in &self.0 {
-                    entry.put(out);
-                }
+            fn put(&self, out: &mut Cursor<'_>) -> Option<()> {
+                out.put([length_octet(self.0.len())])?;
+                self.0.iter().try_for_each(|entry| entry.put(out))
             }
         }
     };

@@ -94,13 +94,15 @@ pub(crate) trait Field: Default {
     /// Takes the octets to keep from the frame.
     fn keep(&mut self, kept: Self::Kept, frame: &mut Frame<'_, impl Source>);
 
-    /// At least as many octets as the value has on the wire, and enough for [`Field::put`].
-    fn room(&self) -> usize;
+    /// Enough octets for [`Field::put`] of any value.
+    const ROOM: usize;
 
-    /// Writes the value.
-    fn put(&self, out: &mut Cursor<'_>);
+    /// Writes the value, but for its tail; `None` where there is less room than said.
+    fn put(&self, out: &mut Cursor<'_>) -> Option<()>;
 
-    /// Octets that end the body behind all that is put. Only the last field of a body has them.
+    /// The octets of a long value. They go behind all that is put, so what follows such a field in
+    /// a body puts nothing.
+    #[inline]
     fn tail(&self) -> &[u8] {
         &[]
     }
@@ -250,29 +252,20 @@ impl<'a> Cursor<'a> {
 
     /// Writes octets whose number is known.
     #[inline]
-    pub(crate) fn put<const N: usize>(&mut self, octets: [u8; N]) {
-        self.put_first(&octets, N);
+    pub(crate) fn put<const N: usize>(&mut self, octets: [u8; N]) -> Option<()> {
+        self.put_first(&octets, N)
     }
 
-    /// Writes the first `len` of these octets; the place behind them may be written to as well.
+    /// Writes the first `len` of these octets; the place behind them is written to as well.
     #[inline]
-    pub(crate) fn put_first<const N: usize>(&mut self, octets: &[u8; N], len: usize) {
+    pub(crate) fn put_first<const N: usize>(&mut self, octets: &[u8; N], len: usize) -> Option<()> {
         let rest = std::mem::take(&mut self.rest);
-        debug_assert!(rest.len() >= N.max(len), "room was made for the field");
-        if let Some(place) = rest.first_chunk_mut() {
-            *place = *octets;
+        *rest.first_chunk_mut()? = *octets;
+        if len > N {
+            return None;
         }
-        self.rest = rest.get_mut(len..).unwrap_or_default();
-    }
-
-    /// Writes octets.
-    #[inline]
-    pub(crate) fn put_slice(&mut self, octets: &[u8]) {
-        let place = self.rest.split_off_mut(..octets.len());
-        debug_assert!(place.is_some(), "room was made for the field");
-        if let Some(place) = place {
-            place.copy_from_slice(octets);
-        }
+        self.rest = rest.get_mut(len..)?;
+        Some(())
     }
 }
 
@@ -291,14 +284,11 @@ impl Field for u8 {
         Ok((rest, ()))
     }
 
-    #[inline]
-    fn room(&self) -> usize {
-        1
-    }
+    const ROOM: usize = 1;
 
     #[inline]
-    fn put(&self, out: &mut Cursor<'_>) {
-        out.put([*self]);
+    fn put(&self, out: &mut Cursor<'_>) -> Option<()> {
+        out.put([*self])
     }
 }
 
@@ -313,14 +303,11 @@ macro_rules! octet_fields {
                 self.0.take(input)
             }
 
-            #[inline]
-            fn room(&self) -> usize {
-                1
-            }
+            const ROOM: usize = 1;
 
             #[inline]
-            fn put(&self, out: &mut Cursor<'_>) {
-                out.put([self.0]);
+            fn put(&self, out: &mut Cursor<'_>) -> Option<()> {
+                out.put([self.0])
             }
         }
     )*};

@@ -179,12 +179,11 @@ impl Header {
     #[inline]
     pub(crate) fn octets(self, length: usize) -> [u8; HEADER_LEN] {
         let length = u32::try_from(length).unwrap_or(u32::MAX);
-        let words = [length, self.command_id.0, self.status.0, self.sequence];
-        let mut octets = [0; HEADER_LEN];
-        for (place, word) in octets.as_chunks_mut().0.iter_mut().zip(words) {
-            *place = word.to_be_bytes();
-        }
-        octets
+        // One number is stored at once.
+        [length, self.command_id.0, self.status.0, self.sequence]
+            .into_iter()
+            .fold(0_u128, |words, word| words << 32 | u128::from(word))
+            .to_be_bytes()
     }
 
     /// The PDU that refuses the one with this header: its response with that status, or a

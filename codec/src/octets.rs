@@ -145,15 +145,12 @@ impl<const MAX: usize> Field for COctets<MAX> {
         }
     }
 
-    #[inline]
-    fn room(&self) -> usize {
-        MAX
-    }
+    const ROOM: usize = MAX;
 
     /// The octets behind the string are NULs, the first of which ends it.
     #[inline]
-    fn put(&self, out: &mut Cursor<'_>) {
-        out.put_first(&self.octets, self.len().saturating_add(1));
+    fn put(&self, out: &mut Cursor<'_>) -> Option<()> {
+        out.put_first(&self.octets, self.len().saturating_add(1))
     }
 }
 
@@ -282,14 +279,11 @@ macro_rules! guarded_octets {
                 self.0.take(input)
             }
 
-            #[inline]
-            fn room(&self) -> usize {
-                self.0.room()
-            }
+            const ROOM: usize = <$inner>::ROOM;
 
             #[inline]
-            fn put(&self, out: &mut Cursor<'_>) {
-                self.0.put(out);
+            fn put(&self, out: &mut Cursor<'_>) -> Option<()> {
+                self.0.put(out)
             }
         }
     };
@@ -394,14 +388,15 @@ impl Field for ShortMessage {
         }
     }
 
+    const ROOM: usize = 1;
+
     #[inline]
-    fn room(&self) -> usize {
-        self.0.len().saturating_add(1)
+    fn put(&self, out: &mut Cursor<'_>) -> Option<()> {
+        out.put([length_octet(self.0.len())])
     }
 
     #[inline]
-    fn put(&self, out: &mut Cursor<'_>) {
-        out.put([length_octet(self.0.len())]);
-        out.put_slice(&self.0);
+    fn tail(&self) -> &[u8] {
+        &self.0
     }
 }

@@ -1,6 +1,6 @@
 //! Every PDU of SMPP 3.4, each declared once: its fields in wire order, with the standard's names.
 
-use bytes::BytesMut;
+use bytes::{BufMut, BytesMut};
 
 use crate::dests::{DestAddresses, UnsuccessSmes};
 use crate::field::{Cursor, DecodeError, Field, FieldError, Frame, Source};
@@ -17,14 +17,18 @@ trait Layout: Default {
     /// behind them is not looked at.
     fn read(&mut self, frame: &mut Frame<'_, impl Source>) -> Result<(), DecodeError>;
 
-    /// At least as many octets as the fields have on the wire, the tail not counted.
-    fn room(&self) -> usize;
+    /// Enough octets for [`Layout::put`] of any value. A number when this is compiled: to make the
+    /// room costs a few instructions.
+    const ROOM: usize;
 
-    /// Writes the fields in wire order.
-    fn write(&self, out: &mut Cursor<'_>);
+    /// Writes the fields in wire order, but for their tails; `None` where there is less room.
+    fn put(&self, out: &mut Cursor<'_>) -> Option<()>;
 
-    /// The octets behind what is written.
-    fn tail(&self) -> &[u8];
+    /// How many octets the tails have.
+    fn tail_len(&self) -> usize;
+
+    /// Appends the tails, in wire order.
+    fn put_tail(&self, out: &mut BytesMut);
 }
 
 /// Declares one PDU: a struct of its fields in wire order, read and written in that order.
@@ -50,24 +54,22 @@ macro_rules! pdu {
                 Ok(())
             }
 
+            const ROOM: usize = 0_usize $(.saturating_add(<$ty as Field>::ROOM))+;
+
             #[inline]
-            fn room(&self) -> usize {
-                0_usize $(.saturating_add(self.$field.room()))+
+            fn put(&self, out: &mut Cursor<'_>) -> Option<()> {
+                $(self.$field.put(out)?;)+
+                Some(())
             }
 
             #[inline]
-            fn write(&self, out: &mut Cursor<'_>) {
-                $(self.$field.put(out);)+
+            fn tail_len(&self) -> usize {
+                0_usize $(.saturating_add(self.$field.tail().len()))+
             }
 
             #[inline]
-            fn tail(&self) -> &[u8] {
-                let tail: &[u8] = &[];
-                $(let tail = match self.$field.tail() {
-                    [] => tail,
-                    tail => tail,
-                };)+
-                tail
+            fn put_tail(&self, out: &mut BytesMut) {
+                $(append(self.$field.tail(), out);)+
             }
         }
 
@@ -557,18 +559,29 @@ fn read<B: Layout>(
 #[inline(never)]
 fn write<B: Layout>(body: &B, header: Header, out: &mut BytesMut) {
     let start = out.len();
-    let room = HEADER_LEN.saturating_add(body.room());
-    out.resize(start.saturating_add(room), 0);
-    let tail = body.tail();
+    out.put_bytes(0, HEADER_LEN.saturating_add(B::ROOM));
     let place = out.get_mut(start..).unwrap_or_default();
-    let Some((header_place, body_place)) = place.split_first_chunk_mut() else {
-        return;
-    };
+    let put = put(body, header, place);
+    debug_assert!(put.is_some(), "room was made for every field");
+    out.truncate(start.saturating_add(put.unwrap_or(0)));
+    body.put_tail(out);
+}
+
+/// Writes a PDU but for its tail to a place for it; gives how many octets that were.
+#[inline]
+fn put(body: &impl Layout, header: Header, place: &mut [u8]) -> Option<usize> {
+    let room = place.len();
+    let (header_place, body_place) = place.split_first_chunk_mut()?;
     let mut cursor = Cursor::new(body_place);
-    body.write(&mut cursor);
-    let written = room.saturating_sub(cursor.left());
-    *header_place = header.octets(written.saturating_add(tail.len()));
-    out.truncate(start.saturating_add(written));
+    body.put(&mut cursor)?;
+    let put = room.saturating_sub(cursor.left());
+    *header_place = header.octets(put.saturating_add(body.tail_len()));
+    Some(put)
+}
+
+/// Most tails are empty: that costs no more than to see it.
+#[inline]
+fn append(tail: &[u8], out: &mut BytesMut) {
     if !tail.is_empty() {
         out.extend_from_slice(tail);
     }

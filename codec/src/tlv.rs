@@ -278,13 +278,12 @@ impl Field for Tlvs {
         }
     }
 
-    #[inline]
-    fn room(&self) -> usize {
-        0
-    }
+    const ROOM: usize = 0;
 
     #[inline]
-    fn put(&self, _out: &mut Cursor<'_>) {}
+    fn put(&self, _out: &mut Cursor<'_>) -> Option<()> {
+        Some(())
+    }
 
     #[inline]
     fn tail(&self) -> &[u8] {
