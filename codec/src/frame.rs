@@ -248,10 +248,15 @@ impl Pdu {
     /// Appends the PDU to `out`. The body of a bind or `submit_sm` response with an error is left
     /// out when it says nothing, as §4.1.2 and §4.4.2 want.
     pub fn encode(&self, out: &mut BytesMut) {
-        if self.leaves_body_out() {
-            self.header().write(out);
-        } else {
-            self.body.write(self.header(), out);
+        if self.body.is_empty() || self.leaves_body_out() {
+            return self.header().write(out);
+        }
+        let start = out.len();
+        self.body.write(out);
+        let whole = out.get_mut(start..).unwrap_or_default();
+        let len = whole.len();
+        if let Some(place) = whole.first_chunk_mut() {
+            *place = self.header().octets(len);
         }
     }
 

@@ -4,7 +4,7 @@ use bytes::{BufMut, BytesMut};
 
 use crate::dests::{DestAddresses, UnsuccessSmes};
 use crate::field::{Cursor, DecodeError, Field, FieldError, Frame, Source};
-use crate::frame::{HEADER_LEN, Header, Inbound};
+use crate::frame::{HEADER_LEN, Inbound};
 use crate::octets::{Address, COctets, MessageId, Password, ShortMessage};
 use crate::tlv::Tlvs;
 use crate::values::{
@@ -23,9 +23,6 @@ trait Layout: Default {
 
     /// Writes the fields in wire order, but for their tails; `None` where there is less room.
     fn put(&self, out: &mut Cursor<'_>) -> Option<()>;
-
-    /// How many octets the tails have.
-    fn tail_len(&self) -> usize;
 
     /// Appends the tails, in wire order.
     fn put_tail(&self, out: &mut BytesMut);
@@ -60,11 +57,6 @@ macro_rules! pdu {
             fn put(&self, out: &mut Cursor<'_>) -> Option<()> {
                 $(self.$field.put(out)?;)+
                 Some(())
-            }
-
-            #[inline]
-            fn tail_len(&self) -> usize {
-                0_usize $(.saturating_add(self.$field.tail().len()))+
             }
 
             #[inline]
@@ -494,12 +486,20 @@ macro_rules! bodies {
                 }
             }
 
-            /// Appends the PDU of this body and header to `out`.
+            /// Whether the operation has no body.
             #[inline]
-            pub(crate) fn write(&self, header: Header, out: &mut BytesMut) {
+            pub(crate) const fn is_empty(&self) -> bool {
                 match self {
-                    $($(Self::$variant(body) => write::<$body>(body, header, out),)?)+
-                    _ => header.write(out),
+                    $(Self::$variant { .. } => bodies!(@is_bare $(($body))?),)+
+                }
+            }
+
+            /// Appends the place of a header and the body behind it to `out`.
+            #[inline]
+            pub(crate) fn write(&self, out: &mut BytesMut) {
+                match self {
+                    $($(Self::$variant(body) => write::<$body>(body, out),)?)+
+                    _ => out.put_bytes(0, HEADER_LEN),
                 }
             }
         }
@@ -555,28 +555,17 @@ fn read<B: Layout>(
     frame.finish();
 }
 
-/// Appends a PDU with a body to `out`.
+/// Appends the place of a header and a body to `out`.
 #[inline(never)]
-fn write<B: Layout>(body: &B, header: Header, out: &mut BytesMut) {
-    let start = out.len();
+fn write<B: Layout>(body: &B, out: &mut BytesMut) {
+    let start = out.len().saturating_add(HEADER_LEN);
     out.put_bytes(0, HEADER_LEN.saturating_add(B::ROOM));
-    let place = out.get_mut(start..).unwrap_or_default();
-    let put = put(body, header, place);
+    let mut cursor = Cursor::new(out.get_mut(start..).unwrap_or_default());
+    let put = body.put(&mut cursor);
     debug_assert!(put.is_some(), "room was made for every field");
-    out.truncate(start.saturating_add(put.unwrap_or(0)));
+    let unused = cursor.left();
+    out.truncate(out.len().saturating_sub(unused));
     body.put_tail(out);
-}
-
-/// Writes a PDU but for its tail to a place for it; gives how many octets that were.
-#[inline]
-fn put(body: &impl Layout, header: Header, place: &mut [u8]) -> Option<usize> {
-    let room = place.len();
-    let (header_place, body_place) = place.split_first_chunk_mut()?;
-    let mut cursor = Cursor::new(body_place);
-    body.put(&mut cursor)?;
-    let put = room.saturating_sub(cursor.left());
-    *header_place = header.octets(put.saturating_add(body.tail_len()));
-    Some(put)
 }
 
 /// Most tails are empty: that costs no more than to see it.
