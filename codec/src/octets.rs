@@ -131,17 +131,23 @@ impl<const MAX: usize> Field for COctets<MAX> {
     keeps_nothing!();
 
     /// A string that the end of the frame cuts off is taken as it is: peers forget the last NUL.
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "the place of the next field is this one's answer, and is waited for"
+    )]
+    #[inline(always)]
     fn take<'a>(&mut self, input: &'a [u8]) -> Taken<'a, ()> {
-        if input.is_empty() {
-            return fail(FieldError::Truncated);
-        }
-        match self.copy(input) {
-            Some(len) => {
+        let Some(octets) = input.first_chunk() else {
+            return self.take_near_the_end(input);
+        };
+        match self.copy_to_nul(octets) {
+            // Many strings are empty; then the next field is read without waiting for this one.
+            Some(0) => Ok((input.get(1..).unwrap_or_default(), ())),
+            Some(len) if len < MAX => {
                 let rest = input.get(len.saturating_add(1)..);
                 Ok((rest.unwrap_or_default(), ()))
             }
-            None => fail(FieldError::TooLong { max: MAX }),
+            _ => fail(FieldError::TooLong { max: MAX }),
         }
     }
 
@@ -155,19 +161,13 @@ impl<const MAX: usize> Field for COctets<MAX> {
 }
 
 impl<const MAX: usize> COctets<MAX> {
-    /// Copies the octets before the first NUL or the end of the input into an empty value; gives
-    /// their number, or nothing where they are too many.
-    #[inline]
-    fn copy(&mut self, input: &[u8]) -> Option<usize> {
-        match input.first_chunk() {
-            Some(octets) => self.copy_to_nul(octets),
-            None => self.copy_near_the_end(input),
-        }
-    }
-
-    /// The same where there is a NUL. Goes by words of eight octets.
+    /// Copies the octets before the first NUL into an empty value; gives their number, or nothing
+    /// where they are too many. Goes by words of eight octets.
     #[inline]
     fn copy_to_nul(&mut self, octets: &[u8; MAX]) -> Option<usize> {
+        if octets.first() == Some(&0) {
+            return Some(0);
+        }
         let (words, rest) = octets.as_chunks();
         let (word_places, rest_places) = self.octets.as_chunks_mut();
         let mut copied: u8 = 0;
@@ -191,12 +191,20 @@ impl<const MAX: usize> COctets<MAX> {
         None
     }
 
-    /// The same where fewer than `MAX` octets are left.
+    /// [`Field::take`] where fewer than `MAX` octets are left.
     #[inline(never)]
-    fn copy_near_the_end(&mut self, octets: &[u8]) -> Option<usize> {
+    fn take_near_the_end<'a>(&mut self, input: &'a [u8]) -> Taken<'a, ()> {
         let mut padded = [0; MAX];
-        padded.get_mut(..octets.len())?.copy_from_slice(octets);
-        self.copy_to_nul(&padded)
+        if let Some(place) = padded.get_mut(..input.len()) {
+            place.copy_from_slice(input);
+        }
+        match self.copy_to_nul(&padded) {
+            Some(len) if !input.is_empty() => {
+                let rest = input.get(len.saturating_add(1)..);
+                Ok((rest.unwrap_or_default(), ()))
+            }
+            _ => fail(FieldError::Truncated),
+        }
     }
 }
 
@@ -274,7 +282,8 @@ macro_rules! guarded_octets {
         impl$(<const $max: usize>)? Field for $name$(<$max>)? {
             keeps_nothing!();
 
-            #[inline]
+            #[expect(clippy::inline_always, reason = "as the string itself")]
+            #[inline(always)]
             fn take<'a>(&mut self, input: &'a [u8]) -> Taken<'a, ()> {
                 self.0.take(input)
             }
