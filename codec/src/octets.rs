@@ -282,7 +282,6 @@ macro_rules! guarded_octets {
         impl$(<const $max: usize>)? Field for $name$(<$max>)? {
             keeps_nothing!();
 
-            #[expect(clippy::inline_always, reason = "as the string itself")]
             #[inline(always)]
             fn take<'a>(&mut self, input: &'a [u8]) -> Taken<'a, ()> {
                 self.0.take(input)
