@@ -5,7 +5,7 @@ use std::ops::Deref;
 use nom::number::complete::{be_u8, be_u32};
 
 use crate::field::{
-    Cursor, Field, FieldError, Frame, OctetsError, Taken, fail, keeps_nothing, length_octet,
+    Cursor, Field, FieldError, OctetsError, Taken, fail, keeps_nothing, length_octet,
 };
 use crate::octets::{Address, COctets};
 use crate::values::{CommandStatus, Npi, Ton};

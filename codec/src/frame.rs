@@ -4,7 +4,7 @@
 use bytes::{Buf, Bytes, BytesMut};
 use thiserror::Error;
 
-use crate::field::{DecodeError, FieldError, Frame, Place, Source};
+use crate::field::{DecodeError, FieldError, Frame, Part, Place, Source};
 use crate::pdu::Body;
 use crate::values::{CommandId, CommandStatus};
 
@@ -360,7 +360,11 @@ impl Inbound {
     pub(crate) fn unknown(mut frame: Frame<'_, impl Source>) -> Self {
         let header = frame.header().unwrap_or_default();
         let input = frame.body();
-        let body = frame.split(Place::at_start_of(input, input.len()));
+        let place = Place::at_start_of(input, input.len());
+        let mut body = Bytes::new();
+        if place.is_kept() {
+            frame.split(place, true, &mut body);
+        }
         frame.finish();
         Self::Unknown { header, body }
     }

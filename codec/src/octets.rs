@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::e164::{E164, Redacted};
 use crate::field::{
-    Cursor, Field, FieldError, Frame, OctetsError, Place, Source, Taken, fail, keeps_nothing,
+    Cursor, Field, FieldError, Frame, OctetsError, Part, Place, Source, Taken, fail, keeps_nothing,
     length_octet, take_octet, take_octets,
 };
 
@@ -375,7 +375,7 @@ impl fmt::Debug for ShortMessage {
 }
 
 impl Field for ShortMessage {
-    type Kept = Place;
+    type Part = Place;
 
     #[inline]
     fn take<'a>(&mut self, input: &'a [u8]) -> Taken<'a, Place> {
@@ -389,10 +389,9 @@ impl Field for ShortMessage {
     }
 
     #[inline]
-    fn keep(&mut self, place: Place, frame: &mut Frame<'_, impl Source>) {
-        if !place.is_empty() {
-            // What it replaces is the empty default, which has nothing to drop.
-            std::mem::forget(std::mem::replace(&mut self.0, frame.split(place)));
+    fn keep(&mut self, place: Place, is_last: bool, frame: &mut Frame<'_, impl Source>) {
+        if place.is_kept() {
+            frame.split(place, is_last, &mut self.0);
         }
     }
 

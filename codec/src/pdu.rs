@@ -3,7 +3,7 @@
 use bytes::{BufMut, BytesMut};
 
 use crate::dests::{DestAddresses, UnsuccessSmes};
-use crate::field::{Cursor, DecodeError, Field, FieldError, Frame, Source};
+use crate::field::{Cursor, DecodeError, Field, FieldError, Frame, Part, Source};
 use crate::frame::{HEADER_LEN, Inbound};
 use crate::octets::{Address, COctets, MessageId, Password, ShortMessage};
 use crate::tlv::Tlvs;
@@ -47,7 +47,11 @@ macro_rules! pdu {
                     unreadable(stringify!($name), stringify!($field), &cause, at)
                 })?;)+
                 let _left_over = input;
-                $(self.$field.keep($field, frame);)+
+                let mut parts = 0_u8 $(.saturating_add($field.is_kept().into()))+;
+                $(
+                    parts = parts.saturating_sub($field.is_kept().into());
+                    self.$field.keep($field, parts == 0, frame);
+                )+
                 Ok(())
             }
 
