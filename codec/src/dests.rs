@@ -45,6 +45,9 @@ impl DestAddress {
 impl Field for DestAddress {
     keeps_nothing!();
 
+    /// A flag, two octets and the longest address.
+    const ROOM: usize = 24;
+
     fn take<'a>(&mut self, input: &'a [u8]) -> Taken<'a, ()> {
         let (rest, flag) = be_u8(input)?;
         match flag {
@@ -69,9 +72,6 @@ impl Field for DestAddress {
             unknown => fail(FieldError::DestFlag(unknown)),
         }
     }
-
-    /// A flag, two octets and the longest address.
-    const ROOM: usize = 24;
 
     fn put(&self, out: &mut Cursor<'_>) -> Option<()> {
         match self {
@@ -109,6 +109,9 @@ pub struct UnsuccessSme {
 impl Field for UnsuccessSme {
     keeps_nothing!();
 
+    /// Two octets, the longest address and a status.
+    const ROOM: usize = 27;
+
     fn take<'a>(&mut self, input: &'a [u8]) -> Taken<'a, ()> {
         let (rest, ()) = self.dest_addr_ton.take(input)?;
         let (rest, ()) = self.dest_addr_npi.take(rest)?;
@@ -117,9 +120,6 @@ impl Field for UnsuccessSme {
         self.error_status_code = CommandStatus(status);
         Ok((rest, ()))
     }
-
-    /// Two octets, the longest address and a status.
-    const ROOM: usize = 27;
 
     fn put(&self, out: &mut Cursor<'_>) -> Option<()> {
         self.dest_addr_ton.put(out)?;
@@ -163,6 +163,9 @@ macro_rules! counted {
         impl Field for $name {
             keeps_nothing!();
 
+            /// That of the longest list, short as most are: they are rare.
+            const ROOM: usize = <$entry>::ROOM.saturating_mul($max).saturating_add(1);
+
             fn take<'a>(&mut self, input: &'a [u8]) -> Taken<'a, ()> {
                 let (mut rest, count) = be_u8(input)?;
                 if usize::from(count) > Self::MAX {
@@ -175,9 +178,6 @@ macro_rules! counted {
                 }
                 Ok((rest, ()))
             }
-
-            /// That of the longest list, short as most are: they are rare.
-            const ROOM: usize = <$entry>::ROOM.saturating_mul($max).saturating_add(1);
 
             fn put(&self, out: &mut Cursor<'_>) -> Option<()> {
                 out.put([length_octet(self.0.len())])?;

@@ -87,15 +87,15 @@ pub(crate) trait Field: Default {
     /// Where in the frame the octets are that are to be kept, if any.
     type Part: Part;
 
+    /// Enough octets for [`Field::put`] of any value.
+    const ROOM: usize;
+
     /// Reads the value at the start of `input`, whose end is the end of the frame. The value was
     /// the default before.
     fn take<'a>(&mut self, input: &'a [u8]) -> Taken<'a, Self::Part>;
 
     /// Keeps its part of the frame, the last that is kept or not.
     fn keep(&mut self, part: Self::Part, is_last: bool, frame: &mut Frame<'_, impl Source>);
-
-    /// Enough octets for [`Field::put`] of any value.
-    const ROOM: usize;
 
     /// Writes the value, but for its tail; `None` where there is less room than said.
     fn put(&self, out: &mut Cursor<'_>) -> Option<()>;
@@ -293,14 +293,14 @@ pub(crate) fn fail<T>(error: FieldError) -> Result<T, nom::Err<FieldError>> {
 impl Field for u8 {
     keeps_nothing!();
 
+    const ROOM: usize = 1;
+
     #[inline]
     fn take<'a>(&mut self, input: &'a [u8]) -> Taken<'a, ()> {
         let (rest, octet) = take_octet(input)?;
         *self = octet;
         Ok((rest, ()))
     }
-
-    const ROOM: usize = 1;
 
     #[inline]
     fn put(&self, out: &mut Cursor<'_>) -> Option<()> {
@@ -314,12 +314,12 @@ macro_rules! octet_fields {
         impl Field for $name {
             keeps_nothing!();
 
+            const ROOM: usize = 1;
+
             #[inline]
             fn take<'a>(&mut self, input: &'a [u8]) -> Taken<'a, ()> {
                 self.0.take(input)
             }
-
-            const ROOM: usize = 1;
 
             #[inline]
             fn put(&self, out: &mut Cursor<'_>) -> Option<()> {

@@ -247,8 +247,18 @@ impl Pdu {
 
     /// Appends the PDU to `out`. The body of a bind or `submit_sm` response with an error is left
     /// out when it says nothing, as §4.1.2 and §4.4.2 want.
+    #[inline]
     pub fn encode(&self, out: &mut BytesMut) {
-        if self.body.is_empty() || self.leaves_body_out() {
+        if self.body.is_empty() {
+            self.header().write(out);
+        } else {
+            self.encode_with_body(out);
+        }
+    }
+
+    #[inline(never)]
+    fn encode_with_body(&self, out: &mut BytesMut) {
+        if self.leaves_body_out() {
             return self.header().write(out);
         }
         let start = out.len();

@@ -130,6 +130,8 @@ impl<const MAX: usize> fmt::Debug for COctets<MAX> {
 impl<const MAX: usize> Field for COctets<MAX> {
     keeps_nothing!();
 
+    const ROOM: usize = MAX;
+
     /// A string that the end of the frame cuts off is taken as it is: peers forget the last NUL.
     #[expect(
         clippy::inline_always,
@@ -150,8 +152,6 @@ impl<const MAX: usize> Field for COctets<MAX> {
             _ => fail(FieldError::TooLong { max: MAX }),
         }
     }
-
-    const ROOM: usize = MAX;
 
     /// The octets behind the string are NULs, the first of which ends it.
     #[inline]
@@ -282,12 +282,12 @@ macro_rules! guarded_octets {
         impl$(<const $max: usize>)? Field for $name$(<$max>)? {
             keeps_nothing!();
 
+            const ROOM: usize = <$inner>::ROOM;
+
             #[inline(always)]
             fn take<'a>(&mut self, input: &'a [u8]) -> Taken<'a, ()> {
                 self.0.take(input)
             }
-
-            const ROOM: usize = <$inner>::ROOM;
 
             #[inline]
             fn put(&self, out: &mut Cursor<'_>) -> Option<()> {
@@ -377,6 +377,8 @@ impl fmt::Debug for ShortMessage {
 impl Field for ShortMessage {
     type Part = Place;
 
+    const ROOM: usize = 1;
+
     #[inline]
     fn take<'a>(&mut self, input: &'a [u8]) -> Taken<'a, Place> {
         let (rest, length) = take_octet(input)?;
@@ -394,8 +396,6 @@ impl Field for ShortMessage {
             frame.split(place, is_last, &mut self.0);
         }
     }
-
-    const ROOM: usize = 1;
 
     #[inline]
     fn put(&self, out: &mut Cursor<'_>) -> Option<()> {

@@ -560,7 +560,7 @@ fn read<B: Layout>(
 }
 
 /// Appends the place of a header and a body to `out`.
-#[inline(never)]
+#[inline]
 fn write<B: Layout>(body: &B, out: &mut BytesMut) {
     let start = out.len().saturating_add(HEADER_LEN);
     out.put_bytes(0, HEADER_LEN.saturating_add(B::ROOM));

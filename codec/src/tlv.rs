@@ -256,6 +256,8 @@ impl<'a> IntoIterator for &'a Tlvs {
 impl Field for Tlvs {
     type Part = Place;
 
+    const ROOM: usize = 0;
+
     /// Takes the rest of the frame. Up to three NULs behind the last parameter are dropped: some
     /// peers end `short_message` with one.
     #[inline]
@@ -283,8 +285,6 @@ impl Field for Tlvs {
             std::mem::forget(std::mem::replace(&mut self.0, Repr::Frame(kept)));
         }
     }
-
-    const ROOM: usize = 0;
 
     #[inline]
     fn put(&self, _out: &mut Cursor<'_>) -> Option<()> {
