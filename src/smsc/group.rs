@@ -13,7 +13,9 @@ use uuid::Uuid;
 
 use super::connect::{self, Unusable};
 use super::esme;
-use super::link::{self, Outgoing, Pump};
+use super::link::Pump;
+use super::outgoing::Outgoing;
+use super::record::{record, record_receipts};
 use super::roster::Roster;
 use super::submit::{self, Misfit};
 use super::terms::{Side, Terms};
@@ -224,7 +226,7 @@ impl Dispatcher {
             .iter()
             .filter_map(|one| self.send_one(links, one))
             .collect();
-        link::record(&self.gateway, &not_sent).await;
+        record(&self.gateway, &not_sent).await;
         Ok(receipts + claimed.len())
     }
 
@@ -236,7 +238,7 @@ impl Dispatcher {
             .iter()
             .filter_map(|one| self.send_receipt(links, one))
             .collect();
-        link::record_receipts(&self.gateway, &not_sent).await;
+        record_receipts(&self.gateway, &not_sent).await;
         Ok(owed.len())
     }
 

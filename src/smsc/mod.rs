@@ -5,9 +5,13 @@ mod connect;
 mod esme;
 mod group;
 mod inbound;
+mod intake;
 mod link;
 mod listen;
+mod outgoing;
+mod record;
 mod roster;
+mod said;
 mod submit;
 mod terms;
 #[cfg(test)]
