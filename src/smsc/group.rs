@@ -14,6 +14,8 @@ use uuid::Uuid;
 use super::connect::{self, Unusable};
 use super::esme;
 use super::link::Pump;
+use super::multi::Multis;
+use super::names;
 use super::outgoing::Outgoing;
 use super::record::{record, record_receipts};
 use super::roster::Roster;
@@ -35,6 +37,7 @@ pub(super) struct Group {
     terms: Terms,
     links: Arc<Roster>,
     sessions: Arc<Sessions>,
+    multis: Arc<Multis>,
 }
 
 /// The binds of a group that are up now.
@@ -109,13 +112,14 @@ impl Group {
             terms,
             links: Arc::default(),
             sessions: Arc::default(),
+            multis: Arc::default(),
         }
     }
 
     fn add(&self, gateway: &Gateway, outgoing: Outgoing) -> Pump {
         self.links.add(outgoing.clone());
-        let sessions = Arc::clone(&self.sessions);
-        Pump::new(gateway, self.terms.clone(), outgoing, sessions)
+        let known = (Arc::clone(&self.sessions), Arc::clone(&self.multis));
+        Pump::new(gateway, self.terms.clone(), outgoing, known)
     }
 
     fn dispatch(&self, gateway: &Gateway, crew: &Crew) {
@@ -123,6 +127,7 @@ impl Group {
             gateway: gateway.clone(),
             terms: self.terms.clone(),
             links: Arc::clone(&self.links),
+            multis: Arc::clone(&self.multis),
         };
         crew.spawn("a dispatcher", dispatcher.run(crew.stop.clone()));
     }
@@ -172,6 +177,7 @@ struct Dispatcher {
     gateway: Gateway,
     terms: Terms,
     links: Arc<Roster>,
+    multis: Arc<Multis>,
 }
 
 impl Dispatcher {
@@ -233,7 +239,9 @@ impl Dispatcher {
     async fn claim_receipts(&self, links: &[Outgoing], limit: usize) -> Result<usize, StoreError> {
         let now = self.gateway.clock.now();
         let store = &self.gateway.store;
+        let claiming = self.multis.claiming().await;
         let owed = store.claim_receipts(&self.terms.group, limit, now).await?;
+        drop(claiming);
         let not_sent: Vec<_> = owed
             .iter()
             .filter_map(|one| self.send_receipt(links, one))
@@ -256,7 +264,9 @@ impl Dispatcher {
             outcome,
         };
         // An address that came in a PDU fits into another.
-        let Ok(pdu) = esme::receipt(owed, self.gateway.store.instance()) else {
+        let name = self.multis.name(owed.id);
+        let name = name.unwrap_or_else(|| names::name(self.gateway.store.instance(), &[owed.id]));
+        let Ok(pdu) = esme::receipt(owed, &name) else {
             return Some(answer(ReceiptOutcome::Over));
         };
         let sent = roomiest(links).map(|link| link.submit(owed, Body::DeliverSm(pdu)));

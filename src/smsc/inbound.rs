@@ -10,11 +10,13 @@ use matrix_smpp_codec::values::CommandStatus;
 use matrix_smpp_codec::{Body, DataSmResp, DeliverSmResp, MessageId, SubmitSmResp};
 use matrix_smpp_config::MoUnleased;
 use matrix_smpp_session::Link;
-use tokio::time::timeout;
+use tokio::time::sleep;
 use uuid::Uuid;
 
-use super::esme::{self, Wishes};
+use super::esme::Wishes;
 use super::group::Sessions;
+use super::multi::Multis;
+use super::names;
 use super::said::{FromPeer, Said};
 use super::terms::{Side, Terms};
 use crate::flow::Gateway;
@@ -36,6 +38,12 @@ pub(super) struct Request {
     pub(super) body: Body,
 }
 
+impl Request {
+    const fn is_multi(&self) -> bool {
+        matches!(self.body, Body::SubmitMulti(_))
+    }
+}
+
 /// Takes in the requests of one link.
 #[derive(Debug, Clone)]
 pub(super) struct Inbound {
@@ -43,13 +51,14 @@ pub(super) struct Inbound {
     pub(super) terms: Terms,
     link: Link,
     sessions: Arc<Sessions>,
+    pub(super) multis: Arc<Multis>,
     pub(super) answered: Answered,
 }
 
-/// An SMS that may be a copy of one on another bind.
+/// A request of which something may be a copy of what came on another bind.
 pub(super) struct Undecided {
     request: Request,
-    session: Uuid,
+    fates: Fates,
 }
 
 /// What was answered well on this bind and the peer may not have read yet, by the answers' numbers.
@@ -96,10 +105,50 @@ pub(super) enum Fate {
     Refused(CommandStatus),
 }
 
+impl Fate {
+    /// What the store calls it, where it has it.
+    pub(super) const fn taken(self) -> Option<TakenId> {
+        match self {
+            Self::Durable(id) => id,
+            _ => None,
+        }
+    }
+}
+
+/// What became of all that a request says.
+enum Fates {
+    One(Fate),
+    /// Of a `submit_multi`, for each of its destinations.
+    Each(Vec<Fate>),
+}
+
+impl Fates {
+    fn all(&self) -> &[Fate] {
+        match self {
+            Self::One(fate) => std::slice::from_ref(fate),
+            Self::Each(fates) => fates,
+        }
+    }
+
+    /// The bind that has to tell first.
+    fn undecided(&self) -> Option<Uuid> {
+        self.all().iter().find_map(|fate| match fate {
+            Fate::Undecided(session) => Some(*session),
+            _ => None,
+        })
+    }
+}
+
 impl Inbound {
-    pub(super) fn new(gateway: Gateway, terms: Terms, link: Link, sessions: Arc<Sessions>) -> Self {
+    pub(super) fn new(
+        gateway: Gateway,
+        terms: Terms,
+        link: Link,
+        (sessions, multis): (Arc<Sessions>, Arc<Multis>),
+    ) -> Self {
         Self {
             sessions,
+            multis,
             answered: Answered::default(),
             gateway,
             terms,
@@ -112,17 +161,22 @@ impl Inbound {
     ///
     /// Gives back those of which only another bind can tell whether they are copies.
     pub(super) async fn take(&self, requests: Vec<Request>, living: &[Uuid]) -> Vec<Undecided> {
+        let _taking = if requests.iter().any(Request::is_multi) {
+            Some(self.multis.taking().await)
+        } else {
+            None
+        };
         let taken = requests.into_iter().map(async |request| {
             if let Some((status, answer)) = self.asked(&request).await {
                 let (sequence, epoch) = (request.sequence, request.epoch);
                 self.link.respond(sequence, epoch, status, answer);
                 return None;
             }
-            let fate = self.fate(&request, living.to_vec()).await;
-            if let Fate::Undecided(session) = fate {
-                return Some(Undecided { request, session });
+            let fates = self.fates(&request, living).await;
+            if fates.undecided().is_some() {
+                return Some(Undecided { request, fates });
             }
-            self.answer(&request, fate);
+            self.answer(&request, &fates);
             None
         });
         join_all(taken).await.into_iter().flatten().collect()
@@ -139,27 +193,47 @@ impl Inbound {
     /// Takes one in after all, once its other bind has told or has ended. Where that takes long the
     /// peer is asked to bring it again later.
     pub(super) async fn settle(self, undecided: Undecided) {
-        let Undecided { request, session } = undecided;
-        let decided = timeout(PATIENCE, self.decide(&request, session)).await;
-        self.answer(&request, decided.unwrap_or(Fate::CannotStore));
-    }
-
-    async fn decide(&self, request: &Request, mut asked: Uuid) -> Fate {
-        loop {
+        let Undecided { request, mut fates } = undecided;
+        let mut enough = pin!(sleep(PATIENCE));
+        while let Some(session) = fates.undecided() {
             let mut changed = pin!(self.sessions.changed.notified());
             changed.as_mut().enable();
-            self.sessions.confirm(asked);
-            match self.fate(request, self.sessions.living()).await {
-                Fate::Undecided(session) => asked = session,
-                fate => return fate,
+            self.sessions.confirm(session);
+            self.decide(&request, &mut fates).await;
+            if fates.undecided().is_none() {
+                break;
             }
-            changed.await;
+            tokio::select! {
+                () = changed => {}
+                () = &mut enough => break,
+            }
+        }
+        self.answer(&request, &fates);
+    }
+
+    /// Tries again what was not decided.
+    async fn decide(&self, request: &Request, fates: &mut Fates) {
+        let living = self.sessions.living();
+        match (fates, &request.body) {
+            (Fates::Each(fates), Body::SubmitMulti(multi)) => {
+                self.each_undecided(fates, multi, request, &living).await;
+            }
+            (fates, _) => *fates = self.fates(request, &living).await,
         }
     }
 
     /// Asks the peer to bring it again.
     pub(super) fn put_off(&self, undecided: &Undecided) {
-        self.answer(&undecided.request, Fate::CannotStore);
+        self.answer(&undecided.request, &undecided.fates);
+    }
+
+    async fn fates(&self, request: &Request, living: &[Uuid]) -> Fates {
+        match (self.terms.side, &request.body) {
+            (Side::Esme { .. }, Body::SubmitMulti(multi)) => {
+                Fates::Each(self.each(multi, request, living).await)
+            }
+            _ => Fates::One(self.fate(request, living.to_vec()).await),
+        }
     }
 
     async fn fate(&self, request: &Request, living: Vec<Uuid>) -> Fate {
@@ -183,7 +257,7 @@ impl Inbound {
     }
 
     /// What an account submits.
-    async fn submitted<'a, Sm: Wishes>(
+    pub(super) async fn submitted<'a, Sm: Wishes>(
         &self,
         sm: &'a Sm,
         request: &Request,
@@ -204,10 +278,22 @@ impl Inbound {
         }
     }
 
-    fn answer(&self, request: &Request, fate: Fate) {
-        let status = self.status(fate);
-        let answer = match &request.body {
-            Body::AlertNotification(_) => return,
+    fn answer(&self, request: &Request, fates: &Fates) {
+        let (status, answer) = match (&request.body, fates) {
+            (Body::AlertNotification(_), _) => return,
+            (Body::SubmitMulti(multi), Fates::Each(fates)) => self.multi_answer(multi, fates),
+            (body, Fates::One(fate)) => self.one_answer(body, *fate),
+            (_, Fates::Each(_)) => (CommandStatus::ESME_RINVCMDID, Body::GenericNack),
+        };
+        let (sequence, epoch) = (request.sequence, request.epoch);
+        if let Some(number) = self.link.respond(sequence, epoch, status, answer) {
+            let taken = fates.all().iter().filter_map(|fate| fate.taken());
+            taken.for_each(|id| self.answered.push(number, id));
+        }
+    }
+
+    fn one_answer(&self, body: &Body, fate: Fate) -> (CommandStatus, Body) {
+        let answer = match body {
             Body::DataSm(_) => Body::DataSmResp(DataSmResp {
                 message_id: self.message_id(fate),
                 ..DataSmResp::default()
@@ -219,15 +305,10 @@ impl Inbound {
             Body::DeliverSm(_) => Body::DeliverSmResp(DeliverSmResp::default()),
             _ => Body::GenericNack,
         };
-        let number = self
-            .link
-            .respond(request.sequence, request.epoch, status, answer);
-        if let (Some(number), Fate::Durable(Some(id))) = (number, fate) {
-            self.answered.push(number, id);
-        }
+        (self.status(fate), answer)
     }
 
-    fn status(&self, fate: Fate) -> CommandStatus {
+    pub(super) fn status(&self, fate: Fate) -> CommandStatus {
         match (fate, self.terms.unleased) {
             (Fate::Refused(status), _) => status,
             (Fate::Durable(_), _) | (Fate::NobodysNumber, MoUnleased::Drop) => {
@@ -244,8 +325,6 @@ impl Inbound {
         let (Side::Esme { .. }, Fate::Durable(Some(id))) = (self.terms.side, fate) else {
             return MessageId::default();
         };
-        let text = esme::message_id(self.gateway.store.instance(), id);
-        // It has far fewer octets than fit.
-        MessageId::try_from(text.as_str()).unwrap_or_default()
+        names::name(self.gateway.store.instance(), &[id])
     }
 }

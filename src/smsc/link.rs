@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::group::Sessions;
 use super::inbound::{Inbound, Request, Undecided};
+use super::multi::Multis;
 use super::outgoing::{Outgoing, Told};
 use super::record::{record, record_receipts};
 use super::terms::Terms;
@@ -61,7 +62,7 @@ impl Pump {
         gateway: &Gateway,
         terms: Terms,
         outgoing: Outgoing,
-        sessions: Arc<Sessions>,
+        (sessions, multis): (Arc<Sessions>, Arc<Multis>),
     ) -> Self {
         Self {
             gateway: gateway.clone(),
@@ -70,7 +71,7 @@ impl Pump {
                 gateway.clone(),
                 terms,
                 outgoing.handle.clone(),
-                Arc::clone(&sessions),
+                (Arc::clone(&sessions), multis),
             ),
             outgoing,
             sessions,

@@ -8,6 +8,8 @@ mod inbound;
 mod intake;
 mod link;
 mod listen;
+mod multi;
+mod names;
 mod outgoing;
 mod record;
 mod roster;

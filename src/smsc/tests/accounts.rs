@@ -1,5 +1,7 @@
 //! Accounts that bind to the listener: what they submit, ask, and are owed.
 
+mod multi;
+
 use matrix_smpp_codec::receipt::Receipt;
 use matrix_smpp_codec::values::{
     DataCoding, EsmClass, MessageState as WireState, RegisteredDelivery,
@@ -17,7 +19,9 @@ use tokio_util::task::TaskTracker;
 use super::*;
 use crate::gateway::model::{ConversationId, E164Text, Handset, MessageState, Source};
 use crate::gateway::plan::{self, Draft};
-use crate::store::{Acceptance, Ending, Lane, NewOutbox, OpenConversation, OutboxItem, Sms};
+use crate::store::{
+    Acceptance, Ending, Lane, NewOutbox, OpenConversation, OutboxEntry, OutboxItem, Sms,
+};
 
 const NOW: Timestamp = Timestamp(1_700_000_000_000);
 
@@ -54,6 +58,11 @@ fn config() -> String {
     password = "secret"
     networks = ["192.0.2.0/24"]
     mo_unleased = "reject"
+    [[esme]]
+    name = "strict"
+    system_id = "strict"
+    password = "secret"
+    mo_unleased = "reject"
     [[pool]]
     name = "uk"
     numbers = ["447700900901"]
@@ -66,6 +75,9 @@ fn config() -> String {
     [[dedicated]]
     number = "447700900999"
     owner = "@alice:example.org"
+    [[dedicated]]
+    number = "447700900997"
+    owner = "@bob:example.org"
     "#
     .to_owned()
 }
@@ -155,6 +167,11 @@ impl Door {
             .collect()
     }
 
+    async fn next_to_say(&self) -> Option<OutboxEntry> {
+        let due = self.store.due_outbox(self.clock.now(), 1, &[]).await;
+        due.unwrap().pop()
+    }
+
     /// What waits is said in a room, as the workers of the gateway do it.
     async fn say_all(&self) -> Vec<String> {
         let mut said = Vec::new();
@@ -171,12 +188,7 @@ impl Door {
             self.store.enqueue(vec![entry], now).await.unwrap();
             self.store.finish_sms(sms.id, Ending::Done).await.unwrap();
         }
-        for entry in self
-            .store
-            .due_outbox(self.clock.now(), 100, &[])
-            .await
-            .unwrap()
-        {
+        while let Some(entry) = self.next_to_say().await {
             let OutboxItem::SmsText { sms, .. } = entry.item else {
                 panic!("{:?}", entry.item)
             };
