@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use futures_util::future::select_all;
 use ipnet::IpNet;
-use matrix_smpp_codec::{Body, COctets, Password};
+use matrix_smpp_codec::{Body, COctets, Password, Quirks};
 use tokio::sync::Notify;
 
 use crate::error::SubmitError;
@@ -49,6 +49,9 @@ pub struct Account {
     /// Most of its messages per second, on all its sessions together; further ones are refused with
     /// `ESME_RTHROTTLED`. `None` for no limit.
     pub peer_rate: Option<NonZeroU32>,
+    /// What it does against the standard. Its bind, which says who it is, is read by the quirks of
+    /// all accounts.
+    pub quirks: Quirks,
 }
 
 impl Default for Account {
@@ -64,6 +67,7 @@ impl Default for Account {
             rate: None,
             peer_window: 100,
             peer_rate: None,
+            quirks: Quirks::NONE,
         }
     }
 }
@@ -234,6 +238,15 @@ impl Accounts {
         }
     }
 
+    /// The quirks of all together.
+    fn all_quirks(&self) -> Quirks {
+        let state = self.shared.lock();
+        let accounts = state.accounts.values();
+        accounts
+            .flat_map(|entry| entry.account.quirks.iter())
+            .collect()
+    }
+
     /// Closes every session gracefully.
     pub fn close(&self) {
         let state = self.shared.lock();
@@ -344,6 +357,8 @@ impl PeerLimits {
 pub struct Admission {
     /// Limits of its own, where it has them.
     pub limits: Option<PeerLimits>,
+    /// What it does against the standard, where that is known.
+    pub quirks: Option<Quirks>,
     seat: Option<Seat>,
 }
 
@@ -358,6 +373,9 @@ impl Admission {
     pub(crate) fn enter(self, link: &Link) -> Option<Seat> {
         if let Some(limits) = &self.limits {
             limits.apply(link);
+        }
+        if let Some(quirks) = self.quirks {
+            link.set_quirks(quirks);
         }
         let seat = self.seat?;
         seat.sit(link);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use matrix_smpp_codec::{Body, COctets, CommandStatus, InterfaceVersion};
+use matrix_smpp_codec::{Body, COctets, CommandStatus, InterfaceVersion, Quirks};
 
 use crate::clock;
 use crate::counters::{Counters, add, bump};
@@ -256,6 +256,11 @@ impl Link {
     pub(crate) fn limit_peer(&self, window: usize, meter: Option<Meter>) {
         self.shared
             .command(|session, _| session.limit_peer(window, meter));
+    }
+
+    /// Sets what the peer does against the standard, for what it sends from here on.
+    pub(crate) fn set_quirks(&self, quirks: Quirks) {
+        self.shared.command(|session, _| session.set_quirks(quirks));
     }
 
     /// Gives the peer up unless it shows within `patience` that it lives.

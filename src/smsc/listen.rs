@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
-use super::connect::{CONFIRM_ANSWERS, Unusable, misfit};
+use super::connect::{CONFIRM_ANSWERS, Unusable, adapt, misfit};
 use super::group::Group;
 use crate::crew::Crew;
 use crate::flow::Gateway;
@@ -160,6 +160,7 @@ fn listener(settings: &Settings) -> Result<ListenerSettings, Unusable> {
             session_init: ours.session_init,
             inactivity: ours.inactivity,
             drain: settings.gateway.drain_timeout,
+            adapt: adapt(&ours.adapt),
             ..SessionSettings::default()
         },
         max_connections: ours.max_connections,
@@ -178,10 +179,13 @@ fn tls(tls: &ListenerTls) -> ServerTlsSettings {
 
 fn account(esme: &Esme) -> Result<Account, Unusable> {
     let system_id = COctets::try_from(esme.system_id.as_str());
-    let password = Password::try_from(esme.password.expose_secret());
+    let password = esme.password.as_ref();
+    let password = password.map(|secret| Password::try_from(secret.expose_secret()));
     Ok(Account {
         system_id: system_id.map_err(misfit(&esme.name, "system_id"))?,
-        password: Some(password.map_err(misfit(&esme.name, "password"))?),
+        password: password
+            .transpose()
+            .map_err(misfit(&esme.name, "password"))?,
         certificate: esme.certificate.clone(),
         modes: esme.binds.iter().map(|bind| mode(*bind)).collect(),
         networks: esme.networks.clone(),
@@ -190,6 +194,7 @@ fn account(esme: &Esme) -> Result<Account, Unusable> {
         rate: esme.rate,
         peer_window: esme.submit_window,
         peer_rate: esme.submit_rate,
+        quirks: esme.quirks,
     })
 }
 

@@ -53,7 +53,7 @@ impl From<&Esme> for Terms {
             unleased: esme.mo_unleased,
             quirks: esme.quirks,
             id_form: None,
-            country_code: None,
+            country_code: esme.country_code.clone(),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 use matrix_smpp_codec::{
-    Bind, BindResp, Body, COctets, CommandStatus, InterfaceVersion, Outbind, Pdu, Tlvs,
+    Bind, BindResp, Body, COctets, CommandStatus, InterfaceVersion, Outbind, Pdu, Quirks, Tlvs,
 };
 
 use super::{Event, Session, State, dialect};
@@ -151,6 +151,11 @@ impl Session {
     pub fn limit_peer(&mut self, window: usize, meter: Option<Meter>) {
         self.settings.peer_window = window;
         self.meter = meter;
+    }
+
+    /// Sets what the peer does against the standard, for whoever reads its frames from here on.
+    pub const fn set_quirks(&mut self, quirks: Quirks) {
+        self.settings.quirks = quirks;
     }
 
     /// Has the bucket of tokens run at the rate of the pace.
