@@ -34,7 +34,9 @@ const LOOK: Duration = Duration::from_secs(30);
 /// A link group at work.
 #[derive(Debug)]
 pub(super) struct Group {
-    terms: Terms,
+    name: String,
+    /// On which a bind or a link begins.
+    terms: Mutex<Terms>,
     links: Arc<Roster>,
     sessions: Arc<Sessions>,
     multis: Arc<Multis>,
@@ -103,29 +105,43 @@ impl Group {
     /// Starts the dispatcher for an account, which may bind later.
     pub(super) fn wait(gateway: &Gateway, settings: &Esme, crew: &Crew) -> Self {
         let group = Self::new(Terms::from(settings));
+        gateway.wakes.groups.add_account(&group.name);
         group.dispatch(gateway, crew);
         group
     }
 
     fn new(terms: Terms) -> Self {
         Self {
-            terms,
+            name: terms.group.clone(),
+            terms: Mutex::new(terms),
             links: Arc::default(),
             sessions: Arc::default(),
             multis: Arc::default(),
         }
     }
 
+    fn terms(&self) -> MutexGuard<'_, Terms> {
+        self.terms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Meets the account on these terms from its next bind on; tells whether they are others.
+    pub(super) fn meet(&self, terms: Terms) -> bool {
+        let mut known = self.terms();
+        let is_other = *known != terms;
+        *known = terms;
+        is_other
+    }
+
     fn add(&self, gateway: &Gateway, outgoing: Outgoing) -> Pump {
         self.links.add(outgoing.clone());
         let known = (Arc::clone(&self.sessions), Arc::clone(&self.multis));
-        Pump::new(gateway, self.terms.clone(), outgoing, known)
+        Pump::new(gateway, self.terms().clone(), outgoing, known)
     }
 
     fn dispatch(&self, gateway: &Gateway, crew: &Crew) {
         let dispatcher = Dispatcher {
             gateway: gateway.clone(),
-            terms: self.terms.clone(),
+            terms: self.terms().clone(),
             links: Arc::clone(&self.links),
             multis: Arc::clone(&self.multis),
         };
@@ -147,7 +163,12 @@ impl Group {
     }
 
     pub(super) fn name(&self) -> &str {
-        &self.terms.group
+        &self.name
+    }
+
+    /// Whether it is for the peer to bind to us.
+    pub(super) fn is_account(&self) -> bool {
+        self.terms().side != Side::Smsc
     }
 
     pub(super) fn close(&self) {
@@ -156,17 +177,15 @@ impl Group {
 
     /// True where a link is bound, or where it is for the peer to bind.
     pub(super) fn is_up(&self) -> bool {
-        self.terms.side != Side::Smsc || self.links.is_up()
+        self.is_account() || self.links.is_up()
     }
 
     pub(super) fn export(&self, metrics: &Metrics) {
-        match self.terms.side {
-            Side::Smsc => {
-                for one in self.links.all() {
-                    one.export(self.name(), metrics);
-                }
-            }
-            Side::Esme { .. } => self.links.export(self.name(), metrics),
+        if self.is_account() {
+            return self.links.export(self.name(), metrics);
+        }
+        for one in self.links.all() {
+            one.export(self.name(), metrics);
         }
     }
 }
@@ -324,7 +343,7 @@ impl Dispatcher {
             Ok(None) => LOOK,
             Err(_) => self.gateway.settings.limits.retry_first.min(LOOK),
         };
-        let Some(bell) = self.gateway.wakes.groups.get(&self.terms.group) else {
+        let Some(bell) = self.gateway.wakes.groups.of(&self.terms.group) else {
             return tokio::time::sleep(pause).await;
         };
         tokio::select! {

@@ -24,11 +24,7 @@ pub(super) async fn record(gateway: &Gateway, answers: &[Answer]) {
     let refused = record_each(answers, record, pause).await;
     gateway.metrics.set_aside.inc_by(refused);
     gateway.wakes.outbox.notify_one();
-    gateway
-        .wakes
-        .groups
-        .values()
-        .for_each(|bell| bell.notify_one());
+    gateway.wakes.groups.ring_all();
 }
 
 /// Records what became of receipts, however long the store takes.
@@ -44,11 +40,7 @@ pub(super) async fn record_receipts(gateway: &Gateway, answers: &[ReceiptAnswer]
     if let Err(error) = record_some(answers, &record, &pause).await {
         error!(%error, "what became of receipts cannot be recorded; they are sent again");
     }
-    gateway
-        .wakes
-        .groups
-        .values()
-        .for_each(|bell| bell.notify_one());
+    gateway.wakes.groups.ring_all();
 }
 
 /// Records all together, or where one of them is not to be had, each alone. Gives how many the store

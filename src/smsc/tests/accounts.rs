@@ -3,6 +3,7 @@
 mod door;
 mod multi;
 mod proof;
+mod reload;
 
 use matrix_smpp_codec::receipt::Receipt;
 use matrix_smpp_codec::values::{

@@ -204,7 +204,7 @@ impl Door {
                 .await
                 .unwrap();
         }
-        self.gateway.wakes.group("aggregator");
+        self.gateway.wakes.groups.ring_accounts();
         said
     }
 }
