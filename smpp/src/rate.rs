@@ -1,7 +1,7 @@
 //! A token bucket in integer nanoseconds, kept as one instant (the virtual scheduling form, GCRA).
 
 use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How many requests per second may leave, and how many of them at once.
@@ -72,8 +72,7 @@ impl TokenBucket {
     }
 }
 
-/// Counts the messages of a peer against a rate. Clones share it, so that all sessions of one
-/// account do.
+/// Counts messages against a rate. Clones share it, so that all sessions of one account do.
 #[derive(Debug, Clone)]
 pub struct Meter(Arc<Mutex<TokenBucket>>);
 
@@ -84,10 +83,29 @@ impl Meter {
         Self(Arc::new(Mutex::new(TokenBucket::new(per_second))))
     }
 
+    /// How many messages may pass now.
+    pub(crate) fn available(&self, now: Instant) -> usize {
+        self.lock().available(now)
+    }
+
+    /// When the next one may pass; `None` when one may already.
+    pub(crate) fn refill_at(&self, now: Instant) -> Option<Instant> {
+        self.lock().refill_at(now)
+    }
+
+    /// Goes on at another rate, for all who share it.
+    pub(crate) fn set_rate(&self, per_second: NonZeroU32) {
+        self.lock().set_rate(per_second);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, TokenBucket> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Whether one more request keeps to the rate. It counts if so, as the messages that it is: what
     /// one of many goes beyond the rate is missing for those after it.
     pub(crate) fn admit(&self, now: Instant, messages: u32) -> bool {
-        let mut bucket = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut bucket = self.lock();
         let admitted = bucket.available(now) > 0;
         if admitted {
             bucket.take_many(now, messages);

@@ -22,6 +22,7 @@ use crate::adapt::Pace;
 use crate::counters::Counters;
 use crate::error::{CloseReason, UnansweredCause};
 use crate::operations::{BindMode, Role, SessionState};
+use crate::owed::Owed;
 use crate::rate::{Meter, TokenBucket};
 use crate::sequence::Sequence;
 use crate::settings::SessionSettings;
@@ -133,9 +134,11 @@ pub struct Session {
     version: InterfaceVersion,
     /// Counts what the peer sends, where it has a rate to keep.
     meter: Option<Meter>,
+    /// Counts what we send on this session and on others, where they have a rate together.
+    shared_rate: Option<Meter>,
     clock: timers::Clock,
     /// Requests of the peer that were handed up and not answered yet.
-    owed: usize,
+    owed: Owed,
     /// Our answers to its requests, and how many of them it has surely read.
     answers: u64,
     heard_answers: u64,
@@ -167,8 +170,9 @@ impl Session {
             rate: settings.rate.map(TokenBucket::new),
             version: InterfaceVersion::V3_4,
             meter: None,
+            shared_rate: None,
             clock: timers::Clock::new(now, &settings),
-            owed: 0,
+            owed: Owed::default(),
             answers: 0,
             heard_answers: 0,
             outbox: VecDeque::new(),
@@ -195,6 +199,14 @@ impl Session {
     /// is bound for sending.
     #[must_use]
     pub fn capacity(&self, now: Instant) -> usize {
+        let own = self.own_capacity(now);
+        match &self.shared_rate {
+            Some(shared) if own > 0 => own.min(shared.available(now)),
+            _ => own,
+        }
+    }
+
+    fn own_capacity(&self, now: Instant) -> usize {
         if !self.is_sending() || self.clock.slow_until.is_some_and(|until| until > now) {
             return 0;
         }
@@ -203,6 +215,21 @@ impl Session {
             Some(rate) if window > 0 => window.min(rate.available(now)),
             _ => window,
         }
+    }
+
+    /// When a request may leave again that only a rate shared with other sessions keeps; `None` where
+    /// something else keeps it, or nothing.
+    pub(crate) fn shared_refill_at(&self, now: Instant) -> Option<Instant> {
+        let shared = self.shared_rate.as_ref()?;
+        (self.own_capacity(now) > 0)
+            .then(|| shared.refill_at(now))
+            .flatten()
+    }
+
+    /// How many requests may leave now on all sessions that share a rate; `None` where this one
+    /// shares none.
+    pub(crate) fn shared_capacity(&self, now: Instant) -> Option<usize> {
+        Some(self.shared_rate.as_ref()?.available(now))
     }
 
     /// The window and the rate of now: those of the contract, or less while the peer cannot take
@@ -273,7 +300,7 @@ impl Session {
 
     /// Whether no request waits for an answer, neither ours nor the peer's.
     pub(crate) fn is_resting(&self) -> bool {
-        self.owed == 0 && self.is_idle()
+        self.owed.is_empty() && self.is_idle()
     }
 
     /// Makes room for so many events and PDUs at once.
@@ -288,6 +315,7 @@ impl Session {
         release(&mut self.outbox);
         release(&mut self.events);
         self.window.release();
+        self.owed.release();
     }
 
     fn is_sending(&self) -> bool {

@@ -219,7 +219,7 @@ impl Dispatcher {
     /// Claims what fits and hands it to the links. False when there is nothing to do now.
     async fn feed(&self) -> bool {
         let links = self.links.takers();
-        let room: usize = links.iter().map(|one| one.handle.capacity()).sum();
+        let room = room(&links);
         if room == 0 {
             return true;
         }
@@ -351,6 +351,13 @@ impl Dispatcher {
             () = tokio::time::sleep(pause) => {}
         }
     }
+}
+
+/// How much may leave now on all links together, some of which may keep to one rate.
+fn room(links: &[Outgoing]) -> usize {
+    let room: usize = links.iter().map(|one| one.handle.capacity()).sum();
+    let shared = links.iter().filter_map(|one| one.handle.shared_capacity());
+    shared.min().map_or(room, |shared| shared.min(room))
 }
 
 fn roomiest(links: &[Outgoing]) -> Option<&Outgoing> {

@@ -90,6 +90,11 @@ impl Session {
         if self.capacity(now) == 0 {
             return Err(SubmitError::WindowFull(Box::new(body)));
         }
+        if let Some(shared) = &self.shared_rate
+            && !shared.admit(now, 1)
+        {
+            return Err(SubmitError::WindowFull(Box::new(body)));
+        }
         if let Some(rate) = &mut self.rate {
             rate.take(now);
             self.clock.block_until(rate.refill_at(now));
@@ -100,8 +105,8 @@ impl Session {
     }
 
     /// Answers a request of the peer; the how manieth answer of the session it is, see
-    /// [`Event::Heard`]. On a session that is over the answer is counted and dropped: the peer has to
-    /// send the request again.
+    /// [`Event::Heard`]. On a session that is over, and where no such request waits any more, the answer
+    /// is counted and dropped: the peer has to send the request again, or has been answered.
     pub fn respond(
         &mut self,
         now: Instant,
@@ -109,12 +114,13 @@ impl Session {
         status: CommandStatus,
         mut body: Body,
     ) -> Option<u64> {
-        if !matches!(self.state, State::Bound(_) | State::Unbinding(_)) {
+        let load = self.load();
+        let is_up = matches!(self.state, State::Bound(_) | State::Unbinding(_));
+        if !is_up || !self.owed.take(sequence) {
             bump(&self.counters.orphaned_answers);
             return None;
         }
-        dialect::fit_response(&mut body, self.version, self.load());
-        self.owed = self.owed.saturating_sub(1);
+        dialect::fit_response(&mut body, self.version, load);
         self.clock.last_transaction = now;
         self.reply(sequence, status, body);
         self.answers += 1;
@@ -153,6 +159,12 @@ impl Session {
         self.meter = meter;
     }
 
+    /// Counts our requests together with those of other sessions from here on, which all keep to one
+    /// rate; `None` counts them no more.
+    pub fn share_rate(&mut self, meter: Option<Meter>) {
+        self.shared_rate = meter;
+    }
+
     /// Sets what the peer does against the standard, for whoever reads its frames from here on.
     pub const fn set_quirks(&mut self, quirks: Quirks) {
         self.settings.quirks = quirks;
@@ -168,7 +180,7 @@ impl Session {
 
     /// The share of the peer's window that is in use, in percent: our `congestion_state`.
     fn load(&self) -> u8 {
-        let share = self.owed.saturating_mul(100) / self.settings.peer_window.max(1);
+        let share = self.owed.len().saturating_mul(100) / self.settings.peer_window.max(1);
         u8::try_from(share.min(100)).unwrap_or(100)
     }
 
@@ -187,7 +199,7 @@ impl Session {
     }
 
     pub(super) fn unbind_when_drained(&mut self, now: Instant) {
-        let drained = self.window.in_flight() == 0 && self.owed == 0;
+        let drained = self.window.in_flight() == 0 && self.owed.is_empty();
         if drained && self.clock.drain_until.is_some() && matches!(self.state, State::Bound(_)) {
             self.unbind(now, CloseReason::WeClosed);
         }

@@ -114,7 +114,9 @@ impl Session {
                 self.refuse(sequence, body.command_id(), CommandStatus::ESME_RTHROTTLED);
             }
             body => {
-                self.owed += usize::from(body.command_id().response().is_some());
+                if body.command_id().response().is_some() {
+                    self.owed.push(sequence);
+                }
                 self.clock.last_transaction = now;
                 self.events.push_back(Event::Request { sequence, body });
             }
@@ -132,7 +134,7 @@ impl Session {
             _ => 0,
         };
         let admits = |meter: &Meter| messages == 0 || meter.admit(now, messages);
-        self.owed >= self.settings.peer_window || !self.meter.as_ref().is_none_or(admits)
+        self.owed.len() >= self.settings.peer_window || !self.meter.as_ref().is_none_or(admits)
     }
 
     fn take_bind(&mut self, sequence: u32, mode: BindMode, bind: Bind) {

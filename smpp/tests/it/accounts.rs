@@ -12,7 +12,7 @@ use matrix_smpp_session::{
     ListenerSettings, Peer, SubmitError, Ticket,
 };
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::task::TaskTracker;
 
 use crate::common::*;
@@ -266,4 +266,29 @@ async fn what_an_account_writes_is_read_by_its_own_quirks_and_by_no_others() {
         }
         assert_eq!(raw.read().await.unwrap().status, expected, "{name}");
     }
+}
+
+#[tokio::test]
+async fn what_goes_to_an_account_keeps_to_its_rate_on_all_its_binds_together() {
+    const COUNT: u64 = 12;
+    let limited = Account {
+        rate: NonZeroU32::new(20),
+        ..account()
+    };
+    let accounts = accounts(limited);
+    let name = octets("esme");
+    let (address, mut peers) = serve(listener_settings(), &accounts).await;
+    let mut bound = Vec::new();
+    for _ in 0..3 {
+        bound.push(bound_as(BindMode::Receiver, &address, &mut peers).await);
+    }
+    let begun = Instant::now();
+    for ticket in 0..COUNT {
+        timeout(LONG, accounts.ready(&name)).await.unwrap();
+        accounts.submit(&name, Ticket(ticket), deliver()).unwrap();
+    }
+    // Two at once, and then one every 50 ms.
+    assert!(begun.elapsed() >= Duration::from_millis(50) * 10);
+    let in_flight: usize = bound.iter().map(|(_, peer)| peer.link.in_flight()).sum();
+    assert_eq!(in_flight, 12);
 }
