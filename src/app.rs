@@ -28,7 +28,7 @@ use crate::matrix::homeserver::ErrorKind;
 use crate::matrix::http::{self, HttpLimits};
 use crate::ops::metrics::Metrics;
 use crate::ops::{admin, http as ops};
-use crate::smsc::Links;
+use crate::smsc::{self, Links};
 use crate::store::{self, Store, StoreError};
 
 /// How many ghosts that homeservers asked for may wait to be made.
@@ -60,10 +60,10 @@ pub enum AppError {
     Name(#[from] ruma::IdParseError),
     /// A link's settings do not fit.
     #[error(transparent)]
-    Link(#[from] crate::smsc::Unusable),
+    Link(#[from] smsc::Unusable),
     /// The SMPP listener cannot be opened.
     #[error(transparent)]
-    Listener(#[from] crate::smsc::NotListening),
+    Listener(#[from] smsc::NotListening),
     /// Signals cannot be received.
     #[error("signals: {0}")]
     Signals(#[source] io::Error),
@@ -73,11 +73,12 @@ pub enum AppError {
 }
 
 /// Runs the gateway until a signal asks it to stop. SIGTERM or SIGINT: takes nothing more, waits
-/// for outstanding answers, unbinds, returns. A second one: returns at once.
-pub async fn run(settings: Settings) -> Result<(), AppError> {
+/// for outstanding answers, unbinds, returns. A second one: returns at once. SIGHUP: reads from
+/// `config` again what can change meanwhile.
+pub async fn run(settings: Settings, config: &Path) -> Result<(), AppError> {
     let mut signals = Signals::new().map_err(AppError::Signals)?;
     let running = tokio::select! {
-        started = Running::start(settings) => started?,
+        started = Running::start(settings, config) => started?,
         name = signals.next() => {
             info!(signal = name, "stopped before the start was done");
             return Ok(());
@@ -162,7 +163,8 @@ struct Running {
 }
 
 impl Running {
-    async fn start(settings: Settings) -> Result<Self, AppError> {
+    async fn start(settings: Settings, config: &Path) -> Result<Self, AppError> {
+        let hangup = signal(SignalKind::hangup()).map_err(AppError::Signals)?;
         let settings = Arc::new(settings);
         let store = open(&settings).await?;
         let clock = Clock::system();
@@ -186,6 +188,9 @@ impl Running {
         let operations = listen(settings.ops.listen.to_string()).await?;
         let links = Links::start(&gateway, &crew)?;
         links.listen(&gateway, &crew).await?;
+        let known = (gateway.clone(), crew.clone());
+        let rereading = smsc::reload::run(config.to_owned(), links.clone(), known, hangup);
+        crew.spawn("the reader of accounts", rereading);
         let answered = Arc::new(AtomicBool::new(false));
         let running = Self {
             links,

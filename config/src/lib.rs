@@ -15,6 +15,7 @@
 //! assert_eq!(said[1], "line 2: store.engin: is not a known key; did you mean `engine`?");
 //! ```
 
+mod adapt;
 mod appservice;
 mod check;
 mod env;
@@ -42,6 +43,7 @@ mod store;
 mod suggest;
 mod value;
 
+pub use self::adapt::Adapt;
 pub use self::appservice::Appservice;
 pub use self::env::{Env, MAX_FILE_BYTES, ProcessEnv};
 pub use self::esme::Esme;
