@@ -14,19 +14,28 @@ use tokio::sync::watch;
 use tokio::time::sleep_until;
 
 use crate::load::clock;
-use crate::load::flights::{Flight, Flights};
 use crate::load::mix::{Messages, MixError, as_deliver_sm, receipt_for};
 use crate::load::pace::{Due, Share};
 use crate::load::receipts::Matched;
 use crate::load::run::{Phase, Shared, share};
 use crate::load::settings::Traffic;
 use crate::load::tally::{Tally, lock, note};
+use crate::slab::Slab;
 
 /// How many events are taken at once, and how many requests sent on one reading of the clock.
 const BATCH: usize = 256;
 
 /// The most receipts that wait for room on one bind of the SMSC role.
 const MOST_OWED: usize = 10_000;
+
+/// One request without an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Flight {
+    /// When it was due, counted from the start of the run.
+    due: Duration,
+    /// When it was handed to the session.
+    sent: Instant,
+}
 
 /// What one bind is to send.
 #[derive(Debug)]
@@ -104,7 +113,7 @@ pub(crate) struct Lane {
     pub(crate) wants_receipts: bool,
     phase: watch::Receiver<Phase>,
     start: Option<Instant>,
-    flights: Flights,
+    flights: Slab<Flight>,
     owed: VecDeque<Body>,
     accepted: u64,
     up_before: bool,
@@ -122,7 +131,7 @@ impl Lane {
             gives_receipts: false,
             wants_receipts: false,
             start: None,
-            flights: Flights::default(),
+            flights: Slab::default(),
             owed: VecDeque::new(),
             accepted: 0,
             up_before: false,

@@ -15,14 +15,13 @@
 //!
 //! # The code
 //!
-//! `pace`, `mix`, `flights`, `receipts`, `tally`, `expect` and `html` are pure. `lane` is one bind at
+//! `pace`, `mix`, `receipts`, `tally`, `expect` and `html` are pure. `lane` is one bind at
 //! work, `run` what the binds share and the hand that starts and ends them, `send` and `listen` the
 //! two roles.
 
 pub(crate) mod clock;
 mod error;
 mod expect;
-mod flights;
 mod html;
 mod lane;
 mod listen;

@@ -7,13 +7,14 @@ use matrix_smpp_codec::{
     ShortMessage, SubmitMulti, SubmitMultiResp, SubmitSm, SubmitSmResp, Tlvs, UnsuccessSme,
     UnsuccessSmes,
 };
-use matrix_smpp_session::{Link, LinkEvent, LinkEvents};
+use matrix_smpp_session::{Answer, Link, LinkEvent, LinkEvents};
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
 use crate::sim::clock::Now;
-use crate::sim::model::{Answer, Model, Origin, Outcome};
+use crate::sim::model::{Model, Origin, Outcome, Verdict};
 use crate::sim::peers::Peers;
+use crate::sim::pump::Settled;
 use crate::sim::rules::Asked;
 use crate::sim::smsc::Smsc;
 use crate::sim::wire::tap::Tap;
@@ -45,7 +46,7 @@ struct Place {
 /// An answer that is ready to go.
 struct Ready {
     place: Place,
-    answer: Answer,
+    answer: Verdict,
     body: Body,
 }
 
@@ -56,6 +57,8 @@ struct Batch {
     /// What is due now is to go before the answers.
     early: bool,
     touched: bool,
+    /// What became of requests of ours.
+    settled: Vec<Settled>,
 }
 
 impl Desk {
@@ -88,8 +91,7 @@ impl Desk {
         }
     }
 
-    /// Takes what came at once, under one hold of the model's lock as long as nothing else comes in
-    /// between.
+    /// Takes what came at once, under one hold of the model's lock.
     fn take(&self, events: impl Iterator<Item = LinkEvent>) -> Batch {
         let now = Now::read();
         let mut batch = Batch::default();
@@ -106,13 +108,9 @@ impl Desk {
                     self.request(&mut batch, (now, model), place, body);
                 }
                 LinkEvent::Answered { ticket, status, .. } => {
-                    model = None;
-                    self.smsc().answered(ticket, status);
+                    batch.settled.push((ticket, Some(status)));
                 }
-                LinkEvent::Unanswered { ticket, .. } => {
-                    model = None;
-                    self.smsc().unanswered(ticket);
-                }
+                LinkEvent::Unanswered { ticket, .. } => batch.settled.push((ticket, None)),
                 _ => {}
             }
         }
@@ -120,43 +118,47 @@ impl Desk {
     }
 
     /// Sends the answers of a batch, and has sent what belongs to it.
-    async fn deliver(&self, batch: Batch) {
+    async fn deliver(&self, mut batch: Batch) {
+        self.smsc().settle(&mut batch.settled);
         if batch.touched {
             self.smsc().changed();
         }
         if batch.early {
             self.smsc().pump_once();
         }
-        for ready in batch.ready {
-            self.send(ready).await;
+        self.mark(&batch.ready);
+        let (now, later): (Vec<_>, Vec<_>) = batch
+            .ready
+            .into_iter()
+            .partition(|ready| ready.answer.delay.is_zero());
+        let mut answers = now.into_iter().map(Answer::from).collect();
+        self.link.respond_many(&mut answers);
+        for ready in later {
+            self.send_later(ready).await;
         }
         if batch.touched {
             self.smsc().wake();
         }
     }
 
-    async fn send(&self, ready: Ready) {
-        let Ready {
-            place,
-            answer,
-            body,
-        } = ready;
-        if let Some(fault) = answer.fault {
-            let command = body.command_id().0;
-            self.tap.mark(command, place.sequence, fault);
+    /// Says what is to happen on the wire to answers that are about to go.
+    fn mark(&self, ready: &[Ready]) {
+        for one in ready {
+            if let Some(fault) = &one.answer.fault {
+                let command = one.body.command_id().0;
+                self.tap.mark(command, one.place.sequence, fault.clone());
+            }
         }
-        let link = self.link.clone();
-        if answer.delay.is_zero() {
-            link.respond(place.sequence, place.epoch, answer.status, body);
-            return;
-        }
+    }
+
+    async fn send_later(&self, ready: Ready) {
         // The semaphore is never closed.
         let room = Arc::clone(&self.delayed).acquire_owned().await;
-        let cut = self.peers.cut.clone();
+        let (link, cut) = (self.link.clone(), self.peers.cut.clone());
         self.peers.tasks.spawn(async move {
             tokio::select! {
-                () = sleep(answer.delay) => {
-                    link.respond(place.sequence, place.epoch, answer.status, body);
+                () = sleep(ready.answer.delay) => {
+                    link.respond_many(&mut vec![ready.into()]);
                 }
                 () = cut.cancelled() => {}
             }
@@ -274,10 +276,10 @@ impl Desk {
         batch.touched = true;
         batch.ready.push(Ready {
             place,
-            answer: Answer {
+            answer: Verdict {
                 delay: delay.unwrap_or_default(),
                 fault: then.fault,
-                ..Answer::bare(status)
+                ..Verdict::bare(status)
             },
             body: answer,
         });
@@ -307,12 +309,23 @@ impl Desk {
     }
 }
 
+impl From<Ready> for Answer {
+    fn from(ready: Ready) -> Self {
+        Self {
+            epoch: ready.place.epoch,
+            sequence: ready.place.sequence,
+            status: ready.answer.status,
+            body: ready.body,
+        }
+    }
+}
+
 impl Batch {
     /// Answers at once what no rule is asked about.
     fn refuse(&mut self, place: Place, status: CommandStatus, body: Body) {
         self.ready.push(Ready {
             place,
-            answer: Answer::bare(status),
+            answer: Verdict::bare(status),
             body,
         });
     }

@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use matrix_smpp_codec::time::{Time, TimeError};
 use matrix_smpp_codec::{
-    COctets, CommandId, CommandStatus, DeliverSm, InboundText, MessageState, ShortMessage,
-    SubmitSm, Tlvs,
+    COctets, CommandId, CommandStatus, InboundText, MessageState, ShortMessage, SubmitSm, Tlvs,
 };
 
 use crate::sim::accounts::Accounts;
@@ -21,7 +20,8 @@ use crate::sim::fate::Fate;
 use crate::sim::handsets::{Delivery, Handsets, digits};
 use crate::sim::ids::Ids;
 use crate::sim::mo::Writing;
-use crate::sim::receipts::{self, Form};
+use crate::sim::pump::Settled;
+use crate::sim::receipts::{self, Form, Notice};
 use crate::sim::records::{Parcel, Record, Records};
 use crate::sim::rules::{Asked, Then};
 use crate::sim::script::Script;
@@ -70,13 +70,13 @@ pub(crate) struct Origin<'a> {
 /// What the simulator does about one message.
 pub(crate) struct Outcome {
     /// None where the request is swallowed.
-    pub(crate) answer: Option<Answer>,
+    pub(crate) answer: Option<Verdict>,
     /// What is due at once is to go before the answer.
     pub(crate) early: bool,
 }
 
 /// The answer to a message, and when it goes.
-pub(crate) struct Answer {
+pub(crate) struct Verdict {
     pub(crate) status: CommandStatus,
     /// For an accepted message.
     pub(crate) message_id: Option<Arc<str>>,
@@ -86,7 +86,7 @@ pub(crate) struct Answer {
     pub(crate) congestion: Option<u8>,
 }
 
-impl Answer {
+impl Verdict {
     /// A status, at once, with nothing about it.
     pub(crate) const fn bare(status: CommandStatus) -> Self {
         Self {
@@ -102,11 +102,7 @@ impl Answer {
 /// Something that an errand has come to.
 pub(crate) enum Due {
     /// A receipt or a notification.
-    Receipt {
-        account: Arc<str>,
-        arrival: u64,
-        body: DeliverSm,
-    },
+    Notice(Notice),
     /// A phone writes.
     Write { from: String, writing: Writing },
     /// Something about a phone has changed.
@@ -214,6 +210,19 @@ impl Model {
             due.extend(self.run(now, errand));
         }
         due
+    }
+
+    /// Makes answers to `deliver_sm` unheard, as many as are to be lost; whether any was.
+    pub(crate) fn lose_answers(&mut self, settled: &mut [Settled]) -> bool {
+        let mut lost = false;
+        for (_, status) in settled.iter_mut().filter(|(_, status)| status.is_some()) {
+            if !self.behaviour.loses_answer() {
+                break;
+            }
+            *status = None;
+            lost = true;
+        }
+        lost
     }
 
     fn decide(&mut self, origin: Origin<'_>, pdu: &SubmitSm) -> Then {
@@ -408,7 +417,7 @@ impl Model {
             .insert(source.to_owned(), Arc::clone(&parcel.system_id));
     }
 
-    fn answer(&mut self, status: StatusName, message_id: Option<Arc<str>>, then: Then) -> Answer {
+    fn answer(&mut self, status: StatusName, message_id: Option<Arc<str>>, then: Then) -> Verdict {
         *self.answered.entry(status).or_default() += 1;
         let latency = then
             .latency
@@ -416,7 +425,7 @@ impl Model {
             .or(self.script.answers.latency.as_ref());
         let delay = latency.map(|latency| latency.draw(self.ids.dice()));
         let usual = Duration::from_millis(self.behaviour.response_delay_ms);
-        Answer {
+        Verdict {
             status: status.0,
             message_id,
             delay: delay.unwrap_or(usual),
@@ -437,18 +446,22 @@ impl Model {
             }
             Errand::Notify(parcel) => {
                 let parcel = self.current(parcel)?;
-                let body = receipts::notification(&parcel);
-                Some(owed(&parcel, body))
+                Some(Due::Notice(Notice {
+                    parcel,
+                    intermediate: true,
+                }))
             }
             Errand::Receipt(parcel) => {
-                let state = parcel.fate.state();
                 let parcel = self.current(parcel)?;
+                let state = parcel.fate.state();
                 if !receipts::is_owed(&parcel.pdu, state) {
                     return None;
                 }
                 *self.ended.entry(state).or_default() += 1;
-                let body = receipts::receipt(&parcel, state);
-                Some(owed(&parcel, body))
+                Some(Due::Notice(Notice {
+                    parcel,
+                    intermediate: false,
+                }))
             }
             Errand::Reply { parcel, text, echo } => {
                 let parcel = self.current(parcel)?;
@@ -483,14 +496,6 @@ impl Course {
         self.fate = Fate::Expired;
         self.error = Fate::Expired.error().into();
         self.done = expiry;
-    }
-}
-
-fn owed(parcel: &Parcel, body: DeliverSm) -> Due {
-    Due::Receipt {
-        account: Arc::clone(&parcel.system_id),
-        arrival: parcel.arrival,
-        body,
     }
 }
 

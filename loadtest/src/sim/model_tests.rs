@@ -5,6 +5,7 @@ use matrix_smpp_codec::{
 };
 
 use super::*;
+use crate::sim::receipts::Dates;
 use crate::sim::scenario::Scenario;
 
 const PHONE: &str = "447700900123";
@@ -60,7 +61,7 @@ impl Bench {
     fn receipts(&mut self) -> Vec<Receipt> {
         let due = self.model.due(self.now, 100).into_iter();
         due.filter_map(|due| match due {
-            Due::Receipt { body, .. } => Receipt::of(&body),
+            Due::Notice(notice) => Receipt::of(&notice.body(&mut Dates::default())),
             _ => None,
         })
         .collect()
