@@ -149,9 +149,7 @@ impl Lines {
     pub(crate) fn receiver(&self, preferred: Option<&str>) -> Option<Arc<str>> {
         let fits = |line: &&Line| preferred.is_none_or(|id| *line.system_id == *id);
         let mut receivers = self.binds.values().filter(|line| line.receives());
-        receivers
-            .find(fits)
-            .map(|line| Arc::clone(&line.system_id))
+        receivers.find(fits).map(|line| Arc::clone(&line.system_id))
     }
 
     /// Keeps something for an account until it is due and a bind has room. `false` without room here.
@@ -213,7 +211,9 @@ impl Lines {
                 continue;
             };
             let again = status.is_none_or(is_temporary);
-            let word = status.map_or(UNANSWERED.into(), |status| StatusName(status).word());
+            let word = status.map_or(Cow::Borrowed(UNANSWERED), |status| {
+                StatusName(status).word()
+            });
             news.extend(self.close_one(now, outgoing, (word, again)));
         }
         news

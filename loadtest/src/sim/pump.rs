@@ -61,9 +61,7 @@ impl Smsc {
         if self.model().lose_answers(settled) {
             self.drop_binds();
         }
-        let news = self
-            .lines()
-            .settle(Now::read().instant, settled.drain(..));
+        let news = self.lines().settle(Now::read().instant, settled.drain(..));
         if !news.is_empty() {
             let mut model = self.model();
             for news in news {

@@ -276,7 +276,11 @@ mod tests {
     #[test]
     fn the_text_of_a_receipt_is_the_beginning_of_the_message_in_any_alphabet() {
         let mut parcel = parcel(Fate::Delivered);
-        let long: Vec<u8> = "ж".repeat(70).encode_utf16().flat_map(u16::to_be_bytes).collect();
+        let long: Vec<u8> = "ж"
+            .repeat(70)
+            .encode_utf16()
+            .flat_map(u16::to_be_bytes)
+            .collect();
         parcel.pdu.data_coding = matrix_smpp_codec::DataCoding::UCS2;
         parcel.pdu.short_message = ShortMessage::try_from(&long[..]).unwrap();
         assert!(text(&told(parcel)).ends_with(&format!(" text:{}", "?".repeat(20))));
