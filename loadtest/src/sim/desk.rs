@@ -2,20 +2,18 @@
 
 use std::sync::Arc;
 
-use matrix_smpp_codec::{
-    Address, Body, CommandId, CommandStatus, DataSm, DataSmResp, DestAddress, MessageId,
-    ShortMessage, SubmitMulti, SubmitMultiResp, SubmitSm, SubmitSmResp, Tlvs, UnsuccessSme,
-    UnsuccessSmes,
-};
+use matrix_smpp_codec::{Body, CommandStatus, DataSmResp, MessageId, SubmitSmResp, Tlvs};
 use matrix_smpp_session::{Answer, Link, LinkEvent, LinkEvents};
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
 use crate::sim::clock::Now;
 use crate::sim::model::{Model, Origin, Outcome, Verdict};
+use crate::sim::multi::multiply;
 use crate::sim::peers::Peers;
 use crate::sim::pump::Settled;
-use crate::sim::rules::Asked;
+use crate::sim::records::Record;
+use crate::sim::requests::{asked, copied, empty, submitted};
 use crate::sim::smsc::Smsc;
 use crate::sim::wire::tap::Tap;
 
@@ -38,7 +36,7 @@ pub(crate) struct Desk {
 
 /// Where an answer belongs: the number of the request, and the session it came on.
 #[derive(Clone, Copy)]
-struct Place {
+pub(crate) struct Place {
     epoch: u64,
     sequence: u32,
 }
@@ -52,7 +50,7 @@ struct Ready {
 
 /// What one batch of requests has come to.
 #[derive(Default)]
-struct Batch {
+pub(crate) struct Batch {
     ready: Vec<Ready>,
     /// What is due now is to go before the answers.
     early: bool,
@@ -86,13 +84,18 @@ impl Desk {
     pub(crate) async fn read(&self, events: &mut LinkEvents) {
         let mut events_read = Vec::new();
         while events.recv_many(&mut events_read, BATCH).await > 0 {
-            let batch = self.take(events_read.drain(..));
+            for event in &mut events_read {
+                own(event);
+            }
+            let (batch, garbage) = self.take(events_read.drain(..));
+            drop(garbage);
             self.deliver(batch).await;
         }
     }
 
-    /// Takes what came at once, under one hold of the model's lock.
-    fn take(&self, events: impl Iterator<Item = LinkEvent>) -> Batch {
+    /// Takes what came at once, under one hold of the model's lock. Gives back what was forgotten for
+    /// it.
+    fn take(&self, events: impl Iterator<Item = LinkEvent>) -> (Batch, Vec<Record>) {
         let now = Now::read();
         let mut batch = Batch::default();
         let mut model = None;
@@ -114,7 +117,8 @@ impl Desk {
                 _ => {}
             }
         }
-        batch
+        let garbage = model.map(|mut model| model.garbage());
+        (batch, garbage.unwrap_or_default())
     }
 
     /// Sends the answers of a batch, and has sent what belongs to it.
@@ -184,7 +188,7 @@ impl Desk {
         };
         match body {
             Body::SubmitSm(pdu) => {
-                let outcome = model.submit(now, origin, &pdu);
+                let outcome = model.submit(now, origin, pdu);
                 batch.add(place, outcome, |id, tlvs| {
                     Body::SubmitSmResp(SubmitSmResp {
                         message_id: id,
@@ -193,7 +197,7 @@ impl Desk {
                 });
             }
             Body::DataSm(pdu) => {
-                let outcome = model.submit(now, origin, &submitted(&pdu));
+                let outcome = model.submit(now, origin, submitted(&pdu));
                 batch.add(place, outcome, |id, tlvs| {
                     Body::DataSmResp(DataSmResp {
                         message_id: id,
@@ -201,54 +205,9 @@ impl Desk {
                     })
                 });
             }
-            Body::SubmitMulti(pdu) => Self::multiply(batch, (now, model), (place, origin), &pdu),
+            Body::SubmitMulti(pdu) => multiply(batch, (now, model), (place, origin), &pdu),
             other => self.operate(batch, (now, model), place, &other),
         }
-    }
-
-    /// One message for many: each destination is one of its own, and all have the same id.
-    fn multiply(
-        batch: &mut Batch,
-        (now, model): (Now, &mut Model),
-        (place, origin): (Place, Origin<'_>),
-        pdu: &SubmitMulti,
-    ) {
-        if pdu.dest_addresses.iter().next().is_none() {
-            let body = empty(CommandId::SUBMIT_MULTI);
-            batch.refuse(place, CommandStatus::ESME_RINVNUMDESTS, body);
-            return;
-        }
-        let origin = Origin {
-            serial: Some(model.ids.serial()),
-            ..origin
-        };
-        let mut refused = Vec::new();
-        let mut first: Option<Outcome> = None;
-        for destination in pdu.dest_addresses.iter() {
-            let outcome = model.submit(now, origin, &single(pdu, destination));
-            batch.early |= outcome.early;
-            let Some(answer) = &outcome.answer else {
-                continue;
-            };
-            if answer.status.is_ok() {
-                first = first.filter(is_ok).or(Some(outcome));
-            } else {
-                refused.push(unsuccess(destination, answer.status));
-                first = first.or(Some(outcome));
-            }
-        }
-        batch.touched = true;
-        let Some(outcome) = first else {
-            return;
-        };
-        let unsuccess_smes = UnsuccessSmes::try_from(refused).unwrap_or_default();
-        batch.add(place, outcome, |message_id, tlvs| {
-            Body::SubmitMultiResp(SubmitMultiResp {
-                message_id,
-                unsuccess_smes,
-                tlvs,
-            })
-        });
     }
 
     /// A request that is about a message, or that the simulator does not serve.
@@ -309,6 +268,17 @@ impl Desk {
     }
 }
 
+/// Copies the message out of the buffer that it was read into: it is kept for long.
+fn own(event: &mut LinkEvent) {
+    if let LinkEvent::Request {
+        body: Body::SubmitSm(pdu),
+        ..
+    } = event
+    {
+        *pdu = copied(pdu);
+    }
+}
+
 impl From<Ready> for Answer {
     fn from(ready: Ready) -> Self {
         Self {
@@ -322,7 +292,7 @@ impl From<Ready> for Answer {
 
 impl Batch {
     /// Answers at once what no rule is asked about.
-    fn refuse(&mut self, place: Place, status: CommandStatus, body: Body) {
+    pub(crate) fn refuse(&mut self, place: Place, status: CommandStatus, body: Body) {
         self.ready.push(Ready {
             place,
             answer: Verdict::bare(status),
@@ -330,7 +300,12 @@ impl Batch {
         });
     }
 
-    fn add(&mut self, place: Place, outcome: Outcome, body: impl FnOnce(MessageId, Tlvs) -> Body) {
+    pub(crate) fn add(
+        &mut self,
+        place: Place,
+        outcome: Outcome,
+        body: impl FnOnce(MessageId, Tlvs) -> Body,
+    ) {
         self.touched = true;
         self.early |= outcome.early;
         let Some(answer) = outcome.answer else {
@@ -347,104 +322,5 @@ impl Batch {
             answer,
             body,
         });
-    }
-}
-
-/// The response to a command, with nothing in it.
-fn empty(command: CommandId) -> Body {
-    let response = command.response().and_then(Body::empty);
-    response.unwrap_or(Body::GenericNack)
-}
-
-fn is_ok(outcome: &Outcome) -> bool {
-    let answer = outcome.answer.as_ref();
-    answer.is_some_and(|answer| answer.status.is_ok())
-}
-
-fn asked<'a>(body: &'a Body, account: &'a str, bind: u64) -> Asked<'a> {
-    let (to, from) = match body {
-        Body::QuerySm(pdu) => (None, pdu.source_addr.as_str()),
-        Body::CancelSm(pdu) => (pdu.destination_addr.as_str(), pdu.source_addr.as_str()),
-        Body::ReplaceSm(pdu) => (None, pdu.source_addr.as_str()),
-        _ => (None, None),
-    };
-    Asked {
-        command: body.command_id(),
-        to: to.unwrap_or_default(),
-        from: from.unwrap_or_default(),
-        account,
-        bind,
-        text: &String::new,
-    }
-}
-
-/// A `data_sm` as the `submit_sm` that says the same. An address of more than 20 octets is left out,
-/// and so refused.
-fn submitted(pdu: &DataSm) -> SubmitSm {
-    let narrow = |address: Address<65>| Address::try_from(address.as_bytes()).unwrap_or_default();
-    SubmitSm {
-        service_type: pdu.service_type,
-        source_addr_ton: pdu.source_addr_ton,
-        source_addr_npi: pdu.source_addr_npi,
-        source_addr: narrow(pdu.source_addr),
-        dest_addr_ton: pdu.dest_addr_ton,
-        dest_addr_npi: pdu.dest_addr_npi,
-        destination_addr: narrow(pdu.destination_addr),
-        esm_class: pdu.esm_class,
-        registered_delivery: pdu.registered_delivery,
-        data_coding: pdu.data_coding,
-        tlvs: pdu.tlvs.clone(),
-        ..SubmitSm::default()
-    }
-}
-
-/// The message to one of the destinations. A distribution list has no number, and so is refused.
-fn single(pdu: &SubmitMulti, destination: &DestAddress) -> SubmitSm {
-    let mut one = SubmitSm {
-        service_type: pdu.service_type,
-        source_addr_ton: pdu.source_addr_ton,
-        source_addr_npi: pdu.source_addr_npi,
-        source_addr: pdu.source_addr,
-        esm_class: pdu.esm_class,
-        protocol_id: pdu.protocol_id,
-        priority_flag: pdu.priority_flag,
-        schedule_delivery_time: pdu.schedule_delivery_time,
-        validity_period: pdu.validity_period,
-        registered_delivery: pdu.registered_delivery,
-        data_coding: pdu.data_coding,
-        short_message: ShortMessage::try_from(pdu.short_message.bytes()).unwrap_or_default(),
-        tlvs: pdu.tlvs.clone(),
-        ..SubmitSm::default()
-    };
-    if let DestAddress::Sme {
-        dest_addr_ton,
-        dest_addr_npi,
-        destination_addr,
-    } = destination
-    {
-        one.dest_addr_ton = *dest_addr_ton;
-        one.dest_addr_npi = *dest_addr_npi;
-        one.destination_addr = *destination_addr;
-    }
-    one
-}
-
-fn unsuccess(destination: &DestAddress, status: CommandStatus) -> UnsuccessSme {
-    match destination {
-        DestAddress::Sme {
-            dest_addr_ton,
-            dest_addr_npi,
-            destination_addr,
-        } => UnsuccessSme {
-            dest_addr_ton: *dest_addr_ton,
-            dest_addr_npi: *dest_addr_npi,
-            destination_addr: *destination_addr,
-            error_status_code: status,
-        },
-        DestAddress::List { dl_name } => UnsuccessSme {
-            destination_addr: Address::try_from(dl_name.as_bytes()).unwrap_or_default(),
-            error_status_code: CommandStatus::ESME_RINVDLNAME,
-            ..UnsuccessSme::default()
-        },
     }
 }

@@ -111,7 +111,7 @@ impl Notice {
         let (state, error, done) = if self.intermediate {
             (MessageState::ENROUTE, "000", parcel.at)
         } else {
-            (parcel.fate.state(), &*parcel.error, parcel.done_at)
+            (parcel.end.fate.state(), &*parcel.end.error, parcel.end.at)
         };
         let id = parcel.receipt_id.as_ref().or(parcel.message_id.as_ref());
         let receipt = Receipt {
@@ -125,7 +125,7 @@ impl Notice {
             ..Receipt::default()
         };
         let mut body = receipt.deliver_sm();
-        match parcel.form {
+        match parcel.course.form {
             Form::Both => {}
             Form::Tlv => body.short_message = ShortMessage::default(),
             Form::Text => body.tlvs = Tlvs::default(),
@@ -187,6 +187,8 @@ mod tests {
     use matrix_smpp_codec::{CommandId, EsmClass, RegisteredDelivery};
 
     use super::*;
+    use crate::sim::clock::Now;
+    use crate::sim::course::{Course, End};
     use crate::sim::fate::Fate;
 
     /// 2026-02-28 23:59 UTC, and one minute later.
@@ -213,18 +215,20 @@ mod tests {
             pdu: submit(RegisteredDelivery::RECEIPT),
             message_id: Some("1234567890".into()),
             receipt_id: None,
-            fate,
-            error: fate.error().into(),
-            done_at: TIMES.1,
-            form: Form::Both,
+            edition: 0,
+            end: End {
+                fate,
+                error: fate.error().into(),
+                at: TIMES.1,
+            },
+            course: Course::none(Now::read()),
+            back: None,
         }
     }
 
     fn body(fate: Fate, form: Form) -> DeliverSm {
-        let parcel = Parcel {
-            form,
-            ..parcel(fate)
-        };
+        let mut parcel = parcel(fate);
+        parcel.course.form = form;
         told(parcel)
     }
 
