@@ -10,9 +10,9 @@ use tokio::time::sleep;
 use crate::sim::clock::Now;
 use crate::sim::model::{Model, Origin, Outcome, Verdict};
 use crate::sim::multi::multiply;
+use crate::sim::outgoing::ReceiptNews;
 use crate::sim::peers::Peers;
 use crate::sim::pump::Settled;
-use crate::sim::records::Record;
 use crate::sim::requests::{asked, copied, empty, submitted};
 use crate::sim::smsc::Smsc;
 use crate::sim::wire::tap::Tap;
@@ -54,7 +54,17 @@ pub(crate) struct Batch {
     ready: Vec<Ready>,
     /// What is due now is to go before the answers.
     early: bool,
+    /// Something may have changed that somebody waits for.
     touched: bool,
+    /// Something may be due later that was not planned before.
+    planned: bool,
+}
+
+/// What came at once.
+#[derive(Default)]
+struct Heard {
+    /// With octets of their own.
+    requests: Vec<(Place, Body)>,
     /// What became of requests of ours.
     settled: Vec<Settled>,
 }
@@ -82,48 +92,41 @@ impl Desk {
     }
 
     pub(crate) async fn read(&self, events: &mut LinkEvents) {
-        let mut events_read = Vec::new();
-        while events.recv_many(&mut events_read, BATCH).await > 0 {
-            for event in &mut events_read {
-                own(event);
-            }
-            let (batch, garbage) = self.take(events_read.drain(..));
-            drop(garbage);
+        let mut came = Vec::new();
+        while events.recv_many(&mut came, BATCH).await > 0 {
+            let mut heard = Heard::default();
+            came.drain(..).for_each(|event| heard.sort(event));
+            // First of all, since there is room now for more of ours.
+            let news = self.smsc().settle(heard.settled);
+            let batch = self.take(heard.requests, news);
             self.deliver(batch).await;
         }
     }
 
-    /// Takes what came at once, under one hold of the model's lock. Gives back what was forgotten for
-    /// it.
-    fn take(&self, events: impl Iterator<Item = LinkEvent>) -> (Batch, Vec<Record>) {
-        let now = Now::read();
+    /// Takes what came at once, under one hold of the model's lock.
+    fn take(&self, requests: Vec<(Place, Body)>, news: Vec<ReceiptNews>) -> Batch {
         let mut batch = Batch::default();
-        let mut model = None;
-        for event in events {
-            match event {
-                LinkEvent::Request {
-                    epoch,
-                    sequence,
-                    body,
-                } => {
-                    let model = model.get_or_insert_with(|| self.smsc().model());
-                    let place = Place { epoch, sequence };
-                    self.request(&mut batch, (now, model), place, body);
-                }
-                LinkEvent::Answered { ticket, status, .. } => {
-                    batch.settled.push((ticket, Some(status)));
-                }
-                LinkEvent::Unanswered { ticket, .. } => batch.settled.push((ticket, None)),
-                _ => {}
-            }
+        if requests.is_empty() && news.is_empty() {
+            return batch;
         }
-        let garbage = model.map(|mut model| model.garbage());
-        (batch, garbage.unwrap_or_default())
+        let mut model = self.smsc().model();
+        let now = Now::read();
+        batch.touched = !news.is_empty();
+        for news in news {
+            model.records.receipt(news.arrival, news.status);
+        }
+        for (place, body) in requests {
+            self.request(&mut batch, (now, &mut model), place, body);
+        }
+        let garbage = model.garbage();
+        drop(model);
+        // To free it takes long, and others may have the lock meanwhile.
+        drop(garbage);
+        batch
     }
 
     /// Sends the answers of a batch, and has sent what belongs to it.
-    async fn deliver(&self, mut batch: Batch) {
-        self.smsc().settle(&mut batch.settled);
+    async fn deliver(&self, batch: Batch) {
         if batch.touched {
             self.smsc().changed();
         }
@@ -140,7 +143,7 @@ impl Desk {
         for ready in later {
             self.send_later(ready).await;
         }
-        if batch.touched {
+        if batch.planned {
             self.smsc().wake();
         }
     }
@@ -233,6 +236,7 @@ impl Desk {
         let latency = then.latency.as_ref();
         let delay = latency.map(|latency| latency.draw(model.ids.dice()));
         batch.touched = true;
+        batch.planned = true;
         batch.ready.push(Ready {
             place,
             answer: Verdict {
@@ -268,14 +272,25 @@ impl Desk {
     }
 }
 
-/// Copies the message out of the buffer that it was read into: it is kept for long.
-fn own(event: &mut LinkEvent) {
-    if let LinkEvent::Request {
-        body: Body::SubmitSm(pdu),
-        ..
-    } = event
-    {
-        *pdu = copied(pdu);
+impl Heard {
+    fn sort(&mut self, event: LinkEvent) {
+        match event {
+            LinkEvent::Request {
+                epoch,
+                sequence,
+                mut body,
+            } => {
+                if let Body::SubmitSm(pdu) = &mut body {
+                    *pdu = copied(pdu);
+                }
+                self.requests.push((Place { epoch, sequence }, body));
+            }
+            LinkEvent::Answered { ticket, status, .. } => {
+                self.settled.push((ticket, Some(status)));
+            }
+            LinkEvent::Unanswered { ticket, .. } => self.settled.push((ticket, None)),
+            _ => {}
+        }
     }
 }
 
@@ -307,6 +322,7 @@ impl Batch {
         body: impl FnOnce(MessageId, Tlvs) -> Body,
     ) {
         self.touched = true;
+        self.planned = true;
         self.early |= outcome.early;
         let Some(answer) = outcome.answer else {
             return;

@@ -199,13 +199,15 @@ impl Lines {
     }
 
     /// Notes the answers of a bind, where there is a status, and the requests that it will not
-    /// answer any more. What may be taken later is sent again.
+    /// answer any more. What may be taken later is sent again: the second value says whether
+    /// something is.
     pub(crate) fn settle(
         &mut self,
         now: Instant,
         outcomes: impl Iterator<Item = (Ticket, Option<CommandStatus>)>,
-    ) -> Vec<ReceiptNews> {
+    ) -> (Vec<ReceiptNews>, bool) {
         let mut news = Vec::new();
+        let mut waits = false;
         for (ticket, status) in outcomes {
             let Some(outgoing) = self.in_flight.close(ticket) else {
                 continue;
@@ -214,9 +216,10 @@ impl Lines {
             let word = status.map_or(Cow::Borrowed(UNANSWERED), |status| {
                 StatusName(status).word()
             });
+            waits |= again;
             news.extend(self.close_one(now, outgoing, (word, again)));
         }
-        news
+        (news, waits)
     }
 
     fn close_one(

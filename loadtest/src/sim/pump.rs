@@ -2,6 +2,7 @@
 //! room.
 
 use std::collections::VecDeque;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -13,7 +14,7 @@ use crate::sim::clock::Now;
 use crate::sim::lines::Load;
 use crate::sim::mo::Writing;
 use crate::sim::model::Due;
-use crate::sim::outgoing::Outgoing;
+use crate::sim::outgoing::{Outgoing, ReceiptNews};
 use crate::sim::receipts::Dates;
 use crate::sim::smsc::Smsc;
 
@@ -53,24 +54,28 @@ impl Smsc {
         next.into_iter().chain(sent).min()
     }
 
-    /// Binds have answered, or will not any more. Whatever else waits may have room now.
-    pub(crate) fn settle(&self, settled: &mut Vec<Settled>) {
+    /// Binds have answered, or will not any more: what waits has room now and goes at once, unless
+    /// somebody else is about to send it. Gives what is to be noted of receipts.
+    pub(crate) fn settle(&self, mut settled: Vec<Settled>) -> Vec<ReceiptNews> {
         if settled.is_empty() {
-            return;
+            return Vec::new();
         }
-        if self.model().lose_answers(settled) {
-            self.drop_binds();
-        }
-        let news = self.lines().settle(Now::read().instant, settled.drain(..));
-        if !news.is_empty() {
-            let mut model = self.model();
-            for news in news {
-                model.records.receipt(news.arrival, news.status);
+        if self.loses_answers.load(Relaxed) {
+            let lost = self.model().lose_answers(&mut settled);
+            if lost {
+                self.drop_binds();
             }
-            drop(model);
-            self.changed();
         }
-        self.wake();
+        let now = Now::read().instant;
+        let (news, again) = self.lines().settle(now, settled.into_iter());
+        match self.pumping.try_lock() {
+            Ok(mut dates) => self.send_due(now, &mut dates),
+            Err(_) => self.wake(),
+        }
+        if again {
+            self.wake();
+        }
+        news
     }
 
     fn run_errands(&self, now: Now) -> Option<Instant> {

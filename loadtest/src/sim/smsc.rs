@@ -2,7 +2,7 @@
 //! Nobody holds both locks.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
+use crate::sim::behaviour::{Behaviour, Change, ChangeError};
 use crate::sim::clock::Now;
 use crate::sim::counts::Counts;
 use crate::sim::handsets::Written;
@@ -47,6 +48,8 @@ pub(crate) struct Smsc {
     changes: watch::Sender<()>,
     /// Something may go out: it was put in, or a line has room again.
     pub(super) wake: Notify,
+    /// Whether answers to `deliver_sm` are to be lost, as `POST /behaviour` wants it.
+    pub(super) loses_answers: AtomicBool,
     /// Held by who sends what is due, so that it goes in order.
     pub(super) pumping: Mutex<Dates>,
     /// What phones write by themselves.
@@ -100,6 +103,7 @@ impl Smsc {
             plans: watch::Sender::new(Vec::new()),
             changes: watch::Sender::new(()),
             wake: Notify::new(),
+            loses_answers: AtomicBool::new(false),
             pumping: Mutex::default(),
             stop,
         }
@@ -259,6 +263,18 @@ impl Smsc {
         if let Err(reason) = self.follow(&fresh) {
             tracing::error!(reason, "the scenario is not in force as a whole");
         }
+    }
+
+    /// Conducts itself otherwise from here on; how, or why not.
+    pub(crate) fn change_behaviour(&self, change: &Change) -> Result<Behaviour, ChangeError> {
+        if change.reset {
+            self.start_over();
+        }
+        let mut model = self.model();
+        model.change_behaviour(change)?;
+        self.loses_answers
+            .store(model.behaviour.lose_answers > 0, Relaxed);
+        Ok(model.behaviour.clone())
     }
 
     /// Forgets what has happened so far; binds, rules and faults stay.
