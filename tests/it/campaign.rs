@@ -29,6 +29,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::dice::Dice;
+use crate::support::wait::now;
 use plan::Plan;
 use stage::{Engine, Kind, LINKS, Stage};
 use traffic::Traffic;
@@ -51,13 +52,10 @@ async fn whatever_goes_wrong_beside_a_real_homeserver_every_text_is_accounted_fo
 
 async fn campaigns(kind: Kind) {
     let (first, count) = (number("SEED", SEED), number("SEEDS", 1));
-    let failed: Vec<String> = {
-        let mut failed = Vec::new();
-        for seed in first..first + count {
-            failed.extend(campaign(seed, kind).await);
-        }
-        failed
-    };
+    let mut failed = Vec::new();
+    for seed in first..first + count {
+        failed.extend(campaign(seed, kind).await);
+    }
     assert!(failed.is_empty(), "{}", failed.join("\n"));
 }
 
@@ -71,6 +69,7 @@ fn number(variable: &str, otherwise: u64) -> u64 {
 
 /// One campaign. Returns what must not be.
 async fn campaign(seed: u64, kind: Kind) -> Option<String> {
+    let begun = now();
     let mut dice = Dice::new(seed);
     let links = *dice.pick(&LINKS);
     let engine = Engine::named(given("ENGINE").as_deref().unwrap_or("sqlite"));
@@ -81,6 +80,7 @@ async fn campaign(seed: u64, kind: Kind) -> Option<String> {
     eprintln!("CAMPAIGN_SEED={seed} {kind:?} {engine:?}, {links}\n{plan}");
     let traffic = Traffic::prepare(&stage).await;
     let over = CancellationToken::new();
+    let ready = begun.elapsed();
     let phones = stage.sim.seen_from_afar();
     let chaos = async {
         stage.play(&plan).await;
@@ -88,12 +88,18 @@ async fn campaign(seed: u64, kind: Kind) -> Option<String> {
         stage.heal().await;
     };
     tokio::join!(chaos, traffic.flow(flow, &phones, &over));
+    let ended = begun.elapsed();
     let verdict = verdict::judge(&mut stage, &traffic, &plan).await;
     eprintln!(
-        "CAMPAIGN_SEED={seed} {kind:?} {engine:?}, {links}, {} steps; {}\n{verdict}",
+        "CAMPAIGN_SEED={seed} {kind:?} {engine:?}, {links}, {} steps; {}\n{verdict}\n\
+         ready after {ready:.1?}, all over after {ended:.1?}, judged after {:.1?}",
         plan.steps.len(),
-        stage.struck()
+        stage.struck(),
+        begun.elapsed(),
     );
+    if given("KEEP_ALL").is_some() {
+        keep(stage.home(), seed, kind);
+    }
     if verdict.problems.is_empty() {
         stage.gateway.stop().await;
         return None;

@@ -73,9 +73,16 @@ impl Evidence {
         for segment in segments(&self.arrivals, (&end.vmn, end.phone), token) {
             parts
                 .entry(segment.part.0)
-                .or_insert(segment.octets.clone());
+                .or_insert_with(|| segment.octets.clone());
         }
         udh::join(&parts.into_values().collect::<Vec<_>>())
+    }
+
+    /// Whether an answer of the gateway to a text of a phone was lost while its link lived: the SMSC
+    /// brings the text again, and nothing tells it from a second one with the same words.
+    pub(super) fn was_unheard(&self, end: &End, token: u32) -> bool {
+        let segments = segments(&self.heard, (end.phone, &end.vmn), token);
+        segments.iter().any(|segment| segment.unheard)
     }
 
     /// Whether the gateway took all of a text of a phone.

@@ -284,7 +284,6 @@ fn requests(dice: &mut Dice, _: Means) -> Episode {
 
 fn transactions(dice: &mut Dice, _: Means) -> Episode {
     let mishap = match dice.between(0, 7) {
-        0 => http::Mishap::Repeat,
         1 => http::Mishap::AsAnother,
         2 => http::Mishap::UnderOldId,
         3 => http::Mishap::LoseAnswer(502),

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -17,6 +17,7 @@ use crate::support::sim::Sim;
 use crate::support::stub::Stub;
 use crate::support::synapse::{SERVER, Synapse};
 use crate::support::user::User;
+use crate::support::wait::now;
 
 /// Which homeserver plays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,7 +136,7 @@ impl Stage {
 
     /// Does everything in its time.
     pub(super) async fn play(&mut self, plan: &Plan) {
-        let begun = tokio::time::Instant::now();
+        let begun = now();
         for step in &plan.steps {
             tokio::time::sleep_until(begun + step.at).await;
             self.revive();
@@ -195,6 +196,9 @@ impl Stage {
             .unwrap_or_default();
         let variables: Vec<&str> = variables.iter().map(String::as_str).collect();
         self.gateway.launch_with(&variables);
+        if let Some(clock) = &mut self.clock {
+            clock.readers.push(self.gateway.pid());
+        }
         self.gateway_is_down = false;
     }
 
@@ -360,10 +364,11 @@ password = "secret"
 reconnect_first = "100ms"
 reconnect_cap = "1s""#;
 
-/// An SMSC that notices dead links soon, too.
+/// An SMSC that notices dead links soon, too, but waits for answers longer than anybody here stands
+/// still: what it brings again while its link lives, nobody can tell from a second text.
 fn scenario(home: &Path) -> Vec<String> {
     let file = home.join("scenario.toml");
-    let toml = "[timers]\nenquire_link = \"1s\"\nresponse = \"2s\"\nsession_init = \"5s\"\n";
+    let toml = "[timers]\nenquire_link = \"1s\"\nresponse = \"8s\"\nsession_init = \"5s\"\n";
     std::fs::write(&file, toml).expect("the scenario");
     let file = file.to_str().expect("a UTF-8 path").to_owned();
     vec!["--scenario".to_owned(), file]
@@ -374,6 +379,8 @@ fn scenario(home: &Path) -> Vec<String> {
 struct Clock {
     library: PathBuf,
     file: PathBuf,
+    /// The processes that had it.
+    readers: Vec<Pid>,
 }
 
 impl Clock {
@@ -387,6 +394,7 @@ impl Clock {
         let clock = Self {
             library,
             file: home.join("clock"),
+            readers: Vec::new(),
         };
         clock.set(0);
         Some(clock)
@@ -406,7 +414,18 @@ impl Clock {
             format!("FAKETIME_TIMESTAMP_FILE={}", self.file.display()),
             "FAKETIME_CACHE_DURATION=1".to_owned(),
             "FAKETIME_DONT_FAKE_MONOTONIC=1".to_owned(),
-            "FAKETIME_DISABLE_SHM=1".to_owned(),
         ]
+    }
+}
+
+/// The library leaves shared memory behind where its process is killed.
+impl Drop for Clock {
+    fn drop(&mut self) {
+        for reader in &self.readers {
+            for name in ["faketime_shm", "sem.faketime_sem"] {
+                let left = format!("/dev/shm/{name}_{}", reader.as_raw_nonzero());
+                drop(std::fs::remove_file(left));
+            }
+        }
     }
 }

@@ -17,10 +17,45 @@ pub(super) struct Sums {
     pub(super) lost: usize,
     /// Segments or copies beyond the first, of what is flagged as a possible duplicate.
     pub(super) flagged: usize,
+    /// The same of what the SMSC brought again because our answer was lost while its link lived.
+    pub(super) unheard: usize,
     /// The same of anything else.
     pub(super) doubled: usize,
     /// Overtook an earlier one.
     pub(super) reordered: usize,
+}
+
+/// What the numbers of [`Sums`] are called.
+const COLUMNS: [&str; 9] = [
+    "accepted",
+    "sent",
+    "delivered",
+    "told",
+    "lost",
+    "flagged",
+    "unheard",
+    "doubled",
+    "reordered",
+];
+
+impl Sums {
+    const fn numbers(&self) -> [usize; 9] {
+        [
+            self.accepted,
+            self.sent,
+            self.delivered,
+            self.told,
+            self.lost,
+            self.flagged,
+            self.unheard,
+            self.doubled,
+            self.reordered,
+        ]
+    }
+}
+
+fn row(cells: [impl fmt::Display; 9]) -> String {
+    cells.map(|cell| format!("{cell:>11}")).concat()
 }
 
 /// The whole of it.
@@ -41,28 +76,13 @@ pub(super) struct Table {
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "{:<16}{:>9}{:>7}{:>10}{:>6}{:>6}{:>9}{:>9}{:>10}",
-            "", "accepted", "sent", "delivered", "told", "lost", "flagged", "doubled", "reordered"
-        )?;
+        writeln!(f, "{:16}{}", "", row(COLUMNS))?;
         for (name, sums) in [
             ("room to phone", &self.to_phones),
             ("phone to phone", &self.relayed),
             ("phone to room", &self.to_rooms),
         ] {
-            writeln!(
-                f,
-                "{name:<16}{:>9}{:>7}{:>10}{:>6}{:>6}{:>9}{:>9}{:>10}",
-                sums.accepted,
-                sums.sent,
-                sums.delivered,
-                sums.told,
-                sums.lost,
-                sums.flagged,
-                sums.doubled,
-                sums.reordered
-            )?;
+            writeln!(f, "{name:16}{}", row(sums.numbers()))?;
         }
         write!(
             f,

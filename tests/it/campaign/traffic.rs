@@ -214,7 +214,7 @@ async fn greet(
         })
         .await;
     }
-    let hello = format!("{}{}", name(HELLO), &room[1..]);
+    let hello = format!("{}{}", name(HELLO), room.trim_start_matches('!'));
     user.write(&room, &hello).await;
     let mut ends = Vec::new();
     for phone in phones {

@@ -142,8 +142,10 @@ impl Verdict {
                 let sums = &mut self.table.relayed;
                 sums.accepted += 1;
                 sums.sent += usize::from(copies.whole > 0);
-                sums.doubled += copies.repeats;
-                self.complain(copies.repeats > 0, || {
+                let unheard = evidence.was_unheard(speaker, one.token);
+                sums.unheard += if unheard { copies.repeats } else { 0 };
+                sums.doubled += if unheard { 0 } else { copies.repeats };
+                self.complain(copies.repeats > 0 && !unheard, || {
                     format!("{one:?} is doubled at {end:?}")
                 });
                 missing.extend((copies.whole == 0).then_some(one.token));
@@ -187,8 +189,11 @@ impl Verdict {
             sums.sent += usize::from(accepted && copies > 0);
             sums.delivered += usize::from(accepted && copies > 0);
             sums.lost += usize::from(accepted && copies == 0);
-            sums.doubled += copies.saturating_sub(1);
-            let wrong = copies > 1 || (accepted && copies == 0);
+            let more = copies.saturating_sub(1);
+            let unheard = evidence.was_unheard(end, one.token);
+            sums.unheard += if unheard { more } else { 0 };
+            sums.doubled += if unheard { 0 } else { more };
+            let wrong = (more > 0 && !unheard) || (accepted && copies == 0);
             self.complain(wrong, || format!("{one:?} is {copies} times in its room"));
             let rooms = evidence.rooms.iter().enumerate();
             let elsewhere = rooms.filter(|(room, timeline)| {

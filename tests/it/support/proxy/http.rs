@@ -15,6 +15,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
 
 use super::lock;
 
@@ -51,6 +52,7 @@ pub(crate) struct HttpProxy {
 struct Inner {
     target: String,
     client: reqwest::Client,
+    tasks: TaskTracker,
     /// What happens to the next requests.
     faults: Mutex<VecDeque<Mishap>>,
     struck: AtomicU64,
@@ -82,6 +84,7 @@ impl HttpProxy {
         let inner = Arc::new(Inner {
             target: format!("http://127.0.0.1:{target}"),
             client: client.expect("an HTTP client"),
+            tasks: TaskTracker::new(),
             faults: Mutex::default(),
             struck: AtomicU64::new(0),
             under_way: AtomicU64::new(0),
@@ -95,7 +98,8 @@ impl HttpProxy {
             .with_state(Arc::clone(&inner));
         let serving = axum::serve(listener.expect("a free port"), router).into_future();
         let end = CancellationToken::new();
-        tokio::spawn(end.clone().run_until_cancelled_owned(serving));
+        let serving = end.clone().run_until_cancelled_owned(serving);
+        inner.tasks.spawn(serving);
         Self {
             inner,
             _end: end.drop_guard(),
@@ -162,7 +166,7 @@ async fn handle(
         headers,
         body,
     };
-    let answering = tokio::spawn(async move {
+    let answering = inner.tasks.spawn(async move {
         let answer = under_way.answer(request).await;
         under_way.under_way.fetch_sub(1, Ordering::SeqCst);
         answer

@@ -17,6 +17,8 @@ pub(crate) struct Segment {
     pub(crate) octets: (DataCoding, Bytes),
     /// `None` where it was not answered.
     pub(crate) answer: Option<CommandStatus>,
+    /// The answer was lost on a link that lives.
+    pub(crate) unheard: bool,
 }
 
 impl Segment {
@@ -40,6 +42,7 @@ impl Segment {
             part: text.concat.map_or((1, 1), |it| (it.index, it.total)),
             octets: (text.data_coding, text.payload),
             answer: None,
+            unheard: false,
         })
     }
 
@@ -70,16 +73,20 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    /// Notes a PDU of a connection.
-    pub(crate) fn note(&mut self, connection: u64, pdu: &Inbound) {
+    /// Notes a PDU of a connection. `lost` where it is an answer that will not arrive.
+    pub(crate) fn note(&mut self, connection: u64, pdu: &Inbound, lost: bool) {
         let Inbound::Pdu(pdu) = pdu else {
             return;
         };
-        match &pdu.body {
-            Body::SubmitSm(_) | Body::DeliverSm(_) => self.asked(connection, pdu),
-            Body::SubmitSmResp(_) => self.answered(connection, CommandId::SUBMIT_SM, pdu),
-            Body::DeliverSmResp(_) => self.answered(connection, CommandId::DELIVER_SM, pdu),
-            _ => {}
+        let request = match &pdu.body {
+            Body::SubmitSm(_) | Body::DeliverSm(_) => return self.asked(connection, pdu),
+            Body::SubmitSmResp(_) => CommandId::SUBMIT_SM,
+            Body::DeliverSmResp(_) => CommandId::DELIVER_SM,
+            _ => return,
+        };
+        if let Some(segment) = self.answered(connection, request, pdu) {
+            segment.answer = Some(pdu.status);
+            segment.unheard = lost;
         }
     }
 
@@ -98,16 +105,15 @@ impl Ledger {
             .insert((connection, pdu.command_id(), pdu.sequence), place);
     }
 
-    fn answered(&mut self, connection: u64, request: CommandId, pdu: &Pdu) {
+    /// The segment that this answers.
+    fn answered(&mut self, connection: u64, request: CommandId, pdu: &Pdu) -> Option<&mut Segment> {
         self.moves += 1;
-        let Some(Some(place)) = self.open.remove(&(connection, request, pdu.sequence)) else {
-            return;
-        };
+        let place = self.open.remove(&(connection, request, pdu.sequence))??;
         let list = match request {
             CommandId::SUBMIT_SM => &mut self.submits,
             _ => &mut self.delivers,
         };
-        list[place].answer = Some(pdu.status);
+        list.get_mut(place)
     }
 
     /// How many `submit_sm` of a connection wait for their answers.

@@ -12,6 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
 
 use super::ledger::Ledger;
 use super::lock;
@@ -54,6 +55,7 @@ struct Inner {
     refuses: AtomicBool,
     count: AtomicU64,
     end: CancellationToken,
+    tasks: TaskTracker,
 }
 
 #[derive(Debug)]
@@ -79,9 +81,11 @@ impl SmppProxy {
             refuses: AtomicBool::new(false),
             count: AtomicU64::new(0),
             end: end.clone(),
+            tasks: TaskTracker::new(),
         });
         let listening = listen(Arc::clone(&inner), listener.expect("a free port"));
-        tokio::spawn(end.clone().run_until_cancelled_owned(listening));
+        let listening = end.clone().run_until_cancelled_owned(listening);
+        inner.tasks.spawn(listening);
         Self {
             inner,
             _end: end.drop_guard(),
@@ -136,7 +140,8 @@ async fn listen(inner: Arc<Inner>, listener: TcpListener) {
             continue;
         }
         let serving = serve(Arc::clone(&inner), gateway);
-        tokio::spawn(inner.end.clone().run_until_cancelled_owned(serving));
+        let serving = inner.end.clone().run_until_cancelled_owned(serving);
+        inner.tasks.spawn(serving);
     }
 }
 
@@ -223,11 +228,13 @@ impl Way<'_> {
             return;
         }
         let pdu = decode(frame.clone());
-        lock(&self.inner.ledger).note(self.connection.id, &pdu);
+        let mishap = if dead { None } else { self.mishap(&pdu) };
+        let lost = mishap == Some(Mishap::Drop);
+        lock(&self.inner.ledger).note(self.connection.id, &pdu, lost);
         if dead {
             return;
         }
-        match self.mishap(&pdu) {
+        match mishap {
             None => self.write(&frame).await,
             Some(Mishap::Drop) => {}
             Some(Mishap::Duplicate) => {
