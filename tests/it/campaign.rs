@@ -105,9 +105,10 @@ async fn campaign(seed: u64, kind: Kind) -> Option<String> {
         return None;
     }
     keep(stage.home(), seed, kind);
+    let problems = verdict.problems.join("\n");
+    eprintln!("{problems}");
     Some(format!(
-        "CAMPAIGN_SEED={seed} ({kind:?}, {links}):\n{}",
-        verdict.problems.join("\n")
+        "CAMPAIGN_SEED={seed} ({kind:?}, {links}):\n{problems}"
     ))
 }
 

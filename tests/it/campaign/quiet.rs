@@ -1,9 +1,11 @@
 //! When a campaign is over: nothing is anywhere on its way any more.
 
+use std::time::Duration;
+
 use super::stage::{Homeserver, Stage};
 use super::traffic::Traffic;
 use crate::support::dice::Dice;
-use crate::support::wait::PATIENCE;
+use crate::support::wait::{PATIENCE, now};
 
 /// What may wait in the gateway's store; none of it does in the end. Parts of texts of which the rest
 /// never came are left out: they wait for it.
@@ -16,6 +18,12 @@ const WAITING: [&str; 7] = [
     "outbox",
     "sms",
 ];
+
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// After so long it is worth telling what still moves.
+const SLOW: Duration = Duration::from_secs(8);
 
 /// How often a homeserver is made to look again for what it left lying.
 const ABSENCES: usize = 5;
@@ -48,6 +56,8 @@ pub(super) async fn settle(stage: &mut Stage, traffic: &Traffic) -> Result<(), S
 /// last, nothing is under way.
 async fn still(stage: &mut Stage) -> Result<(), String> {
     let mut moving = String::new();
+    let mut noted = String::new();
+    let begun = now();
     let looking = async {
         loop {
             stage.revive();
@@ -60,7 +70,11 @@ async fn still(stage: &mut Stage) -> Result<(), String> {
             if moving.is_empty() {
                 moving = format!("{before:?}, then {after:?}");
             }
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            if begun.elapsed() > SLOW && moving != noted {
+                eprintln!("after {:.1?}: {moving}", begun.elapsed());
+                noted.clone_from(&moving);
+            }
+            tokio::time::sleep(PAUSE).await;
         }
     };
     let still = tokio::time::timeout(PATIENCE, looking).await;

@@ -58,6 +58,9 @@ pub(super) enum Homeserver {
 /// How the gateway binds: the variety of one campaign.
 pub(super) const LINKS: [&str; 3] = ["one transceiver", "two transceivers", "a pair"];
 
+/// How many lines of its log tell why a gateway ended.
+const LAST_WORDS: usize = 5;
+
 /// How many requests a link may have under way.
 pub(super) const WINDOW: usize = 10;
 
@@ -184,6 +187,9 @@ impl Stage {
     pub(super) fn revive(&mut self) {
         if !self.gateway_is_down && self.gateway.has_ended() {
             self.ended_by_itself += 1;
+            let logged = self.gateway.logged();
+            let last: Vec<&str> = logged.lines().rev().take(LAST_WORDS).collect();
+            eprintln!("the gateway has ended by itself; its last words, latest first: {last:#?}");
             self.launch_gateway();
         }
     }

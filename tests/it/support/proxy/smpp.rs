@@ -65,6 +65,10 @@ struct Connection {
     dead: AtomicBool,
     /// The gateway's end is closed.
     cut: CancellationToken,
+    /// The SMSC is asked nothing more.
+    asked: CancellationToken,
+    /// The SMSC has answered all that it was asked, or is gone.
+    answered: CancellationToken,
 }
 
 impl SmppProxy {
@@ -153,6 +157,8 @@ async fn serve(inner: Arc<Inner>, gateway: TcpStream) {
         id: inner.count.fetch_add(1, Ordering::Relaxed),
         dead: AtomicBool::new(false),
         cut: CancellationToken::new(),
+        asked: CancellationToken::new(),
+        answered: CancellationToken::new(),
     });
     lock(&inner.connections).push(Arc::clone(&connection));
     let (from_gateway, to_gateway) = gateway.into_split();
@@ -208,18 +214,34 @@ impl Way<'_> {
                     }
                     self.to = None;
                 }
+                () = self.connection.asked.cancelled(), if self.must_wait() => {}
             }
             while let Ok(Some(frame)) = cut(&mut buffer, MAX_PDU) {
                 self.pass(frame).await;
             }
         }
         self.connection.cut.cancel();
+        match self.what {
+            // An SMSC whose ESME hangs up need not answer any more.
+            Towards::Smsc => {
+                self.connection.asked.cancel();
+                self.connection.answered.cancelled().await;
+            }
+            Towards::Gateway => self.connection.answered.cancel(),
+        }
     }
 
     /// Nobody waits for what the SMSC might still say.
     fn is_over(&self) -> bool {
         let unanswered = || lock(&self.inner.ledger).unanswered(self.connection.id);
-        self.what == Towards::Gateway && self.to.is_none() && unanswered() == 0
+        let hung_up = self.what == Towards::Gateway && self.to.is_none();
+        hung_up && self.connection.asked.is_cancelled() && unanswered() == 0
+    }
+
+    /// The gateway's end is closed, but the SMSC may still be asked something.
+    fn must_wait(&self) -> bool {
+        let hung_up = self.what == Towards::Gateway && self.to.is_none();
+        hung_up && !self.connection.asked.is_cancelled()
     }
 
     async fn pass(&mut self, frame: Bytes) {
