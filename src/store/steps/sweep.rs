@@ -53,9 +53,14 @@ pub(super) fn each<I>(
     things: impl IntoIterator<Item = I>,
     mut one: impl FnMut(I) -> Result<()>,
 ) -> Result<()> {
-    things
-        .into_iter()
-        .fold(Ok(()), |fate, thing| fate.and(one(thing)))
+    let mut fate = Ok(());
+    for thing in things {
+        let done = one(thing);
+        if fate.is_ok() {
+            fate = done;
+        }
+    }
+    fate
 }
 
 fn go_off(tx: &mut Tx<'_>, timers: &[Timer], now: Timestamp) -> Result<usize> {
