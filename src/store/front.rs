@@ -11,9 +11,9 @@ use ruma::{OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, ServerName, UserId};
 use uuid::Uuid;
 
 use super::base::{Base, Write};
-use super::embedded::Sqlite;
 use super::engine::Engine;
 use super::redis::{Redis, Settings as RedisSettings};
+use super::sqlite::Sqlite;
 use super::steps::{
     aside, conversations, copies, dispatch, explain, inbox, leases, messages, money, outbox, owed,
     receipts, rooms, scrub::Scrub, sms, submissions, sweep,
@@ -215,7 +215,7 @@ impl Store for TableStore {
         self.engine
             .run(move |tx| {
                 let segment = dispatch::next_due(tx, &link_group);
-                let receipt = owed::next_due(tx, &link_group)?;
+                let receipt = owed::next_due(tx, &link_group);
                 Ok(segment.into_iter().chain(receipt).min())
             })
             .await

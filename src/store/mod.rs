@@ -10,14 +10,15 @@ mod base;
 #[cfg(test)]
 mod conformance;
 mod contract;
-mod embedded;
 mod engine;
 mod front;
 mod indexes;
+#[cfg(test)]
+mod memory;
 mod open;
 mod private;
 mod redis;
-pub mod sqlite;
+mod sqlite;
 mod state;
 mod steps;
 mod submitted;

@@ -82,10 +82,10 @@ fn receipt(row: &OwedRow, of: &SubmissionRow, attempt: u32) -> OwedReceipt {
     }
 }
 
-pub(in crate::store) fn next_due(tx: &mut Tx<'_>, link_group: &str) -> Result<Option<Timestamp>> {
-    let waiting = tx.indexes().owed.due.get(link_group);
-    let first = waiting.and_then(|waiting| waiting.first_key_value());
-    Ok(first.map(|((due_at, _), _)| *due_at))
+pub(in crate::store) fn next_due(tx: &Tx<'_>, link_group: &str) -> Option<Timestamp> {
+    let waiting = tx.indexes().owed.due.get(link_group)?;
+    let ((due_at, _), _) = waiting.first_key_value()?;
+    Some(*due_at)
 }
 
 pub(in crate::store) fn record(

@@ -266,7 +266,8 @@ impl Looked {
                 (of, left) = (Some(kept), limit);
             }
             let some = over.iter().take(left);
-            fate = fate.and(each(some, |key| kept.forget(tx, key, now)));
+            let forgotten = each(some, |key| kept.forget(tx, key, now));
+            fate = fate.and(forgotten);
             left = left.saturating_sub(over.len());
             if left == 0 {
                 return fate.map(|()| self.before.at(place, now));
@@ -279,7 +280,7 @@ impl Looked {
     }
 }
 
-/// The numbers of events that are not finished, where so many are that it is worth it to know.
+/// The numbers of events that are not finished.
 fn unfinished_events(tx: &Tx<'_>) -> HashSet<i64> {
     let inbox = &tx.indexes().inbox;
     let aside = inbox.aside.iter().map(|(_, seq)| *seq);
@@ -395,3 +396,6 @@ pub(super) fn forget_extras(tx: &mut Tx<'_>, now: Timestamp, limit: usize) -> Re
     }
     Ok(forgotten)
 }
+
+#[cfg(test)]
+mod tests;

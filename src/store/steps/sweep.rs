@@ -56,9 +56,7 @@ pub(super) fn each<I>(
     let mut fate = Ok(());
     for thing in things {
         let done = one(thing);
-        if fate.is_ok() {
-            fate = done;
-        }
+        fate = fate.and(done);
     }
     fate
 }

@@ -28,7 +28,7 @@ async fn the_child_works_and_says_what_is_done() {
         return;
     };
     for life in 0..LIVES {
-        let store = SqliteStore::open(&path, DAY).unwrap();
+        let store = TableStore::open_sqlite(&path, DAY).unwrap();
         say(&format!("instance {}", store.instance()));
         top_up(&store, alice(), &format!("credit{life}")).await;
         let mut work = tokio::task::JoinSet::new();
@@ -42,7 +42,7 @@ async fn the_child_works_and_says_what_is_done() {
     }
 }
 
-async fn top_up(store: &SqliteStore, owner: OwnedUserId, key: &str) {
+async fn top_up(store: &TableStore, owner: OwnedUserId, key: &str) {
     let credit = Money::from_micros(CREDIT).unwrap();
     let account = store
         .top_up(&owner, credit, key, Timestamp(1))
@@ -51,7 +51,7 @@ async fn top_up(store: &SqliteStore, owner: OwnedUserId, key: &str) {
     say(&format!("paid {owner} {}", account.top_ups.micros()));
 }
 
-async fn open(store: &SqliteStore, lane: u32) -> Conversation {
+async fn open(store: &TableStore, lane: u32) -> Conversation {
     let request = OpenConversation {
         homeserver: "example.org".try_into().unwrap(),
         room: Some(format!("!{lane}:example.org").try_into().unwrap()),
@@ -73,7 +73,7 @@ fn phone(lane: u32) -> E164 {
     format!("44770090010{lane}").parse().unwrap()
 }
 
-async fn text(store: Arc<SqliteStore>, life: u32, lane: u32) {
+async fn text(store: Arc<TableStore>, life: u32, lane: u32) {
     let conversation = open(&store, lane).await;
     for text in 0..TEXTS {
         let words = if text % 2 == 0 { "Hello" } else { LONG };
@@ -94,7 +94,7 @@ async fn text(store: Arc<SqliteStore>, life: u32, lane: u32) {
 }
 
 /// A phone of a conversation that has a number texts back.
-async fn sms(store: &SqliteStore, lane: u32, text: &str) {
+async fn sms(store: &TableStore, lane: u32, text: &str) {
     let bind = Uuid::from_u128(1);
     let sms = SmsIn {
         link_group: "operator".to_owned(),
@@ -117,7 +117,7 @@ async fn sms(store: &SqliteStore, lane: u32, text: &str) {
 }
 
 /// Sends every text of one life, and takes its receipts in.
-async fn send(store: Arc<SqliteStore>) {
+async fn send(store: Arc<TableStore>) {
     let mut left = LANES * TEXTS;
     while left > 0 {
         for claimed in store.claim("operator", 10, Timestamp(4)).await.unwrap() {
@@ -147,7 +147,7 @@ async fn send(store: Arc<SqliteStore>) {
 }
 
 /// Says how far a message is.
-async fn tell(store: &SqliteStore, id: MessageId) -> MessageView {
+async fn tell(store: &TableStore, id: MessageId) -> MessageView {
     let message = store.message(id).await.unwrap().unwrap();
     let state = serde_json::to_value(message.state).unwrap();
     say(&format!("{} {id}", state.as_str().unwrap()));
@@ -168,7 +168,7 @@ fn receipt(handset: E164, message_id: String) -> ReceiptIn {
 }
 
 /// What a homeserver says; half of it is done at once.
-async fn hear(store: Arc<SqliteStore>, life: u32) {
+async fn hear(store: Arc<TableStore>, life: u32) {
     for thing in 0..THINGS {
         let name = |word: &str| format!("${word}_{life}_{thing}");
         let events = [name("waits"), name("done")].map(|name| NewEvent {
@@ -198,7 +198,7 @@ async fn hear(store: Arc<SqliteStore>, life: u32) {
     }
 }
 
-async fn pay(store: Arc<SqliteStore>, life: u32) {
+async fn pay(store: Arc<TableStore>, life: u32) {
     for thing in 0..THINGS {
         let owner = format!("@payer{life}-{thing}:example.org");
         top_up(

@@ -14,7 +14,7 @@ use crate::store::{OriginatorPlan, Outcome};
 
 /// Where the child's store is; set for the child only.
 const STORE: &str = "MATRIX_SMPP_TEST_STORE";
-const CHILD: &str = "store::sqlite::tests::crash::the_child_works_until_it_is_killed";
+const CHILD: &str = "store::tests::on_sqlite::crash::the_child_works_until_it_is_killed";
 const PRICE: i64 = 10;
 
 pub(super) fn alice() -> OwnedUserId {
@@ -27,7 +27,7 @@ fn say(word: &str, id: MessageId) {
     out.flush().unwrap();
 }
 
-async fn conversation(store: &SqliteStore) -> Conversation {
+async fn conversation(store: &TableStore) -> Conversation {
     let request = OpenConversation {
         homeserver: "example.org".try_into().unwrap(),
         room: Some("!a:example.org".try_into().unwrap()),
@@ -83,7 +83,7 @@ async fn the_child_works_until_it_is_killed() {
     let Ok(path) = std::env::var(STORE) else {
         return;
     };
-    let store = SqliteStore::open(PathBuf::from(path), DAY).unwrap();
+    let store = TableStore::open_sqlite(PathBuf::from(path), DAY).unwrap();
     let credit = Money::from_micros(1_000_000_000).unwrap();
     store
         .top_up(&alice(), credit, "first", Timestamp(1))
@@ -169,7 +169,7 @@ async fn what_was_acknowledged_survives_a_kill_in_the_middle_of_a_burst() {
         let engine = Sqlite::default();
         let words = words_until_killed(&engine, lines);
         assert!(words.len() >= lines);
-        let store = SqliteStore::open(engine.path(), DAY).unwrap();
+        let store = TableStore::open_sqlite(engine.path(), DAY).unwrap();
         for (word, id) in &words {
             let state = store.message(*id).await.unwrap().unwrap().state;
             match word.as_str() {

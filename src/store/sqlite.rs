@@ -157,6 +157,16 @@ impl Base for Sqlite {
     }
 }
 
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+        match error.sqlite_error_code() {
+            Some(DatabaseCorrupt | NotADatabase) => Self::Corrupt(error.to_string()),
+            _ => Self::Unavailable(error.to_string()),
+        }
+    }
+}
+
 /// Takes the lock that says "this store is in use". It lasts as long as the file is open, so the
 /// death of the process frees it.
 fn lock(path: &Path) -> Result<File> {

@@ -28,7 +28,7 @@ use super::*;
 use crate::gateway::model::{E164Text, MessageState, SegmentRef};
 use crate::store::{Outcome, ReceiptTaken};
 
-const CHILD: &str = "store::sqlite::tests::power::work::the_child_works_and_says_what_is_done";
+const CHILD: &str = "store::tests::on_sqlite::power::work::the_child_works_and_says_what_is_done";
 /// Where the store is, on its disk. The store makes the folder itself.
 const FILE: &str = "data/gateway.db";
 const CUTS: u64 = 90;
@@ -171,11 +171,12 @@ fn build(remains: Remains) -> TempDir {
 fn fingerprint(connection: &Connection) -> u64 {
     let mut hasher = DefaultHasher::new();
     let tables = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name <> 'meta'";
-    let tables = connection.all(tables, [], |row| Ok(row.get::<_, String>(0)?));
-    for table in tables.unwrap() {
+    let mut tables = connection.prepare(tables).unwrap();
+    let tables = tables.query_map([], |row| row.get::<_, String>(0)).unwrap();
+    for table in tables.map(Result::unwrap) {
         table.hash(&mut hasher);
         let mut rows = connection
-            .prepare(&format!("SELECT * FROM {table}"))
+            .prepare(&format!("SELECT * FROM \"{table}\""))
             .unwrap();
         let columns = rows.column_count();
         let mut rows = rows.query([]).unwrap();
@@ -200,7 +201,7 @@ async fn after_loss(
 ) -> Result<(), String> {
     let root = build(remains);
     let path = root.path().join(FILE);
-    let store = SqliteStore::open(&path, DAY).map_err(|error| error.to_string())?;
+    let store = TableStore::open_sqlite(&path, DAY).map_err(|error| error.to_string())?;
     let facts = Facts::of(&store).await;
     for (what, kind) in words {
         if !facts.hold(kind, what).await {
@@ -209,10 +210,8 @@ async fn after_loss(
         }
     }
     let connection = Connection::open(&path).unwrap();
-    let intact = connection.one("PRAGMA integrity_check", [], |row| {
-        Ok(row.get::<_, String>(0)?)
-    });
-    if intact.as_ref().ok() != Some(&Some("ok".to_owned())) {
+    let intact = connection.query_row("PRAGMA integrity_check", [], |row| row.get::<_, String>(0));
+    if intact.as_deref() != Ok("ok") {
         return Err(format!("the file is damaged: {intact:?}"));
     }
     let differences = store.audit().await.unwrap();
@@ -227,13 +226,13 @@ async fn after_loss(
 
 /// What a store holds.
 struct Facts<'a> {
-    store: &'a SqliteStore,
+    store: &'a TableStore,
     events: HashSet<String>,
     sms: HashSet<String>,
 }
 
 impl<'a> Facts<'a> {
-    async fn of(store: &'a SqliteStore) -> Self {
+    async fn of(store: &'a TableStore) -> Self {
         let events = store.pending_events(InboxSeq(0), 1_000).await.unwrap();
         let sms = store.pending_sms(SmsId(0), 1_000).await.unwrap();
         Self {
