@@ -1,6 +1,5 @@
 //! One operation's view of the store.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::base::Base;

@@ -68,9 +68,8 @@ fn find(tx: &mut Tx<'_>, pair: &Pair<'_>) -> Result<Option<Place>> {
 /// The only one, or the only one that is not given up.
 fn only(all: &[UnansweredRow]) -> Option<Place> {
     let mut held = all.iter().filter(|row| !row.lost);
-    let only = match (all, held.next(), held.next()) {
-        ([only], ..) | (_, Some(only), None) => only,
-        _ => return None,
+    let (([only], ..) | (_, Some(only), None)) = (all, held.next(), held.next()) else {
+        return None;
     };
     Some((only.message, only.number))
 }
