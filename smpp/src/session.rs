@@ -5,7 +5,6 @@ mod dialect;
 mod inbound;
 mod leaving;
 mod output;
-mod owed;
 mod timers;
 
 #[cfg(test)]
@@ -24,6 +23,7 @@ use crate::adapt::Pace;
 use crate::counters::Counters;
 use crate::error::{CloseReason, UnansweredCause};
 use crate::operations::{BindMode, Role, SessionState};
+use crate::owed::Owed;
 use crate::rate::{Meter, TokenBucket};
 use crate::sequence::Sequence;
 use crate::settings::SessionSettings;
@@ -138,7 +138,7 @@ pub struct Session {
     meter: Option<Meter>,
     clock: timers::Clock,
     /// Requests of the peer that were handed up and not answered yet.
-    owed: owed::Owed,
+    owed: Owed,
     /// The peer asks nothing more.
     leaving: Option<leaving::Leaving>,
     /// Our answers to its requests, and how many of them it has surely read.
@@ -173,7 +173,7 @@ impl Session {
             version: InterfaceVersion::V3_4,
             meter: None,
             clock: timers::Clock::new(now, &settings),
-            owed: owed::Owed::default(),
+            owed: Owed::default(),
             leaving: None,
             answers: 0,
             heard_answers: 0,
@@ -297,7 +297,7 @@ impl Session {
 
     /// Whether no request waits for an answer, neither ours nor the peer's.
     pub(crate) fn is_resting(&self) -> bool {
-        self.owed.len() == 0 && self.is_idle()
+        self.owed.is_empty() && self.is_idle()
     }
 
     /// Makes room for so many events and PDUs at once.
