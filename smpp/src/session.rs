@@ -128,6 +128,8 @@ pub struct Session {
     settings: SessionSettings,
     counters: Arc<Counters>,
     state: State,
+    /// The peer asks nothing more.
+    leaving: Option<leaving::Leaving>,
     sequence: Sequence,
     window: Window,
     pace: Pace,
@@ -139,8 +141,6 @@ pub struct Session {
     clock: timers::Clock,
     /// Requests of the peer that were handed up and not answered yet.
     owed: Owed,
-    /// The peer asks nothing more.
-    leaving: Option<leaving::Leaving>,
     /// Our answers to its requests, and how many of them it has surely read.
     answers: u64,
     heard_answers: u64,
@@ -166,6 +166,7 @@ impl Session {
             settings,
             counters,
             state: State::Open,
+            leaving: None,
             sequence: Sequence::new(),
             window: Window::default(),
             pace: Pace::new(settings.adapt, settings.window, settings.rate),
@@ -174,7 +175,6 @@ impl Session {
             meter: None,
             clock: timers::Clock::new(now, &settings),
             owed: Owed::default(),
-            leaving: None,
             answers: 0,
             heard_answers: 0,
             outbox: VecDeque::new(),

@@ -184,13 +184,11 @@ impl Session {
     }
 
     pub(super) fn unbind_when_drained(&mut self, now: Instant) {
-        if self.leaving.is_some() {
-            return self.part_when_answered();
-        }
         let drained = self.window.in_flight() == 0 && self.owed.is_empty();
         if drained && self.clock.drain_until.is_some() && matches!(self.state, State::Bound(_)) {
             self.unbind(now, CloseReason::WeClosed);
         }
+        self.part_when_answered();
     }
 
     pub(super) fn unbind(&mut self, now: Instant, reason: CloseReason) {
