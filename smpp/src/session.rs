@@ -138,6 +138,8 @@ pub struct Session {
     version: InterfaceVersion,
     /// Counts what the peer sends, where it has a rate to keep.
     meter: Option<Meter>,
+    /// Counts what we send on this session and on others, where they have a rate together.
+    shared_rate: Option<Meter>,
     clock: timers::Clock,
     /// Requests of the peer that were handed up and not answered yet.
     owed: Owed,
@@ -173,6 +175,7 @@ impl Session {
             rate: settings.rate.map(TokenBucket::new),
             version: InterfaceVersion::V3_4,
             meter: None,
+            shared_rate: None,
             clock: timers::Clock::new(now, &settings),
             owed: Owed::default(),
             answers: 0,
@@ -201,6 +204,14 @@ impl Session {
     /// is bound for sending.
     #[must_use]
     pub fn capacity(&self, now: Instant) -> usize {
+        let own = self.own_capacity(now);
+        match &self.shared_rate {
+            Some(shared) if own > 0 => own.min(shared.available(now)),
+            _ => own,
+        }
+    }
+
+    fn own_capacity(&self, now: Instant) -> usize {
         if !self.is_sending() || self.clock.slow_until.is_some_and(|until| until > now) {
             return 0;
         }
@@ -209,6 +220,21 @@ impl Session {
             Some(rate) if window > 0 => window.min(rate.available(now)),
             _ => window,
         }
+    }
+
+    /// When a request may leave again that only a rate shared with other sessions keeps; `None` where
+    /// something else keeps it, or nothing.
+    pub(crate) fn shared_refill_at(&self, now: Instant) -> Option<Instant> {
+        let shared = self.shared_rate.as_ref()?;
+        (self.own_capacity(now) > 0)
+            .then(|| shared.refill_at(now))
+            .flatten()
+    }
+
+    /// How many requests may leave now on all sessions that share a rate; `None` where this one
+    /// shares none.
+    pub(crate) fn shared_capacity(&self, now: Instant) -> Option<usize> {
+        Some(self.shared_rate.as_ref()?.available(now))
     }
 
     /// The window and the rate of now: those of the contract, or less while the peer cannot take

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 use matrix_smpp_codec::{
-    Bind, BindResp, Body, COctets, CommandStatus, InterfaceVersion, Outbind, Pdu, Tlvs,
+    Bind, BindResp, Body, COctets, CommandStatus, InterfaceVersion, Outbind, Pdu, Quirks, Tlvs,
 };
 
 use super::{Event, Session, State, dialect};
@@ -91,6 +91,11 @@ impl Session {
         if self.capacity(now) == 0 {
             return Err(SubmitError::WindowFull(Box::new(body)));
         }
+        if let Some(shared) = &self.shared_rate
+            && !shared.admit(now, 1)
+        {
+            return Err(SubmitError::WindowFull(Box::new(body)));
+        }
         if let Some(rate) = &mut self.rate {
             rate.take(now);
             self.clock.block_until(rate.refill_at(now));
@@ -153,6 +158,17 @@ impl Session {
     pub fn limit_peer(&mut self, window: usize, meter: Option<Meter>) {
         self.settings.peer_window = window;
         self.meter = meter;
+    }
+
+    /// Counts our requests together with those of other sessions from here on, which all keep to one
+    /// rate; `None` counts them no more.
+    pub fn share_rate(&mut self, meter: Option<Meter>) {
+        self.shared_rate = meter;
+    }
+
+    /// Sets what the peer does against the standard, for whoever reads its frames from here on.
+    pub const fn set_quirks(&mut self, quirks: Quirks) {
+        self.settings.quirks = quirks;
     }
 
     /// Has the bucket of tokens run at the rate of the pace.

@@ -130,7 +130,7 @@ impl Session {
                     self.events.push_back(Event::Outbind(Box::new(outbind)));
                 }
             }
-            body if self.exceeds(now, body.command_id()) => {
+            body if self.exceeds(now, &body) => {
                 bump(&self.counters.throttled);
                 self.refuse(sequence, body.command_id(), CommandStatus::ESME_RTHROTTLED);
             }
@@ -145,18 +145,16 @@ impl Session {
     }
 
     /// Whether the peer asks more of us than it may at once, or sends messages faster.
-    fn exceeds(&self, now: Instant, command: CommandId) -> bool {
-        if command.response().is_none() {
+    fn exceeds(&self, now: Instant, body: &Body) -> bool {
+        if body.command_id().response().is_none() {
             return false;
         }
-        let is_message = matches!(
-            command,
-            CommandId::SUBMIT_SM
-                | CommandId::SUBMIT_MULTI
-                | CommandId::DATA_SM
-                | CommandId::DELIVER_SM
-        );
-        let admits = |meter: &Meter| !is_message || meter.admit(now);
+        let messages = match body {
+            Body::SubmitSm(_) | Body::DataSm(_) | Body::DeliverSm(_) => 1,
+            Body::SubmitMulti(multi) => u32::try_from(multi.dest_addresses.len()).unwrap_or(1),
+            _ => 0,
+        };
+        let admits = |meter: &Meter| messages == 0 || meter.admit(now, messages);
         self.owed.len() >= self.settings.peer_window || !self.meter.as_ref().is_none_or(admits)
     }
 
