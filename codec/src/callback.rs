@@ -1,6 +1,7 @@
 //! The optional parameters that are more than a number: subaddresses and callback numbers.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 
 use crate::field::OctetsError;
 use crate::tlv::Tlvs;
@@ -69,14 +70,18 @@ impl fmt::Debug for CallbackNumAtag {
     }
 }
 
-/// Adds a value of `head` and `tail`, whose tail has at most `max` octets.
+/// Adds a value of `head` and `tail`, whose tail has so many octets.
 fn push(
     tlvs: &mut Tlvs,
     tag: TlvTag,
     head: &[u8],
     tail: &[u8],
-    max: usize,
+    octets: RangeInclusive<usize>,
 ) -> Result<(), OctetsError> {
+    let (min, max) = octets.into_inner();
+    if tail.len() < min {
+        return Err(OctetsError::TooShort { min });
+    }
     if tail.len() > max {
         return Err(OctetsError::TooLong { max });
     }
@@ -123,7 +128,7 @@ impl Tlvs {
         self.subaddress(TlvTag::SOURCE_SUBADDRESS)
     }
 
-    /// Sets `source_subaddress`; fails above 22 octets.
+    /// Sets `source_subaddress`; fails without an octet and above 22.
     pub fn set_source_subaddress(&mut self, subaddress: &Subaddress) -> Result<(), OctetsError> {
         self.set_subaddress(TlvTag::SOURCE_SUBADDRESS, subaddress)
     }
@@ -134,7 +139,7 @@ impl Tlvs {
         self.subaddress(TlvTag::DEST_SUBADDRESS)
     }
 
-    /// Sets `dest_subaddress`; fails above 22 octets.
+    /// Sets `dest_subaddress`; fails without an octet and above 22.
     pub fn set_dest_subaddress(&mut self, subaddress: &Subaddress) -> Result<(), OctetsError> {
         self.set_subaddress(TlvTag::DEST_SUBADDRESS, subaddress)
     }
@@ -154,7 +159,7 @@ impl Tlvs {
             tag,
             &[value.kind],
             &value.octets,
-            Self::MAX_SUBADDRESS,
+            1..=Self::MAX_SUBADDRESS,
         )?;
         self.set(tag, tlvs.get(tag).unwrap_or_default())
     }
@@ -177,11 +182,11 @@ impl Tlvs {
             })
     }
 
-    /// Adds a number to call back; fails above 16 digits.
+    /// Adds a number to call back; fails without a digit and above 16.
     pub fn push_callback_num(&mut self, number: &CallbackNum) -> Result<(), OctetsError> {
         let head = [number.digit_mode, number.ton.0, number.npi.0];
-        let max = Self::MAX_CALLBACK_DIGITS;
-        push(self, TlvTag::CALLBACK_NUM, &head, &number.digits, max)
+        let digits = 1..=Self::MAX_CALLBACK_DIGITS;
+        push(self, TlvTag::CALLBACK_NUM, &head, &number.digits, digits)
     }
 
     /// The words shown with the callback numbers, in the order of the numbers (§5.3.2.38).
@@ -198,8 +203,14 @@ impl Tlvs {
     /// Adds the words for a callback number; fails above 64 octets.
     pub fn push_callback_num_atag(&mut self, words: &CallbackNumAtag) -> Result<(), OctetsError> {
         let head = [words.data_coding.0];
-        let max = Self::MAX_CALLBACK_WORDS;
-        push(self, TlvTag::CALLBACK_NUM_ATAG, &head, &words.octets, max)
+        let octets = 0..=Self::MAX_CALLBACK_WORDS;
+        push(
+            self,
+            TlvTag::CALLBACK_NUM_ATAG,
+            &head,
+            &words.octets,
+            octets,
+        )
     }
 
     /// Whether the handset is to alert its user; the parameter has no value (§5.3.2.41).
@@ -276,6 +287,34 @@ mod tests {
             ..numbers[0].clone()
         };
         assert!(tlvs.push_callback_num(&long).is_err());
+    }
+
+    #[test]
+    fn what_would_not_be_read_as_its_type_is_not_written() {
+        let too_short = Err(OctetsError::TooShort { min: 1 });
+        let mut tlvs = Tlvs::default();
+        let subaddress = Subaddress {
+            kind: 0xa0,
+            octets: Vec::new(),
+        };
+        assert_eq!(tlvs.set_source_subaddress(&subaddress), too_short);
+        let number = CallbackNum {
+            digit_mode: 1,
+            ton: Ton::INTERNATIONAL,
+            npi: Npi::ISDN,
+            digits: Vec::new(),
+        };
+        assert_eq!(tlvs.push_callback_num(&number), too_short);
+        let text = "x".repeat(256);
+        assert_eq!(
+            tlvs.set_additional_status_info_text(&text),
+            Err(OctetsError::TooLong { max: 255 })
+        );
+        assert_eq!(
+            tlvs.set_additional_status_info_text("a\0b"),
+            Err(OctetsError::Nul)
+        );
+        assert!(tlvs.is_empty());
     }
 
     #[test]

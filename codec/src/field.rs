@@ -349,6 +349,12 @@ pub enum OctetsError {
         /// The most that fit, the NUL of a C-octet string not counted.
         max: usize,
     },
+    /// Fewer than the standard wants.
+    #[error("at least {min} octets are needed")]
+    TooShort {
+        /// The fewest.
+        min: usize,
+    },
     /// A NUL inside a string that a NUL ends.
     #[error("a NUL inside a C-octet string")]
     Nul,

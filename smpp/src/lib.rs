@@ -46,6 +46,7 @@ mod establish;
 mod link;
 mod operations;
 mod outbind;
+mod owed;
 mod places;
 mod rate;
 mod refusals;

@@ -5,7 +5,6 @@ mod dialect;
 mod inbound;
 mod leaving;
 mod output;
-mod owed;
 mod timers;
 
 #[cfg(test)]
@@ -24,6 +23,7 @@ use crate::adapt::Pace;
 use crate::counters::Counters;
 use crate::error::{CloseReason, UnansweredCause};
 use crate::operations::{BindMode, Role, SessionState};
+use crate::owed::Owed;
 use crate::rate::{Meter, TokenBucket};
 use crate::sequence::Sequence;
 use crate::settings::SessionSettings;
@@ -128,6 +128,8 @@ pub struct Session {
     settings: SessionSettings,
     counters: Arc<Counters>,
     state: State,
+    /// The peer asks nothing more.
+    leaving: Option<leaving::Leaving>,
     sequence: Sequence,
     window: Window,
     pace: Pace,
@@ -140,9 +142,7 @@ pub struct Session {
     shared_rate: Option<Meter>,
     clock: timers::Clock,
     /// Requests of the peer that were handed up and not answered yet.
-    owed: owed::Owed,
-    /// The peer asks nothing more.
-    leaving: Option<leaving::Leaving>,
+    owed: Owed,
     /// Our answers to its requests, and how many of them it has surely read.
     answers: u64,
     heard_answers: u64,
@@ -168,6 +168,7 @@ impl Session {
             settings,
             counters,
             state: State::Open,
+            leaving: None,
             sequence: Sequence::new(),
             window: Window::default(),
             pace: Pace::new(settings.adapt, settings.window, settings.rate),
@@ -176,8 +177,7 @@ impl Session {
             meter: None,
             shared_rate: None,
             clock: timers::Clock::new(now, &settings),
-            owed: owed::Owed::default(),
-            leaving: None,
+            owed: Owed::default(),
             answers: 0,
             heard_answers: 0,
             outbox: VecDeque::new(),
@@ -323,7 +323,7 @@ impl Session {
 
     /// Whether no request waits for an answer, neither ours nor the peer's.
     pub(crate) fn is_resting(&self) -> bool {
-        self.owed.len() == 0 && self.is_idle()
+        self.owed.is_empty() && self.is_idle()
     }
 
     /// Makes room for so many events and PDUs at once.

@@ -3,10 +3,17 @@
 const BIG_ENDIAN_MARK: [u8; 2] = [0xfe, 0xff];
 const LITTLE_ENDIAN_MARK: [u8; 2] = [0xff, 0xfe];
 
-/// The text as UTF-16, big-endian, without a byte order mark.
+/// The text as UTF-16, big-endian, without a byte order mark. U+FFFE, which is no character, is U+FFFD
+/// at the start, where it would turn the text round for a reader that knows the marks.
 #[must_use]
 pub fn encode(text: &str) -> Vec<u8> {
-    text.encode_utf16().flat_map(u16::to_be_bytes).collect()
+    let mut octets: Vec<u8> = text.encode_utf16().flat_map(u16::to_be_bytes).collect();
+    if let Some((first, _)) = octets.split_first_chunk_mut()
+        && *first == LITTLE_ENDIAN_MARK
+    {
+        *first = [0xff, 0xfd];
+    }
+    octets
 }
 
 /// The text of the octets, U+FFFD for half a surrogate pair. A byte order mark at the start is
@@ -63,6 +70,11 @@ mod tests {
         assert_eq!(decode(&[0xd8, 0x3d, 0x00, 0x41]), "\u{fffd}A");
         assert_eq!(decode(&[0x00, 0x41, 0x00]), "A");
         assert_eq!(decode(&[0x00, 0x41, 0x42]), "A\u{fffd}");
+    }
+
+    #[test]
+    fn a_text_that_begins_with_what_is_no_character_is_not_turned_round() {
+        assert_eq!(decode(&encode("\u{fffe}A\u{fffe}")), "\u{fffd}A\u{fffe}");
     }
 
     #[test]

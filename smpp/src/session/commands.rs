@@ -106,8 +106,8 @@ impl Session {
     }
 
     /// Answers a request of the peer; the how manieth answer of the session it is, see
-    /// [`Event::Heard`]. On a session that is over the answer is counted and dropped: the peer has to
-    /// send the request again. So is one to a request that is answered already, or never came.
+    /// [`Event::Heard`]. On a session that is over, and where no such request waits any more, the answer
+    /// is counted and dropped: the peer has to send the request again, or has been answered.
     pub fn respond(
         &mut self,
         now: Instant,
@@ -115,9 +115,9 @@ impl Session {
         status: CommandStatus,
         mut body: Body,
     ) -> Option<u64> {
-        let lives = matches!(self.state, State::Bound(_) | State::Unbinding(_));
         let load = self.load();
-        if !lives || !self.owed.settle(sequence) {
+        let is_up = matches!(self.state, State::Bound(_) | State::Unbinding(_));
+        if !is_up || !self.owed.take(sequence) {
             bump(&self.counters.orphaned_answers);
             return None;
         }
@@ -200,13 +200,11 @@ impl Session {
     }
 
     pub(super) fn unbind_when_drained(&mut self, now: Instant) {
-        if self.leaving.is_some() {
-            return self.part_when_answered();
-        }
-        let drained = self.window.in_flight() == 0 && self.owed.len() == 0;
+        let drained = self.window.in_flight() == 0 && self.owed.is_empty();
         if drained && self.clock.drain_until.is_some() && matches!(self.state, State::Bound(_)) {
             self.unbind(now, CloseReason::WeClosed);
         }
+        self.part_when_answered();
     }
 
     pub(super) fn unbind(&mut self, now: Instant, reason: CloseReason) {

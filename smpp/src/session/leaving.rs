@@ -42,7 +42,7 @@ impl Session {
     }
 
     pub(super) fn part_when_answered(&mut self) {
-        if matches!(self.state, State::Bound(_)) && self.owed.len() == 0 {
+        if matches!(self.state, State::Bound(_)) && self.owed.is_empty() {
             self.part();
         }
     }

@@ -13,3 +13,4 @@ mod outbind;
 mod raw;
 mod simulation;
 mod tls;
+mod writes;

@@ -50,6 +50,8 @@ struct Pipe {
     last: Option<Instant>,
     /// From here on everything vanishes: a peer behind a firewall that forgot the connection.
     silent: bool,
+    /// The sender has shut down its side: behind what is under way there is an end to be read.
+    shut: bool,
 }
 
 impl Pipe {
@@ -341,6 +343,8 @@ struct World {
     /// When the connection falls, and when one direction goes silent, if they do.
     dies_at: Option<Instant>,
     silent_at: Option<Instant>,
+    /// When the ESME shuts down its side of the connection, if it does.
+    shut_at: Option<Instant>,
     closes_at: Instant,
     /// The clock of this machine jumps here, if it does, and how far.
     jumps_at: Option<(Instant, Duration)>,
@@ -412,6 +416,7 @@ impl World {
             to_esme: Pipe::default(),
             dies_at: dice.one_in(3).then(|| start + dice.millis(4_000)),
             silent_at: dice.one_in(4).then(|| start + silent_after),
+            shut_at: dice.one_in(6).then(|| start + dice.millis(4_000)),
             closes_at: start + Duration::from_secs(3) + dice.millis(2_000),
             closers: dice.below(6),
             dice,
@@ -438,6 +443,10 @@ impl World {
             }
             .silent = true;
         }
+        if self.shut_at.take_if(|at| *at <= now).is_some() && !self.to_smsc.silent {
+            self.to_smsc.silent = true;
+            self.to_smsc.shut = true;
+        }
         self.move_octets(now);
         for (role, end) in [(Role::Esme, &mut self.esme), (Role::Smsc, &mut self.smsc)] {
             if now < self.closes_at && self.dice.one_in(2) {
@@ -461,12 +470,16 @@ impl World {
 
     fn move_octets(&mut self, now: Instant) {
         let (arrived_at_smsc, arrived_at_esme) = (self.to_smsc.take(now), self.to_esme.take(now));
+        let shut = self.to_smsc.shut && self.to_smsc.pieces.is_empty();
         let ends = [
-            (&mut self.esme, arrived_at_esme, &mut self.to_smsc),
-            (&mut self.smsc, arrived_at_smsc, &mut self.to_esme),
+            (&mut self.esme, arrived_at_esme, &mut self.to_smsc, false),
+            (&mut self.smsc, arrived_at_smsc, &mut self.to_esme, shut),
         ];
-        for (end, arrived, pipe) in ends {
+        for (end, arrived, pipe, theirs_is_shut) in ends {
             end.hear(&arrived, now);
+            if theirs_is_shut {
+                end.session.handle_half_closed(now);
+            }
             if self.dice.one_in(100) {
                 end.hear_noise(now, &mut self.dice);
             }
