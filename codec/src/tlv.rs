@@ -539,6 +539,19 @@ impl Tlvs {
         Some(String::from_utf8_lossy(text).into_owned())
     }
 
+    /// Sets `additional_status_info_text`; fails above 255 octets and where a NUL is in it.
+    pub fn set_additional_status_info_text(&mut self, text: &str) -> Result<(), OctetsError> {
+        const MAX: usize = 255;
+        if text.len() > MAX {
+            return Err(OctetsError::TooLong { max: MAX });
+        }
+        if text.contains('\0') {
+            return Err(OctetsError::Nul);
+        }
+        let value = [text.as_bytes(), &[0]].concat();
+        self.set(TlvTag::ADDITIONAL_STATUS_INFO_TEXT, &value)
+    }
+
     /// Asks the handset to alert its user; the parameter has no value (§5.3.2.41).
     pub fn set_alert_on_message_delivery(&mut self) {
         self.set_short(TlvTag::ALERT_ON_MESSAGE_DELIVERY, &[]);
