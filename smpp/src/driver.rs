@@ -225,7 +225,10 @@ impl Driver {
         self.batch.reserve(likely.min(self.step.batch) + 1);
         while self.batch.len() < self.step.batch {
             // Decoded where it stays: a PDU is long, and moving it costs as much as reading it.
-            let place = self.batch.push_mut(None);
+            self.batch.resize_with(self.batch.len() + 1, || None);
+            let Some(place) = self.batch.last_mut() else {
+                return;
+            };
             let Step {
                 max_pdu, quirks, ..
             } = self.step;
@@ -293,9 +296,10 @@ impl Driver {
             || self.step.reading == Reading::Ahead;
         session.handle_sent(std::mem::take(&mut self.written));
         session.reserve(self.batch.len(), 0);
-        for inbound in self.batch.drain(..).flatten() {
+        for inbound in self.batch.iter_mut().filter_map(Option::take) {
             session.handle_inbound(now, inbound);
         }
+        self.batch.clear();
         if self.input == Input::Broken {
             self.input = Input::Cut;
             session.handle_broken_framing();

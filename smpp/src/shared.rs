@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use matrix_smpp_codec::{Bind, COctets, InterfaceVersion, Outbind};
+use matrix_smpp_codec::{Bind, Body, COctets, InterfaceVersion, Outbind};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -203,53 +203,63 @@ impl Inner {
 
     /// Moves what the session tells into the queue.
     pub(crate) fn pump(&mut self, session: &mut Session) {
-        self.queue.reserve(session.events_waiting());
-        while let Some(event) = session.poll_event() {
-            let told = match event {
-                Event::Request { sequence, body } => LinkEvent::Request {
-                    epoch: self.epoch,
-                    sequence,
-                    body,
-                },
-                Event::Answered {
-                    ticket,
-                    status,
-                    body,
-                } => LinkEvent::Answered {
-                    ticket,
-                    status,
-                    body,
-                },
-                Event::Unanswered {
-                    ticket,
-                    written,
-                    cause,
-                } => LinkEvent::Unanswered {
-                    ticket,
-                    written,
-                    cause,
-                },
-                Event::Heard(answers) => LinkEvent::Heard {
-                    epoch: self.epoch,
-                    answers,
-                },
-                Event::Bound {
-                    peer,
-                    interface_version,
-                } => self.bound(peer, interface_version),
-                Event::BindAsked { mode, bind } => {
-                    self.bind_asked = Some((mode, bind));
-                    continue;
-                }
-                Event::Outbind(outbind) => {
-                    self.outbind_asked = Some(outbind);
-                    continue;
-                }
-                // Down tells the reason.
-                Event::Closed(_) => continue,
-            };
-            self.push(told);
+        let events = session.events_mut();
+        self.queue.reserve(events.len());
+        for event in &mut *events {
+            if let Some(told) = self.told(event) {
+                self.push(told);
+            }
         }
+        events.clear();
+    }
+
+    /// What the owner is told of an event; its body is taken out of it.
+    #[inline]
+    fn told(&mut self, event: &mut Event) -> Option<LinkEvent> {
+        let take = |body: &mut Body| std::mem::replace(body, Body::GenericNack);
+        Some(match event {
+            Event::Request { sequence, body } => LinkEvent::Request {
+                epoch: self.epoch,
+                sequence: *sequence,
+                body: take(body),
+            },
+            Event::Answered {
+                ticket,
+                status,
+                body,
+            } => LinkEvent::Answered {
+                ticket: *ticket,
+                status: *status,
+                body: take(body),
+            },
+            Event::Unanswered {
+                ticket,
+                written,
+                cause,
+            } => LinkEvent::Unanswered {
+                ticket: *ticket,
+                written: *written,
+                cause: *cause,
+            },
+            Event::Heard(answers) => LinkEvent::Heard {
+                epoch: self.epoch,
+                answers: *answers,
+            },
+            Event::Bound {
+                peer,
+                interface_version,
+            } => self.bound(*peer, *interface_version),
+            Event::BindAsked { mode, bind } => {
+                self.bind_asked = Some((*mode, std::mem::take(bind)));
+                return None;
+            }
+            Event::Outbind(outbind) => {
+                self.outbind_asked = Some(std::mem::take(outbind));
+                return None;
+            }
+            // Down tells the reason.
+            Event::Closed(_) => return None,
+        })
     }
 
     fn bound(&mut self, peer: COctets<16>, version: Option<InterfaceVersion>) -> LinkEvent {

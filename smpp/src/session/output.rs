@@ -1,7 +1,9 @@
 //! What the session has to say, and what became of it.
 
+use std::collections::VecDeque;
+
 use bytes::BytesMut;
-use matrix_smpp_codec::Pdu;
+use matrix_smpp_codec::{CommandId, Pdu};
 
 use super::{Event, Session, State};
 use crate::error::{CloseReason, UnansweredCause};
@@ -11,23 +13,28 @@ impl Session {
     /// Appends the next PDU to `out`, octet for octet as it goes on the wire; false when there is
     /// none. All that is appended must go out, in order: see [`handle_sent`](Self::handle_sent).
     pub fn poll_transmit(&mut self, out: &mut BytesMut) -> bool {
-        while let Some(pdu) = self.outbox.pop_front() {
-            if !self.stamp(&pdu) {
-                continue;
+        let head = |pdu: &Pdu| (pdu.command_id(), pdu.sequence);
+        while let Some((command, sequence)) = self.outbox.front().map(head) {
+            let goes_out = self.stamp(command, sequence);
+            // Encoded where it is: to take it out first would move it.
+            if let Some(pdu) = self.outbox.front().filter(|_| goes_out) {
+                let before = out.len();
+                pdu.encode(out);
+                self.encoded += (out.len() - before) as u64;
+                self.counters.count_out(command);
             }
-            let before = out.len();
-            pdu.encode(out);
-            self.encoded += (out.len() - before) as u64;
-            self.counters.count_out(pdu.command_id());
-            return true;
+            self.outbox.pop_front();
+            if goes_out {
+                return true;
+            }
         }
         false
     }
 
     /// Notes where in the stream a request begins; false when it must not go out any more: its
     /// caller has been told that it did not, or is about to be.
-    fn stamp(&mut self, pdu: &Pdu) -> bool {
-        if pdu.command_id().response().is_none() {
+    fn stamp(&mut self, command: CommandId, sequence: u32) -> bool {
+        if command.response().is_none() {
             return true;
         }
         if matches!(self.state, State::Closed(_)) {
@@ -35,7 +42,7 @@ impl Session {
         }
         let encoded = self.encoded;
         self.window
-            .get_mut(pdu.sequence)
+            .get_mut(sequence)
             .map(|pending| pending.offset = Some(encoded))
             .is_some()
     }
@@ -44,6 +51,11 @@ impl Session {
     #[inline]
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
+    }
+
+    /// All that is to be told, where it is: an event is long, and moving it takes time.
+    pub(crate) fn events_mut(&mut self) -> &mut VecDeque<Event> {
+        &mut self.events
     }
 
     /// The next `octets` of what `poll_transmit` gave were handed to the socket.
