@@ -1,6 +1,7 @@
 //! Accounts that bind to the listener: what they submit, ask, and are owed.
 
 mod door;
+mod fair;
 mod multi;
 mod proof;
 mod reload;
