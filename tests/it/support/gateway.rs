@@ -139,6 +139,18 @@ impl Gateway {
         peer.signal(Signal::TERM);
     }
 
+    /// Changes its configuration, for when it is read again.
+    pub(crate) fn rewrite(&self, change: impl FnOnce(String) -> String) {
+        let config = std::fs::read_to_string(&self.config).expect("its configuration");
+        std::fs::write(&self.config, change(config)).expect("its configuration");
+    }
+
+    /// Has it read again what can change while it runs.
+    pub(crate) fn hang_up(&self) {
+        let peer = self.peer.as_ref().expect("a gateway that runs");
+        peer.signal(Signal::HUP);
+    }
+
     /// Kills it, as a crash would.
     pub(crate) async fn kill(&mut self) {
         self.running().end(Signal::KILL).await;
