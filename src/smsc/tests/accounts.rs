@@ -3,6 +3,7 @@
 mod door;
 mod fair;
 mod multi;
+mod parts;
 mod proof;
 mod reload;
 
