@@ -62,4 +62,4 @@ pub use self::ops::Ops;
 pub use self::pool::{Dedicated, Pool};
 pub use self::route::{LongMessages, Originator, Route, Uncertain};
 pub use self::settings::{Settings, load, parse};
-pub use self::store::{Engine, Store};
+pub use self::store::{Engine, Redis, RedisDurability, RedisMode, Store};

@@ -47,7 +47,6 @@ mod incoming;
 mod link;
 mod operations;
 mod outbind;
-mod owed;
 mod places;
 mod rate;
 mod refusals;

@@ -3,7 +3,9 @@
 mod commands;
 mod dialect;
 mod inbound;
+mod leaving;
 mod output;
+mod owed;
 mod timers;
 
 #[cfg(test)]
@@ -22,7 +24,6 @@ use crate::adapt::Pace;
 use crate::counters::Counters;
 use crate::error::{CloseReason, UnansweredCause};
 use crate::operations::{BindMode, Role, SessionState};
-use crate::owed::Owed;
 use crate::rate::{Meter, TokenBucket};
 use crate::sequence::Sequence;
 use crate::settings::SessionSettings;
@@ -94,8 +95,9 @@ pub enum Event {
 ///   Closed ◀──────────────────────┴──────────────────────┴─────────────────────────┘
 /// ```
 ///
-/// An impossible length or the end of the connection leads to Closed from anywhere. An SMSC that has
-/// sent outbind waits in Outbound, from where it goes on as from Open.
+/// An impossible length or the end of the connection leads to Closed from anywhere. A peer that has
+/// unbound or shut down its side of the connection gets the answers that it is owed first. An SMSC
+/// that has sent outbind waits in Outbound, from where it goes on as from Open.
 #[derive(Debug, Clone, Copy)]
 enum State {
     Open,
@@ -138,7 +140,9 @@ pub struct Session {
     shared_rate: Option<Meter>,
     clock: timers::Clock,
     /// Requests of the peer that were handed up and not answered yet.
-    owed: Owed,
+    owed: owed::Owed,
+    /// The peer asks nothing more.
+    leaving: Option<leaving::Leaving>,
     /// Our answers to its requests, and how many of them it has surely read.
     answers: u64,
     heard_answers: u64,
@@ -172,7 +176,8 @@ impl Session {
             meter: None,
             shared_rate: None,
             clock: timers::Clock::new(now, &settings),
-            owed: Owed::default(),
+            owed: owed::Owed::default(),
+            leaving: None,
             answers: 0,
             heard_answers: 0,
             outbox: VecDeque::new(),
@@ -189,8 +194,8 @@ impl Session {
         match self.state {
             State::Open | State::Binding { .. } => SessionState::Open,
             State::Outbound => SessionState::Outbound,
-            State::Bound(mode) => SessionState::Bound(mode),
-            State::Unbinding(_) => SessionState::Unbinding,
+            State::Bound(mode) if self.leaving.is_none() => SessionState::Bound(mode),
+            State::Bound(_) | State::Unbinding(_) => SessionState::Unbinding,
             State::Closed(_) => SessionState::Closed,
         }
     }
@@ -280,6 +285,24 @@ impl Session {
         }
     }
 
+    /// Whether a bind waits to be answered by [`answer_bind`](Self::answer_bind). Until then nothing is
+    /// to be handed in: a hasty peer sends its requests right behind its bind, and what they may be
+    /// answered with is not decided yet.
+    #[must_use]
+    pub const fn is_deciding(&self) -> bool {
+        matches!((self.role, self.state), (Role::Smsc, State::Binding { .. }))
+    }
+
+    /// Whether a refused bind leaves something to say to what had come behind it: it may be handed in
+    /// still, up to where reading has got.
+    #[must_use]
+    pub const fn is_refusing(&self) -> bool {
+        matches!(
+            (self.role, self.state),
+            (Role::Smsc, State::Closed(CloseReason::BindRefused(_)))
+        )
+    }
+
     /// Events that wait to be polled.
     #[must_use]
     pub fn events_waiting(&self) -> usize {
@@ -300,7 +323,7 @@ impl Session {
 
     /// Whether no request waits for an answer, neither ours nor the peer's.
     pub(crate) fn is_resting(&self) -> bool {
-        self.owed.is_empty() && self.is_idle()
+        self.owed.len() == 0 && self.is_idle()
     }
 
     /// Makes room for so many events and PDUs at once.
@@ -320,7 +343,7 @@ impl Session {
 
     fn is_sending(&self) -> bool {
         let bound = matches!(self.state, State::Bound(mode) if mode.sends(self.role));
-        bound && self.clock.drain_until.is_none()
+        bound && self.clock.drain_until.is_none() && self.leaving.is_none()
     }
 }
 

@@ -262,7 +262,7 @@ impl fmt::Display for Trouble {
 impl From<StoreError> for Trouble {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Unavailable(_) => Self::Later {
+            StoreError::Unavailable(_) | StoreError::Lost => Self::Later {
                 wish: None,
                 why: error.to_string(),
             },

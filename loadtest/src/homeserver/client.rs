@@ -24,6 +24,8 @@ type Stub = State<Arc<Hub>>;
 /// The most events of a room that one request gets.
 const MOST_EVENTS: usize = 1_000;
 
+const MISSING_TOKEN: &str = "M_MISSING_TOKEN";
+
 pub(crate) fn router(hub: Arc<Hub>) -> Router {
     let rooms = Router::new()
         .route("/{room}/join", post(join))
@@ -56,8 +58,12 @@ pub(crate) fn router(hub: Arc<Hub>) -> Router {
         .with_state(hub)
 }
 
-/// Counts the request, and lets it go wrong where a fault says so.
+/// Counts the application service's request, and lets it go wrong where a fault says so.
 async fn go_wrong(State(hub): Stub, path: MatchedPath, request: Request, next: Next) -> Response {
+    let bearer = token(request.headers());
+    if bearer.is_none_or(|token| token != hub.settings.as_token) {
+        return next.run(request).await;
+    }
     let name = name(request.method(), path.as_str());
     *hub.counts().requests.entry(name).or_default() += 1;
     let Some(fault) = hub.faults().draw(name) else {
@@ -134,7 +140,13 @@ impl IntoResponse for Refusal {
     }
 }
 
-/// The application service, as one of its users.
+/// The access token of a request.
+fn token(headers: &HeaderMap) -> Option<&str> {
+    let header = headers.get(header::AUTHORIZATION)?;
+    header.to_str().ok()?.strip_prefix("Bearer ")
+}
+
+/// The application service as one of its users, or a person.
 struct As(String);
 
 #[derive(Deserialize)]
@@ -158,14 +170,10 @@ impl FromRequestParts<Arc<Hub>> for As {
             status: 401,
             errcode,
         };
-        let token = parts.headers.get(header::AUTHORIZATION);
-        let token = token.and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
-        match token {
-            None => return Err(refused("M_MISSING_TOKEN")),
-            Some(token) if token != hub.settings.as_token => {
-                return Err(refused("M_UNKNOWN_TOKEN"));
-            }
-            Some(_) => {}
+        let token = token(&parts.headers).ok_or_else(|| refused(MISSING_TOKEN))?;
+        if token != hub.settings.as_token {
+            let person = hub.model(|model, _| model.person(token).map(str::to_owned));
+            return person.map(Self).ok_or_else(|| refused("M_UNKNOWN_TOKEN"));
         }
         let identity = Query::<Identity>::try_from_uri(&parts.uri);
         let Query(identity) = identity.map_err(|_| refused("M_INVALID_PARAM"))?;
@@ -207,8 +215,16 @@ async fn whoami(As(user): As) -> Json<Value> {
     Json(json!({ "user_id": user, "is_guest": false }))
 }
 
-async fn register(State(hub): Stub, As(_): As, body: Body) -> Reply {
+/// With a token the application service makes one of its users; without one, a person joins.
+async fn register(State(hub): Stub, by: Result<As, Refusal>, body: Body) -> Reply {
     let body = content(body)?;
+    let nobody = |refusal: &Refusal| refusal.errcode == MISSING_TOKEN;
+    if by.as_ref().is_err_and(nobody) {
+        let account = hub.model(|model, _| model.register_person(text(&body, "username")));
+        let (user, token) = account?;
+        return Ok(Json(json!({ "user_id": user, "access_token": token })));
+    }
+    by?;
     let user = hub.model(|model, _| model.register(text(&body, "username")))?;
     Ok(Json(json!({ "user_id": user })))
 }
@@ -327,18 +343,21 @@ async fn set_state(State(hub): Stub, As(user): As, Path(place): Path<Place>, bod
 #[derive(Deserialize)]
 struct Limit {
     limit: Option<usize>,
+    from: Option<String>,
 }
 
 async fn messages(
     State(hub): Stub,
     As(user): As,
     Path(room): Path<String>,
-    Query(limit): Query<Limit>,
+    Query(Limit { limit, from }): Query<Limit>,
 ) -> Reply {
-    let limit = limit.limit.unwrap_or(10).min(MOST_EVENTS);
-    let events = hub.model(|model, _| model.latest(&room, &user, limit))?;
+    let page = (from.as_deref(), limit.unwrap_or(10).min(MOST_EVENTS));
+    let events = hub.model(|model, _| model.latest(&room, &user, page))?;
     let chunk: Vec<&Event> = events.iter().map(|event| &**event).collect();
-    Ok(Json(json!({ "start": "latest", "chunk": chunk })))
+    let end = chunk.last().map(|event| &event.id);
+    let start = from.as_deref().unwrap_or("latest");
+    Ok(Json(json!({ "start": start, "end": end, "chunk": chunk })))
 }
 
 async fn send(

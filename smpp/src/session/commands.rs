@@ -63,6 +63,7 @@ impl Session {
         if status == CommandStatus::ESME_ROK {
             self.version = version;
             self.enter_bound(now, mode, peer, Some(version));
+            self.unbind_when_drained(now);
         } else {
             self.close_with(CloseReason::BindRefused(status));
         }
@@ -105,8 +106,8 @@ impl Session {
     }
 
     /// Answers a request of the peer; the how manieth answer of the session it is, see
-    /// [`Event::Heard`]. On a session that is over, and where no such request waits any more, the answer
-    /// is counted and dropped: the peer has to send the request again, or has been answered.
+    /// [`Event::Heard`]. On a session that is over the answer is counted and dropped: the peer has to
+    /// send the request again. So is one to a request that is answered already, or never came.
     pub fn respond(
         &mut self,
         now: Instant,
@@ -114,9 +115,9 @@ impl Session {
         status: CommandStatus,
         mut body: Body,
     ) -> Option<u64> {
+        let lives = matches!(self.state, State::Bound(_) | State::Unbinding(_));
         let load = self.load();
-        let is_up = matches!(self.state, State::Bound(_) | State::Unbinding(_));
-        if !is_up || !self.owed.take(sequence) {
+        if !lives || !self.owed.settle(sequence) {
             bump(&self.counters.orphaned_answers);
             return None;
         }
@@ -199,13 +200,19 @@ impl Session {
     }
 
     pub(super) fn unbind_when_drained(&mut self, now: Instant) {
-        let drained = self.window.in_flight() == 0 && self.owed.is_empty();
+        if self.leaving.is_some() {
+            return self.part_when_answered();
+        }
+        let drained = self.window.in_flight() == 0 && self.owed.len() == 0;
         if drained && self.clock.drain_until.is_some() && matches!(self.state, State::Bound(_)) {
             self.unbind(now, CloseReason::WeClosed);
         }
     }
 
     pub(super) fn unbind(&mut self, now: Instant, reason: CloseReason) {
+        if self.leaving.is_some() {
+            return self.part();
+        }
         self.request(now, Waiter::Unbind, Body::Unbind);
         let patience = self.settings.drain.min(self.settings.response_timeout);
         self.clock.unbound_by = Some(now + patience);

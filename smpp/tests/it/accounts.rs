@@ -282,7 +282,6 @@ async fn what_goes_to_an_account_keeps_to_its_rate_on_all_its_binds_together() {
     for _ in 0..3 {
         bound.push(bound_as(BindMode::Receiver, &address, &mut peers).await);
     }
-    let now = || tokio::time::sleep(Duration::ZERO).deadline();
     let begun = now();
     for ticket in 0..COUNT {
         timeout(LONG, accounts.ready(&name)).await.unwrap();

@@ -72,7 +72,7 @@ async fn accounts_and_certificates_are_read_again_while_the_rest_goes_on() {
     let home = tempfile::tempdir().expect("a folder");
     let (port, first) = (free_port(), certify(home.path(), "first.pem"));
     let mut gateway = gateway(home.path(), port);
-    gateway.launch();
+    gateway.launch_with(&[]);
     let mut stays = Esme::bind_as("stays", port, Some(first.clone())).await;
     let mut goes = Esme::bind_as("goes", port, Some(first)).await;
 

@@ -85,7 +85,8 @@ impl Door {
     pub(super) async fn open_with(directory: TempDir, config: &str) -> Self {
         let settings = matrix_smpp_config::parse(config, Path::new("test.toml"), &ProcessEnv);
         let store: Arc<dyn Store> =
-            SqliteStore::open(directory.path().join("gw.db"), Duration::from_hours(24)).unwrap();
+            TableStore::open_sqlite(directory.path().join("gw.db"), Duration::from_hours(24))
+                .unwrap();
         let clock = Clock::manual(NOW);
         store.recover(clock.now()).await.unwrap();
         let settings = Arc::new(settings.unwrap());
