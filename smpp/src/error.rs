@@ -28,6 +28,9 @@ pub enum CloseReason {
     /// The session was not bound before the `session_init` timer ran out.
     #[error("not bound in time")]
     NotBoundInTime,
+    /// The connection had not bound, and its place was needed for another.
+    #[error("not bound, and in the way of others")]
+    Displaced,
     /// The peer sent unbind.
     #[error("the peer unbound")]
     PeerUnbound,

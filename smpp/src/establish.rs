@@ -53,7 +53,7 @@ impl Arrival {
             driver: Driver::new(Arc::clone(&shared), self.stream),
             shared: Ending(Arc::clone(&shared)),
             seat: None,
-            _place: self.place,
+            place: self.place,
         };
         Begun {
             address: self.address,
@@ -99,6 +99,7 @@ impl Begun {
             verdict = authenticator.authenticate(request) => verdict,
         };
         let link = match verdict {
+            Ok(_) if !self.keeps_its_place() => return Err(CloseReason::Displaced),
             Ok(admission) => self.admit(admission, ours),
             Err(status) => {
                 self.answer(status, COctets::default());
@@ -130,6 +131,10 @@ impl Begun {
         }
     }
 
+    fn keeps_its_place(&mut self) -> bool {
+        self.running.place.as_mut().is_none_or(Place::keep)
+    }
+
     fn admit(&mut self, admission: Admission, ours: COctets<16>) -> Link {
         let link = Link {
             shared: Arc::clone(&self.shared),
@@ -153,7 +158,7 @@ pub struct Running {
     driver: Driver,
     shared: Ending,
     seat: Option<Seat>,
-    _place: Option<Place>,
+    place: Option<Place>,
 }
 
 #[derive(Debug)]

@@ -10,9 +10,10 @@ use tokio::time::timeout;
 use crate::client::connect;
 use crate::error::CloseReason;
 use crate::establish::{Arrival, Running};
+use crate::incoming::Incoming;
 use crate::link::{Link, LinkEvents};
 use crate::operations::Role;
-use crate::server::{Authenticator, Incoming, ListenError, Listener, ListenerSettings, Peer};
+use crate::server::{Authenticator, ListenError, Listener, ListenerSettings, Peer};
 use crate::settings::{BindSettings, SessionSettings};
 use crate::shared::Shared;
 use crate::tls::TlsSettings;
@@ -83,7 +84,9 @@ impl OutbindListener {
 
     /// The next connection; waits while there are as many as allowed. Can be dropped at any time.
     pub async fn accept(&self) -> io::Result<OutbindIncoming> {
-        self.listener.accept().await.map(OutbindIncoming)
+        let mut incoming = self.listener.accept().await?;
+        incoming.keep_place();
+        Ok(OutbindIncoming(incoming))
     }
 }
 

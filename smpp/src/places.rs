@@ -1,28 +1,59 @@
 //! How many connections there may be, in all and from one address.
+//!
+//! A connection that has not bound costs a stranger nothing. So it holds its place only as long as
+//! nobody else needs it: where there is none left, the source that has most of these gives up its
+//! oldest.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
 
 /// The places of a listener.
 #[derive(Debug)]
 pub(crate) struct Places {
     all: Arc<Semaphore>,
     per_address: Option<usize>,
-    taken: Taken,
+    taken: Arc<Taken>,
 }
 
-type Taken = Arc<Mutex<HashMap<IpAddr, usize>>>;
+#[derive(Debug, Default)]
+struct Taken(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    by_source: HashMap<IpAddr, usize>,
+    /// In the order in which they came.
+    unbound: BTreeMap<u64, Unbound>,
+    next: u64,
+}
+
+/// Why there is no place: all are bound that hold one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Full {
+    InAll,
+    FromThere,
+}
+
+/// A connection that has not bound.
+#[derive(Debug)]
+struct Unbound {
+    source: IpAddr,
+    permit: OwnedSemaphorePermit,
+    displaced: CancellationToken,
+}
 
 /// The place of one connection; free again when dropped.
 #[derive(Debug)]
 pub(crate) struct Place {
-    _permit: OwnedSemaphorePermit,
     source: IpAddr,
-    taken: Taken,
+    number: u64,
+    /// Its own from the bind on.
+    permit: Option<OwnedSemaphorePermit>,
+    taken: Arc<Taken>,
 }
 
 impl Places {
@@ -30,44 +61,115 @@ impl Places {
         Self {
             all: Arc::new(Semaphore::new(all.min(Semaphore::MAX_PERMITS))),
             per_address,
-            taken: Taken::default(),
+            taken: Arc::default(),
         }
     }
 
-    /// Waits until there is a place.
-    pub(crate) async fn one(&self) -> io::Result<OwnedSemaphorePermit> {
-        let all = Arc::clone(&self.all);
-        all.acquire_owned().await.map_err(io::Error::other)
+    /// Waits until there is a place, or somebody to give one up.
+    pub(crate) async fn room(&self) -> io::Result<()> {
+        if !self.taken.lock().unbound.is_empty() {
+            return Ok(());
+        }
+        let free = self.all.acquire().await;
+        free.map(drop).map_err(io::Error::other)
     }
 
-    /// Gives it to a connection from this address, unless there are too many from there.
-    pub(crate) fn give(&self, permit: OwnedSemaphorePermit, address: IpAddr) -> Option<Place> {
+    /// Gives a place to a connection from this address, and what tells that it is needed otherwise.
+    pub(crate) fn give(&self, address: IpAddr) -> Result<(Place, CancellationToken), Full> {
         let source = source(address);
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = taken.entry(source).or_default();
-        if self.per_address.is_some_and(|most| *count >= most) {
-            if *count == 0 {
-                taken.remove(&source);
+        let mut state = self.taken.lock();
+        let from_there = state.by_source.get(&source).copied().unwrap_or(0);
+        let permit = if self.per_address.is_some_and(|most| from_there >= most) {
+            state.displace(source).ok_or(Full::FromThere)?
+        } else {
+            match Arc::clone(&self.all).try_acquire_owned() {
+                Ok(permit) => permit,
+                Err(_) => state.displace_oldest().ok_or(Full::InAll)?,
             }
-            return None;
-        }
-        *count += 1;
-        Some(Place {
-            _permit: permit,
+        };
+        *state.by_source.entry(source).or_default() += 1;
+        let number = state.next;
+        state.next += 1;
+        let displaced = CancellationToken::new();
+        let unbound = Unbound {
             source,
+            permit,
+            displaced: displaced.clone(),
+        };
+        state.unbound.insert(number, unbound);
+        let place = Place {
+            source,
+            number,
+            permit: None,
             taken: Arc::clone(&self.taken),
-        })
+        };
+        Ok((place, displaced))
+    }
+
+    /// How many have not bound, of how many.
+    pub(crate) fn count(&self) -> (usize, usize) {
+        let state = self.taken.lock();
+        (state.unbound.len(), state.by_source.values().sum())
+    }
+}
+
+impl Taken {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// The place of the oldest of those of the source that has most.
+    fn displace_oldest(&mut self) -> Option<OwnedSemaphorePermit> {
+        let mut counts: HashMap<IpAddr, usize> = HashMap::new();
+        for one in self.unbound.values() {
+            *counts.entry(one.source).or_default() += 1;
+        }
+        let most = counts.values().max()?;
+        let mut all = self.unbound.values();
+        let crowd = all
+            .find(|one| counts.get(&one.source) == Some(most))?
+            .source;
+        self.displace(crowd)
+    }
+
+    fn displace(&mut self, source: IpAddr) -> Option<OwnedSemaphorePermit> {
+        let mut all = self.unbound.iter();
+        let (number, _) = all.find(|(_, one)| one.source == source)?;
+        let number = *number;
+        let gone = self.unbound.remove(&number)?;
+        gone.displaced.cancel();
+        self.leave(source);
+        Some(gone.permit)
+    }
+
+    fn leave(&mut self, source: IpAddr) {
+        if let Some(count) = self.by_source.get_mut(&source) {
+            *count -= 1;
+            if *count == 0 {
+                self.by_source.remove(&source);
+            }
+        }
+    }
+}
+
+impl Place {
+    /// It is about to be bound, and keeps its place from now on. False where it has lost it.
+    pub(crate) fn keep(&mut self) -> bool {
+        let unbound = self.taken.lock().unbound.remove(&self.number);
+        self.permit = unbound.map(|one| one.permit);
+        self.permit.is_some()
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = taken.get_mut(&self.source) {
-            *count -= 1;
-            if *count == 0 {
-                taken.remove(&self.source);
-            }
+        let mut state = self.taken.lock();
+        let unbound = state.unbound.remove(&self.number);
+        // Who was displaced has left already.
+        if unbound.is_some() || self.permit.is_some() {
+            state.leave(self.source);
         }
     }
 }
@@ -92,32 +194,71 @@ mod tests {
         text.parse().unwrap()
     }
 
-    #[tokio::test]
-    async fn one_address_takes_no_more_than_its_places() {
+    fn take(places: &Places, from: &str) -> Option<(Place, CancellationToken)> {
+        places.give(address(from)).ok()
+    }
+
+    fn bound(places: &Places, from: &str) -> Option<Place> {
+        let (mut place, _) = take(places, from)?;
+        assert!(place.keep());
+        Some(place)
+    }
+
+    #[test]
+    fn one_address_takes_no_more_than_its_places() {
         let places = Places::new(10, Some(2));
-        let mut held = Vec::new();
-        for _ in 0..2 {
-            let permit = places.one().await.unwrap();
-            held.push(places.give(permit, address("192.0.2.1")).unwrap());
-        }
-        let permit = places.one().await.unwrap();
-        assert!(places.give(permit, address("::ffff:192.0.2.1")).is_none());
-        let permit = places.one().await.unwrap();
-        assert!(places.give(permit, address("192.0.2.2")).is_some());
+        let one = "192.0.2.1";
+        let mut held = vec![bound(&places, one).unwrap(), bound(&places, one).unwrap()];
+        let full = places.give(address("::ffff:192.0.2.1"));
+        assert_eq!(full.unwrap_err(), Full::FromThere);
+        assert!(take(&places, "192.0.2.2").is_some());
         held.pop();
-        let permit = places.one().await.unwrap();
-        assert!(places.give(permit, address("192.0.2.1")).is_some());
+        assert!(take(&places, one).is_some());
+    }
+
+    #[test]
+    fn where_one_address_has_all_its_places_its_oldest_that_has_not_bound_gives_way() {
+        let places = Places::new(10, Some(3));
+        let one = "192.0.2.1";
+        let _bound = bound(&places, one).unwrap();
+        let (mut first, first_goes) = take(&places, one).unwrap();
+        let (mut second, second_goes) = take(&places, one).unwrap();
+        let (third, _) = take(&places, one).unwrap();
+        assert!(first_goes.is_cancelled() && !second_goes.is_cancelled());
+        assert!(!first.keep() && second.keep());
+        drop((first, third));
+        assert_eq!(places.count(), (0, 2));
+    }
+
+    #[test]
+    fn where_there_is_no_place_the_crowd_gives_way_and_nobody_who_is_bound() {
+        let places = Places::new(4, None);
+        let _bound = bound(&places, "192.0.2.1").unwrap();
+        let (_lone, lone_goes) = take(&places, "192.0.2.2").unwrap();
+        let (_first, first_goes) = take(&places, "192.0.2.3").unwrap();
+        let (_second, second_goes) = take(&places, "192.0.2.3").unwrap();
+        let (mut comes, _) = take(&places, "192.0.2.4").unwrap();
+        assert!(first_goes.is_cancelled());
+        assert!(!lone_goes.is_cancelled() && !second_goes.is_cancelled());
+        assert!(comes.keep());
+        let _others = [
+            bound(&places, "192.0.2.5").unwrap(),
+            bound(&places, "192.0.2.6").unwrap(),
+        ];
+        assert!(lone_goes.is_cancelled() && second_goes.is_cancelled());
+        let full = places.give(address("192.0.2.7"));
+        assert_eq!(full.unwrap_err(), Full::InAll);
     }
 
     #[tokio::test]
     async fn nothing_is_remembered_of_connections_that_are_gone() {
         let places = Places::new(10, Some(2));
         for last in 0..=255 {
-            let permit = places.one().await.unwrap();
-            let address = IpAddr::from([192, 0, 2, last]);
-            drop(places.give(permit, address).unwrap());
+            places.room().await.unwrap();
+            drop(places.give(IpAddr::from([192, 0, 2, last])).unwrap());
         }
-        assert_eq!(places.taken.lock().unwrap().len(), 0);
+        assert_eq!(places.taken.lock().by_source.len(), 0);
+        assert_eq!(places.taken.lock().unbound.len(), 0);
         assert_eq!(places.all.available_permits(), 10);
     }
 

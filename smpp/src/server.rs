@@ -8,23 +8,23 @@ use std::time::Duration;
 use matrix_smpp_codec::{
     Body, COctets, CommandStatus, InterfaceVersion, Npi, Password, Quirks, Ton,
 };
-use rustls::ServerConfig;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
-use tokio::time::timeout;
-use tokio_rustls::{TlsAcceptor, TlsStream};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::accounts::Admission;
-use crate::error::{CloseReason, SubmitError};
-use crate::establish::{Arrival, Running};
+use crate::error::SubmitError;
+use crate::incoming::Incoming;
 use crate::link::{Link, LinkEvents};
-use crate::operations::{BindMode, Role};
-use crate::places::{Place, Places};
+use crate::operations::BindMode;
+use crate::places::{Full, Place, Places};
+use crate::refused::Refusal;
 use crate::reply::Reply;
 use crate::settings::SessionSettings;
-use crate::stream::{Stream, Transport};
-use crate::tls::{self, ServerTls, ServerTlsSettings, TlsError};
+use crate::stream::Stream;
+use crate::tls::{ServerTls, ServerTlsSettings, TlsError};
+use crate::watch::{Accepting, ListenerWatch};
 
 /// How to accept sessions.
 #[derive(Debug, Clone)]
@@ -35,10 +35,12 @@ pub struct ListenerSettings {
     pub tls: Option<ServerTlsSettings>,
     /// How the sessions behave. `session_init` is how long a peer may take to bind.
     pub session: SessionSettings,
-    /// Most connections at once; further ones wait in the system's accept queue.
+    /// Most connections at once. For a further one the oldest gives way that has not bound, of the
+    /// address that has most of these; where all are bound, it waits in the system's accept queue.
     pub max_connections: usize,
-    /// Most connections at once from one address (of IPv6: from one network of 64 bits); further
-    /// ones are closed at once. `None` for no limit of their own.
+    /// Most connections at once from one address (of IPv6: from one network of 64 bits). For a
+    /// further one the oldest from there gives way that has not bound; where all are bound, it is
+    /// closed at once. `None` for no limit of their own.
     pub max_per_address: Option<usize>,
 }
 
@@ -116,7 +118,7 @@ pub struct Listener {
     socket: TcpListener,
     tls: Option<ServerTls>,
     settings: Arc<ListenerSettings>,
-    places: Places,
+    watch: ListenerWatch,
 }
 
 /// Why a listener could not be made.
@@ -141,7 +143,7 @@ impl Listener {
             socket,
             tls,
             settings: Arc::new(settings),
-            places,
+            watch: ListenerWatch::new(places),
         })
     }
 
@@ -156,15 +158,21 @@ impl Listener {
         self.tls.clone()
     }
 
-    /// The next connection; waits while there are as many as allowed. Can be dropped at any time.
+    /// How the listener is doing, for whoever serves it.
+    #[must_use]
+    pub fn watch(&self) -> ListenerWatch {
+        self.watch.clone()
+    }
+
+    /// The next connection; waits while there are as many as allowed, all of them bound. Can be
+    /// dropped at any time (one that waits for the last place is closed then).
     pub async fn accept(&self) -> io::Result<Incoming> {
-        let (stream, address, place) = loop {
-            let place = self.places.one().await?;
+        let (stream, address, (place, displaced)) = loop {
+            self.watch.0.places.room().await?;
             let (stream, address) = self.socket.accept().await?;
-            if let Some(place) = self.places.give(place, address.ip()) {
+            if let Some(place) = self.place_for(address).await? {
                 break (stream, address, place);
             }
-            tracing::debug!(%address, "too many connections from there");
         };
         if let Err(error) = stream.set_nodelay(true) {
             // It is gone already: its first read will tell.
@@ -176,7 +184,27 @@ impl Listener {
             tls: self.tls.as_ref().map(ServerTls::config),
             settings: Arc::clone(&self.settings),
             place: Some(place),
+            hall: Some((displaced, self.watch())),
         })
+    }
+
+    /// A place for a connection; `None` where there are too many from there.
+    async fn place_for(
+        &self,
+        address: SocketAddr,
+    ) -> io::Result<Option<(Place, CancellationToken)>> {
+        let watched = &self.watch.0;
+        loop {
+            match watched.places.give(address.ip()) {
+                Ok(place) => return Ok(Some(place)),
+                Err(Full::InAll) => watched.places.room().await?,
+                Err(Full::FromThere) => {
+                    watched.refused.count(Refusal::TooManyConnections);
+                    tracing::debug!(%address, "too many connections from there");
+                    return Ok(None);
+                }
+            }
+        }
     }
 
     /// Accepts until dropped (or until nobody receives `peers` any more). The sessions run as tasks
@@ -188,10 +216,13 @@ impl Listener {
         tracker: TaskTracker,
     ) {
         let authenticator = Arc::new(authenticator);
+        let accepting = Accepting(self.watch());
         while !peers.is_closed() {
+            accepting.0.set_accepts(true);
             let incoming = match self.accept().await {
                 Ok(incoming) => incoming,
                 Err(error) => {
+                    accepting.0.set_accepts(false);
                     // Out of file descriptors, most often: it passes when connections end.
                     tracing::warn!(%error, "cannot accept");
                     tokio::time::sleep(Duration::from_millis(100)).await;
@@ -227,88 +258,6 @@ async fn establish(
             }
         }
         Err(reason) => tracing::debug!(%address, %reason, "not bound"),
-    }
-}
-
-/// A connection that is not bound yet.
-#[derive(Debug)]
-pub struct Incoming {
-    stream: Stream,
-    address: SocketAddr,
-    tls: Option<Arc<ServerConfig>>,
-    settings: Arc<ListenerSettings>,
-    place: Option<Place>,
-}
-
-impl Incoming {
-    /// A connection that the caller accepted, or made to send outbind over it, and secured itself:
-    /// of the settings, TLS and the limits of connections mean nothing here.
-    #[must_use]
-    pub fn over(
-        stream: Box<dyn Transport>,
-        address: SocketAddr,
-        settings: Arc<ListenerSettings>,
-    ) -> Self {
-        Self {
-            stream: Stream::Own(stream),
-            address,
-            tls: None,
-            settings,
-            place: None,
-        }
-    }
-
-    /// Where it comes from.
-    #[must_use]
-    pub const fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    /// Waits for the bind and has it judged. Gives the session and the future that drives it.
-    pub async fn establish(
-        self,
-        authenticator: &impl Authenticator,
-    ) -> Result<(Peer, Running), CloseReason> {
-        let (mut session, ours) = (self.settings.session, self.settings.system_id);
-        session.quirks = authenticator.quirks().unwrap_or(session.quirks);
-        let arrival = self.secured().await?;
-        let begun = arrival.begin(Role::Smsc, session, |_| {});
-        begun.bound(ours, authenticator).await
-    }
-
-    pub(crate) fn session(&self) -> SessionSettings {
-        self.settings.session
-    }
-
-    /// Does the TLS handshake, where the listener speaks TLS.
-    pub(crate) async fn secured(self) -> Result<Arrival, CloseReason> {
-        let limit = self.settings.session.session_init;
-        let (stream, names) = secure(self.stream, self.tls, limit).await?;
-        Ok(Arrival {
-            stream,
-            address: self.address,
-            names,
-            place: self.place,
-        })
-    }
-}
-
-async fn secure(
-    stream: Stream,
-    tls: Option<Arc<ServerConfig>>,
-    limit: Duration,
-) -> Result<(Stream, Vec<String>), CloseReason> {
-    let (stream, config) = match (stream, tls) {
-        (Stream::Plain(stream), Some(config)) => (stream, config),
-        (stream, _) => return Ok((stream, Vec::new())),
-    };
-    match timeout(limit, TlsAcceptor::from(config).accept(stream)).await {
-        Ok(Ok(stream)) => {
-            let names = tls::client_names(stream.get_ref().1);
-            Ok((Stream::Tls(Box::new(TlsStream::Server(stream))), names))
-        }
-        Ok(Err(_refused)) => Err(CloseReason::TlsHandshake),
-        Err(_elapsed) => Err(CloseReason::NotBoundInTime),
     }
 }
 

@@ -68,10 +68,14 @@ async fn in_time(limit: Duration, probe: impl Future<Output = store::Result<()>>
     matches!(tokio::time::timeout(limit, probe).await, Ok(Ok(())))
 }
 
-/// Texts can pass: the homeservers have answered and every link group has a bound link.
+/// Texts can pass: the homeservers have answered, every link group has a bound link, and accounts can
+/// bind where there is a listener for them.
 async fn ready(State(ops): State<Ops>) -> (StatusCode, String) {
     if !ops.homeservers_answer.load(Ordering::Relaxed) {
         return waiting("a homeserver does not answer\n".to_owned());
+    }
+    if !ops.links.accepts() {
+        return waiting("the SMPP listener does not accept connections\n".to_owned());
     }
     let down = ops.links.groups_down();
     if down.is_empty() {

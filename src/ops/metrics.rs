@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use prometheus::core::Collector;
-use prometheus::{Encoder, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
+use prometheus::{
+    Encoder, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+};
 
 use crate::gateway::plan::Unplannable;
 use crate::matrix::appservice::Counts;
@@ -47,6 +49,8 @@ pub struct Metrics {
     pub link_rate: IntGaugeVec,
     /// The binds of an account that binds to us, by link group.
     pub binds: IntGaugeVec,
+    /// Of the SMPP listener.
+    pub listener: ListenerMetrics,
     /// What waits in the store, by kind.
     pub waiting: IntGaugeVec,
     /// What homeservers called.
@@ -56,6 +60,34 @@ pub struct Metrics {
     changes: IntCounter,
     questions: IntCounter,
     durability: IntGaugeVec,
+}
+
+/// What the SMPP listener shows.
+#[derive(Debug, Clone)]
+pub struct ListenerMetrics {
+    /// 1 while it accepts connections.
+    pub up: IntGauge,
+    /// Its connections, by state.
+    pub connections: IntGaugeVec,
+    /// Binds and connections that came to nothing, by reason.
+    pub refused: IntCounterVec,
+}
+
+impl ListenerMetrics {
+    fn new(registry: &Registry) -> Self {
+        let opts = |name, help: &str| Opts::new(full(name), help);
+        let up = opts("listener_up", "1 while the SMPP listener accepts");
+        let connections = opts("listener_connections", "Connections to the SMPP listener");
+        let refused = opts(
+            "binds_refused_total",
+            "Binds and connections to the SMPP listener that came to nothing",
+        );
+        Self {
+            up: register(registry, IntGauge::with_opts(up)),
+            connections: register(registry, IntGaugeVec::new(connections, &["state"])),
+            refused: register(registry, IntCounterVec::new(refused, &["reason"])),
+        }
+    }
 }
 
 impl Metrics {
@@ -122,6 +154,7 @@ impl Metrics {
                 &["link_group", "link"],
             ),
             binds: gauges("binds", "Binds of an account to our listener", &group),
+            listener: ListenerMetrics::new(&registry),
             waiting: gauges("waiting", "Items that wait in the store", &["kind"]),
             calls: Arc::default(),
             called: counters(

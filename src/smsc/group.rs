@@ -40,6 +40,8 @@ pub(super) struct Group {
     links: Arc<Roster>,
     sessions: Arc<Sessions>,
     multis: Arc<Multis>,
+    /// The links end, those too that are about to come.
+    closing: CancellationToken,
 }
 
 /// The binds of a group that are up now.
@@ -117,6 +119,7 @@ impl Group {
             links: Arc::default(),
             sessions: Arc::default(),
             multis: Arc::default(),
+            closing: CancellationToken::new(),
         }
     }
 
@@ -157,7 +160,10 @@ impl Group {
     ) {
         let (link, events) = bind;
         let name = self.links.name();
-        let pump = self.add(&gateway, Outgoing::new(name.clone(), link, takes));
+        let pump = self.add(&gateway, Outgoing::new(name.clone(), link.clone(), takes));
+        if self.closing.is_cancelled() {
+            link.close();
+        }
         pump.run(events).await;
         self.links.remove(&name);
     }
@@ -172,6 +178,7 @@ impl Group {
     }
 
     pub(super) fn close(&self) {
+        self.closing.cancel();
         self.links.all().iter().for_each(|one| one.handle.close());
     }
 

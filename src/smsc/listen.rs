@@ -8,8 +8,8 @@ use std::time::Duration;
 use matrix_smpp_codec::{COctets, Password};
 use matrix_smpp_config::{Bind, Esme, ListenerTls, Settings};
 use matrix_smpp_session::{
-    Account, Accounts, AccountsSettings, BindMode, ListenError, Listener, ListenerSettings, Peer,
-    Role, ServerTls, ServerTlsSettings, SessionSettings, TlsError,
+    Account, Accounts, AccountsSettings, BindMode, ListenError, Listener, ListenerSettings,
+    ListenerWatch, Peer, Refusal, Role, ServerTls, ServerTlsSettings, SessionSettings, TlsError,
 };
 use secrecy::ExposeSecret as _;
 use tokio::sync::mpsc;
@@ -19,6 +19,7 @@ use super::connect::{CONFIRM_ANSWERS, Unusable, adapt, misfit};
 use super::group::Group;
 use crate::crew::Crew;
 use crate::flow::Gateway;
+use crate::ops::metrics::{self, Metrics};
 
 /// Binds that may wait for their pump.
 const ARRIVALS: usize = 64;
@@ -52,6 +53,7 @@ pub(super) struct Door {
     pub(super) address: SocketAddr,
     accounts: Accounts,
     tls: Option<ServerTls>,
+    watch: ListenerWatch,
     served: Arc<RwLock<Served>>,
 }
 
@@ -76,6 +78,7 @@ impl Door {
             address: listener.local_addr().unwrap_or(at),
             accounts: Accounts::new(refuse, []),
             tls: listener.tls(),
+            watch: listener.watch(),
             served: Arc::default(),
         };
         Ok(Some((door, listener)))
@@ -108,6 +111,25 @@ impl Door {
     fn group(&self, system_id: &COctets<16>) -> Option<Arc<Group>> {
         let served = self.served.read().unwrap_or_else(PoisonError::into_inner);
         served.get(system_id).map(|(_, group)| Arc::clone(group))
+    }
+
+    pub(super) fn accepts(&self) -> bool {
+        self.watch.accepts()
+    }
+
+    pub(super) fn export(&self, metrics: &Metrics) {
+        metrics.listener.up.set(i64::from(self.accepts()));
+        let (all, unbound) = (self.watch.connections(), self.watch.unbound());
+        let states = [("unbound", unbound), ("bound", all.saturating_sub(unbound))];
+        for (state, count) in states {
+            let gauge = metrics.listener.connections.with_label_values(&[state]);
+            gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+        for reason in Refusal::ALL {
+            let count = self.accounts.refused(reason) + self.watch.refused(reason);
+            let counter = metrics.listener.refused.with_label_values(&[reason.name()]);
+            metrics::catch_up(&counter, count);
+        }
     }
 
     /// Reads the certificates again; `None` where the listener speaks no TLS.

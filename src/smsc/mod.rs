@@ -110,8 +110,17 @@ impl Links {
             .collect()
     }
 
-    /// Writes the links' states and counters into the metrics.
+    /// Whether accounts can bind; true where the config has no listener for them.
+    #[must_use]
+    pub fn accepts(&self) -> bool {
+        self.door().is_none_or(Door::accepts)
+    }
+
+    /// Writes the links' and the listener's states and counters into the metrics.
     pub fn export(&self, metrics: &Metrics) {
+        if let Some(door) = self.door() {
+            door.export(metrics);
+        }
         self.groups().iter().for_each(|group| group.export(metrics));
     }
 }

@@ -1,26 +1,18 @@
 //! Aggregators that bind to the gateway: their texts land in rooms, they get their receipts and the
 //! traffic for their numbers.
 
-use std::time::Duration;
+mod crash;
+mod esme;
+mod reload;
 
 use matrix_smpp_codec::receipt::Receipt;
-use matrix_smpp_codec::values::{MessageState, Npi, RegisteredDelivery, Ton};
-use matrix_smpp_codec::{
-    Body, COctets, CommandStatus, DeliverSm, DeliverSmResp, MessageId, QuerySm, ShortMessage,
-    SubmitSm,
-};
-use matrix_smpp_session::{
-    Backoff, BindSettings, Link, LinkEvent, LinkEvents, LinkSettings, SessionSettings, Ticket,
-    client,
-};
-use tokio::task::JoinSet;
-use tokio::time::timeout;
+use matrix_smpp_codec::values::MessageState;
 
 use crate::support::kannel::Kannel;
 use crate::support::peer::free_port;
 use crate::support::sim::{PASSWORD, SYSTEM_ID};
-use crate::support::wait::PATIENCE;
 use crate::support::world::{World, ghost};
+use esme::Esme;
 
 /// A phone behind the aggregator.
 const PHONE: &str = "46701740605";
@@ -82,105 +74,6 @@ async fn kannel_binds_to_the_gateway_and_texts_travel_both_ways_with_their_recei
         alice.hears(&room, &ghost(PHONE), text).await;
         for state in ["8", "1"] {
             kannel.is_receipted(&tag, state).await;
-        }
-    }
-}
-
-/// An ESME that is bound to the gateway.
-struct Esme {
-    link: Link,
-    events: LinkEvents,
-    _running: JoinSet<()>,
-}
-
-impl Esme {
-    async fn bind(port: u16) -> Self {
-        let settings = LinkSettings {
-            name: "an ESME".to_owned(),
-            address: format!("127.0.0.1:{port}"),
-            tls: None,
-            bind: BindSettings {
-                system_id: COctets::try_from(SYSTEM_ID).expect("a short name"),
-                password: PASSWORD.parse().expect("a short password"),
-                ..BindSettings::default()
-            },
-            session: SessionSettings::default(),
-            reconnect: Backoff {
-                first: Duration::from_millis(50),
-                cap: Duration::from_millis(100),
-            },
-        };
-        let (link, events, running) = client(settings);
-        let mut tasks = JoinSet::new();
-        tasks.spawn(running);
-        let mut esme = Self {
-            link,
-            events,
-            _running: tasks,
-        };
-        while !matches!(esme.next().await, LinkEvent::Up { .. }) {}
-        esme
-    }
-
-    async fn next(&mut self) -> LinkEvent {
-        let event = timeout(PATIENCE, self.events.recv()).await;
-        event.expect("an event in time").expect("a link")
-    }
-
-    async fn ask(&mut self, body: Body) -> (CommandStatus, Body) {
-        self.link.ready().await;
-        self.link.submit(Ticket(1), body).expect("a bound link");
-        loop {
-            if let LinkEvent::Answered { status, body, .. } = self.next().await {
-                return (status, body);
-            }
-        }
-    }
-
-    async fn submit(&mut self, text: &str) -> MessageId {
-        let sm = SubmitSm {
-            source_addr_ton: Ton::INTERNATIONAL,
-            source_addr_npi: Npi::ISDN,
-            source_addr: PHONE.parse().expect("a number"),
-            dest_addr_ton: Ton::INTERNATIONAL,
-            dest_addr_npi: Npi::ISDN,
-            destination_addr: NUMBER.parse().expect("a number"),
-            registered_delivery: RegisteredDelivery::RECEIPT,
-            short_message: ShortMessage::try_from(text.as_bytes()).expect("a short text"),
-            ..SubmitSm::default()
-        };
-        match self.ask(Body::SubmitSm(sm)).await {
-            (CommandStatus::ESME_ROK, Body::SubmitSmResp(resp)) => resp.message_id,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    async fn state(&mut self, message_id: MessageId) -> MessageState {
-        let query = QuerySm {
-            message_id,
-            source_addr: PHONE.parse().expect("a number"),
-            ..QuerySm::default()
-        };
-        match self.ask(Body::QuerySm(query)).await {
-            (CommandStatus::ESME_ROK, Body::QuerySmResp(resp)) => resp.message_state,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    /// The next delivery, which is taken.
-    async fn takes(&mut self) -> DeliverSm {
-        loop {
-            if let LinkEvent::Request {
-                epoch,
-                sequence,
-                body: Body::DeliverSm(sm),
-            } = self.next().await
-            {
-                let answer = Body::DeliverSmResp(DeliverSmResp::default());
-                self.link
-                    .respond(sequence, epoch, CommandStatus::ESME_ROK, answer);
-                return sm;
-            }
         }
     }
 }

@@ -9,6 +9,7 @@ use subtle::{Choice, ConstantTimeEq};
 
 use super::{Account, Accounts, Admission, PeerLimits, Seat, State, Taken};
 use crate::clock;
+use crate::refused::Refusal;
 use crate::server::{Authenticator, BindRequest};
 
 impl Authenticator for Accounts {
@@ -33,17 +34,23 @@ impl Accounts {
         request: &BindRequest,
         now: Instant,
     ) -> Result<Admission, CommandStatus> {
+        self.examine(request, now).map_err(|reason| {
+            self.shared.refused.count(reason);
+            reason.status()
+        })
+    }
+
+    fn examine(&self, request: &BindRequest, now: Instant) -> Result<Admission, Refusal> {
         let mut state = self.shared.lock();
         let address = request.address.ip();
         if !state.refusals.listens(address, now) {
             state.refusals.note(address, now);
-            return Err(CommandStatus::ESME_RINVPASWD);
+            return Err(Refusal::Guessing);
         }
         let known = state.accounts.get(&request.system_id);
-        let genuine = is_genuine(known.map(|entry| &entry.account), request);
-        if !genuine {
+        if let Err(reason) = prove(known.map(|entry| &entry.account), request) {
             state.refusals.note(address, now);
-            return Err(CommandStatus::ESME_RINVPASWD);
+            return Err(reason);
         }
         let (number, limits) = state.seat(request, self.shared.settings.patience)?;
         let known = state.accounts.get(&request.system_id);
@@ -64,19 +71,19 @@ impl State {
         &mut self,
         request: &BindRequest,
         patience: Duration,
-    ) -> Result<(u64, PeerLimits), CommandStatus> {
+    ) -> Result<(u64, PeerLimits), Refusal> {
         let entry = self
             .accounts
             .get_mut(&request.system_id)
-            .ok_or(CommandStatus::ESME_RINVPASWD)?;
+            .ok_or(Refusal::UnknownAccount)?;
         if !entry.account.modes.contains(&request.mode) {
-            return Err(CommandStatus::ESME_RBINDFAIL);
+            return Err(Refusal::WrongMode);
         }
         if entry.seats.len() >= entry.account.max_binds {
             for link in entry.seats.iter().filter_map(|taken| taken.link.as_ref()) {
                 link.probe(patience);
             }
-            return Err(CommandStatus::ESME_RALYBND);
+            return Err(Refusal::TooManyBinds);
         }
         self.next_seat += 1;
         entry.seats.push(Taken {
@@ -103,18 +110,28 @@ impl Account {
 }
 
 /// Looks at everything in any case: an account that does not exist has a password that fits nothing.
-fn is_genuine(account: Option<&Account>, request: &BindRequest) -> bool {
+fn prove(account: Option<&Account>, request: &BindRequest) -> Result<(), Refusal> {
     let nobody = Account::default();
     let known = Choice::from(u8::from(account.is_some()));
     let account = account.unwrap_or(&nobody);
     let provable = account.password.is_some() || account.certificate.is_some();
+    let provable = Choice::from(u8::from(provable));
     let wanted = account.password.unwrap_or_default();
     let no_password = Choice::from(u8::from(account.password.is_none()));
     let password = padded(&wanted).ct_eq(&padded(&request.password)) | no_password;
     let named = Choice::from(u8::from(account.is_named(&request.certificate_names)));
     let near = Choice::from(u8::from(account.lies_within(request.address.ip())));
-    let provable = Choice::from(u8::from(provable));
-    (known & provable & password & named & near).into()
+    if (known & provable & password & named & near).into() {
+        return Ok(());
+    }
+    // The refusal goes out at a time of its own, so that this one tells nothing.
+    let wrong = [
+        (known, Refusal::UnknownAccount),
+        (provable & password, Refusal::WrongPassword),
+        (named, Refusal::WrongCertificate),
+    ];
+    let first = wrong.into_iter().find(|(fits, _)| !bool::from(*fits));
+    Err(first.map_or(Refusal::WrongAddress, |(_, reason)| reason))
 }
 
 /// The password with its length, always as long.

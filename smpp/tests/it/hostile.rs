@@ -4,10 +4,15 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use matrix_smpp_codec::{Body, CommandStatus, Pdu, SubmitSm};
-use matrix_smpp_session::{ListenerSettings, SessionSettings};
+use matrix_smpp_session::{
+    Account, BindMode, Listener, ListenerSettings, Refusal, SessionSettings,
+};
 use tokio::io::AsyncWriteExt;
+use tokio::sync::mpsc;
 use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
 
+use crate::accounts::accounts;
 use crate::common::*;
 use crate::raw::{Raw, encoded};
 
@@ -221,4 +226,74 @@ async fn garbage_is_answered_by_a_nack_or_not_at_all_and_the_listener_lives() {
     }
     let mut raw = Raw::connect(&address).await;
     raw.bind().await;
+}
+
+#[tokio::test]
+async fn connections_that_do_not_bind_keep_nobody_out() {
+    let settings = ListenerSettings {
+        max_connections: 5,
+        max_per_address: Some(4),
+        ..listener_settings()
+    };
+    let accounts = accounts(Account {
+        system_id: octets("esme"),
+        password: Some("secret".parse().unwrap()),
+        ..Account::default()
+    });
+    let listener = Listener::bind("127.0.0.1:0", settings).await.unwrap();
+    let (address, watch) = (listener.local_addr().unwrap().to_string(), listener.watch());
+    let (sender, mut peers) = mpsc::channel(16);
+    spawn(listener.serve(accounts.clone(), sender, TaskTracker::new()));
+    let mut crowd = Vec::new();
+    for _ in 0..20 {
+        crowd.push(Raw::connect(&address).await);
+    }
+    let mut bound = Vec::new();
+    for _ in 0..4 {
+        let mut raw = Raw::connect(&address).await;
+        raw.bind().await;
+        bound.push((raw, peers.recv().await.unwrap()));
+    }
+    for raw in &mut crowd {
+        assert_eq!(raw.read().await, None);
+    }
+    assert!(watch.accepts());
+    assert_eq!((watch.unbound(), watch.connections()), (0, 4));
+    let displaced = async {
+        while watch.refused(Refusal::Displaced) < 20 {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(LONG, displaced).await.unwrap();
+    // Those that are bound do not give way.
+    let mut late = Raw::connect(&address).await;
+    assert_eq!(late.read().await, None);
+    assert_eq!(watch.refused(Refusal::TooManyConnections), 1);
+}
+
+#[tokio::test]
+async fn why_nobody_was_let_in_is_counted() {
+    let accounts = accounts(Account {
+        system_id: octets("esme"),
+        password: Some("secret".parse().unwrap()),
+        modes: vec![BindMode::Receiver],
+        ..Account::default()
+    });
+    let listener = Listener::bind("127.0.0.1:0", listener_settings());
+    let listener = listener.await.unwrap();
+    let (address, watch) = (listener.local_addr().unwrap().to_string(), listener.watch());
+    let (sender, _peers) = mpsc::channel(16);
+    spawn(listener.serve(accounts.clone(), sender, TaskTracker::new()));
+    let mut raw = Raw::connect(&address).await;
+    raw.write(&Raw::bind_request()).await;
+    let refused = raw.read().await.unwrap().status;
+    assert_eq!(refused, CommandStatus::ESME_RBINDFAIL);
+    assert_eq!(accounts.refused(Refusal::WrongMode), 1);
+    drop(Raw::connect(&address).await);
+    let gone = async {
+        while watch.refused(Refusal::BrokenOff) == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(LONG, gone).await.unwrap();
 }

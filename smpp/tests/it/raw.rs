@@ -622,15 +622,14 @@ async fn ready_wakes_when_the_window_grows() {
 }
 
 #[tokio::test]
-async fn connections_beyond_the_limit_wait_for_a_place() {
+async fn connections_beyond_the_limit_wait_for_a_place_while_all_are_bound() {
     let settings = ListenerSettings {
         max_connections: 1,
         ..listener_settings()
     };
     let (address, _peers) = listen(settings).await;
     let mut first = Raw::connect(&address).await;
-    first.write(&encoded(&Pdu::new(1, Body::EnquireLink))).await;
-    first.read().await.unwrap();
+    first.bind().await;
     let mut second = Raw::connect(&address).await;
     second
         .write(&encoded(&Pdu::new(2, Body::EnquireLink)))

@@ -1,7 +1,9 @@
 //! Accounts that bind to the listener: what they submit, ask, and are owed.
 
 mod door;
+mod fair;
 mod multi;
+mod parts;
 mod proof;
 mod reload;
 

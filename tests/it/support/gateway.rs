@@ -157,6 +157,17 @@ impl Gateway {
         peer.signal(Signal::TERM);
     }
 
+    /// Changes its configuration, for when it is read again.
+    pub(crate) fn rewrite(&self, change: impl FnOnce(String) -> String) {
+        let config = std::fs::read_to_string(&self.config).expect("its configuration");
+        std::fs::write(&self.config, change(config)).expect("its configuration");
+    }
+
+    /// Has it read again what can change while it runs.
+    pub(crate) fn hang_up(&self) {
+        self.signal(Signal::HUP);
+    }
+
     /// Sends it a signal.
     pub(crate) fn signal(&self, signal: Signal) {
         let peer = self.peer.as_ref().expect("a gateway that runs");

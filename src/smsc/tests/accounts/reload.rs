@@ -81,12 +81,13 @@ async fn what_changed_of_an_account_holds_for_its_next_bind() {
         ..sm("anybody?")
     };
     let mut old = door.bound("strict").await;
+    let refused = Err(CommandStatus::ESME_RINVDSTADR);
+    assert_eq!(old.submit(to_nobody()).await, refused);
     let strict = "system_id = \"strict\"\n    password = \"secret\"\n    mo_unleased = \"reject\"";
     let other = config().replace(strict, &strict.replace("reject", "drop"));
     let changes = door.meets(&other);
     assert_eq!(changes.changed, names(&["strict"]));
     assert_eq!((changes.added, changes.removed), (names(&[]), names(&[])));
-    let refused = Err(CommandStatus::ESME_RINVDSTADR);
     assert_eq!(old.submit(to_nobody()).await, refused);
     let mut new = door.bound("strict").await;
     new.submit(to_nobody()).await.unwrap();
