@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::body::Bytes;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{FromRequestParts, MatchedPath, Path, Query, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header, request};
@@ -10,12 +11,14 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
+use crate::homeserver::event::{Content, Event, Saying};
 use crate::homeserver::faults::Fault;
 use crate::homeserver::hub::Hub;
-use crate::homeserver::model::{Event, Refusal, Saying};
+use crate::homeserver::model::{NOT_JSON, Refusal};
 
 type Reply = Result<Json<Value>, Refusal>;
 type Body = Result<Json<Value>, JsonRejection>;
@@ -59,8 +62,8 @@ pub(crate) fn router(hub: Arc<Hub>) -> Router {
 /// Counts the request, and lets it go wrong where a fault says so.
 async fn go_wrong(State(hub): Stub, path: MatchedPath, request: Request, next: Next) -> Response {
     let name = name(request.method(), path.as_str());
-    *hub.counts().requests.entry(name).or_default() += 1;
-    let Some(fault) = hub.faults().draw(name) else {
+    hub.requests.count(name);
+    let Some(fault) = hub.fault(name) else {
         return next.run(request).await;
     };
     sleep(fault.delay()).await;
@@ -171,7 +174,7 @@ impl FromRequestParts<Arc<Hub>> for As {
         let Query(identity) = identity.map_err(|_| refused("M_INVALID_PARAM"))?;
         let user = identity.user.unwrap_or_else(|| hub.bot.clone());
         let device = identity.device.or(identity.unstable_device);
-        hub.model(|model, _| {
+        hub.look(|model| {
             model.registered(&user)?;
             device.map_or(Ok(()), |device| model.device_known(&user, &device))
         })?;
@@ -180,11 +183,14 @@ impl FromRequestParts<Arc<Hub>> for As {
 }
 
 fn content(body: Body) -> Result<Value, Refusal> {
-    let not_json = Refusal {
-        status: 400,
-        errcode: "M_NOT_JSON",
-    };
-    body.map(|Json(value)| value).map_err(|_| not_json)
+    body.map(|Json(value)| value).map_err(|_| NOT_JSON)
+}
+
+/// A content that nobody looks at; still an object.
+fn passed_on(body: &[u8]) -> Result<Box<RawValue>, Refusal> {
+    let content = serde_json::from_slice::<Box<RawValue>>(body).ok();
+    let object = content.filter(|content| content.get().starts_with('{'));
+    object.ok_or(NOT_JSON)
 }
 
 fn text<'a>(value: &'a Value, field: &str) -> &'a str {
@@ -260,7 +266,7 @@ async fn create_room(State(hub): Stub, As(user): As, body: Body) -> Reply {
                 sender: &user,
                 event_type: text(&event, "type"),
                 state_key: Some(text(&event, "state_key")),
-                content: event["content"].clone(),
+                content: event["content"].clone().into(),
             };
             model.set_state(now, saying)?;
         }
@@ -309,7 +315,7 @@ async fn state_event(
     if format.format.as_deref() == Some("event") {
         return Ok(Json(json!(&*event)));
     }
-    Ok(Json(event.content.clone()))
+    Ok(Json(event.content.clone().unwrap_or_default()))
 }
 
 async fn set_state(State(hub): Stub, As(user): As, Path(place): Path<Place>, body: Body) -> Reply {
@@ -318,7 +324,7 @@ async fn set_state(State(hub): Stub, As(user): As, Path(place): Path<Place>, bod
         sender: &user,
         event_type: &place.event_type,
         state_key: Some(&place.key),
-        content: content(body)?,
+        content: content(body)?.into(),
     };
     let event_id = hub.model(|model, now| model.set_state(now, saying))?;
     Ok(Json(json!({ "event_id": event_id })))
@@ -345,14 +351,14 @@ async fn send(
     State(hub): Stub,
     As(user): As,
     Path((room, event_type, txn)): Path<(String, String, String)>,
-    body: Body,
+    body: Bytes,
 ) -> Reply {
     let saying = Saying {
         room: &room,
         sender: &user,
         event_type: &event_type,
         state_key: None,
-        content: content(body)?,
+        content: Content::Raw(passed_on(&body)?),
     };
     let event_id = hub.model(|model, now| model.send(now, saying, &txn))?;
     Ok(Json(json!({ "event_id": event_id })))

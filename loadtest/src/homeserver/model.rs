@@ -2,11 +2,13 @@
 //! and no clock: both are arguments.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Instant;
 
-use serde::Serialize;
 use serde_json::{Value, json};
+
+use crate::homeserver::event::{Event, Saying};
 
 /// The latest events that a room keeps.
 const TIMELINE: usize = 200;
@@ -34,24 +36,9 @@ const fn refuse(status: u16, errcode: &'static str) -> Refusal {
 pub(crate) const FORBIDDEN: Refusal = refuse(403, "M_FORBIDDEN");
 pub(crate) const NOT_FOUND: Refusal = refuse(404, "M_NOT_FOUND");
 pub(crate) const UNKNOWN_DEVICE: Refusal = refuse(400, "M_UNKNOWN_DEVICE");
+pub(crate) const NOT_JSON: Refusal = refuse(400, "M_NOT_JSON");
 pub(crate) const IN_USE: Refusal = refuse(400, "M_USER_IN_USE");
 pub(crate) const EXCLUSIVE: Refusal = refuse(400, "M_EXCLUSIVE");
-
-/// One event of a room.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub(crate) struct Event {
-    #[serde(rename = "event_id")]
-    pub(crate) id: String,
-    #[serde(rename = "room_id")]
-    pub(crate) room: String,
-    pub(crate) sender: String,
-    #[serde(rename = "type")]
-    pub(crate) kind: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) state_key: Option<String>,
-    pub(crate) content: Value,
-    pub(crate) origin_server_ts: u64,
-}
 
 /// An event that the application service is to be told.
 #[derive(Debug, Clone)]
@@ -76,17 +63,9 @@ struct User {
 #[derive(Debug, Default)]
 struct Room {
     state: BTreeMap<(String, String), Arc<Event>>,
+    /// User to `membership`.
+    members: HashMap<String, String>,
     timeline: VecDeque<Arc<Event>>,
-}
-
-/// What an event says, before it has an id.
-#[derive(Debug, Clone)]
-pub(crate) struct Saying<'a> {
-    pub(crate) room: &'a str,
-    pub(crate) sender: &'a str,
-    pub(crate) event_type: &'a str,
-    pub(crate) state_key: Option<&'a str>,
-    pub(crate) content: Value,
 }
 
 #[derive(Debug)]
@@ -96,8 +75,10 @@ pub(crate) struct Model {
     prefix: String,
     users: HashMap<String, User>,
     rooms: BTreeMap<String, Room>,
-    known: HashMap<(String, String, String), String>,
-    known_order: VecDeque<(String, String, String)>,
+    /// By the hash of sender, room and transaction id: two of so few never share one.
+    known: HashMap<u64, Arc<Event>>,
+    known_order: VecDeque<u64>,
+    hasher: RandomState,
     outbox: VecDeque<Owed>,
     sends: VecDeque<(u64, Arc<Event>)>,
     sent: BTreeMap<String, u64>,
@@ -119,6 +100,7 @@ impl Model {
             rooms: BTreeMap::new(),
             known: HashMap::new(),
             known_order: VecDeque::new(),
+            hasher: RandomState::new(),
             outbox: VecDeque::new(),
             sends: VecDeque::new(),
             sent: BTreeMap::new(),
@@ -239,7 +221,7 @@ impl Model {
                 sender: creator,
                 event_type: "m.room.create",
                 state_key: Some(""),
-                content: json!({ "room_version": "12" }),
+                content: json!({ "room_version": "12" }).into(),
             },
         );
         self.set_member(
@@ -280,8 +262,8 @@ impl Model {
         self.joined(saying.room, saying.sender)?;
         if saying.event_type == "m.room.member" {
             let invitee = saying.state_key.unwrap_or_default();
-            if saying.content["membership"] == "invite" && self.joined(saying.room, invitee).is_ok()
-            {
+            let invites = saying.content.text("membership") == Some("invite");
+            if invites && self.joined(saying.room, invitee).is_ok() {
                 return Err(FORBIDDEN);
             }
         }
@@ -308,13 +290,16 @@ impl Model {
         saying: Saying<'_>,
         txn_id: &str,
     ) -> Result<String, Refusal> {
-        let key = [saying.sender, saying.room, txn_id].map(str::to_owned);
-        let key: (String, String, String) = key.into();
-        if let Some(event_id) = self.known.get(&key) {
-            return Ok(event_id.clone());
+        let key = (saying.sender, saying.room, txn_id);
+        let key = self.hasher.hash_one(key);
+        if let Some(event) = self.known.get(&key) {
+            return Ok(event.id.clone());
         }
         self.joined(saying.room, saying.sender)?;
-        *self.sent.entry(saying.event_type.to_owned()).or_default() += 1;
+        match self.sent.get_mut(saying.event_type) {
+            Some(count) => *count += 1,
+            None => drop(self.sent.insert(saying.event_type.to_owned(), 1)),
+        }
         let event = self.append(now, saying);
         let number = self.sent.values().sum();
         if self.sends.len() >= SENDS {
@@ -326,9 +311,10 @@ impl Model {
         {
             self.known.remove(&oldest);
         }
-        self.known_order.push_back(key.clone());
-        self.known.insert(key, event.id.clone());
-        Ok(event.id.clone())
+        self.known_order.push_back(key);
+        let id = event.id.clone();
+        self.known.insert(key, event);
+        Ok(id)
     }
 
     // === what people do ===
@@ -340,14 +326,14 @@ impl Model {
             sender,
             event_type: "m.room.message",
             state_key: None,
-            content,
+            content: content.into(),
         };
         self.append(now, saying).id.clone()
     }
 
     pub(crate) fn membership(&self, room: &str, user: &str) -> Option<&str> {
-        let key = ("m.room.member".to_owned(), user.to_owned());
-        self.rooms.get(room)?.state.get(&key)?.content["membership"].as_str()
+        let room = self.rooms.get(room)?;
+        room.members.get(user).map(String::as_str)
     }
 
     // === what the application service is told ===
@@ -407,25 +393,26 @@ impl Model {
                 sender,
                 event_type: "m.room.member",
                 state_key: Some(user),
-                content,
+                content: content.into(),
             },
         );
     }
 
     fn append(&mut self, now: Now, saying: Saying<'_>) -> Arc<Event> {
         let number = self.number();
-        let event = Arc::new(Event {
-            id: format!("${:016x}{number:0>27}", self.run),
-            room: saying.room.to_owned(),
-            sender: saying.sender.to_owned(),
-            kind: saying.event_type.to_owned(),
-            state_key: saying.state_key.map(str::to_owned),
-            content: saying.content,
-            origin_server_ts: now.unix_ms,
-        });
-        let room = self.rooms.entry(saying.room.to_owned()).or_default();
-        if let Some(key) = saying.state_key {
-            let place = (saying.event_type.to_owned(), key.to_owned());
+        let id = format!("${:016x}{number:0>27}", self.run);
+        let room = match self.rooms.get_mut(saying.room) {
+            Some(room) => room,
+            None => self.rooms.entry(saying.room.to_owned()).or_default(),
+        };
+        let place = saying.state_key.map(|key| (saying.event_type, key));
+        if let Some(("m.room.member", user)) = place {
+            let membership = saying.content.text("membership").unwrap_or_default();
+            room.members.insert(user.to_owned(), membership.to_owned());
+        }
+        let event = Arc::new(Event::new(id, saying, now.unix_ms));
+        if let Some((event_type, key)) = place {
+            let place = (event_type.to_owned(), key.to_owned());
             room.state.insert(place, Arc::clone(&event));
         }
         if room.timeline.len() >= TIMELINE {
@@ -475,7 +462,7 @@ mod tests {
             sender,
             event_type: "m.room.message",
             state_key: None,
-            content: json!({ "body": "hello" }),
+            content: json!({ "body": "hello" }).into(),
         }
     }
 
@@ -514,7 +501,7 @@ mod tests {
         let bodies = |model: &Model| {
             let owed = model.owed(2);
             owed.iter()
-                .map(|one| one.event.content["body"].clone())
+                .map(|one| serde_json::to_value(&*one.event).unwrap()["content"]["body"].clone())
                 .collect::<Vec<_>>()
         };
         assert_eq!(bodies(&model), [json!(0), json!(1)]);

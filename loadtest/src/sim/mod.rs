@@ -105,7 +105,7 @@ pub struct Sim {
 #[non_exhaustive]
 pub enum StartError {
     /// The SMPP port could not be opened, or the certificate could not be read.
-    #[error("cannot listen for SMPP on {address}: {cause}")]
+    #[error("cannot listen for SMPP on {address}: {cause} (--smpp chooses another address)")]
     Smpp {
         /// Where it was to listen.
         address: SocketAddr,
@@ -113,7 +113,7 @@ pub enum StartError {
         cause: ListenError,
     },
     /// The HTTP port could not be opened.
-    #[error("cannot listen for HTTP on {address}: {cause}")]
+    #[error("cannot listen for HTTP on {address}: {cause} (--http chooses another address)")]
     Http {
         /// Where it was to listen.
         address: SocketAddr,
