@@ -262,8 +262,8 @@ impl Model {
         self.joined(saying.room, saying.sender)?;
         if saying.event_type == "m.room.member" {
             let invitee = saying.state_key.unwrap_or_default();
-            let invites = saying.content.text("membership") == Some("invite");
-            if invites && self.joined(saying.room, invitee).is_ok() {
+            let is_invitation = saying.content.text("membership") == Some("invite");
+            if is_invitation && self.joined(saying.room, invitee).is_ok() {
                 return Err(FORBIDDEN);
             }
         }
