@@ -25,14 +25,15 @@ test: setup ## Run all tests, the ones against real peers last.
 	./scripts/fuzz.sh 2
 	@cargo test --locked -p matrix-smpp --test it
 
-# SEED is the first seed, ROUNDS how many; KEEP a folder for the data of campaigns that fail.
-soak: setup ## Run for long what `test` runs for short: kills, power losses, wires, fuzzing; SEED=n ROUNDS=n CUTS=n SECONDS=n choose.
+# SEED is the first seed, SEEDS how many, DURATION the seconds of trouble in each; ENGINE keeps the
+# gateway's data; KEEP is a folder for the data of campaigns that fail.
+soak: setup ## Run for long what `test` runs for short: campaigns, power losses, wires, fuzzing; SEED=n SEEDS=n DURATION=n CUTS=n SECONDS=n choose.
 	cargo build --locked --workspace --bins
-	KILL_SEED=$(or $(SEED),1) KILL_ROUNDS=$(or $(ROUNDS),20) $(if $(KEEP),KILL_KEEP=$(KEEP)) \
-		cargo test --locked -p matrix-smpp --test it -- --nocapture \
-		--exact kill::whoever_dies_whenever_every_text_is_accounted_for
+	CAMPAIGN_SEED=$(or $(SEED),1) CAMPAIGN_SEEDS=$(or $(SEEDS),20) CAMPAIGN_SECONDS=$(or $(DURATION),60) \
+		CAMPAIGN_ENGINE=$(or $(ENGINE),sqlite) $(if $(KEEP),CAMPAIGN_KEEP=$(KEEP)) \
+		cargo test --locked -p matrix-smpp --test it -- --nocapture campaign::whatever_goes_wrong
 	POWER_SEED=$(or $(SEED),1) POWER_CUTS=$(or $(CUTS),6000) cargo test --locked -p matrix-smpp --lib -- --nocapture \
-		--exact store::sqlite::tests::power::what_was_acknowledged_survives_a_power_loss_at_any_moment
+		--exact store::tests::on_sqlite::power::what_was_acknowledged_survives_a_power_loss_at_any_moment
 	SMPP_SIM_SEEDS=20000 cargo test --locked --release -p matrix-smpp-session --test it -- simulation
 	./scripts/fuzz.sh $(or $(SECONDS),600)
 

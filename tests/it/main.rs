@@ -47,7 +47,7 @@ mod aside;
 // Everything again, while somebody dies.
 mod restart;
 
-mod kill;
+mod campaign;
 
 // The program as a service.
 mod service;

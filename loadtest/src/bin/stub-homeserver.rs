@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -53,6 +54,14 @@ struct Args {
     /// The pause after a transaction that failed, in milliseconds; it doubles up to 60 times that.
     #[arg(long, default_value_t = 1_000, value_name = "MS")]
     retry: u64,
+
+    /// A file that keeps what happens, to go on from after a restart. Without one all is forgotten.
+    #[arg(long, value_name = "FILE")]
+    journal: Option<PathBuf>,
+
+    /// The latest events that a room keeps.
+    #[arg(long, default_value_t = 200, value_name = "N")]
+    timeline: usize,
 }
 
 impl From<Args> for HomeserverSettings {
@@ -67,6 +76,8 @@ impl From<Args> for HomeserverSettings {
             ghost_prefix: args.ghost_prefix,
             batch: args.batch.into(),
             retry: Duration::from_millis(args.retry),
+            journal: args.journal,
+            timeline: args.timeline,
             ..Self::default()
         }
     }

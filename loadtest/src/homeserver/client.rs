@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::body::Bytes;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{FromRequestParts, MatchedPath, Path, Query, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header, request};
@@ -11,14 +10,12 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use serde::Deserialize;
-use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use crate::homeserver::event::{Content, Event, Saying};
 use crate::homeserver::faults::Fault;
 use crate::homeserver::hub::Hub;
-use crate::homeserver::model::{NOT_JSON, Refusal};
+use crate::homeserver::model::{Event, NOT_JSON, Refusal, Saying};
 
 type Reply = Result<Json<Value>, Refusal>;
 type Body = Result<Json<Value>, JsonRejection>;
@@ -26,6 +23,8 @@ type Stub = State<Arc<Hub>>;
 
 /// The most events of a room that one request gets.
 const MOST_EVENTS: usize = 1_000;
+
+const MISSING_TOKEN: &str = "M_MISSING_TOKEN";
 
 pub(crate) fn router(hub: Arc<Hub>) -> Router {
     let rooms = Router::new()
@@ -59,8 +58,12 @@ pub(crate) fn router(hub: Arc<Hub>) -> Router {
         .with_state(hub)
 }
 
-/// Counts the request, and lets it go wrong where a fault says so.
+/// Counts the application service's request, and lets it go wrong where a fault says so.
 async fn go_wrong(State(hub): Stub, path: MatchedPath, request: Request, next: Next) -> Response {
+    let bearer = token(request.headers());
+    if bearer.is_none_or(|token| token != hub.settings.as_token) {
+        return next.run(request).await;
+    }
     let name = name(request.method(), path.as_str());
     hub.requests.count(name);
     let Some(fault) = hub.fault(name) else {
@@ -137,7 +140,13 @@ impl IntoResponse for Refusal {
     }
 }
 
-/// The application service, as one of its users.
+/// The access token of a request.
+fn token(headers: &HeaderMap) -> Option<&str> {
+    let header = headers.get(header::AUTHORIZATION)?;
+    header.to_str().ok()?.strip_prefix("Bearer ")
+}
+
+/// The application service as one of its users, or a person.
 struct As(String);
 
 #[derive(Deserialize)]
@@ -161,14 +170,10 @@ impl FromRequestParts<Arc<Hub>> for As {
             status: 401,
             errcode,
         };
-        let token = parts.headers.get(header::AUTHORIZATION);
-        let token = token.and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
-        match token {
-            None => return Err(refused("M_MISSING_TOKEN")),
-            Some(token) if token != hub.settings.as_token => {
-                return Err(refused("M_UNKNOWN_TOKEN"));
-            }
-            Some(_) => {}
+        let token = token(&parts.headers).ok_or_else(|| refused(MISSING_TOKEN))?;
+        if token != hub.settings.as_token {
+            let person = hub.model(|model, _| model.person(token).map(str::to_owned));
+            return person.map(Self).ok_or_else(|| refused("M_UNKNOWN_TOKEN"));
         }
         let identity = Query::<Identity>::try_from_uri(&parts.uri);
         let Query(identity) = identity.map_err(|_| refused("M_INVALID_PARAM"))?;
@@ -184,13 +189,6 @@ impl FromRequestParts<Arc<Hub>> for As {
 
 fn content(body: Body) -> Result<Value, Refusal> {
     body.map(|Json(value)| value).map_err(|_| NOT_JSON)
-}
-
-/// A content that nobody looks at; still an object.
-fn passed_on(body: &[u8]) -> Result<Box<RawValue>, Refusal> {
-    let content = serde_json::from_slice::<Box<RawValue>>(body).ok();
-    let object = content.filter(|content| content.get().starts_with('{'));
-    object.ok_or(NOT_JSON)
 }
 
 fn text<'a>(value: &'a Value, field: &str) -> &'a str {
@@ -213,8 +211,16 @@ async fn whoami(As(user): As) -> Json<Value> {
     Json(json!({ "user_id": user, "is_guest": false }))
 }
 
-async fn register(State(hub): Stub, As(_): As, body: Body) -> Reply {
+/// With a token the application service makes one of its users; without one, a person joins.
+async fn register(State(hub): Stub, by: Result<As, Refusal>, body: Body) -> Reply {
     let body = content(body)?;
+    let nobody = |refusal: &Refusal| refusal.errcode == MISSING_TOKEN;
+    if by.as_ref().is_err_and(nobody) {
+        let account = hub.model(|model, _| model.register_person(text(&body, "username")));
+        let (user, token) = account?;
+        return Ok(Json(json!({ "user_id": user, "access_token": token })));
+    }
+    by?;
     let user = hub.model(|model, _| model.register(text(&body, "username")))?;
     Ok(Json(json!({ "user_id": user })))
 }
@@ -266,7 +272,7 @@ async fn create_room(State(hub): Stub, As(user): As, body: Body) -> Reply {
                 sender: &user,
                 event_type: text(&event, "type"),
                 state_key: Some(text(&event, "state_key")),
-                content: event["content"].clone().into(),
+                content: event["content"].clone(),
             };
             model.set_state(now, saying)?;
         }
@@ -315,7 +321,7 @@ async fn state_event(
     if format.format.as_deref() == Some("event") {
         return Ok(Json(json!(&*event)));
     }
-    Ok(Json(event.content.clone().unwrap_or_default()))
+    Ok(Json(event.content.clone()))
 }
 
 async fn set_state(State(hub): Stub, As(user): As, Path(place): Path<Place>, body: Body) -> Reply {
@@ -324,7 +330,7 @@ async fn set_state(State(hub): Stub, As(user): As, Path(place): Path<Place>, bod
         sender: &user,
         event_type: &place.event_type,
         state_key: Some(&place.key),
-        content: content(body)?.into(),
+        content: content(body)?,
     };
     let event_id = hub.model(|model, now| model.set_state(now, saying))?;
     Ok(Json(json!({ "event_id": event_id })))
@@ -333,32 +339,35 @@ async fn set_state(State(hub): Stub, As(user): As, Path(place): Path<Place>, bod
 #[derive(Deserialize)]
 struct Limit {
     limit: Option<usize>,
+    from: Option<String>,
 }
 
 async fn messages(
     State(hub): Stub,
     As(user): As,
     Path(room): Path<String>,
-    Query(limit): Query<Limit>,
+    Query(Limit { limit, from }): Query<Limit>,
 ) -> Reply {
-    let limit = limit.limit.unwrap_or(10).min(MOST_EVENTS);
-    let events = hub.model(|model, _| model.latest(&room, &user, limit))?;
+    let page = (from.as_deref(), limit.unwrap_or(10).min(MOST_EVENTS));
+    let events = hub.model(|model, _| model.latest(&room, &user, page))?;
     let chunk: Vec<&Event> = events.iter().map(|event| &**event).collect();
-    Ok(Json(json!({ "start": "latest", "chunk": chunk })))
+    let end = chunk.last().map(|event| &event.id);
+    let start = from.as_deref().unwrap_or("latest");
+    Ok(Json(json!({ "start": start, "end": end, "chunk": chunk })))
 }
 
 async fn send(
     State(hub): Stub,
     As(user): As,
     Path((room, event_type, txn)): Path<(String, String, String)>,
-    body: Bytes,
+    body: Body,
 ) -> Reply {
     let saying = Saying {
         room: &room,
         sender: &user,
         event_type: &event_type,
         state_key: None,
-        content: Content::Raw(passed_on(&body)?),
+        content: content(body)?,
     };
     let event_id = hub.model(|model, now| model.send(now, saying, &txn))?;
     Ok(Json(json!({ "event_id": event_id })))

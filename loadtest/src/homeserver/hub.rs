@@ -1,6 +1,7 @@
 //! What the routes and the pusher share.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -11,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::homeserver::faults::{Fault, Faults};
+use crate::homeserver::journal::{Change, Journal};
 use crate::homeserver::model::{Model, Now};
 use crate::homeserver::settings::HomeserverSettings;
 use crate::load::Quantiles;
@@ -20,6 +22,7 @@ pub(crate) struct Hub {
     pub(crate) settings: HomeserverSettings,
     pub(crate) bot: String,
     model: Mutex<Model>,
+    journal: Mutex<Option<Journal>>,
     faults: Mutex<Faults>,
     counts: Mutex<Counts>,
     /// What the application service asked.
@@ -71,12 +74,22 @@ pub(crate) struct CountsView {
 }
 
 impl Hub {
-    pub(crate) fn new(settings: HomeserverSettings) -> Self {
-        let run = clock::unix_ms();
+    /// Goes on where the journal of the settings ends.
+    pub(crate) fn new(settings: HomeserverSettings) -> io::Result<Self> {
+        let now = now();
         let bot = format!("@{}:{}", settings.bot, settings.server_name);
         let prefix = &settings.ghost_prefix;
-        Self {
-            model: Mutex::new(Model::new(&settings.server_name, &bot, prefix, run)),
+        let mut model = Model::new(&settings.server_name, &bot, prefix, now.unix_ms);
+        model.keep(settings.timeline);
+        let mut journal = None;
+        if let Some(path) = &settings.journal {
+            let (opened, changes) = Journal::open(path)?;
+            model.replay(now, changes);
+            journal = Some(opened);
+        }
+        Ok(Self {
+            model: Mutex::new(model),
+            journal: Mutex::new(journal),
             faults: Mutex::new(Faults::new(settings.seed)),
             counts: Mutex::new(Counts::new()),
             requests: Requests::default(),
@@ -87,18 +100,16 @@ impl Hub {
             flood: Mutex::default(),
             bot,
             settings,
-        }
+        })
     }
 
-    /// Looks at the model, or changes it; whatever is owed after that is sent.
+    /// Looks at the model, or changes it, which is in the journal on return; whatever is owed after
+    /// that is sent.
     pub(crate) fn model<T>(&self, act: impl FnOnce(&mut Model, Now) -> T) -> T {
-        let now = Now {
-            instant: clock::now(),
-            unix_ms: clock::unix_ms(),
-        };
         let (outcome, waiting) = {
             let mut model = lock(&self.model);
-            let outcome = act(&mut model, now);
+            let outcome = act(&mut model, now());
+            self.write(&model.changes());
             (outcome, model.waiting() > 0)
         };
         if waiting {
@@ -110,6 +121,17 @@ impl Hub {
     /// Looks at the model.
     pub(crate) fn look<T>(&self, look: impl FnOnce(&Model) -> T) -> T {
         look(&lock(&self.model))
+    }
+
+    /// A stub that cannot keep what it answers for ends.
+    fn write(&self, changes: &[Change]) {
+        if changes.is_empty() {
+            return;
+        }
+        if let Some(Err(error)) = lock(&self.journal).as_mut().map(|it| it.write(changes)) {
+            tracing::error!(%error, "the journal cannot be written");
+            self.stop.cancel();
+        }
     }
 
     pub(crate) fn faults(&self) -> MutexGuard<'_, Faults> {
@@ -200,6 +222,13 @@ impl Counts {
             push: crate::load::tally::histogram(),
             flooded: 0,
         }
+    }
+}
+
+fn now() -> Now {
+    Now {
+        instant: clock::now(),
+        unix_ms: clock::unix_ms(),
     }
 }
 

@@ -2,16 +2,16 @@
 //! and no clock: both are arguments.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Instant;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::homeserver::event::{Event, Saying};
+use crate::homeserver::journal::Change;
 
-/// The latest events that a room keeps.
-const TIMELINE: usize = 200;
+/// What the access token of a person begins with; their Matrix ID follows.
+const PERSON: &str = "person ";
 
 /// The most events that wait for a transaction; further ones are dropped and counted.
 const OUTBOX: usize = 1_000_000;
@@ -40,6 +40,22 @@ pub(crate) const NOT_JSON: Refusal = refuse(400, "M_NOT_JSON");
 pub(crate) const IN_USE: Refusal = refuse(400, "M_USER_IN_USE");
 pub(crate) const EXCLUSIVE: Refusal = refuse(400, "M_EXCLUSIVE");
 
+/// One event of a room.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Event {
+    #[serde(rename = "event_id")]
+    pub(crate) id: String,
+    #[serde(rename = "room_id")]
+    pub(crate) room: String,
+    pub(crate) sender: String,
+    #[serde(rename = "type")]
+    pub(crate) kind: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) state_key: Option<String>,
+    pub(crate) content: Value,
+    pub(crate) origin_server_ts: u64,
+}
+
 /// An event that the application service is to be told.
 #[derive(Debug, Clone)]
 pub(crate) struct Owed {
@@ -63,29 +79,43 @@ struct User {
 #[derive(Debug, Default)]
 struct Room {
     state: BTreeMap<(String, String), Arc<Event>>,
-    /// User to `membership`.
-    members: HashMap<String, String>,
     timeline: VecDeque<Arc<Event>>,
+}
+
+/// What an event says, before it has an id.
+#[derive(Debug, Clone)]
+pub(crate) struct Saying<'a> {
+    pub(crate) room: &'a str,
+    pub(crate) sender: &'a str,
+    pub(crate) event_type: &'a str,
+    pub(crate) state_key: Option<&'a str>,
+    pub(crate) content: Value,
 }
 
 #[derive(Debug)]
 pub(crate) struct Model {
     server: String,
+    bot: String,
     /// What the localparts of the application service's users begin with.
     prefix: String,
     users: HashMap<String, User>,
     rooms: BTreeMap<String, Room>,
-    /// By the hash of sender, room and transaction id: two of so few never share one.
-    known: HashMap<u64, Arc<Event>>,
-    known_order: VecDeque<u64>,
-    hasher: RandomState,
+    known: HashMap<SendKey, String>,
+    known_order: VecDeque<SendKey>,
     outbox: VecDeque<Owed>,
     sends: VecDeque<(u64, Arc<Event>)>,
     sent: BTreeMap<String, u64>,
     events: u64,
     run: u64,
     dropped: u64,
+    /// The latest events that a room keeps.
+    timeline: usize,
+    /// What changed since it was last asked for; none where nobody asks.
+    changes: Option<Vec<Change>>,
 }
+
+/// Who sent what under which transaction id.
+pub(crate) type SendKey = (String, String, String);
 
 impl Model {
     /// An empty homeserver with the bot on it. `run` sets the ids of its events apart from those of
@@ -95,18 +125,109 @@ impl Model {
         users.insert(bot.to_owned(), User::default());
         Self {
             server: server.to_owned(),
+            bot: bot.to_owned(),
             prefix: prefix.to_owned(),
             users,
             rooms: BTreeMap::new(),
             known: HashMap::new(),
             known_order: VecDeque::new(),
-            hasher: RandomState::new(),
             outbox: VecDeque::new(),
             sends: VecDeque::new(),
             sent: BTreeMap::new(),
             events: 0,
             run,
             dropped: 0,
+            timeline: 200,
+            changes: None,
+        }
+    }
+
+    /// Rooms keep so many of their latest events; 200 where nothing is said.
+    pub(crate) const fn keep(&mut self, timeline: usize) {
+        self.timeline = timeline;
+    }
+
+    // === what outlives it ===
+
+    /// Does again what another one did, and notes from now on what it does itself.
+    pub(crate) fn replay(&mut self, now: Now, changes: impl IntoIterator<Item = Change>) {
+        for change in changes {
+            self.apply(now, change);
+        }
+        self.changes = Some(Vec::new());
+    }
+
+    /// What changed since this was last asked.
+    pub(crate) fn changes(&mut self) -> Vec<Change> {
+        self.changes
+            .as_mut()
+            .map(std::mem::take)
+            .unwrap_or_default()
+    }
+
+    fn apply(&mut self, now: Now, change: Change) {
+        match change {
+            Change::User { user } => {
+                self.users.entry(user).or_default();
+            }
+            Change::Device { user, device } => {
+                self.users.entry(user).or_default().devices.insert(device);
+            }
+            Change::Name { user, name } => {
+                self.users.entry(user).or_default().name = Some(name);
+            }
+            Change::Event {
+                number,
+                event,
+                send,
+            } => {
+                self.events = number;
+                let event = Arc::new(event);
+                self.keep_event(now, &event);
+                if let Some(key) = send {
+                    self.know(key, &event);
+                }
+            }
+            Change::Told { count } => {
+                self.outbox.drain(..count.min(self.outbox.len()));
+            }
+        }
+    }
+
+    fn note(&mut self, change: impl FnOnce() -> Change) {
+        if let Some(changes) = &mut self.changes {
+            changes.push(change());
+        }
+    }
+
+    // === people with clients ===
+
+    /// Makes an account for a person. Returns Matrix ID and access token.
+    pub(crate) fn register_person(&mut self, localpart: &str) -> Result<(String, String), Refusal> {
+        if localpart.starts_with(&self.prefix) {
+            return Err(EXCLUSIVE);
+        }
+        let user = self.user_id(localpart);
+        if self.users.contains_key(&user) {
+            return Err(IN_USE);
+        }
+        self.add_user(&user);
+        let token = format!("{PERSON}{user}");
+        Ok((user, token))
+    }
+
+    /// The person who has this access token.
+    pub(crate) fn person<'a>(&self, token: &'a str) -> Option<&'a str> {
+        let user = token.strip_prefix(PERSON)?;
+        self.users.contains_key(user).then_some(user)
+    }
+
+    fn add_user(&mut self, user: &str) {
+        if !self.users.contains_key(user) {
+            self.users.insert(user.to_owned(), User::default());
+            self.note(|| Change::User {
+                user: user.to_owned(),
+            });
         }
     }
 
@@ -124,7 +245,7 @@ impl Model {
         if self.users.contains_key(&user) {
             return Err(IN_USE);
         }
-        self.users.insert(user.clone(), User::default());
+        self.add_user(&user);
         Ok(user)
     }
 
@@ -141,14 +262,22 @@ impl Model {
     }
 
     pub(crate) fn add_device(&mut self, user: &str, device: &str) -> Result<(), Refusal> {
-        let user = self.users.get_mut(user).ok_or(FORBIDDEN)?;
-        user.devices.insert(device.to_owned());
+        let known = self.users.get_mut(user).ok_or(FORBIDDEN)?;
+        known.devices.insert(device.to_owned());
+        self.note(|| Change::Device {
+            user: user.to_owned(),
+            device: device.to_owned(),
+        });
         Ok(())
     }
 
     pub(crate) fn set_name(&mut self, user: &str, name: &str) -> Result<(), Refusal> {
-        let user = self.users.get_mut(user).ok_or(FORBIDDEN)?;
-        user.name = Some(name.to_owned());
+        let known = self.users.get_mut(user).ok_or(FORBIDDEN)?;
+        known.name = Some(name.to_owned());
+        self.note(|| Change::Name {
+            user: user.to_owned(),
+            name: name.to_owned(),
+        });
         Ok(())
     }
 
@@ -210,7 +339,7 @@ impl Model {
 
     /// Makes a room with its creator in it.
     pub(crate) fn create_room(&mut self, now: Now, creator: &str) -> String {
-        self.users.entry(creator.to_owned()).or_default();
+        self.add_user(creator);
         // As in room version 12: without a server name.
         let room = format!("!{:0>43}", self.number());
         self.rooms.insert(room.clone(), Room::default());
@@ -221,7 +350,7 @@ impl Model {
                 sender: creator,
                 event_type: "m.room.create",
                 state_key: Some(""),
-                content: json!({ "room_version": "12" }).into(),
+                content: json!({ "room_version": "12" }),
             },
         );
         self.set_member(
@@ -262,24 +391,27 @@ impl Model {
         self.joined(saying.room, saying.sender)?;
         if saying.event_type == "m.room.member" {
             let invitee = saying.state_key.unwrap_or_default();
-            let is_invitation = saying.content.text("membership") == Some("invite");
-            if is_invitation && self.joined(saying.room, invitee).is_ok() {
+            if saying.content["membership"] == "invite" && self.joined(saying.room, invitee).is_ok()
+            {
                 return Err(FORBIDDEN);
             }
         }
         Ok(self.append(now, saying).id.clone())
     }
 
-    /// The latest events, newest first.
+    /// The latest events behind that of id `before`, newest first.
     pub(crate) fn latest(
         &self,
         room: &str,
         user: &str,
-        limit: usize,
+        (before, limit): (Option<&str>, usize),
     ) -> Result<Vec<Arc<Event>>, Refusal> {
         self.joined(room, user)?;
         let room = self.rooms.get(room).ok_or(NOT_FOUND)?;
-        Ok(room.timeline.iter().rev().take(limit).cloned().collect())
+        let events = room.timeline.iter().rev();
+        let newer = |event: &&Arc<Event>| before.is_some_and(|before| event.id != before);
+        let older = events.skip_while(newer).skip(usize::from(before.is_some()));
+        Ok(older.take(limit).cloned().collect())
     }
 
     /// A message of the application service. The same transaction id of the same user is the same
@@ -290,31 +422,40 @@ impl Model {
         saying: Saying<'_>,
         txn_id: &str,
     ) -> Result<String, Refusal> {
-        let key = (saying.sender, saying.room, txn_id);
-        let key = self.hasher.hash_one(key);
-        if let Some(event) = self.known.get(&key) {
-            return Ok(event.id.clone());
+        let key = [saying.sender, saying.room, txn_id].map(str::to_owned);
+        let key: (String, String, String) = key.into();
+        if let Some(event_id) = self.known.get(&key) {
+            return Ok(event_id.clone());
         }
         self.joined(saying.room, saying.sender)?;
-        match self.sent.get_mut(saying.event_type) {
-            Some(count) => *count += 1,
-            None => drop(self.sent.insert(saying.event_type.to_owned(), 1)),
+        let event = self.append_sent(now, saying, Some(key.clone()));
+        self.know(key, &event);
+        Ok(event.id.clone())
+    }
+
+    /// Remembers what was sent under a transaction id; counts it where the application service did.
+    fn know(&mut self, key: SendKey, event: &Arc<Event>) {
+        if self.is_ours(&event.sender) {
+            *self.sent.entry(event.kind.clone()).or_default() += 1;
+            let number = self.sent.values().sum();
+            if self.sends.len() >= SENDS {
+                self.sends.pop_front();
+            }
+            self.sends.push_back((number, Arc::clone(event)));
         }
-        let event = self.append(now, saying);
-        let number = self.sent.values().sum();
-        if self.sends.len() >= SENDS {
-            self.sends.pop_front();
-        }
-        self.sends.push_back((number, Arc::clone(&event)));
         if self.known_order.len() >= KNOWN_SENDS
             && let Some(oldest) = self.known_order.pop_front()
         {
             self.known.remove(&oldest);
         }
-        self.known_order.push_back(key);
-        let id = event.id.clone();
-        self.known.insert(key, event);
-        Ok(id)
+        self.known_order.push_back(key.clone());
+        self.known.insert(key, event.id.clone());
+    }
+
+    /// Whether a user is one of the application service's.
+    fn is_ours(&self, user: &str) -> bool {
+        let localpart = user.strip_prefix('@');
+        user == self.bot || localpart.is_some_and(|localpart| localpart.starts_with(&self.prefix))
     }
 
     // === what people do ===
@@ -326,14 +467,14 @@ impl Model {
             sender,
             event_type: "m.room.message",
             state_key: None,
-            content: content.into(),
+            content,
         };
         self.append(now, saying).id.clone()
     }
 
     pub(crate) fn membership(&self, room: &str, user: &str) -> Option<&str> {
-        let room = self.rooms.get(room)?;
-        room.members.get(user).map(String::as_str)
+        let key = ("m.room.member".to_owned(), user.to_owned());
+        self.rooms.get(room)?.state.get(&key)?.content["membership"].as_str()
     }
 
     // === what the application service is told ===
@@ -346,6 +487,7 @@ impl Model {
 
     pub(crate) fn told(&mut self, count: usize) {
         self.outbox.drain(..count.min(self.outbox.len()));
+        self.note(|| Change::Told { count });
     }
 
     pub(crate) fn waiting(&self) -> usize {
@@ -393,40 +535,53 @@ impl Model {
                 sender,
                 event_type: "m.room.member",
                 state_key: Some(user),
-                content: content.into(),
+                content,
             },
         );
     }
 
     fn append(&mut self, now: Now, saying: Saying<'_>) -> Arc<Event> {
+        self.append_sent(now, saying, None)
+    }
+
+    fn append_sent(&mut self, now: Now, saying: Saying<'_>, send: Option<SendKey>) -> Arc<Event> {
         let number = self.number();
-        let id = format!("${:016x}{number:0>27}", self.run);
-        let room = match self.rooms.get_mut(saying.room) {
-            Some(room) => room,
-            None => self.rooms.entry(saying.room.to_owned()).or_default(),
-        };
-        let place = saying.state_key.map(|key| (saying.event_type, key));
-        if let Some(("m.room.member", user)) = place {
-            let membership = saying.content.text("membership").unwrap_or_default();
-            room.members.insert(user.to_owned(), membership.to_owned());
+        let event = Arc::new(Event {
+            id: format!("${:016x}{number:0>27}", self.run),
+            room: saying.room.to_owned(),
+            sender: saying.sender.to_owned(),
+            kind: saying.event_type.to_owned(),
+            state_key: saying.state_key.map(str::to_owned),
+            content: saying.content,
+            origin_server_ts: now.unix_ms,
+        });
+        self.keep_event(now, &event);
+        self.note(|| Change::Event {
+            number,
+            event: (*event).clone(),
+            send,
+        });
+        event
+    }
+
+    fn keep_event(&mut self, now: Now, event: &Arc<Event>) {
+        let room = self.rooms.entry(event.room.clone()).or_default();
+        if let Some(key) = &event.state_key {
+            let place = (event.kind.clone(), key.clone());
+            room.state.insert(place, Arc::clone(event));
         }
-        let event = Arc::new(Event::new(id, saying, now.unix_ms));
-        if let Some((event_type, key)) = place {
-            let place = (event_type.to_owned(), key.to_owned());
-            room.state.insert(place, Arc::clone(&event));
-        }
-        if room.timeline.len() >= TIMELINE {
+        if room.timeline.len() >= self.timeline {
             room.timeline.pop_front();
         }
-        room.timeline.push_back(Arc::clone(&event));
+        room.timeline.push_back(Arc::clone(event));
         if self.outbox.len() >= OUTBOX {
             self.dropped += 1;
         } else {
-            let event = Arc::clone(&event);
-            let since = now.instant;
-            self.outbox.push_back(Owed { event, since });
+            self.outbox.push_back(Owed {
+                event: Arc::clone(event),
+                since: now.instant,
+            });
         }
-        event
     }
 
     const fn number(&mut self) -> u64 {
@@ -436,5 +591,110 @@ impl Model {
 }
 
 #[cfg(test)]
-#[path = "model_tests.rs"]
-mod tests;
+mod tests {
+    use super::*;
+    use crate::load::clock;
+
+    const ALICE: &str = "@alice:example.org";
+    const GHOST: &str = "@.tel.447700900123:example.org";
+
+    fn now() -> Now {
+        Now {
+            instant: clock::now(),
+            unix_ms: 1,
+        }
+    }
+
+    fn model() -> (Model, String) {
+        let mut model = Model::new("example.org", "@sms:example.org", ".tel.", 7);
+        let room = model.create_room(now(), ALICE);
+        (model, room)
+    }
+
+    fn hello<'a>(room: &'a str, sender: &'a str) -> Saying<'a> {
+        Saying {
+            room,
+            sender,
+            event_type: "m.room.message",
+            state_key: None,
+            content: json!({ "body": "hello" }),
+        }
+    }
+
+    #[test]
+    fn a_ghost_must_be_registered_invited_and_joined_before_it_speaks() {
+        let (mut model, room) = model();
+        assert_eq!(model.register("alice"), Err(EXCLUSIVE));
+        assert_eq!(model.register(".tel.447700900123").as_deref(), Ok(GHOST));
+        assert_eq!(model.register(".tel.447700900123"), Err(IN_USE));
+        assert_eq!(model.join(now(), &room, GHOST), Err(FORBIDDEN));
+        model.invite(now(), &room, (ALICE, GHOST), true).unwrap();
+        assert_eq!(model.send(now(), hello(&room, GHOST), "t1"), Err(FORBIDDEN));
+        model.join(now(), &room, GHOST).unwrap();
+        assert!(model.send(now(), hello(&room, GHOST), "t1").is_ok());
+        assert_eq!(model.joined_rooms(GHOST), [&room]);
+    }
+
+    #[test]
+    fn a_repeated_send_is_the_same_event_and_counts_once() {
+        let (mut model, room) = model();
+        let first = model.send(now(), hello(&room, ALICE), "t1").unwrap();
+        assert_eq!(model.send(now(), hello(&room, ALICE), "t1").unwrap(), first);
+        assert_ne!(model.send(now(), hello(&room, ALICE), "t2").unwrap(), first);
+        assert_eq!(
+            model.sent().get("m.room.message"),
+            None,
+            "people's do not count"
+        );
+    }
+
+    #[test]
+    fn what_was_noted_makes_the_same_homeserver_again() {
+        let (mut first, _) = model();
+        first.replay(now(), []);
+        let (user, token) = first.register_person("bob").unwrap();
+        let room = first.create_room(now(), &user);
+        first.register(".tel.447700900123").unwrap();
+        first.add_device(GHOST, "D").unwrap();
+        first.invite(now(), &room, (&user, GHOST), true).unwrap();
+        first.join(now(), &room, GHOST).unwrap();
+        let sent = first.send(now(), hello(&room, GHOST), "t1").unwrap();
+        let told = first.waiting() - 1;
+        first.told(told);
+
+        let (mut second, _) = model();
+        let waited = second.waiting();
+        second.told(waited);
+        second.replay(now(), first.changes());
+        assert_eq!(second.person(&token), Some(user.as_str()));
+        assert_eq!(second.device_known(GHOST, "D"), Ok(()));
+        assert_eq!(
+            second.send(now(), hello(&room, GHOST), "t1"),
+            Ok(sent.clone())
+        );
+        assert_eq!(second.sent()["m.room.message"], 1);
+        assert_eq!(second.latest(&room, &user, (None, 1)).unwrap()[0].id, sent);
+        assert_eq!(second.joined_rooms(GHOST), [&room]);
+        assert!(first.changes().is_empty(), "each is told once");
+    }
+
+    #[test]
+    fn what_is_owed_stays_until_it_was_told_in_order() {
+        let (mut model, room) = model();
+        let before = model.waiting();
+        model.told(before);
+        for number in 0..3 {
+            model.say(now(), &room, ALICE, json!({ "body": number }));
+        }
+        let bodies = |model: &Model| {
+            let owed = model.owed(2);
+            owed.iter()
+                .map(|one| one.event.content["body"].clone())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(bodies(&model), [json!(0), json!(1)]);
+        assert_eq!(bodies(&model), [json!(0), json!(1)]);
+        model.told(2);
+        assert_eq!(bodies(&model), [json!(2)]);
+    }
+}

@@ -9,9 +9,8 @@ use reqwest::Client;
 use serde::Serialize;
 use tokio::time::sleep;
 
-use crate::homeserver::event::Event;
 use crate::homeserver::hub::Hub;
-use crate::homeserver::model::Owed;
+use crate::homeserver::model::{Event, Owed};
 use crate::load::{clock, tally};
 
 /// The longest wait for the answer to a transaction.

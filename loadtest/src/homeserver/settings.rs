@@ -1,6 +1,7 @@
 //! What a stub homeserver is started with.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// How to start a stub homeserver: the same values as in the registration of the application service.
@@ -26,6 +27,10 @@ pub struct HomeserverSettings {
     pub retry: Duration,
     /// The number of the first transaction. Homeservers start again from 1 after some restarts.
     pub first_transaction: u64,
+    /// The file that it goes on from and that keeps what happens; none forgets all at its end.
+    pub journal: Option<PathBuf>,
+    /// The latest events that a room keeps.
+    pub timeline: usize,
     /// Decides which requests a fault with a percentage hits.
     pub seed: u64,
 }
@@ -43,6 +48,8 @@ impl Default for HomeserverSettings {
             batch: 100,
             retry: Duration::from_secs(1),
             first_transaction: 1,
+            journal: None,
+            timeline: 200,
             seed: 1,
         }
     }

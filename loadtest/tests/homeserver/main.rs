@@ -144,13 +144,23 @@ fn room(pair: &Value) -> &str {
     pair["room"].as_str().unwrap()
 }
 
-/// One request of HTTP/1.1 on a connection of its own, with the token of the application service.
+/// A request with the token of the application service.
 async fn http(address: SocketAddr, method: &str, path: &str, body: &Value) -> (u16, Value) {
+    http_as(address, "Bearer as-secret", (method, path), body).await
+}
+
+/// One request of HTTP/1.1 on a connection of its own.
+async fn http_as(
+    address: SocketAddr,
+    authorization: &str,
+    (method, path): (&str, &str),
+    body: &Value,
+) -> (u16, Value) {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let body = body.to_string();
     let request = format!(
         "{method} {path} HTTP/1.1\r\nhost: stub\r\nconnection: close\r\n\
-         authorization: Bearer as-secret\r\ncontent-type: application/json\r\n\
+         authorization: {authorization}\r\ncontent-type: application/json\r\n\
          content-length: {}\r\n\r\n{body}",
         body.len()
     );
@@ -343,4 +353,48 @@ async fn a_wrong_token_is_refused() {
         answer.starts_with("HTTP/1.1 401") && answer.contains("M_UNKNOWN_TOKEN"),
         "{answer}"
     );
+}
+
+#[tokio::test]
+async fn people_write_and_read_and_what_they_said_outlives_a_stub_with_a_journal() {
+    let home = tempfile::tempdir().unwrap();
+    let settings = HomeserverSettings {
+        journal: Some(home.path().join("journal")),
+        ..HomeserverSettings::default()
+    };
+    let v3 = |path: &str| format!("/_matrix/client/v3{path}");
+    let stub = StubHomeserver::start(settings.clone()).await.unwrap();
+    let name = json!({ "username": "alice" });
+    let register = v3("/register");
+    let (status, alice) = http_as(stub.address, "", ("POST", &register), &name).await;
+    assert_eq!(
+        (status, &alice["user_id"]),
+        (200, &"@alice:example.org".into())
+    );
+    let token = format!("Bearer {}", alice["access_token"].as_str().unwrap());
+    let create = v3("/createRoom");
+    let (_, room) = http_as(stub.address, &token, ("POST", &create), &json!({})).await;
+    let room = room["room_id"].as_str().unwrap();
+    let target = v3(&format!("/rooms/{room}/send/m.room.message/1"));
+    let body = json!({ "body": "hello" });
+    let (_, sent) = http_as(stub.address, &token, ("PUT", &target), &body).await;
+    let counts = http(stub.address, "GET", "/_stub/counts", &Value::Null)
+        .await
+        .1;
+    assert_eq!(
+        counts["sent"],
+        json!({}),
+        "a person is no application service"
+    );
+    stub.stop().await;
+
+    let stub = StubHomeserver::start(settings).await.unwrap();
+    let again = http_as(stub.address, &token, ("PUT", &target), &body).await;
+    assert_eq!(again, (200, sent.clone()));
+    let page = v3(&format!("/rooms/{room}/messages?limit=1"));
+    let (_, latest) = http_as(stub.address, &token, ("GET", &page), &Value::Null).await;
+    assert_eq!(latest["chunk"][0]["event_id"], sent["event_id"]);
+    let older = format!("{page}&from={}", latest["end"].as_str().unwrap());
+    let (_, older) = http_as(stub.address, &token, ("GET", &older), &Value::Null).await;
+    assert_eq!(older["chunk"][0]["type"], "m.room.member");
 }

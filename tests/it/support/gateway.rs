@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal};
 
 use super::capture::COMMANDS;
 use super::http::Api;
@@ -23,6 +23,12 @@ pub(crate) struct Plan {
     pub(crate) homeserver: String,
     /// The application service's port on the loopback interface.
     pub(crate) appservice: u16,
+    /// Where homeservers reach the application service.
+    pub(crate) appservice_url: Option<String>,
+    /// The folder of its store, where it is not the usual one.
+    pub(crate) data: Option<PathBuf>,
+    /// What goes before the program on its command line.
+    pub(crate) wrapper: Vec<String>,
     /// The SMSC's port on the loopback interface.
     pub(crate) smsc: u16,
     /// More arguments of the SMSC.
@@ -51,6 +57,9 @@ impl Plan {
         Self {
             homeserver: homeserver.to_owned(),
             appservice: free_port(),
+            appservice_url: None,
+            data: None,
+            wrapper: Vec::new(),
             smsc,
             smsc_arguments: Vec::new(),
             bind: "transceiver",
@@ -66,7 +75,8 @@ impl Plan {
 
     /// Where homeservers reach the application service.
     pub(crate) fn appservice_url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.appservice)
+        let direct = || format!("http://127.0.0.1:{}", self.appservice);
+        self.appservice_url.clone().unwrap_or_else(direct)
     }
 }
 
@@ -74,7 +84,9 @@ impl Plan {
 #[derive(Debug)]
 pub(crate) struct Gateway {
     home: PathBuf,
+    data: PathBuf,
     config: PathBuf,
+    wrapper: Vec<String>,
     /// Metrics, health and readiness.
     ops: Api,
     peer: Option<Peer>,
@@ -84,13 +96,17 @@ impl Gateway {
     /// Writes the configuration into `home`. The program starts with [`Self::start`].
     pub(crate) fn prepare(home: &Path, plan: &Plan) -> Self {
         let home = home.join("gateway");
-        std::fs::create_dir_all(home.join("data")).expect("a folder for the gateway");
+        let data = plan.data.clone().unwrap_or_else(|| home.join("data"));
+        std::fs::create_dir_all(&home).expect("a folder for the gateway");
+        std::fs::create_dir_all(&data).expect("a folder for its store");
         let config = home.join("gateway.toml");
         let ops = free_port();
-        std::fs::write(&config, toml(plan, &home, ops)).expect("its configuration");
+        std::fs::write(&config, toml(plan, &data, ops)).expect("its configuration");
         Self {
             home,
+            data,
             config,
+            wrapper: plan.wrapper.clone(),
             ops: Api::at(&format!("http://127.0.0.1:{ops}")),
             peer: None,
         }
@@ -106,24 +122,26 @@ impl Gateway {
     /// Starts the program with these variables (`NAME=value`) and waits until it is ready.
     pub(crate) async fn start_with(&mut self, variables: &[&str]) {
         self.launch_with(variables);
+        self.ready().await;
+    }
+
+    /// Waits until it is ready.
+    pub(crate) async fn ready(&mut self) {
         let mut peer = self.running();
         peer.ready(async |_| self.ops.probe("/ready").await).await;
         self.peer = Some(peer);
     }
 
-    /// Starts the program.
-    pub(crate) fn launch(&mut self) {
-        self.launch_with(&[]);
-    }
-
-    fn launch_with(&mut self, variables: &[&str]) {
+    /// Starts the program with these variables (`NAME=value`).
+    pub(crate) fn launch_with(&mut self, variables: &[&str]) {
         let run = [
             env!("CARGO_BIN_EXE_matrix-smpp"),
             "run",
             "--config",
             self.config_path(),
         ];
-        let command = [&["env"], variables, &run].concat();
+        let wrapper: Vec<&str> = self.wrapper.iter().map(String::as_str).collect();
+        let command = [&wrapper[..], &["env"], variables, &run].concat();
         self.peer = Some(Peer::start("matrix-smpp", &self.home, &command));
     }
 
@@ -139,9 +157,30 @@ impl Gateway {
         peer.signal(Signal::TERM);
     }
 
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let peer = self.peer.as_ref().expect("a gateway that runs");
+        peer.signal(signal);
+    }
+
+    /// Its process id.
+    pub(crate) fn pid(&self) -> Pid {
+        self.peer.as_ref().expect("a gateway that runs").pid()
+    }
+
+    /// Whether it has ended by itself.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.peer.as_mut().is_some_and(Peer::has_ended)
+    }
+
     /// Kills it, as a crash would.
     pub(crate) async fn kill(&mut self) {
-        self.running().end(Signal::KILL).await;
+        self.end(Signal::KILL).await;
+    }
+
+    /// Sends it a signal that ends it, and waits for its end.
+    pub(crate) async fn end(&mut self, signal: Signal) {
+        self.running().end(signal).await;
     }
 
     /// All it has logged since the first start, whether it runs or not.
@@ -203,7 +242,7 @@ impl Gateway {
 
     /// Where its store is.
     pub(crate) fn data(&self) -> PathBuf {
-        self.home.join("data")
+        self.data.clone()
     }
 
     fn config_path(&self) -> &str {
@@ -212,6 +251,14 @@ impl Gateway {
 
     // --- metrics ---------------------------------------------------------------------------------
 
+    /// Which of these kinds of items wait, where it answers.
+    pub(crate) async fn may_wait<'a>(&self, kinds: &[&'a str]) -> Option<Vec<(&'a str, u64)>> {
+        let page = self.ops.probe("/metrics").await?;
+        let count = |kind: &&'a str| (*kind, sum(&page, "matrix_smpp_waiting", &[("kind", kind)]));
+        let counts = kinds.iter().map(count);
+        Some(counts.filter(|(_, count)| *count > 0).collect())
+    }
+
     /// The sum of a metric over all its series that have these labels.
     pub(crate) async fn metric(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
         let page = self
@@ -219,29 +266,7 @@ impl Gateway {
             .probe("/metrics")
             .await
             .expect("the gateway's metrics");
-        let wanted: Vec<String> = labels
-            .iter()
-            .map(|(label, value)| format!("{label}=\"{value}\""))
-            .collect();
-        let series = page.lines().filter(|line| {
-            let has_name = line
-                .strip_prefix(name)
-                .is_some_and(|rest| rest.starts_with(['{', ' ']));
-            has_name && wanted.iter().all(|label| line.contains(label.as_str()))
-        });
-        series.map(value).sum()
-    }
-
-    /// Which of these kinds of items wait in its store, and how many.
-    pub(crate) async fn waiting<'a>(&self, kinds: &[&'a str]) -> Vec<(&'a str, u64)> {
-        let mut found = Vec::new();
-        for kind in kinds {
-            let count = self.metric("matrix_smpp_waiting", &[("kind", kind)]).await;
-            if count > 0 {
-                found.push((*kind, count));
-            }
-        }
-        found
+        sum(&page, name, labels)
     }
 
     /// How many PDUs of each of [`COMMANDS`] went one way (`in` or `out`), over all links.
@@ -257,6 +282,21 @@ impl Gateway {
     }
 }
 
+/// The sum of a metric on a page over all its series that have these labels.
+fn sum(page: &str, name: &str, labels: &[(&str, &str)]) -> u64 {
+    let wanted: Vec<String> = labels
+        .iter()
+        .map(|(label, value)| format!("{label}=\"{value}\""))
+        .collect();
+    let series = page.lines().filter(|line| {
+        let has_name = line
+            .strip_prefix(name)
+            .is_some_and(|rest| rest.starts_with(['{', ' ']));
+        has_name && wanted.iter().all(|label| line.contains(label.as_str()))
+    });
+    series.map(value).sum()
+}
+
 fn value(series: &str) -> u64 {
     let number = series
         .rsplit(' ')
@@ -265,10 +305,14 @@ fn value(series: &str) -> u64 {
     number.unwrap_or_else(|| panic!("no whole number: {series}"))
 }
 
-fn toml(plan: &Plan, home: &Path, ops: u16) -> String {
+fn toml(plan: &Plan, data: &Path, ops: u16) -> String {
+    let appservice_url = plan.appservice_url();
     let Plan {
         smsc_arguments: _,
         appservice,
+        appservice_url: _,
+        data: _,
+        wrapper: _,
         group,
         homeserver,
         smsc,
@@ -283,7 +327,7 @@ fn toml(plan: &Plan, home: &Path, ops: u16) -> String {
     let mut toml = format!(
         r#"
 [gateway]
-data_dir = "{home}/data"
+data_dir = "{data}"
 
 [appservice]
 listen = "127.0.0.1:{appservice}"
@@ -294,7 +338,7 @@ listen = "127.0.0.1:{ops}"
 [[homeserver]]
 name = "{SERVER}"
 url = "{homeserver}"
-appservice_url = "http://127.0.0.1:{appservice}"
+appservice_url = "{appservice_url}"
 as_token = "as-token-of-the-tests"
 hs_token = "hs-token-of-the-tests"
 
@@ -325,7 +369,7 @@ price = "{PRICE}"
 
 {more}
 "#,
-        home = home.display(),
+        data = data.display(),
     );
     for (number, owner) in dedicated {
         writeln!(

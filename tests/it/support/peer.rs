@@ -87,7 +87,16 @@ impl Peer {
         String::from_utf8_lossy(&printed).into_owned()
     }
 
-    fn pid(&self) -> Pid {
+    /// Whether it has ended by itself.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child
+            .try_wait()
+            .expect("the state of a child")
+            .is_some()
+    }
+
+    /// Its process id.
+    pub(crate) fn pid(&self) -> Pid {
         Pid::from_child(&self.child)
     }
 }

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::OnceLock;
 
 use reqwest::{Method, StatusCode};
 use rustix::process::Signal;
@@ -11,8 +9,8 @@ use serde_json::{Value, json};
 
 use super::http::Api;
 use super::peer::{Peer, free_port};
-use super::wait::{PATIENCE, until};
-use super::{profile_dir, target_dir};
+use super::tool;
+use super::wait::PATIENCE;
 
 /// With what the gateway binds.
 pub(crate) const SYSTEM_ID: &str = "gateway";
@@ -63,7 +61,17 @@ impl Sim {
 
     /// Starts again on the same ports after [`Self::stop`].
     pub(crate) async fn start_again(&mut self) {
-        let binary = simulator().to_str().expect("paths of the tests are UTF-8");
+        self.launch();
+        let mut peer = self.peer.take().expect("it was started");
+        peer.ready(async |_| self.api.probe("/counters").await)
+            .await;
+        self.peer = Some(peer);
+    }
+
+    /// Starts it, and waits for nothing.
+    pub(crate) fn launch(&mut self) {
+        let binary = tool("smsc-sim");
+        let binary = binary.to_str().expect("paths of the tests are UTF-8");
         let smpp = format!("127.0.0.1:{}", self.smpp);
         let http = format!("127.0.0.1:{}", self.http);
         let account = format!("{SYSTEM_ID}:{PASSWORD}");
@@ -71,10 +79,13 @@ impl Sim {
         let rest = ["--account", &account, "--receipt-delay", "100ms"];
         let more: Vec<&str> = self.more.iter().map(String::as_str).collect();
         let command = [&[binary][..], &addresses, &rest, &more].concat();
-        let mut peer = Peer::start("smsc-sim", &self.home, &command);
-        peer.ready(async |_| self.api.probe("/counters").await)
-            .await;
-        self.peer = Some(peer);
+        self.peer = Some(Peer::start("smsc-sim", &self.home, &command));
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let peer = self.peer.as_ref().expect("a simulator that runs");
+        peer.signal(signal);
     }
 
     /// Ends it, as a machine that loses power would.
@@ -84,6 +95,17 @@ impl Sim {
             .expect("a simulator that runs")
             .end(Signal::KILL)
             .await;
+    }
+
+    /// The same simulator for somebody who talks with it while it is started and ended by others.
+    pub(crate) fn seen_from_afar(&self) -> Self {
+        Self {
+            home: self.home.clone(),
+            more: Vec::new(),
+            api: self.api.clone(),
+            peer: None,
+            ..*self
+        }
     }
 
     /// Where ESMEs bind.
@@ -165,22 +187,26 @@ impl Sim {
         list(answer["statuses"].take())
     }
 
-    /// Somebody types on a phone while the gateway may be away: as soon as it is bound. Returns its
-    /// answers, one per segment.
-    pub(crate) async fn tries_to_write(&self, number: &str, sms: &Value) -> Vec<Value> {
-        until("the gateway is bound", async || {
-            let path = ["/handsets", number, "send"];
-            let mut answer = self.api.call(Method::POST, &path, &[], Some(sms)).await;
-            let unbound = answer.status == StatusCode::SERVICE_UNAVAILABLE;
-            (!unbound).then(|| list(answer.body["statuses"].take()))
-        })
-        .await
+    /// Somebody types on a phone while the simulator or the gateway may be away. `false` where it was
+    /// certainly not sent; otherwise the simulator has an answer for each segment, or has died.
+    pub(crate) async fn may_write(&self, number: &str, sms: &Value) -> bool {
+        let path = ["/handsets", number, "send"];
+        let answer = self.api.attempt(Method::POST, &path, &[], Some(sms)).await;
+        !answer.is_ok_and(|answer| answer.status == StatusCode::SERVICE_UNAVAILABLE)
     }
 
-    /// How many receipts and texts of phones wait for the gateway.
-    pub(crate) async fn waiting(&self) -> u64 {
-        let counters = self.api.get(&["/counters"], &[]).await;
-        counters["waiting"].as_u64().expect("a whole number")
+    /// Scripts how a simulator answers that may be away.
+    pub(crate) async fn may_behave(&self, change: &Value) {
+        let path = ["/behaviour"];
+        let asked = self.api.attempt(Method::POST, &path, &[], Some(change));
+        drop(asked.await);
+    }
+
+    /// How many receipts and texts of phones wait for the gateway, in a simulator that may be away.
+    pub(crate) async fn may_wait(&self) -> Option<u64> {
+        let counters = self.api.probe("/counters").await?;
+        let counters: Value = serde_json::from_str(&counters).ok()?;
+        counters["waiting"].as_u64()
     }
 
     // --- the operator's side ---------------------------------------------------------------------
@@ -226,25 +252,4 @@ fn list(value: Value) -> Vec<Value> {
         Value::Array(items) => items,
         other => panic!("no list: {other}"),
     }
-}
-
-/// The simulator's binary, built once per run where it is not fresh.
-fn simulator() -> &'static Path {
-    static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| {
-        let mut build = Command::new(env!("CARGO"));
-        build.args(["build", "--quiet", "--locked", "-p", "matrix-smpp-loadtest"]);
-        build
-            .args(["--bin", "smsc-sim", "--target-dir"])
-            .arg(target_dir());
-        if profile_dir().ends_with("release") {
-            build.arg("--release");
-        }
-        let status = build.current_dir(env!("CARGO_MANIFEST_DIR")).status();
-        assert!(
-            status.is_ok_and(|status| status.success()),
-            "the simulator does not build"
-        );
-        profile_dir().join("smsc-sim")
-    })
 }

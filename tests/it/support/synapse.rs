@@ -2,9 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use reqwest::Method;
 use rustix::process::Signal;
-use serde_json::json;
 
 use super::http::Api;
 use super::peer::{Peer, free_port};
@@ -68,6 +66,11 @@ impl Synapse {
         assert!(status.success(), "Synapse ended with {status}");
     }
 
+    /// The port of its client API.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Where its client API is.
     pub(crate) fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
@@ -75,22 +78,13 @@ impl Synapse {
 
     /// Registers an ordinary user and logs in.
     pub(crate) async fn register(&self, name: &str) -> User {
-        let api = Api::at(&self.url());
-        let body = json!({
-            "username": name,
-            "password": format!("password of {name}"),
-            "auth": { "type": "m.login.dummy" },
-        });
-        let answer = api
-            .send(Method::POST, &["/_matrix/client/v3/register"], &body)
-            .await;
-        let token = answer["access_token"]
-            .as_str()
-            .expect("a registered user has a token");
-        let id = answer["user_id"]
-            .as_str()
-            .expect("a registered user has an id");
-        User::new(api.with_token(token), id)
+        User::register(&Api::at(&self.url()), name).await
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let peer = self.peer.as_ref().expect("a Synapse that runs");
+        peer.signal(signal);
     }
 
     fn config(&self, registration: Option<&Path>) -> String {

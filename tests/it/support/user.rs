@@ -33,6 +33,20 @@ impl User {
         }
     }
 
+    /// Registers an ordinary user at a homeserver and logs in.
+    pub(crate) async fn register(api: &Api, name: &str) -> Self {
+        let body = json!({
+            "username": name,
+            "password": format!("password of {name}"),
+            "auth": { "type": "m.login.dummy" },
+        });
+        let answer = api
+            .send(Method::POST, &["/_matrix/client/v3/register"], &body)
+            .await;
+        let token = text(&answer["access_token"]);
+        Self::new(api.with_token(token), text(&answer["user_id"]))
+    }
+
     // --- rooms -----------------------------------------------------------------------------------
 
     /// Opens a direct room with somebody, as a client's "start chat" does.
