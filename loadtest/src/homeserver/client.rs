@@ -15,7 +15,7 @@ use tokio::time::sleep;
 
 use crate::homeserver::faults::Fault;
 use crate::homeserver::hub::Hub;
-use crate::homeserver::model::{Event, Refusal, Saying};
+use crate::homeserver::model::{Event, NOT_JSON, Refusal, Saying};
 
 type Reply = Result<Json<Value>, Refusal>;
 type Body = Result<Json<Value>, JsonRejection>;
@@ -65,8 +65,8 @@ async fn go_wrong(State(hub): Stub, path: MatchedPath, request: Request, next: N
         return next.run(request).await;
     }
     let name = name(request.method(), path.as_str());
-    *hub.counts().requests.entry(name).or_default() += 1;
-    let Some(fault) = hub.faults().draw(name) else {
+    hub.requests.count(name);
+    let Some(fault) = hub.fault(name) else {
         return next.run(request).await;
     };
     sleep(fault.delay()).await;
@@ -179,7 +179,7 @@ impl FromRequestParts<Arc<Hub>> for As {
         let Query(identity) = identity.map_err(|_| refused("M_INVALID_PARAM"))?;
         let user = identity.user.unwrap_or_else(|| hub.bot.clone());
         let device = identity.device.or(identity.unstable_device);
-        hub.model(|model, _| {
+        hub.look(|model| {
             model.registered(&user)?;
             device.map_or(Ok(()), |device| model.device_known(&user, &device))
         })?;
@@ -188,11 +188,7 @@ impl FromRequestParts<Arc<Hub>> for As {
 }
 
 fn content(body: Body) -> Result<Value, Refusal> {
-    let not_json = Refusal {
-        status: 400,
-        errcode: "M_NOT_JSON",
-    };
-    body.map(|Json(value)| value).map_err(|_| not_json)
+    body.map(|Json(value)| value).map_err(|_| NOT_JSON)
 }
 
 fn text<'a>(value: &'a Value, field: &str) -> &'a str {

@@ -101,7 +101,7 @@ async fn faults(State(hub): Stub) -> Json<Vec<Fault>> {
 }
 
 async fn set_faults(State(hub): Stub, Json(list): Json<Vec<Fault>>) -> StatusCode {
-    hub.faults().set(list);
+    hub.set_faults(list);
     StatusCode::NO_CONTENT
 }
 

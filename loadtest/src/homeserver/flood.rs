@@ -6,11 +6,15 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::json;
+use tokio::task::yield_now;
 use tokio::time::sleep_until;
 
 use crate::homeserver::hub::Hub;
 use crate::load::clock;
 use crate::load::pace::Pace;
+
+/// How many messages that are due are written at once.
+const BATCH: usize = 100;
 
 /// A room of one person and one phone.
 #[derive(Debug, Clone, serde::Serialize, Deserialize)]
@@ -50,15 +54,32 @@ fn word() -> String {
 pub(crate) async fn flood(hub: Arc<Hub>, flood: Flood) {
     let pace = Pace::new(flood.rate, Duration::from_millis(flood.ramp_ms));
     let (start, start_ms) = (clock::now(), clock::unix_ms());
-    for (number, pair) in (0..flood.count).zip(flood.rooms.iter().cycle()) {
-        let at = pace.at(number);
-        if start + at > clock::now() {
-            sleep_until((start + at).into()).await;
+    let mut due = (0..flood.count).zip(flood.rooms.iter().cycle()).peekable();
+    while let Some((next, _)) = due.peek() {
+        let at = start + pace.at(*next);
+        if at > clock::now() {
+            sleep_until(at.into()).await;
+        } else {
+            // It is behind its time: others have to get their turn all the same.
+            yield_now().await;
         }
-        let due_ms = start_ms + u64::try_from(at.as_millis()).unwrap_or(0);
-        let body = format!("{} #{number} @{due_ms}", flood.text);
-        let content = json!({ "msgtype": "m.text", "body": body });
-        hub.model(|model, now| model.say(now, &pair.room, &pair.user, content));
-        hub.counts().flooded += 1;
+        let elapsed = clock::now().saturating_duration_since(start);
+        let batch = std::iter::from_fn(|| due.next_if(|(number, _)| pace.at(*number) <= elapsed));
+        let said: Vec<_> = batch
+            .take(BATCH)
+            .map(|(number, pair)| {
+                let at = pace.at(number).as_millis();
+                let due_ms = start_ms + u64::try_from(at).unwrap_or(0);
+                let body = format!("{} #{number} @{due_ms}", flood.text);
+                (pair, json!({ "msgtype": "m.text", "body": body }))
+            })
+            .collect();
+        let count = u64::try_from(said.len()).unwrap_or(u64::MAX);
+        hub.model(|model, now| {
+            for (pair, content) in said {
+                model.say(now, &pair.room, &pair.user, content);
+            }
+        });
+        hub.counts().flooded += count;
     }
 }

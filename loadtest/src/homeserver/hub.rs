@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use hdrhistogram::Histogram;
@@ -10,7 +11,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::homeserver::faults::Faults;
+use crate::homeserver::faults::{Fault, Faults};
 use crate::homeserver::journal::{Change, Journal};
 use crate::homeserver::model::{Model, Now};
 use crate::homeserver::settings::HomeserverSettings;
@@ -24,6 +25,10 @@ pub(crate) struct Hub {
     journal: Mutex<Option<Journal>>,
     faults: Mutex<Faults>,
     counts: Mutex<Counts>,
+    /// What the application service asked.
+    pub(crate) requests: Requests,
+    /// Whether there are any faults.
+    goes_wrong: AtomicBool,
     /// Something is owed to the application service.
     pub(crate) owed: Notify,
     pub(crate) stop: CancellationToken,
@@ -35,8 +40,6 @@ pub(crate) struct Hub {
 /// What was counted; times in microseconds.
 #[derive(Debug)]
 pub(crate) struct Counts {
-    /// What the application service asked.
-    pub(crate) requests: BTreeMap<&'static str, u64>,
     pub(crate) transactions: Transactions,
     /// From an event's origin to the 200 for its transaction.
     pub(crate) push: Histogram<u64>,
@@ -89,6 +92,8 @@ impl Hub {
             journal: Mutex::new(journal),
             faults: Mutex::new(Faults::new(settings.seed)),
             counts: Mutex::new(Counts::new()),
+            requests: Requests::default(),
+            goes_wrong: AtomicBool::new(false),
             owed: Notify::new(),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -113,6 +118,11 @@ impl Hub {
         outcome
     }
 
+    /// Looks at the model.
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&Model) -> T) -> T {
+        look(&lock(&self.model))
+    }
+
     /// A stub that cannot keep what it answers for ends.
     fn write(&self, changes: &[Change]) {
         if changes.is_empty() {
@@ -128,6 +138,18 @@ impl Hub {
         lock(&self.faults)
     }
 
+    pub(crate) fn set_faults(&self, list: Vec<Fault>) {
+        let mut faults = lock(&self.faults);
+        self.goes_wrong.store(!list.is_empty(), Relaxed);
+        faults.set(list);
+    }
+
+    /// What goes wrong with this request.
+    pub(crate) fn fault(&self, request: &str) -> Option<Fault> {
+        let any = self.goes_wrong.load(Relaxed);
+        any.then(|| self.faults().draw(request))?
+    }
+
     pub(crate) fn counts(&self) -> MutexGuard<'_, Counts> {
         lock(&self.counts)
     }
@@ -138,7 +160,7 @@ impl Hub {
         let faults = self.faults().happened();
         let counts = self.counts();
         CountsView {
-            requests: counts.requests.clone(),
+            requests: self.requests.counts(),
             sent,
             transactions: counts.transactions,
             push_us: Quantiles::of(&counts.push),
@@ -150,10 +172,52 @@ impl Hub {
     }
 }
 
+/// How often each request was asked, counted without a lock.
+#[derive(Debug, Default)]
+pub(crate) struct Requests([AtomicU64; NAMES.len()]);
+
+/// What faults and counts call a request.
+const NAMES: [&str; 17] = [
+    "register",
+    "whoami",
+    "create_device",
+    "set_display_name",
+    "profile",
+    "join",
+    "leave",
+    "invite",
+    "create_room",
+    "joined_rooms",
+    "room_state",
+    "send_state",
+    "messages",
+    "send",
+    "ping",
+    "versions",
+    "other",
+];
+
+impl Requests {
+    pub(crate) fn count(&self, name: &str) {
+        let Self(counts) = self;
+        let place = NAMES.iter().position(|known| *known == name);
+        if let Some(count) = place.and_then(|place| counts.get(place)) {
+            count.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// Those that were asked at all.
+    fn counts(&self) -> BTreeMap<&'static str, u64> {
+        let Self(counts) = self;
+        let counts = counts.iter().map(|count| count.load(Relaxed));
+        let named = NAMES.into_iter().zip(counts);
+        named.filter(|(_, count)| *count > 0).collect()
+    }
+}
+
 impl Counts {
     fn new() -> Self {
         Self {
-            requests: BTreeMap::new(),
             transactions: Transactions::default(),
             push: crate::load::tally::histogram(),
             flooded: 0,

@@ -43,6 +43,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 use tokio_util::sync::DropGuard;
 
@@ -95,6 +96,11 @@ impl StubHomeserver {
         let hub = Arc::new(Hub::new(settings).map_err(HomeserverError::Journal)?);
         let router = client::router(Arc::clone(&hub)).merge(control::router(Arc::clone(&hub)));
         let stop = hub.stop.clone();
+        let listener = listener.tap_io(|stream| {
+            if let Err(error) = stream.set_nodelay(true) {
+                tracing::debug!(%error, "cannot set TCP_NODELAY");
+            }
+        });
         let served = axum::serve(listener, router).into_future();
         hub.tasks
             .spawn(stop.clone().run_until_cancelled_owned(async move {

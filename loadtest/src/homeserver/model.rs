@@ -36,6 +36,7 @@ const fn refuse(status: u16, errcode: &'static str) -> Refusal {
 pub(crate) const FORBIDDEN: Refusal = refuse(403, "M_FORBIDDEN");
 pub(crate) const NOT_FOUND: Refusal = refuse(404, "M_NOT_FOUND");
 pub(crate) const UNKNOWN_DEVICE: Refusal = refuse(400, "M_UNKNOWN_DEVICE");
+pub(crate) const NOT_JSON: Refusal = refuse(400, "M_NOT_JSON");
 pub(crate) const IN_USE: Refusal = refuse(400, "M_USER_IN_USE");
 pub(crate) const EXCLUSIVE: Refusal = refuse(400, "M_EXCLUSIVE");
 

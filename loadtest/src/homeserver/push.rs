@@ -4,12 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use reqwest::Client;
-use serde_json::json;
+use serde::Serialize;
 use tokio::time::sleep;
 
 use crate::homeserver::hub::Hub;
-use crate::homeserver::model::Owed;
+use crate::homeserver::model::{Event, Owed};
 use crate::load::{clock, tally};
 
 /// The longest wait for the answer to a transaction.
@@ -53,11 +54,12 @@ pub(crate) async fn push(hub: Arc<Hub>, http: Client) {
 }
 
 async fn until_taken(hub: &Hub, http: &Client, number: u64, owed: &[Owed]) {
-    let events: Vec<_> = owed.iter().map(|one| &*one.event).collect();
-    let body = json!({ "events": events }).to_string();
+    let Some(body) = transaction(owed) else {
+        return;
+    };
     let mut pause = hub.settings.retry;
     let repeat = loop {
-        let fault = hub.faults().draw("transactions");
+        let fault = hub.fault("transactions");
         if let Some(fault) = &fault {
             sleep(fault.delay()).await;
         }
@@ -82,14 +84,26 @@ async fn until_taken(hub: &Hub, http: &Client, number: u64, owed: &[Owed]) {
     }
 }
 
+#[derive(Serialize)]
+struct Transaction<'a> {
+    events: Vec<&'a Event>,
+}
+
+/// The body of a transaction. There is always one: text and numbers can be written as JSON.
+fn transaction(owed: &[Owed]) -> Option<Bytes> {
+    let events = owed.iter().map(|one| &*one.event).collect();
+    let written = serde_json::to_vec(&Transaction { events });
+    written.map(Bytes::from).ok()
+}
+
 /// Sends one transaction; whether it was taken.
-async fn put(hub: &Hub, http: &Client, number: u64, body: &str) -> bool {
+async fn put(hub: &Hub, http: &Client, number: u64, body: &Bytes) -> bool {
     let base = hub.settings.appservice.trim_end_matches('/');
     let answer = http
         .put(format!("{base}/_matrix/app/v1/transactions/{number}"))
         .bearer_auth(&hub.settings.hs_token)
         .header("content-type", "application/json")
-        .body(body.to_owned())
+        .body(body.clone())
         .send()
         .await;
     match answer {

@@ -10,7 +10,8 @@ use matrix_smpp_codec::{
 
 use crate::sim::behaviour::Behaviour;
 use crate::sim::clock::Now;
-use crate::sim::model::{Due, Model, Origin, Outcome};
+use crate::sim::life::Due;
+use crate::sim::model::{Model, Origin, Outcome};
 use crate::sim::receipts::Dates;
 use crate::sim::scenario::Scenario;
 use crate::sim::script::Script;

@@ -18,7 +18,9 @@ const SHOWN: usize = 10;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Filter {
+    #[serde(alias = "destination")]
     to: Option<String>,
+    #[serde(alias = "source")]
     from: Option<String>,
     account: Option<String>,
     bind: Option<u64>,
@@ -28,8 +30,8 @@ pub(crate) struct Filter {
     command: Option<String>,
     /// The status of the answer.
     status: Option<StatusName>,
-    /// `DELIVERED` and so on, as of now.
-    state: Option<String>,
+    /// `DELIVERED` and so on, in any case, as of now.
+    state: Option<StateName>,
     /// `none`, `owed`, or the status of the answer to the receipt.
     receipt: Option<String>,
     message_id: Option<String>,
@@ -45,7 +47,6 @@ impl Filter {
     pub(crate) fn takes(&self, record: &Record, now_ms: u64) -> bool {
         let parcel = &record.parcel;
         let pdu = &parcel.pdu;
-        let state = || record.state(now_ms).and_then(MessageState::name);
         fits(
             self.to.as_deref(),
             pdu.destination_addr.as_str().unwrap_or_default(),
@@ -66,8 +67,7 @@ impl Filter {
                 .is_none_or(|coding| pdu.data_coding.0 == coding)
             && self
                 .state
-                .as_deref()
-                .is_none_or(|name| state() == Some(name))
+                .is_none_or(|StateName(wanted)| record.state(now_ms) == Some(wanted))
             && self
                 .receipt
                 .as_deref()
@@ -82,6 +82,27 @@ impl Filter {
             let text = InboundText::from(&record.parcel.pdu).text();
             text.to_lowercase().contains(&words.to_lowercase())
         })
+    }
+}
+
+/// A `message_state` by its name (SMPP 3.4 §5.2.28), in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+struct StateName(MessageState);
+
+impl TryFrom<String> for StateName {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, String> {
+        let mut states = (0..=u8::MAX).map(MessageState);
+        let is_named = |state: &MessageState| {
+            let known = state.name();
+            known.is_some_and(|known| known.eq_ignore_ascii_case(&name))
+        };
+        states
+            .find(is_named)
+            .map(Self)
+            .ok_or_else(|| format!("no message_state is called {name}: DELIVERED is one"))
     }
 }
 
@@ -185,6 +206,15 @@ mod tests {
 
     fn expectation(json: &str) -> Expectation {
         serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn a_state_is_named_in_any_case_and_a_wrong_name_is_refused() {
+        let filter = |json| serde_json::from_str::<Filter>(json);
+        let [upper, lower] = [r#"{"state": "DELIVERED"}"#, r#"{"state": "delivered"}"#];
+        assert_eq!(filter(upper).unwrap(), filter(lower).unwrap());
+        let wrong = filter(r#"{"state": "DELIVRD"}"#).unwrap_err();
+        assert!(wrong.to_string().contains("DELIVRD"), "{wrong}");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!  ESME ─submit_sm─▶ wire ─▶ peers ─▶ desk ─▶ model: rules ─▶ records, handsets ─▶ http ─▶ page, tests
-//!  ESME ◀─deliver_sm─ wire ◀─ lines ◀─ outbox ◀─ smsc ◀─ agenda, mo ◀─ model, http
+//!  ESME ◀─deliver_sm─ wire ◀─ pump ◀─ lines: outbox ◀─ smsc ◀─ agenda, mo ◀─ life, http
 //! ```
 //!
 //! Every number that a message was sent to, or that wrote one through the API, is a handset. What the
@@ -13,9 +13,12 @@
 //!
 //! # The code
 //!
-//! `scenario`, `script`, `rules`, `model`, `operations`, `records`, `agenda`, `handsets`, `receipts`, `mo`
-//! and `outbox` are pure: they get the time and the seed. `lines`, `desk` and `peers` speak SMPP, `wire`
-//! stands between them and the socket, `http` serves.
+//! `scenario`, `script`, `rules`, `model`, `course`, `life`, `operations`, `records`, `agenda`, `handsets`,
+//! `receipts`, `mo` and `outbox` are pure: they get the time and the seed. `lines`, `pump`, `desk` and
+//! `peers` speak SMPP, `wire` stands between them and the socket, `http` serves.
+//!
+//! The model has one lock, taken once for a batch of requests; what takes long and needs nothing of the
+//! model is done without it: copying what came, putting receipts in words, freeing what is forgotten.
 
 mod accounts;
 mod agenda;
@@ -28,11 +31,13 @@ mod counts;
 mod course;
 mod desk;
 mod dice;
+mod door;
 mod expect;
 mod fate;
 mod handsets;
 mod http;
 mod ids;
+mod life;
 mod lines;
 mod lists;
 mod metrics;
@@ -105,7 +110,7 @@ pub struct Sim {
 #[non_exhaustive]
 pub enum StartError {
     /// The SMPP port could not be opened, or the certificate could not be read.
-    #[error("cannot listen for SMPP on {address}: {cause}")]
+    #[error("cannot listen for SMPP on {address}: {cause} (--smpp chooses another address)")]
     Smpp {
         /// Where it was to listen.
         address: SocketAddr,
@@ -113,7 +118,7 @@ pub enum StartError {
         cause: ListenError,
     },
     /// The HTTP port could not be opened.
-    #[error("cannot listen for HTTP on {address}: {cause}")]
+    #[error("cannot listen for HTTP on {address}: {cause} (--http chooses another address)")]
     Http {
         /// Where it was to listen.
         address: SocketAddr,

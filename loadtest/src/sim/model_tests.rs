@@ -2,6 +2,7 @@ use matrix_smpp_codec::{MessageState, RegisteredDelivery};
 
 use super::*;
 use crate::sim::bench::{Bench, PHONE, VMN, submit};
+use crate::sim::life::Due;
 
 #[test]
 fn an_accepted_message_is_noted_reaches_its_phone_and_owes_a_receipt() {

@@ -2,15 +2,15 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use matrix_smpp_codec::{Body, COctets, CommandStatus, Outbind, Pdu};
+use matrix_smpp_codec::{Body, COctets, Outbind, Pdu};
 use matrix_smpp_session::{
-    Admission, Authenticator, BindRequest, CloseReason, Incoming, Link, ListenError,
-    ListenerSettings, Peer, Running, ServerTls, ServerTlsSettings, SessionSettings,
+    CloseReason, Incoming, Link, ListenError, ListenerSettings, Peer, Running, ServerTls,
+    ServerTlsSettings, SessionSettings,
 };
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
@@ -22,8 +22,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::sim::clock::Now;
 use crate::sim::desk::Desk;
+use crate::sim::door::Door;
 use crate::sim::lines::Line;
-use crate::sim::rules::Asked;
 use crate::sim::scenario::Timers;
 use crate::sim::settings::Certificate;
 use crate::sim::smsc::Smsc;
@@ -183,10 +183,7 @@ impl Peers {
         let address = tap.ends.peer;
         let wire = Wire::new(socket, Arc::clone(&tap));
         let incoming = Incoming::over(Box::new(wire), address, Arc::new(settings(timers)));
-        let door = Door {
-            smsc: Arc::clone(&self.smsc),
-            seat: Mutex::new(None),
-        };
+        let door = Door::new(Arc::clone(&self.smsc));
         let bound = tokio::select! {
             () = self.cut.cancelled() => return,
             () = self.stop.cancelled() => return,
@@ -283,84 +280,5 @@ fn settings(timers: Timers) -> ListenerSettings {
             ..usual
         },
         ..ListenerSettings::default()
-    }
-}
-
-/// Where one connection asks to bind, and leaves.
-struct Door {
-    smsc: Arc<Smsc>,
-    /// Who was let in here.
-    seat: Mutex<Option<String>>,
-}
-
-impl Door {
-    /// The bind is over; one that ended without unbind may hold its account for a while.
-    fn leave(&self, reason: Option<CloseReason>) {
-        let seat = self
-            .seat
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        let Some(system_id) = seat else {
-            return;
-        };
-        let orderly = [
-            CloseReason::PeerUnbound,
-            CloseReason::WeClosed,
-            CloseReason::Inactive,
-        ];
-        let lost = !reason.is_some_and(|reason| orderly.contains(&reason));
-        let mut model = self.smsc.model();
-        let hold = model.script.binds.hold_after_drop.filter(|_| lost);
-        let now = Now::read().instant;
-        model
-            .accounts
-            .unbind(now, &system_id, hold.map(|hold| hold.0));
-    }
-
-    /// What the rules and the accounts say, and how long it takes to say it.
-    fn judge(&self, request: &BindRequest) -> (Result<(), CommandStatus>, Duration) {
-        let system_id = request.system_id.to_text();
-        let mut model = self.smsc.model();
-        let asked = Asked {
-            command: request.mode.request(),
-            to: "",
-            from: "",
-            account: &system_id,
-            bind: 0,
-            text: &String::new,
-        };
-        let then = model.decide_other(&asked).unwrap_or_default();
-        let latency = then.latency.as_ref();
-        let delay = latency.map(|latency| latency.draw(model.ids.dice()));
-        let verdict = match then.status.map(|status| status.0) {
-            Some(status) if !status.is_ok() => Err(status),
-            _ => model.accounts.bind(Now::read().instant, request),
-        };
-        if verdict.is_ok() {
-            let mut seat = self.seat.lock().unwrap_or_else(PoisonError::into_inner);
-            *seat = Some(system_id);
-        }
-        (verdict, delay.unwrap_or_default())
-    }
-}
-
-impl Authenticator for Door {
-    async fn authenticate(&self, request: BindRequest) -> Result<Admission, CommandStatus> {
-        let (verdict, delay) = self.judge(&request);
-        if verdict.is_err() {
-            self.smsc.refused(request.mode.request());
-        }
-        if !delay.is_zero() {
-            sleep(delay).await;
-        }
-        verdict.map(Admission::from)
-    }
-}
-
-/// A connection that was let in and never came to be a bind.
-impl Drop for Door {
-    fn drop(&mut self) {
-        self.leave(None);
     }
 }

@@ -11,9 +11,9 @@ use matrix_smpp_session::Ticket;
 use tokio::time::sleep_until;
 
 use crate::sim::clock::Now;
+use crate::sim::life::Due;
 use crate::sim::lines::Load;
 use crate::sim::mo::Writing;
-use crate::sim::model::Due;
 use crate::sim::outgoing::{Outgoing, ReceiptNews};
 use crate::sim::receipts::Dates;
 use crate::sim::smsc::Smsc;

@@ -14,7 +14,9 @@ pub(crate) struct StatusName(pub(crate) CommandStatus);
 
 /// Not a name of the standard's, and no hexadecimal number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("no such command_status: name one of SMPP 3.4 §5.1.3 or write a number as 0x400")]
+#[error(
+    "no such command_status: write a name of SMPP 3.4 §5.1.3, as ESME_RTHROTTLED, or a number, as 0x400"
+)]
 pub(crate) struct UnknownStatus;
 
 impl StatusName {

@@ -7,8 +7,8 @@ use matrix_smpp_codec::CommandStatus;
 use matrix_smpp_loadtest::load::{
     Expectations, LoadError, Mix, Outcome, Password, SendSettings, Stop, Traffic, html, send,
 };
-use matrix_smpp_loadtest::sim::{Sim, SimSettings};
-use matrix_smpp_session::CloseReason;
+use matrix_smpp_loadtest::sim::{Certificate, Sim, SimSettings};
+use matrix_smpp_session::{CloseReason, TlsSettings};
 use serde_json::{Value, json};
 
 use crate::{ask, counted, get, paced, simulator, texts, to};
@@ -102,6 +102,100 @@ async fn receipts_are_matched_with_their_messages_on_any_bind() {
     assert_eq!(outcome.receipt_us.count, 300);
     let counters = get(&sim, "/counters").await;
     assert_eq!(counters["in"]["deliver_sm_resp"], 300);
+}
+
+#[tokio::test]
+async fn receipts_whose_ids_are_written_otherwise_find_their_messages() {
+    for forms in [
+        r#"{"response": "hex", "receipt": "decimal"}"#,
+        r#"{"response": "decimal", "receipt": "hex_upper"}"#,
+        r#"{"response": "hex", "receipt": {"base": "hex_upper", "width": 16}}"#,
+    ] {
+        let sim = simulator().await;
+        let scenario = format!(r#"{{"message_id": {forms}}}"#);
+        ask(&sim, "POST", "/scenario", &scenario).await;
+        // So many that the form is learnt in the middle, and so few that it is learnt at the end.
+        for count in [300, 3] {
+            let outcome = run(&with_receipts(&sim, count)).await;
+            assert_eq!(outcome.counts.receipts_matched, count, "{forms}");
+            assert_eq!((outcome.receipts_missing, outcome.receipts_unknown), (0, 0));
+            assert_eq!(outcome.receipt_us.count, count);
+        }
+    }
+}
+
+#[tokio::test]
+async fn second_receipts_and_notifications_are_counted_as_what_they_are() {
+    let sim = simulator().await;
+    let scenario = r#"{"fault": [{"command": "deliver_sm", "fault": {"kind": "duplicate"}}]}"#;
+    ask(&sim, "POST", "/scenario", scenario).await;
+    let outcome = run(&with_receipts(&sim, 100)).await;
+    let counts = outcome.counts;
+    assert_eq!(
+        (counts.receipts_matched, counts.receipts),
+        (100, 100 + counts.receipts_repeated)
+    );
+    assert!(counts.receipts_repeated >= 99, "{counts:?}");
+    assert_eq!((outcome.receipts_missing, outcome.receipts_unknown), (0, 0));
+}
+
+#[tokio::test]
+async fn load_goes_over_tls_and_a_stranger_s_certificate_ends_the_run() {
+    let (certificate, folder) = certificate();
+    let sim = Sim::start(SimSettings {
+        tls: Some(certificate),
+        ..SimSettings::default()
+    })
+    .await
+    .unwrap();
+    let trusting = |ca: Option<std::path::PathBuf>| SendSettings {
+        address: format!("localhost:{}", sim.smpp_addr.port()),
+        tls: Some(TlsSettings {
+            ca,
+            ..TlsSettings::default()
+        }),
+        transceivers: 2,
+        ..to(sim.smpp_addr, 200)
+    };
+    let outcome = run(&trusting(Some(folder.path().join("chain.pem")))).await;
+    assert_eq!((outcome.counts.ok, outcome.run.tls), (200, true));
+    let refused = send(&trusting(None), &Stop::default(), |_| {}).await;
+    let Err(LoadError::Bind(fault)) = refused else {
+        panic!("{refused:?}");
+    };
+    assert_eq!(fault.reason, CloseReason::TlsHandshake);
+}
+
+/// A certificate for localhost, and the folder that it is in.
+fn certificate() -> (Certificate, tempfile::TempDir) {
+    let key = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let (chain, private) = (
+        folder.path().join("chain.pem"),
+        folder.path().join("key.pem"),
+    );
+    std::fs::write(&chain, key.cert.pem()).unwrap();
+    std::fs::write(&private, key.signing_key.serialize_pem()).unwrap();
+    let certificate = Certificate {
+        chain,
+        key: private,
+        client_ca: None,
+    };
+    (certificate, folder)
+}
+
+/// One bind that wants a receipt for each of so many messages.
+fn with_receipts(sim: &Sim, count: u64) -> SendSettings {
+    SendSettings {
+        traffic: Traffic {
+            mix: Mix {
+                receipts: true,
+                ..Mix::default()
+            },
+            ..counted(count)
+        },
+        ..to(sim.smpp_addr, 0)
+    }
 }
 
 #[tokio::test]

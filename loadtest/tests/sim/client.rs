@@ -179,10 +179,19 @@ pub(crate) async fn http(
     path: &str,
     body: &str,
 ) -> (u16, String) {
+    http_as("application/json", address, (method, path, body)).await
+}
+
+/// The same with a body that says it is something else.
+pub(crate) async fn http_as(
+    content_type: &str,
+    address: SocketAddr,
+    (method, path, body): (&str, &str, &str),
+) -> (u16, String) {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request = format!(
         "{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\
-         content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+         content-type: {content_type}\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     );
     stream.write_all(request.as_bytes()).await.unwrap();

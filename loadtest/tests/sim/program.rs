@@ -86,5 +86,6 @@ async fn a_port_that_is_taken_ends_the_program_with_the_reason() {
     let program = start(&["--smpp", &address, "--http", "127.0.0.1:0"]);
     let output = program.wait_with_output().await.unwrap();
     assert_eq!(output.status.code(), Some(1));
-    assert!(String::from_utf8(output.stderr).unwrap().contains(&address));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains(&address) && said.contains("--smpp"), "{said}");
 }

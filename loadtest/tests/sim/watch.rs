@@ -9,11 +9,12 @@ use std::process::Stdio;
 use matrix_smpp_codec::CommandStatus;
 use matrix_smpp_loadtest::sim::{Sim, SimSettings};
 use matrix_smpp_session::BindMode;
+use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::process::Command;
 
-use crate::client::{Esme, get, http, message, post, simulator};
+use crate::client::{Esme, PHONE, VMN, get, http, http_as, message, post, simulator, until};
 use crate::raw::Raw;
 
 #[tokio::test]
@@ -212,4 +213,42 @@ async fn a_capture_whose_beginning_is_gone_still_starts_with_a_pdu() {
     );
     let others = tshark(&sim, "tcp.len > 0 && !smpp", &["frame.number"]).await;
     assert!(others.is_empty(), "{others:?}");
+}
+
+#[tokio::test]
+async fn what_curl_sends_without_a_header_is_read_as_json() {
+    let sim = simulator().await;
+    let rule = r#"{"when": {"to": "4477*"}, "then": {"status": "ESME_RTHROTTLED"}}"#;
+    let form = "application/x-www-form-urlencoded";
+    let added = http_as(form, sim.http_addr, ("POST", "/rules", rule)).await;
+    assert_eq!(added, (200, r#"{"id":1}"#.to_owned()));
+    let (status, wrong) = http_as(form, sim.http_addr, ("POST", "/rules", "{")).await;
+    assert_eq!(status, 400);
+    assert!(wrong.contains("line 1"), "{wrong}");
+}
+
+#[tokio::test]
+async fn a_phone_writes_when_it_is_asked_as_smppsim_is() {
+    let sim = simulator().await;
+    let mut esme = Esme::bind(&sim, BindMode::Transceiver, "gateway").await;
+    let path = "/inject_mo?short_message=hi+there&source_addr=447700900123\
+                &destination_addr=60777&submit=Submit+Message&data_coding=0";
+    let (asked, pdu) = tokio::join!(
+        http(sim.http_addr, "GET", path, ""),
+        esme.deliver(CommandStatus::ESME_ROK)
+    );
+    assert_eq!(asked, (200, r#"{"statuses":["ESME_ROK"]}"#.to_owned()));
+    assert_eq!(&*pdu.short_message, b"hi there");
+    assert_eq!(pdu.source_addr.to_text(), "447700900123");
+}
+
+#[tokio::test]
+async fn messages_are_found_by_the_names_that_they_are_shown_with() {
+    let sim = simulator().await;
+    let mut esme = Esme::bind(&sim, BindMode::Transceiver, "gateway").await;
+    esme.submit(message("hello")).await;
+    esme.deliver(CommandStatus::ESME_ROK).await;
+    let path = format!("/messages?destination={PHONE}&source={VMN}&state=delivered");
+    let found = until(&sim, &path, |found| found != &json!([])).await;
+    assert_eq!(found[0]["state"], "DELIVERED");
 }

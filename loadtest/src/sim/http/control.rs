@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get};
 use axum::{Json, Router};
 use serde_json::json;
 
+use super::said::Said;
 use super::{Fault, Shared};
 use crate::sim::rules::Rule;
 use crate::sim::scenario::Scenario;
@@ -50,11 +50,7 @@ async fn rules(State(smsc): Shared) -> Response {
     Json(smsc.model().script.rules.list()).into_response()
 }
 
-async fn add_rule(
-    State(smsc): Shared,
-    rule: Result<Json<Rule>, JsonRejection>,
-) -> Result<Response, Fault> {
-    let Json(rule) = rule?;
+async fn add_rule(State(smsc): Shared, Said(rule): Said<Rule>) -> Result<Response, Fault> {
     let added = smsc.model().script.rules.add(rule);
     let id = added.map_err(|wrong| Fault::bad_request(&wrong))?;
     Ok(Json(json!({ "id": id })).into_response())
@@ -78,9 +74,8 @@ async fn faults(State(smsc): Shared) -> Response {
 
 async fn add_fault(
     State(smsc): Shared,
-    fault: Result<Json<faults::Fault>, JsonRejection>,
+    Said(fault): Said<faults::Fault>,
 ) -> Result<Response, Fault> {
-    let Json(fault) = fault?;
     let added = smsc.faults.add(fault);
     let id = added.map_err(|wrong| Fault::bad_request(&wrong))?;
     Ok(Json(json!({ "id": id })).into_response())

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -13,6 +12,7 @@ use matrix_smpp_session::Link;
 use serde::Deserialize;
 use serde_json::json;
 
+use super::said::Said;
 use super::{Fault, Shared};
 use crate::sim::mo::{MoError, Party};
 use crate::sim::peers::Peers;
@@ -76,9 +76,9 @@ struct Raw {
 async fn raw(
     State(smsc): Shared,
     Path(bind): Path<u64>,
-    raw: Result<Json<Raw>, JsonRejection>,
+    Said(raw): Said<Raw>,
 ) -> Result<Response, Fault> {
-    let Json(Raw { hex }) = raw?;
+    let Raw { hex } = raw;
     let octets = hex.0.len();
     if !smsc.tap(bind).ok_or_else(no_bind)?.inject(hex.0) {
         return Err(Fault {
@@ -104,11 +104,7 @@ struct Alert {
     status: Option<u8>,
 }
 
-async fn alert(
-    State(smsc): Shared,
-    alert: Result<Json<Alert>, JsonRejection>,
-) -> Result<Response, Fault> {
-    let Json(alert) = alert?;
+async fn alert(State(smsc): Shared, Said(alert): Said<Alert>) -> Result<Response, Fault> {
     let wrong = || Fault::bad_request(&MoError::BadNumber);
     let phone = Party::parse(&alert.from).ok_or_else(wrong)?;
     let mut tlvs = Tlvs::default();
@@ -143,11 +139,7 @@ struct Ask {
     password: String,
 }
 
-async fn outbind(
-    State(peers): State<Peers>,
-    ask: Result<Json<Ask>, JsonRejection>,
-) -> Result<Response, Fault> {
-    let Json(ask) = ask?;
+async fn outbind(State(peers): State<Peers>, Said(ask): Said<Ask>) -> Result<Response, Fault> {
     let outbind = Outbind {
         system_id: ask
             .system_id

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -12,6 +12,7 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::json;
 
+use super::said::Said;
 use super::{Fault, MAX_WAIT_MS, SUBMITS_PER_ANSWER, Shared};
 use crate::sim::clock::Now;
 use crate::sim::expect::{Expectation, Filter, Verdict};
@@ -46,9 +47,8 @@ async fn messages(
 
 async fn expect(
     State(smsc): Shared,
-    expectation: Result<Json<Expectation>, JsonRejection>,
+    Said(expectation): Said<Expectation>,
 ) -> Result<Response, Fault> {
-    let Json(expectation) = expectation?;
     Ok(judged(&smsc, &expectation).await)
 }
 

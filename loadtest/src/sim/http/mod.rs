@@ -3,11 +3,12 @@
 mod control;
 mod links;
 mod look;
+mod said;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Response};
@@ -16,8 +17,10 @@ use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use self::said::Said;
 use crate::sim::behaviour::Change;
 use crate::sim::clock::Now;
+use crate::sim::handsets::Words;
 use crate::sim::mo::Writing;
 use crate::sim::peers::Peers;
 use crate::sim::smsc::{SendError, Smsc};
@@ -27,6 +30,9 @@ const MAX_WAIT_MS: u64 = 60_000;
 
 /// How many submissions one answer holds unless it is told.
 const SUBMITS_PER_ANSWER: usize = 10_000;
+
+/// What the library says before what is wrong with a query.
+const QUERY: &str = "Failed to deserialize query string: ";
 
 type Shared = State<Arc<Smsc>>;
 
@@ -38,6 +44,7 @@ pub(crate) fn router(peers: Peers) -> Router {
         .route("/handsets", get(handsets))
         .route("/handsets/{number}/messages", get(messages))
         .route("/handsets/{number}/send", post(send))
+        .route("/inject_mo", get(inject))
         .route("/counters", get(counters))
         .route("/binds", get(binds))
         .route("/binds/drop", post(drop_binds))
@@ -118,10 +125,32 @@ struct Sent {
 async fn send(
     State(smsc): Shared,
     Path(number): Path<String>,
-    writing: Result<Json<Writing>, JsonRejection>,
+    Said(writing): Said<Writing>,
 ) -> Result<Json<Sent>, Fault> {
-    let Json(writing) = writing?;
     let statuses = smsc.write(&number, &writing).await?;
+    Ok(Json(Sent { statuses }))
+}
+
+/// A message from a phone, as users of `SMPPSim` ask for it. What else they say does not matter.
+#[derive(Deserialize)]
+struct Injected {
+    source_addr: String,
+    destination_addr: String,
+    #[serde(default)]
+    short_message: Words,
+}
+
+async fn inject(
+    State(smsc): Shared,
+    injected: Result<Query<Injected>, QueryRejection>,
+) -> Result<Json<Sent>, Fault> {
+    let Query(injected) = injected?;
+    let writing = Writing {
+        to: injected.destination_addr,
+        text: injected.short_message,
+        ..Writing::default()
+    };
+    let statuses = smsc.write(&injected.source_addr, &writing).await?;
     Ok(Json(Sent { statuses }))
 }
 
@@ -143,9 +172,8 @@ async fn behaviour(State(smsc): Shared) -> Response {
 
 async fn change_behaviour(
     State(smsc): Shared,
-    change: Result<Json<Change>, JsonRejection>,
+    Said(change): Said<Change>,
 ) -> Result<Response, Fault> {
-    let Json(change) = change?;
     let changed = smsc.change_behaviour(&change);
     let behaviour = changed.map_err(|wrong| Fault::bad_request(&wrong))?;
     Ok(Json(behaviour).into_response())
@@ -208,20 +236,11 @@ impl IntoResponse for Fault {
     }
 }
 
-impl From<JsonRejection> for Fault {
-    fn from(wrong: JsonRejection) -> Self {
-        Self {
-            status: wrong.status(),
-            reason: wrong.body_text(),
-        }
-    }
-}
-
 impl From<QueryRejection> for Fault {
     fn from(wrong: QueryRejection) -> Self {
         Self {
             status: wrong.status(),
-            reason: wrong.body_text(),
+            reason: wrong.body_text().replace(QUERY, "the query: "),
         }
     }
 }

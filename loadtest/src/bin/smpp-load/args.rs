@@ -1,22 +1,15 @@
-//! `smpp-load`: load over SMPP, from either end, with a report.
+//! The flags.
 
-use std::fs;
-use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroU64};
-use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use indicatif::{ProgressBar, ProgressStyle};
 use matrix_smpp_loadtest::load::{
-    Expectations, Interval, Lengths, Listen, ListenSettings, LoadError, Mix, Outcome, Password,
-    SendSettings, Stop, Traffic, html, send,
+    Expectations, Lengths, ListenSettings, Mix, Password, SendSettings, Traffic,
 };
 use matrix_smpp_session::{ServerTlsSettings, TlsSettings};
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 
 /// Load over SMPP, from either end, with a report.
 ///
@@ -26,13 +19,13 @@ use tracing_subscriber::EnvFilter;
 /// variable `RUST_LOG` sets what it logs.
 #[derive(Debug, Parser)]
 #[command(name = "smpp-load", version)]
-struct Cli {
+pub(crate) struct Cli {
     #[command(subcommand)]
-    role: Role,
+    pub(crate) role: Role,
 }
 
 #[derive(Debug, Subcommand)]
-enum Role {
+pub(crate) enum Role {
     /// Binds to an SMSC and sends `submit_sm` (the ESME role).
     Send(Box<SendArgs>),
     /// Lets ESMEs bind, sends them `deliver_sm`, answers their `submit_sm` (the SMSC role).
@@ -40,7 +33,7 @@ enum Role {
 }
 
 #[derive(Debug, Args)]
-struct SendArgs {
+pub(crate) struct SendArgs {
     /// The SMSC, as host:port.
     #[arg(default_value = "127.0.0.1:2775", value_name = "ADDRESS")]
     address: String,
@@ -103,11 +96,11 @@ struct SendArgs {
     tls_name: Option<String>,
 
     #[command(flatten)]
-    traffic: TrafficArgs,
+    pub(crate) traffic: TrafficArgs,
 }
 
 #[derive(Debug, Args)]
-struct ListenArgs {
+pub(crate) struct ListenArgs {
     /// Where ESMEs bind; port 0 takes a free one.
     #[arg(default_value = "127.0.0.1:2775", value_name = "ADDRESS")]
     address: SocketAddr,
@@ -138,12 +131,12 @@ struct ListenArgs {
     tls_key: Option<PathBuf>,
 
     #[command(flatten)]
-    traffic: TrafficArgs,
+    pub(crate) traffic: TrafficArgs,
 }
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Traffic")]
-struct TrafficArgs {
+pub(crate) struct TrafficArgs {
     /// Requests per second over all binds: an open loop, which does not slow down with the peer.
     /// Without it a closed loop keeps the windows full.
     #[arg(long, value_name = "N")]
@@ -209,23 +202,23 @@ struct TrafficArgs {
     seed: u64,
 
     #[command(flatten)]
-    report: ReportArgs,
+    pub(crate) report: ReportArgs,
 }
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Report and expectations")]
-struct ReportArgs {
+pub(crate) struct ReportArgs {
     /// Where the result goes as JSON; `-` for the standard output.
     #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
+    pub(crate) json: Option<PathBuf>,
 
     /// Where the report with plots goes.
     #[arg(long, value_name = "FILE")]
-    html: Option<PathBuf>,
+    pub(crate) html: Option<PathBuf>,
 
     /// No progress.
     #[arg(long, short)]
-    quiet: bool,
+    pub(crate) quiet: bool,
 
     /// Fail below so many answers with `ESME_ROK` a second. An open loop ends a little below its rate.
     #[arg(long, value_name = "N")]
@@ -270,7 +263,7 @@ impl TrafficArgs {
 }
 
 impl SendArgs {
-    fn settings(&self) -> SendSettings {
+    pub(crate) fn settings(&self) -> SendSettings {
         let none = self.trx + self.tx + self.rx == 0;
         let named = self.tls_ca.is_some() || self.tls_cert.is_some() || self.tls_name.is_some();
         let tls = (self.tls || named).then(|| TlsSettings {
@@ -295,7 +288,7 @@ impl SendArgs {
 }
 
 impl ListenArgs {
-    fn settings(&self) -> ListenSettings {
+    pub(crate) fn settings(&self) -> ListenSettings {
         let files = self.tls_cert.clone().zip(self.tls_key.clone());
         ListenSettings {
             listen: self.address,
@@ -315,7 +308,7 @@ impl ListenArgs {
 }
 
 impl ReportArgs {
-    const fn expectations(&self) -> Expectations {
+    pub(crate) const fn expectations(&self) -> Expectations {
         Expectations {
             rate: self.expect_rate,
             max_error_percent: self.max_error_percent,
@@ -323,196 +316,6 @@ impl ReportArgs {
             receipts_percent: self.expect_receipts_percent,
         }
     }
-}
-
-/// Why there is no report, or none that could be kept.
-#[derive(Debug, thiserror::Error)]
-enum Failure {
-    #[error(transparent)]
-    Load(#[from] LoadError),
-    #[error(transparent)]
-    System(#[from] io::Error),
-    #[error("cannot write {}: {cause}", path.display())]
-    Report { path: PathBuf, cause: io::Error },
-}
-
-#[tokio::main]
-async fn main() -> ExitCode {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(io::stderr().is_terminal())
-        .with_writer(io::stderr)
-        .init();
-    match run(Cli::parse().role).await {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(1),
-        Err(failure) => {
-            tracing::error!("{failure}");
-            ExitCode::from(2)
-        }
-    }
-}
-
-/// Runs and reports; whether all expectations were met.
-async fn run(role: Role) -> Result<bool, Failure> {
-    let stop = Stop::default();
-    let interrupt = signal(SignalKind::interrupt())?;
-    let terminate = signal(SignalKind::terminate())?;
-    let running = async {
-        match role {
-            Role::Send(args) => {
-                let progress = Progress::new(args.traffic.report.quiet);
-                let sent = send(&args.settings(), &stop, |interval| progress.show(interval)).await;
-                progress.end();
-                report(&args.traffic.report, sent?)
-            }
-            Role::Listen(args) => listen(&args, &stop).await,
-        }
-    };
-    tokio::select! {
-        met = running => met,
-        () = heed(&stop, interrupt, terminate) => Ok(false),
-    }
-}
-
-async fn listen(args: &ListenArgs, stop: &Stop) -> Result<bool, Failure> {
-    let port = Listen::bind(args.settings()).await?;
-    let mut out = io::stderr();
-    writeln!(out, "ready smpp={}", port.address()?)?;
-    let progress = Progress::new(args.traffic.report.quiet);
-    let outcome = port.run(stop, |interval| progress.show(interval)).await;
-    progress.end();
-    report(&args.traffic.report, outcome?)
-}
-
-/// The first signal ends the sending, the second the waiting. Never ends.
-async fn heed(stop: &Stop, mut interrupt: Signal, mut terminate: Signal) {
-    for token in [&stop.sending, &stop.waiting] {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-        token.cancel();
-    }
-    std::future::pending::<()>().await;
-}
-
-/// Tells what came of the run; whether all expectations were met.
-fn report(args: &ReportArgs, mut outcome: Outcome) -> Result<bool, Failure> {
-    args.expectations().judge(&mut outcome);
-    summary(&outcome)?;
-    if let Some(path) = &args.json {
-        let json = serde_json::to_string_pretty(&outcome).map_err(io::Error::from)?;
-        keep(path, &(json + "\n"))?;
-    }
-    if let Some(path) = &args.html {
-        keep(path, &html(&outcome))?;
-    }
-    Ok(outcome.meets_expectations())
-}
-
-fn keep(path: &Path, text: &str) -> Result<(), Failure> {
-    if path == Path::new("-") {
-        return Ok(io::stdout().write_all(text.as_bytes())?);
-    }
-    fs::write(path, text).map_err(|cause| Failure::Report {
-        path: path.to_owned(),
-        cause,
-    })
-}
-
-fn summary(outcome: &Outcome) -> io::Result<()> {
-    let mut out = io::stderr();
-    let counts = &outcome.counts;
-    writeln!(
-        out,
-        "{:.1}/s answered ESME_ROK; {} sent, {} ok, {:.3} % errors, {} unsent",
-        outcome.ok_per_second, counts.sent, counts.ok, outcome.error_percent, outcome.unsent
-    )?;
-    let times = [
-        ("latency", &outcome.latency_us),
-        ("service", &outcome.service_us),
-        ("receipt", &outcome.receipt_us),
-    ];
-    for (name, times) in times.iter().filter(|(_, times)| times.count > 0) {
-        writeln!(
-            out,
-            "{name}: p50 {} p90 {} p99 {} p99.9 {} max {}",
-            time(times.p50),
-            time(times.p90),
-            time(times.p99),
-            time(times.p999),
-            time(times.max)
-        )?;
-    }
-    for (status, count) in outcome
-        .statuses
-        .iter()
-        .filter(|(name, _)| *name != "ESME_ROK")
-    {
-        writeln!(out, "{status}: {count}")?;
-    }
-    for verdict in &outcome.expectations {
-        let word = if verdict.met { "met" } else { "NOT MET" };
-        let (name, bound, measured) = (&verdict.name, verdict.bound, verdict.measured);
-        writeln!(out, "--{name} {bound}: measured {measured:.3}, {word}")?;
-    }
-    Ok(())
-}
-
-/// The live line: a moving one on a terminal, one line a second elsewhere.
-struct Progress(Option<ProgressBar>, bool);
-
-impl Progress {
-    fn new(quiet: bool) -> Self {
-        let live = !quiet && io::stderr().is_terminal();
-        let bar = live.then(|| {
-            let style = ProgressStyle::with_template("{spinner} {elapsed} {msg}");
-            let bar = ProgressBar::new_spinner();
-            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
-            bar.enable_steady_tick(Duration::from_millis(250));
-            bar
-        });
-        Self(bar, quiet)
-    }
-
-    fn show(&self, interval: &Interval) {
-        match &self.0 {
-            Some(bar) => bar.set_message(line(interval)),
-            None if self.1 => {}
-            None => {
-                let seconds = interval.at_ms / 1_000;
-                // Nobody reads it: no reason to end the run.
-                writeln!(io::stderr(), "{seconds:>5}s {}", line(interval)).unwrap_or_default();
-            }
-        }
-    }
-
-    fn end(&self) {
-        if let Some(bar) = &self.0 {
-            bar.finish_and_clear();
-        }
-    }
-}
-
-fn line(interval: &Interval) -> String {
-    let counts = &interval.counts;
-    let each = |count: u64| count * 1_000 / interval.length_ms.max(1);
-    format!(
-        "{}/s ok  {} errors  p50 {}  p99 {}  in flight {}  backlog {}  in {}/s",
-        each(counts.ok),
-        counts.failed(),
-        time(interval.latency_us.p50),
-        time(interval.latency_us.p99),
-        interval.in_flight,
-        interval.backlog,
-        each(counts.receipts + counts.received)
-    )
-}
-
-fn time(micros: u64) -> String {
-    format!("{:?}", Duration::from_micros(micros))
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
