@@ -33,7 +33,7 @@ soak: setup ## Run for long what `test` runs for short: campaigns, power losses,
 		CAMPAIGN_ENGINE=$(or $(ENGINE),sqlite) $(if $(KEEP),CAMPAIGN_KEEP=$(KEEP)) \
 		cargo test --locked -p matrix-smpp --test it -- --nocapture campaign::whatever_goes_wrong
 	POWER_SEED=$(or $(SEED),1) POWER_CUTS=$(or $(CUTS),6000) cargo test --locked -p matrix-smpp --lib -- --nocapture \
-		--exact store::sqlite::tests::power::what_was_acknowledged_survives_a_power_loss_at_any_moment
+		--exact store::tests::on_sqlite::power::what_was_acknowledged_survives_a_power_loss_at_any_moment
 	SMPP_SIM_SEEDS=20000 cargo test --locked --release -p matrix-smpp-session --test it -- simulation
 	./scripts/fuzz.sh $(or $(SECONDS),600)
 

@@ -45,6 +45,7 @@ enum Step<'a> {
     NotReading,
     Close,
     Sent,
+    HalfClose,
 }
 
 struct World {
@@ -53,6 +54,8 @@ struct World {
     inbound: BytesMut,
     unsent: usize,
     owed: Vec<u32>,
+    /// The peer has said its last.
+    silent: bool,
     next_ticket: u64,
     /// Tickets that were taken, and how often their fate was told.
     tickets: BTreeMap<u64, usize>,
@@ -104,6 +107,7 @@ impl World {
             inbound: BytesMut::new(),
             unsent: 0,
             owed: Vec::new(),
+            silent: false,
             next_ticket: 0,
             tickets: BTreeMap::new(),
         }
@@ -123,6 +127,7 @@ impl World {
             Step::AnswerBind(status) => {
                 let name = "smsc".parse().unwrap();
                 self.session.answer_bind(now, CommandStatus(status), name);
+                self.take_in();
             }
             Step::Submit(number) => self.submit(command(number)),
             Step::Respond {
@@ -150,6 +155,10 @@ impl World {
             Step::Limits(window, rate) => self.session.set_limits(window.into(), rate),
             Step::NotReading => self.session.handle_not_reading(now),
             Step::Close => self.session.close(now),
+            Step::HalfClose => {
+                self.silent = true;
+                self.session.handle_half_closed(now);
+            }
             Step::Sent => {
                 self.session.handle_sent(self.unsent);
                 self.unsent = 0;
@@ -173,22 +182,38 @@ impl World {
         }
     }
 
+    /// Answers a request, and once more: the second answer may only be one to another of its number.
     fn respond(&mut self, status: u32, command: CommandId) {
+        let Some(body) = command.response().and_then(Body::empty) else {
+            return;
+        };
         let Some(sequence) = self.owed.pop() else {
             return;
         };
-        if let Some(body) = command.response().and_then(Body::empty) {
-            self.session
-                .respond(self.now, sequence, CommandStatus(status), body);
+        let status = CommandStatus(status);
+        let first = self
+            .session
+            .respond(self.now, sequence, status, body.clone());
+        assert!(first.is_some() || self.session.finished().is_some());
+        let second = self.session.respond(self.now, sequence, status, body);
+        let other = self.owed.iter().position(|one| *one == sequence);
+        if second.is_some() {
+            self.owed
+                .remove(other.expect("one request was answered twice"));
         }
     }
 
     fn receive(&mut self, octets: &[u8]) {
-        if self.session.finished().is_some() {
+        if self.silent || self.session.finished().is_some() {
             return;
         }
         self.inbound.extend_from_slice(octets);
-        loop {
+        self.take_in();
+    }
+
+    /// What came behind a bind waits until that is answered.
+    fn take_in(&mut self) {
+        while !self.session.is_deciding() {
             match cut(&mut self.inbound, self.session.max_pdu()) {
                 Ok(Some(frame)) => {
                     self.session.handle_inbound(self.now, decode(frame));
@@ -243,7 +268,9 @@ impl World {
                         .expect("a ticket that was taken");
                     *told += 1;
                 }
-                Event::Request { sequence, .. } => self.owed.push(sequence),
+                Event::Request { sequence, body } if body.command_id().response().is_some() => {
+                    self.owed.push(sequence);
+                }
                 _ => {}
             }
         }

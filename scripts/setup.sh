@@ -21,6 +21,7 @@ missing_packages() {
     have systemd-analyze || printf '%s\n' systemd
     [[ -x /usr/sbin/bearerbox ]] || printf '%s\n' kannel
     have strace || printf '%s\n' strace
+    { have redis-server && have redis-cli; } || printf '%s\n' redis-server redis-tools
     have setpriv || printf '%s\n' util-linux
     python_for_venv >/dev/null || printf '%s\n' python3.11 python3.11-venv
 }

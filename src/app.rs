@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use axum::Router;
 use futures_util::future::join_all;
-use matrix_smpp_config::{Homeserver as HomeserverSettings, Settings};
+use matrix_smpp_config::{Engine, Homeserver as HomeserverSettings, Settings};
 use ruma::{OwnedServerName, OwnedUserId, UserId};
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -27,9 +28,8 @@ use crate::matrix::homeserver::ErrorKind;
 use crate::matrix::http::{self, HttpLimits};
 use crate::ops::metrics::Metrics;
 use crate::ops::{admin, http as ops};
-use crate::smsc::Links;
-use crate::store::sqlite::SqliteStore;
-use crate::store::{Store, StoreError};
+use crate::smsc::{self, Links};
+use crate::store::{self, Store, StoreError};
 
 /// How many ghosts that homeservers asked for may wait to be made.
 const WISHES: usize = 1_024;
@@ -60,10 +60,10 @@ pub enum AppError {
     Name(#[from] ruma::IdParseError),
     /// A link's settings do not fit.
     #[error(transparent)]
-    Link(#[from] crate::smsc::Unusable),
+    Link(#[from] smsc::Unusable),
     /// The SMPP listener cannot be opened.
     #[error(transparent)]
-    Listener(#[from] crate::smsc::NotListening),
+    Listener(#[from] smsc::NotListening),
     /// Signals cannot be received.
     #[error("signals: {0}")]
     Signals(#[source] io::Error),
@@ -73,11 +73,21 @@ pub enum AppError {
 }
 
 /// Runs the gateway until a signal asks it to stop. SIGTERM or SIGINT: takes nothing more, waits
-/// for outstanding answers, unbinds, returns. A second one: returns at once.
-pub async fn run(settings: Settings) -> Result<(), AppError> {
+/// for outstanding answers, unbinds, returns. A second one: returns at once. SIGHUP: reads from
+/// `config` again what can change meanwhile.
+pub async fn run(settings: Settings, config: &Path) -> Result<(), AppError> {
     let mut signals = Signals::new().map_err(AppError::Signals)?;
-    let running = Running::start(settings).await?;
-    notify(&[sd_notify::NotifyState::Ready]);
+    let running = tokio::select! {
+        started = Running::start(settings, config) => started?,
+        name = signals.next() => {
+            info!(signal = name, "stopped before the start was done");
+            return Ok(());
+        }
+    };
+    notify(&[
+        sd_notify::NotifyState::Ready,
+        sd_notify::NotifyState::Status("running"),
+    ]);
     info!("running");
     let ended = tokio::select! {
         name = signals.next() => {
@@ -125,6 +135,26 @@ fn notify(states: &[sd_notify::NotifyState<'_>]) {
     }
 }
 
+/// Opens the store. While another gateway works with it this one is a standby: started, as systemd
+/// sees it, and nothing more.
+async fn open(settings: &Arc<Settings>) -> Result<Arc<dyn Store>, AppError> {
+    if settings.store.engine == Engine::Redis {
+        let status = sd_notify::NotifyState::Status("standby: another gateway works");
+        notify(&[sd_notify::NotifyState::Ready, status]);
+    }
+    let (settings, runtime) = (Arc::clone(settings), Handle::current());
+    let (sender, opened) = oneshot::channel();
+    // A thread of its own, for the end of the gateway does not wait for it.
+    std::thread::spawn(move || {
+        let _inside = runtime.enter();
+        drop(sender.send(store::open(&settings, None)));
+    });
+    let opened = opened
+        .await
+        .map_err(|_| AppError::Died("the opening of the store"))?;
+    Ok(opened?)
+}
+
 /// The running gateway.
 struct Running {
     links: Links,
@@ -133,10 +163,10 @@ struct Running {
 }
 
 impl Running {
-    async fn start(settings: Settings) -> Result<Self, AppError> {
+    async fn start(settings: Settings, config: &Path) -> Result<Self, AppError> {
+        let hangup = signal(SignalKind::hangup()).map_err(AppError::Signals)?;
         let settings = Arc::new(settings);
-        let store: Arc<dyn Store> =
-            SqliteStore::open(&settings.store.path, settings.limits.mo_part_ttl)?;
+        let store = open(&settings).await?;
         let clock = Clock::system();
         let uncertain = store.recover(clock.now()).await?;
         if uncertain > 0 {
@@ -145,12 +175,22 @@ impl Running {
                 "segments were on the wire when the gateway last ended"
             );
         }
-        let gateway = gateway(&settings, store, clock)?;
         let crew = Crew::default();
+        let (owned, stop) = (Arc::clone(&store), crew.stop.clone());
+        crew.spawn("the ownership of the store", async move {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = owned.lost() => error!("another gateway has taken the store over"),
+            }
+        });
+        let gateway = gateway(&settings, store, clock)?;
         let appservice = listen(settings.appservice.listen.to_string()).await?;
         let operations = listen(settings.ops.listen.to_string()).await?;
         let links = Links::start(&gateway, &crew)?;
         links.listen(&gateway, &crew).await?;
+        let known = (gateway.clone(), crew.clone());
+        let rereading = smsc::reload::run(config.to_owned(), links.clone(), known, hangup);
+        crew.spawn("the reader of accounts", rereading);
         let answered = Arc::new(AtomicBool::new(false));
         let running = Self {
             links,

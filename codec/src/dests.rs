@@ -5,7 +5,7 @@ use std::ops::Deref;
 use nom::number::complete::{be_u8, be_u32};
 
 use crate::field::{
-    Cursor, Field, FieldError, Frame, OctetsError, Taken, fail, keeps_nothing, length_octet,
+    Cursor, Field, FieldError, OctetsError, Taken, fail, keeps_nothing, length_octet,
 };
 use crate::octets::{Address, COctets};
 use crate::values::{CommandStatus, Npi, Ton};
@@ -45,6 +45,9 @@ impl DestAddress {
 impl Field for DestAddress {
     keeps_nothing!();
 
+    /// A flag, two octets and the longest address.
+    const ROOM: usize = 24;
+
     fn take<'a>(&mut self, input: &'a [u8]) -> Taken<'a, ()> {
         let (rest, flag) = be_u8(input)?;
         match flag {
@@ -70,26 +73,21 @@ impl Field for DestAddress {
         }
     }
 
-    /// A flag, two octets and the longest address.
-    fn room(&self) -> usize {
-        24
-    }
-
-    fn put(&self, out: &mut Cursor<'_>) {
+    fn put(&self, out: &mut Cursor<'_>) -> Option<()> {
         match self {
             Self::Sme {
                 dest_addr_ton,
                 dest_addr_npi,
                 destination_addr,
             } => {
-                out.put([Self::SME_FLAG]);
-                dest_addr_ton.put(out);
-                dest_addr_npi.put(out);
-                destination_addr.put(out);
+                out.put([Self::SME_FLAG])?;
+                dest_addr_ton.put(out)?;
+                dest_addr_npi.put(out)?;
+                destination_addr.put(out)
             }
             Self::List { dl_name } => {
-                out.put([Self::LIST_FLAG]);
-                dl_name.put(out);
+                out.put([Self::LIST_FLAG])?;
+                dl_name.put(out)
             }
         }
     }
@@ -111,6 +109,9 @@ pub struct UnsuccessSme {
 impl Field for UnsuccessSme {
     keeps_nothing!();
 
+    /// Two octets, the longest address and a status.
+    const ROOM: usize = 27;
+
     fn take<'a>(&mut self, input: &'a [u8]) -> Taken<'a, ()> {
         let (rest, ()) = self.dest_addr_ton.take(input)?;
         let (rest, ()) = self.dest_addr_npi.take(rest)?;
@@ -120,16 +121,11 @@ impl Field for UnsuccessSme {
         Ok((rest, ()))
     }
 
-    /// Two octets, the longest address and a status.
-    fn room(&self) -> usize {
-        27
-    }
-
-    fn put(&self, out: &mut Cursor<'_>) {
-        self.dest_addr_ton.put(out);
-        self.dest_addr_npi.put(out);
-        self.destination_addr.put(out);
-        out.put(self.error_status_code.0.to_be_bytes());
+    fn put(&self, out: &mut Cursor<'_>) -> Option<()> {
+        self.dest_addr_ton.put(out)?;
+        self.dest_addr_npi.put(out)?;
+        self.destination_addr.put(out)?;
+        out.put(self.error_status_code.0.to_be_bytes())
     }
 }
 
@@ -167,6 +163,9 @@ macro_rules! counted {
         impl Field for $name {
             keeps_nothing!();
 
+            /// That of the longest list, short as most are: they are rare.
+            const ROOM: usize = <$entry>::ROOM.saturating_mul($max).saturating_add(1);
+
             fn take<'a>(&mut self, input: &'a [u8]) -> Taken<'a, ()> {
                 let (mut rest, count) = be_u8(input)?;
                 if usize::from(count) > Self::MAX {
@@ -180,15 +179,9 @@ macro_rules! counted {
                 Ok((rest, ()))
             }
 
-            fn room(&self) -> usize {
-                self.0.iter().fold(1, |room: usize, entry| room.saturating_add(entry.room()))
-            }
-
-            fn put(&self, out: &mut Cursor<'_>) {
-                out.put([length_octet(self.0.len())]);
-                for entry in &self.0 {
-                    entry.put(out);
-                }
+            fn put(&self, out: &mut Cursor<'_>) -> Option<()> {
+                out.put([length_octet(self.0.len())])?;
+                self.0.iter().try_for_each(|entry| entry.put(out))
             }
         }
     };

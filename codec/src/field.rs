@@ -84,23 +84,25 @@ pub(crate) type Taken<'a, T> = IResult<&'a [u8], T, FieldError>;
 /// steps: all fields of a body are taken, and then each keeps what it needs of the memory of the
 /// frame. A PDU that is broken, or has no long values, keeps nothing.
 pub(crate) trait Field: Default {
-    /// Where in the frame the octets are that are to be kept.
-    type Kept;
+    /// Where in the frame the octets are that are to be kept, if any.
+    type Part: Part;
+
+    /// Enough octets for [`Field::put`] of any value.
+    const ROOM: usize;
 
     /// Reads the value at the start of `input`, whose end is the end of the frame. The value was
     /// the default before.
-    fn take<'a>(&mut self, input: &'a [u8]) -> Taken<'a, Self::Kept>;
+    fn take<'a>(&mut self, input: &'a [u8]) -> Taken<'a, Self::Part>;
 
-    /// Takes the octets to keep from the frame.
-    fn keep(&mut self, kept: Self::Kept, frame: &mut Frame<'_, impl Source>);
+    /// Keeps its part of the frame, the last that is kept or not.
+    fn keep(&mut self, part: Self::Part, is_last: bool, frame: &mut Frame<'_, impl Source>);
 
-    /// At least as many octets as the value has on the wire, and enough for [`Field::put`].
-    fn room(&self) -> usize;
+    /// Writes the value, but for its tail; `None` where there is less room than said.
+    fn put(&self, out: &mut Cursor<'_>) -> Option<()>;
 
-    /// Writes the value.
-    fn put(&self, out: &mut Cursor<'_>);
-
-    /// Octets that end the body behind all that is put. Only the last field of a body has them.
+    /// The octets of a long value. They go behind all that is put, so what follows such a field in
+    /// a body puts nothing.
+    #[inline]
     fn tail(&self) -> &[u8] {
         &[]
     }
@@ -109,13 +111,39 @@ pub(crate) trait Field: Default {
 /// The part of [`Field`] of a value that is copied out of the frame.
 macro_rules! keeps_nothing {
     () => {
-        type Kept = ();
+        type Part = ();
 
         #[inline]
-        fn keep(&mut self, (): (), _frame: &mut Frame<'_, impl $crate::field::Source>) {}
+        fn keep(
+            &mut self,
+            (): (),
+            _is_last: bool,
+            _frame: &mut $crate::field::Frame<'_, impl $crate::field::Source>,
+        ) {
+        }
     };
 }
 pub(crate) use keeps_nothing;
+
+/// What one field keeps of the memory of the frame: nothing, or the octets at a [`Place`].
+pub(crate) trait Part {
+    /// Whether there are any octets.
+    fn is_kept(&self) -> bool;
+}
+
+impl Part for () {
+    #[inline]
+    fn is_kept(&self) -> bool {
+        false
+    }
+}
+
+impl Part for Place {
+    #[inline]
+    fn is_kept(&self) -> bool {
+        self.len > 0
+    }
+}
 
 /// A place in a frame, counted from the frame's end.
 #[derive(Debug, Clone, Copy)]
@@ -125,10 +153,7 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    #[inline]
-    pub(crate) const fn is_empty(self) -> bool {
-        self.len == 0
-    }
+    pub(crate) const EMPTY: Self = Self { start: 0, len: 0 };
 
     /// The first `len` octets of `input`, whose end is the frame's.
     #[inline]
@@ -140,8 +165,8 @@ impl Place {
     }
 }
 
-/// One frame at the front of the octets that have come, from which values are split off in the
-/// order of the wire.
+/// One frame at the front of the octets that have come, from which parts are split off in the order
+/// of the wire.
 #[derive(Debug)]
 pub(crate) struct Frame<'b, B> {
     octets: &'b mut B,
@@ -175,37 +200,30 @@ impl<'b, B: Source> Frame<'b, B> {
         self.as_bytes().get(HEADER_LEN..).unwrap_or_default()
     }
 
-    /// The octets at a place.
+    /// Splits off the octets at a place, into an empty value, which costs less than to hand them
+    /// over, and drops what is before them. `is_last` says that what is behind them is not wanted
+    /// either: then the next frame is in front at once.
     #[inline]
-    pub(crate) fn at(&self, place: Place) -> &[u8] {
-        let start = self.left.saturating_sub(place.start);
-        let octets = self.as_bytes().get(start..).unwrap_or_default();
-        octets.get(..place.len).unwrap_or_default()
-    }
-
-    /// Splits off the octets at a place, and drops what is before them.
-    #[inline]
-    pub(crate) fn split(&mut self, place: Place) -> Bytes {
-        if place.len == 0 {
-            return Bytes::new();
-        }
-        self.skip_to(place.start);
-        let len = place.len.min(self.left);
-        self.left = self.left.saturating_sub(len);
-        self.octets.split_front(len)
+    pub(crate) fn split(&mut self, place: Place, is_last: bool, into: &mut Bytes) {
+        let before = self.left.saturating_sub(place.start);
+        let behind = if is_last {
+            0
+        } else {
+            place.start.saturating_sub(place.len)
+        };
+        let len = self.left.saturating_sub(behind);
+        self.left = behind;
+        // What it replaces is the empty default, which has nothing to drop.
+        std::mem::forget(std::mem::replace(into, self.octets.split_front(len)));
+        into.advance(before.min(len));
+        into.truncate(place.len);
     }
 
     /// Drops what is left of the frame.
     #[inline]
     pub(crate) fn finish(&mut self) {
-        self.skip_to(0);
-    }
-
-    #[inline]
-    fn skip_to(&mut self, left: usize) {
-        if let Some(skipped @ 1..) = self.left.checked_sub(left) {
-            self.octets.advance(skipped);
-            self.left = left;
+        if self.left > 0 {
+            self.octets.advance(std::mem::take(&mut self.left));
         }
     }
 }
@@ -250,29 +268,20 @@ impl<'a> Cursor<'a> {
 
     /// Writes octets whose number is known.
     #[inline]
-    pub(crate) fn put<const N: usize>(&mut self, octets: [u8; N]) {
-        self.put_first(&octets, N);
+    pub(crate) fn put<const N: usize>(&mut self, octets: [u8; N]) -> Option<()> {
+        self.put_first(&octets, N)
     }
 
-    /// Writes the first `len` of these octets; the place behind them may be written to as well.
+    /// Writes the first `len` of these octets; the place behind them is written to as well.
     #[inline]
-    pub(crate) fn put_first<const N: usize>(&mut self, octets: &[u8; N], len: usize) {
+    pub(crate) fn put_first<const N: usize>(&mut self, octets: &[u8; N], len: usize) -> Option<()> {
         let rest = std::mem::take(&mut self.rest);
-        debug_assert!(rest.len() >= N.max(len), "room was made for the field");
-        if let Some(place) = rest.first_chunk_mut() {
-            *place = *octets;
+        *rest.first_chunk_mut()? = *octets;
+        if len > N {
+            return None;
         }
-        self.rest = rest.get_mut(len..).unwrap_or_default();
-    }
-
-    /// Writes octets.
-    #[inline]
-    pub(crate) fn put_slice(&mut self, octets: &[u8]) {
-        let place = self.rest.split_off_mut(..octets.len());
-        debug_assert!(place.is_some(), "room was made for the field");
-        if let Some(place) = place {
-            place.copy_from_slice(octets);
-        }
+        self.rest = rest.get_mut(len..)?;
+        Some(())
     }
 }
 
@@ -284,6 +293,8 @@ pub(crate) fn fail<T>(error: FieldError) -> Result<T, nom::Err<FieldError>> {
 impl Field for u8 {
     keeps_nothing!();
 
+    const ROOM: usize = 1;
+
     #[inline]
     fn take<'a>(&mut self, input: &'a [u8]) -> Taken<'a, ()> {
         let (rest, octet) = take_octet(input)?;
@@ -292,13 +303,8 @@ impl Field for u8 {
     }
 
     #[inline]
-    fn room(&self) -> usize {
-        1
-    }
-
-    #[inline]
-    fn put(&self, out: &mut Cursor<'_>) {
-        out.put([*self]);
+    fn put(&self, out: &mut Cursor<'_>) -> Option<()> {
+        out.put([*self])
     }
 }
 
@@ -308,19 +314,16 @@ macro_rules! octet_fields {
         impl Field for $name {
             keeps_nothing!();
 
+            const ROOM: usize = 1;
+
             #[inline]
             fn take<'a>(&mut self, input: &'a [u8]) -> Taken<'a, ()> {
                 self.0.take(input)
             }
 
             #[inline]
-            fn room(&self) -> usize {
-                1
-            }
-
-            #[inline]
-            fn put(&self, out: &mut Cursor<'_>) {
-                out.put([self.0]);
+            fn put(&self, out: &mut Cursor<'_>) -> Option<()> {
+                out.put([self.0])
             }
         }
     )*};

@@ -4,7 +4,7 @@
 use bytes::{Buf, Bytes, BytesMut};
 use thiserror::Error;
 
-use crate::field::{DecodeError, FieldError, Frame, Place, Source};
+use crate::field::{DecodeError, FieldError, Frame, Part, Place, Source};
 use crate::pdu::Body;
 use crate::values::{CommandId, CommandStatus};
 
@@ -179,12 +179,11 @@ impl Header {
     #[inline]
     pub(crate) fn octets(self, length: usize) -> [u8; HEADER_LEN] {
         let length = u32::try_from(length).unwrap_or(u32::MAX);
-        let words = [length, self.command_id.0, self.status.0, self.sequence];
-        let mut octets = [0; HEADER_LEN];
-        for (place, word) in octets.as_chunks_mut().0.iter_mut().zip(words) {
-            *place = word.to_be_bytes();
-        }
-        octets
+        // One number is stored at once.
+        [length, self.command_id.0, self.status.0, self.sequence]
+            .into_iter()
+            .fold(0_u128, |words, word| words << 32 | u128::from(word))
+            .to_be_bytes()
     }
 
     /// The PDU that refuses the one with this header: its response with that status, or a
@@ -248,11 +247,26 @@ impl Pdu {
 
     /// Appends the PDU to `out`. The body of a bind or `submit_sm` response with an error is left
     /// out when it says nothing, as §4.1.2 and §4.4.2 want.
+    #[inline]
     pub fn encode(&self, out: &mut BytesMut) {
-        if self.leaves_body_out() {
+        if self.body.is_empty() {
             self.header().write(out);
         } else {
-            self.body.write(self.header(), out);
+            self.encode_with_body(out);
+        }
+    }
+
+    #[inline(never)]
+    fn encode_with_body(&self, out: &mut BytesMut) {
+        if self.leaves_body_out() {
+            return self.header().write(out);
+        }
+        let start = out.len();
+        self.body.write(out);
+        let whole = out.get_mut(start..).unwrap_or_default();
+        let len = whole.len();
+        if let Some(place) = whole.first_chunk_mut() {
+            *place = self.header().octets(len);
         }
     }
 
@@ -356,7 +370,11 @@ impl Inbound {
     pub(crate) fn unknown(mut frame: Frame<'_, impl Source>) -> Self {
         let header = frame.header().unwrap_or_default();
         let input = frame.body();
-        let body = frame.split(Place::at_start_of(input, input.len()));
+        let place = Place::at_start_of(input, input.len());
+        let mut body = Bytes::new();
+        if place.is_kept() {
+            frame.split(place, true, &mut body);
+        }
         frame.finish();
         Self::Unknown { header, body }
     }

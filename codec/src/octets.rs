@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::e164::{E164, Redacted};
 use crate::field::{
-    Cursor, Field, FieldError, Frame, OctetsError, Place, Source, Taken, fail, keeps_nothing,
+    Cursor, Field, FieldError, Frame, OctetsError, Part, Place, Source, Taken, fail, keeps_nothing,
     length_octet, take_octet, take_octets,
 };
 
@@ -130,47 +130,44 @@ impl<const MAX: usize> fmt::Debug for COctets<MAX> {
 impl<const MAX: usize> Field for COctets<MAX> {
     keeps_nothing!();
 
+    const ROOM: usize = MAX;
+
     /// A string that the end of the frame cuts off is taken as it is: peers forget the last NUL.
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "the place of the next field is this one's answer, and is waited for"
+    )]
+    #[inline(always)]
     fn take<'a>(&mut self, input: &'a [u8]) -> Taken<'a, ()> {
-        if input.is_empty() {
-            return fail(FieldError::Truncated);
-        }
-        match self.copy(input) {
-            Some(len) => {
+        let Some(octets) = input.first_chunk() else {
+            return self.take_near_the_end(input);
+        };
+        match self.copy_to_nul(octets) {
+            // Many strings are empty; then the next field is read without waiting for this one.
+            Some(0) => Ok((input.get(1..).unwrap_or_default(), ())),
+            Some(len) if len < MAX => {
                 let rest = input.get(len.saturating_add(1)..);
                 Ok((rest.unwrap_or_default(), ()))
             }
-            None => fail(FieldError::TooLong { max: MAX }),
+            _ => fail(FieldError::TooLong { max: MAX }),
         }
-    }
-
-    #[inline]
-    fn room(&self) -> usize {
-        MAX
     }
 
     /// The octets behind the string are NULs, the first of which ends it.
     #[inline]
-    fn put(&self, out: &mut Cursor<'_>) {
-        out.put_first(&self.octets, self.len().saturating_add(1));
+    fn put(&self, out: &mut Cursor<'_>) -> Option<()> {
+        out.put_first(&self.octets, self.len().saturating_add(1))
     }
 }
 
 impl<const MAX: usize> COctets<MAX> {
-    /// Copies the octets before the first NUL or the end of the input into an empty value; gives
-    /// their number, or nothing where they are too many.
-    #[inline]
-    fn copy(&mut self, input: &[u8]) -> Option<usize> {
-        match input.first_chunk() {
-            Some(octets) => self.copy_to_nul(octets),
-            None => self.copy_near_the_end(input),
-        }
-    }
-
-    /// The same where there is a NUL. Goes by words of eight octets.
+    /// Copies the octets before the first NUL into an empty value; gives their number, or nothing
+    /// where they are too many. Goes by words of eight octets.
     #[inline]
     fn copy_to_nul(&mut self, octets: &[u8; MAX]) -> Option<usize> {
+        if octets.first() == Some(&0) {
+            return Some(0);
+        }
         let (words, rest) = octets.as_chunks();
         let (word_places, rest_places) = self.octets.as_chunks_mut();
         let mut copied: u8 = 0;
@@ -194,12 +191,20 @@ impl<const MAX: usize> COctets<MAX> {
         None
     }
 
-    /// The same where fewer than `MAX` octets are left.
+    /// [`Field::take`] where fewer than `MAX` octets are left.
     #[inline(never)]
-    fn copy_near_the_end(&mut self, octets: &[u8]) -> Option<usize> {
+    fn take_near_the_end<'a>(&mut self, input: &'a [u8]) -> Taken<'a, ()> {
         let mut padded = [0; MAX];
-        padded.get_mut(..octets.len())?.copy_from_slice(octets);
-        self.copy_to_nul(&padded)
+        if let Some(place) = padded.get_mut(..input.len()) {
+            place.copy_from_slice(input);
+        }
+        match self.copy_to_nul(&padded) {
+            Some(len) if !input.is_empty() => {
+                let rest = input.get(len.saturating_add(1)..);
+                Ok((rest.unwrap_or_default(), ()))
+            }
+            _ => fail(FieldError::Truncated),
+        }
     }
 }
 
@@ -277,19 +282,16 @@ macro_rules! guarded_octets {
         impl$(<const $max: usize>)? Field for $name$(<$max>)? {
             keeps_nothing!();
 
-            #[inline]
+            const ROOM: usize = <$inner>::ROOM;
+
+            #[inline(always)]
             fn take<'a>(&mut self, input: &'a [u8]) -> Taken<'a, ()> {
                 self.0.take(input)
             }
 
             #[inline]
-            fn room(&self) -> usize {
-                self.0.room()
-            }
-
-            #[inline]
-            fn put(&self, out: &mut Cursor<'_>) {
-                self.0.put(out);
+            fn put(&self, out: &mut Cursor<'_>) -> Option<()> {
+                self.0.put(out)
             }
         }
     };
@@ -373,7 +375,9 @@ impl fmt::Debug for ShortMessage {
 }
 
 impl Field for ShortMessage {
-    type Kept = Place;
+    type Part = Place;
+
+    const ROOM: usize = 1;
 
     #[inline]
     fn take<'a>(&mut self, input: &'a [u8]) -> Taken<'a, Place> {
@@ -387,21 +391,19 @@ impl Field for ShortMessage {
     }
 
     #[inline]
-    fn keep(&mut self, place: Place, frame: &mut Frame<'_, impl Source>) {
-        if !place.is_empty() {
-            // What it replaces is the empty default, which has nothing to drop.
-            std::mem::forget(std::mem::replace(&mut self.0, frame.split(place)));
+    fn keep(&mut self, place: Place, is_last: bool, frame: &mut Frame<'_, impl Source>) {
+        if place.is_kept() {
+            frame.split(place, is_last, &mut self.0);
         }
     }
 
     #[inline]
-    fn room(&self) -> usize {
-        self.0.len().saturating_add(1)
+    fn put(&self, out: &mut Cursor<'_>) -> Option<()> {
+        out.put([length_octet(self.0.len())])
     }
 
     #[inline]
-    fn put(&self, out: &mut Cursor<'_>) {
-        out.put([length_octet(self.0.len())]);
-        out.put_slice(&self.0);
+    fn tail(&self) -> &[u8] {
+        &self.0
     }
 }

@@ -1,10 +1,10 @@
 //! Every PDU of SMPP 3.4, each declared once: its fields in wire order, with the standard's names.
 
-use bytes::BytesMut;
+use bytes::{BufMut, BytesMut};
 
 use crate::dests::{DestAddresses, UnsuccessSmes};
-use crate::field::{Cursor, DecodeError, Field, FieldError, Frame, Source};
-use crate::frame::{HEADER_LEN, Header, Inbound};
+use crate::field::{Cursor, DecodeError, Field, FieldError, Frame, Part, Source};
+use crate::frame::{HEADER_LEN, Inbound};
 use crate::octets::{Address, COctets, MessageId, Password, ShortMessage};
 use crate::tlv::Tlvs;
 use crate::values::{
@@ -17,14 +17,15 @@ trait Layout: Default {
     /// behind them is not looked at.
     fn read(&mut self, frame: &mut Frame<'_, impl Source>) -> Result<(), DecodeError>;
 
-    /// At least as many octets as the fields have on the wire, the tail not counted.
-    fn room(&self) -> usize;
+    /// Enough octets for [`Layout::put`] of any value. A number when this is compiled: to make the
+    /// room costs a few instructions.
+    const ROOM: usize;
 
-    /// Writes the fields in wire order.
-    fn write(&self, out: &mut Cursor<'_>);
+    /// Writes the fields in wire order, but for their tails; `None` where there is less room.
+    fn put(&self, out: &mut Cursor<'_>) -> Option<()>;
 
-    /// The octets behind what is written.
-    fn tail(&self) -> &[u8];
+    /// Appends the tails, in wire order.
+    fn put_tail(&self, out: &mut BytesMut);
 }
 
 /// Declares one PDU: a struct of its fields in wire order, read and written in that order.
@@ -46,28 +47,25 @@ macro_rules! pdu {
                     unreadable(stringify!($name), stringify!($field), &cause, at)
                 })?;)+
                 let _left_over = input;
-                $(self.$field.keep($field, frame);)+
+                let mut parts = 0_u8 $(.saturating_add($field.is_kept().into()))+;
+                $(
+                    parts = parts.saturating_sub($field.is_kept().into());
+                    self.$field.keep($field, parts == 0, frame);
+                )+
                 Ok(())
             }
 
+            const ROOM: usize = 0_usize $(.saturating_add(<$ty as Field>::ROOM))+;
+
             #[inline]
-            fn room(&self) -> usize {
-                0_usize $(.saturating_add(self.$field.room()))+
+            fn put(&self, out: &mut Cursor<'_>) -> Option<()> {
+                $(self.$field.put(out)?;)+
+                Some(())
             }
 
             #[inline]
-            fn write(&self, out: &mut Cursor<'_>) {
-                $(self.$field.put(out);)+
-            }
-
-            #[inline]
-            fn tail(&self) -> &[u8] {
-                let tail: &[u8] = &[];
-                $(let tail = match self.$field.tail() {
-                    [] => tail,
-                    tail => tail,
-                };)+
-                tail
+            fn put_tail(&self, out: &mut BytesMut) {
+                $(append(self.$field.tail(), out);)+
             }
         }
 
@@ -492,12 +490,20 @@ macro_rules! bodies {
                 }
             }
 
-            /// Appends the PDU of this body and header to `out`.
+            /// Whether the operation has no body.
             #[inline]
-            pub(crate) fn write(&self, header: Header, out: &mut BytesMut) {
+            pub(crate) const fn is_empty(&self) -> bool {
                 match self {
-                    $($(Self::$variant(body) => write::<$body>(body, header, out),)?)+
-                    _ => header.write(out),
+                    $(Self::$variant { .. } => bodies!(@is_bare $(($body))?),)+
+                }
+            }
+
+            /// Appends the place of a header and the body behind it to `out`.
+            #[inline]
+            pub(crate) fn write(&self, out: &mut BytesMut) {
+                match self {
+                    $($(Self::$variant(body) => write::<$body>(body, out),)?)+
+                    _ => out.put_bytes(0, HEADER_LEN),
                 }
             }
         }
@@ -553,22 +559,22 @@ fn read<B: Layout>(
     frame.finish();
 }
 
-/// Appends a PDU with a body to `out`.
-#[inline(never)]
-fn write<B: Layout>(body: &B, header: Header, out: &mut BytesMut) {
-    let start = out.len();
-    let room = HEADER_LEN.saturating_add(body.room());
-    out.resize(start.saturating_add(room), 0);
-    let tail = body.tail();
-    let place = out.get_mut(start..).unwrap_or_default();
-    let Some((header_place, body_place)) = place.split_first_chunk_mut() else {
-        return;
-    };
-    let mut cursor = Cursor::new(body_place);
-    body.write(&mut cursor);
-    let written = room.saturating_sub(cursor.left());
-    *header_place = header.octets(written.saturating_add(tail.len()));
-    out.truncate(start.saturating_add(written));
+/// Appends the place of a header and a body to `out`.
+#[inline]
+fn write<B: Layout>(body: &B, out: &mut BytesMut) {
+    let start = out.len().saturating_add(HEADER_LEN);
+    out.put_bytes(0, HEADER_LEN.saturating_add(B::ROOM));
+    let mut cursor = Cursor::new(out.get_mut(start..).unwrap_or_default());
+    let put = body.put(&mut cursor);
+    debug_assert!(put.is_some(), "room was made for every field");
+    let unused = cursor.left();
+    out.truncate(out.len().saturating_sub(unused));
+    body.put_tail(out);
+}
+
+/// Most tails are empty: that costs no more than to see it.
+#[inline]
+fn append(tail: &[u8], out: &mut BytesMut) {
     if !tail.is_empty() {
         out.extend_from_slice(tail);
     }

@@ -69,7 +69,7 @@ impl Receipt {
         if !is_marked && !quirks.contains(Quirk::UnmarkedReceipts) {
             return None;
         }
-        let text = InboundText::with(fields, quirks);
+        let text = InboundText::with(fields, quirks).unnamed();
         let from_text = Self::of_octets(text.data_coding, &text.payload);
         let mut receipt = match id_of(tlvs) {
             Some(message_id) => Self {
@@ -579,6 +579,20 @@ mod tests {
         let mut pdu = deliver_sm(b"");
         pdu.tlvs.set_message_payload(PLAIN.as_bytes()).unwrap();
         assert_eq!(Receipt::of(&pdu), Some(receipt(PLAIN)));
+    }
+
+    #[test]
+    fn a_receipt_in_national_tables_is_read_in_them() {
+        // The Turkish alphabet has the dotless i where the default one has a small i with grave.
+        let header = [3, 0x25, 1, 1];
+        let octets = [&header[..], b"id:7 stat:DELIVRD text:k\x07s"].concat();
+        let pdu = DeliverSm {
+            esm_class: EsmClass(EsmClass::RECEIPT.0 | EsmClass::UDHI.0),
+            ..deliver_sm(&octets)
+        };
+        let receipt = Receipt::of(&pdu).unwrap();
+        assert_eq!(receipt.message_id, "7");
+        assert_eq!(receipt.text.as_deref(), Some("kıs"));
     }
 
     #[test]

@@ -5,7 +5,8 @@ use std::fmt;
 use bytes::Bytes;
 
 use crate::field::{
-    Cursor, Field, FieldError, Frame, OctetsError, Place, Source, Taken, length_octet, take_tlv,
+    Cursor, Field, FieldError, Frame, OctetsError, Part, Place, Source, Taken, length_octet,
+    take_tlv,
 };
 use crate::octets::MessageId;
 use crate::values::{InterfaceVersion, MessageState, TlvTag};
@@ -253,7 +254,9 @@ impl<'a> IntoIterator for &'a Tlvs {
 }
 
 impl Field for Tlvs {
-    type Kept = Place;
+    type Part = Place;
+
+    const ROOM: usize = 0;
 
     /// Takes the rest of the frame. Up to three NULs behind the last parameter are dropped: some
     /// peers end `short_message` with one.
@@ -264,27 +267,29 @@ impl Field for Tlvs {
             (rest, _) = take_tlv(rest)?;
         }
         let len = input.len().saturating_sub(rest.len());
-        Ok((&[], Place::at_start_of(input, len)))
+        let octets = input.get(..len).unwrap_or_default();
+        let place = if octets.is_empty() || self.0.add_inline(octets) {
+            Place::EMPTY
+        } else {
+            Place::at_start_of(input, len)
+        };
+        Ok((&[], place))
     }
 
     #[inline]
-    fn keep(&mut self, place: Place, frame: &mut Frame<'_, impl Source>) {
-        if !place.is_empty() && !self.0.add_inline(frame.at(place)) {
+    fn keep(&mut self, place: Place, is_last: bool, frame: &mut Frame<'_, impl Source>) {
+        if place.is_kept() {
+            let mut kept = Bytes::new();
+            frame.split(place, is_last, &mut kept);
             // What it replaces is the empty default, which has nothing to drop.
-            std::mem::forget(std::mem::replace(
-                &mut self.0,
-                Repr::Frame(frame.split(place)),
-            ));
+            std::mem::forget(std::mem::replace(&mut self.0, Repr::Frame(kept)));
         }
     }
 
     #[inline]
-    fn room(&self) -> usize {
-        0
+    fn put(&self, _out: &mut Cursor<'_>) -> Option<()> {
+        Some(())
     }
-
-    #[inline]
-    fn put(&self, _out: &mut Cursor<'_>) {}
 
     #[inline]
     fn tail(&self) -> &[u8] {
@@ -532,6 +537,19 @@ impl Tlvs {
         let value = self.get(TlvTag::ADDITIONAL_STATUS_INFO_TEXT)?;
         let text = value.split(|octet| *octet == 0).next().unwrap_or_default();
         Some(String::from_utf8_lossy(text).into_owned())
+    }
+
+    /// Sets `additional_status_info_text`; fails above 255 octets and where a NUL is in it.
+    pub fn set_additional_status_info_text(&mut self, text: &str) -> Result<(), OctetsError> {
+        const MAX: usize = 255;
+        if text.len() > MAX {
+            return Err(OctetsError::TooLong { max: MAX });
+        }
+        if text.contains('\0') {
+            return Err(OctetsError::Nul);
+        }
+        let value = [text.as_bytes(), &[0]].concat();
+        self.set(TlvTag::ADDITIONAL_STATUS_INFO_TEXT, &value)
     }
 
     /// Asks the handset to alert its user; the parameter has no value (§5.3.2.41).

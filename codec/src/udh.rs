@@ -1,13 +1,18 @@
 //! User data headers (GSM 03.40 §9.2.3.24), segments that come in, and joining them.
 
+mod join;
+
 use bytes::Bytes;
 
+use self::join::Piece;
 use crate::octets::ShortMessage;
 use crate::pdu::{DataSm, DeliverSm, SubmitMulti, SubmitSm};
 use crate::quirks::{Quirk, Quirks};
 use crate::text::{Charset, Language, Shifts, gsm7, ucs2, windows_1252};
 use crate::tlv::Tlvs;
 use crate::values::{DataCoding, EsmClass};
+
+pub use self::join::join;
 
 /// Which message a segment belongs to. References of different kinds never mean the same one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -225,8 +230,9 @@ fn begins_with_concat(octets: &[u8]) -> bool {
 pub struct InboundText {
     /// The place of this segment; `None` for a message that is whole.
     pub concat: Option<Concat>,
-    /// The octets of the text, one septet in each octet, in UCS-2 where they came in national tables,
-    /// so that `data_coding` says all about them.
+    /// The octets of the text, one septet in each octet. Those in national tables, and those in none
+    /// that begin with an octet above 0x7f, stand behind two octets above 0x7f, which are no septets
+    /// and name the tables: [`join`] reads them so, and then nothing of the header is needed any more.
     pub payload: Bytes,
     /// How to read them.
     pub data_coding: DataCoding,
@@ -272,18 +278,19 @@ impl InboundText {
         } else {
             self.payload
         };
-        let text = Self { payload, ..self };
-        if shifts != Shifts::NONE {
-            let decoded = shifts.decode(&text.payload);
-            return text.in_ucs2(&decoded);
-        }
-        let default_is = quirks.default_charset();
-        match default_is.filter(|_| text.data_coding == DataCoding::GSM_DEFAULT && !packed) {
+        let default_is = quirks.default_charset().filter(|_| {
+            shifts == Shifts::NONE && self.data_coding == DataCoding::GSM_DEFAULT && !packed
+        });
+        match default_is {
             Some(charset) => Self {
+                payload,
                 data_coding: charset.data_coding(),
-                ..text
+                ..self
             },
-            None => text,
+            None => Self {
+                payload: shifts.name(payload),
+                ..self
+            },
         }
     }
 
@@ -300,25 +307,39 @@ impl InboundText {
             .iter()
             .any(|octet| (0x80..0xa0).contains(octet))
         {
-            let decoded = windows_1252(&self.payload);
-            self.in_ucs2(&decoded)
+            Self {
+                payload: ucs2::encode(&windows_1252(&self.payload)).into(),
+                data_coding: DataCoding::UCS2,
+                ..self
+            }
         } else {
             self
-        }
-    }
-
-    fn in_ucs2(self, text: &str) -> Self {
-        Self {
-            payload: ucs2::encode(text).into(),
-            data_coding: DataCoding::UCS2,
-            ..self
         }
     }
 
     /// The text, with U+FFFD for what cannot be read.
     #[must_use]
     pub fn text(&self) -> String {
-        crate::text::decode(self.data_coding, &self.payload)
+        Piece::of(self.data_coding, &self.payload).decode()
+    }
+
+    /// The same text in octets of which `data_coding` says all.
+    pub(crate) fn unnamed(self) -> Self {
+        if Charset::of(self.data_coding) != Charset::Gsm7 {
+            return self;
+        }
+        let (shifts, septets) = Shifts::named(&self.payload);
+        if shifts == Shifts::NONE {
+            return Self {
+                payload: self.payload.slice_ref(septets),
+                ..self
+            };
+        }
+        Self {
+            payload: ucs2::encode(&shifts.decode(septets)).into(),
+            data_coding: DataCoding::UCS2,
+            ..self
+        }
     }
 }
 
@@ -359,36 +380,6 @@ text_fields! {
     SubmitSm.short_message;
     SubmitMulti.short_message;
     DataSm;
-}
-
-/// The text of the segments in order. Neighbours in one charset are joined before they are read, so
-/// that an escape, a surrogate pair or a unit that a sender cut in two is whole again.
-#[must_use]
-pub fn join(parts: &[(DataCoding, Bytes)]) -> String {
-    parts
-        .chunk_by(|(left, _), (right, _)| Charset::of(*left) == Charset::of(*right))
-        .map(join_one_charset)
-        .collect()
-}
-
-fn join_one_charset(parts: &[(DataCoding, Bytes)]) -> String {
-    let Some((data_coding, _)) = parts.first() else {
-        return String::new();
-    };
-    let charset = Charset::of(*data_coding);
-    let octets = parts
-        .iter()
-        .map(|(_, octets)| &octets[..])
-        .collect::<Vec<_>>()
-        .concat();
-    if charset == Charset::Ucs2 && octets.len() % 2 != 0 {
-        // One part has an octet too many: joined, all parts behind it would be read shifted.
-        return parts
-            .iter()
-            .map(|(_, octets)| charset.decode(octets))
-            .collect();
-    }
-    charset.decode(&octets)
 }
 
 #[cfg(test)]
@@ -516,33 +507,6 @@ mod tests {
         let mut pdu = deliver_sm(EsmClass::DEFAULT, b"short");
         pdu.tlvs.set_message_payload(b"long").unwrap();
         assert_eq!(InboundText::from(&pdu).text(), "short");
-    }
-
-    #[test]
-    fn what_a_sender_cut_in_two_is_whole_after_joining() {
-        let part = |octets: &[u8]| (DataCoding::UCS2, Bytes::copy_from_slice(octets));
-        assert_eq!(join(&[part(&[0xd8, 0x3d]), part(&[0xdc, 0x4d])]), "👍");
-        assert_eq!(join(&[part(&[0x04]), part(&[0x16])]), "Ж");
-        let part = |octets: &[u8]| (DataCoding::GSM_DEFAULT, Bytes::copy_from_slice(octets));
-        assert_eq!(join(&[part(&[b'a', 0x1b]), part(&[0x65])]), "a€");
-    }
-
-    #[test]
-    fn a_part_with_an_octet_too_many_does_not_shift_the_next() {
-        let part = |octets: &[u8]| (DataCoding::UCS2, Bytes::copy_from_slice(octets));
-        assert_eq!(
-            join(&[part(&[0x04, 0x16, 0x00]), part(&[0x04, 0x16])]),
-            "ЖЖ"
-        );
-    }
-
-    #[test]
-    fn parts_in_different_charsets_are_read_each_in_its_own() {
-        let parts = [
-            (DataCoding::GSM_DEFAULT, Bytes::from_static(&[0x00])),
-            (DataCoding::UCS2, Bytes::from_static(&[0x04, 0x16])),
-        ];
-        assert_eq!(join(&parts), "@Ж");
     }
 
     #[test]

@@ -154,6 +154,15 @@ pub(crate) fn is_digits(text: &str) -> bool {
     text.bytes().all(|octet| octet.is_ascii_digit())
 }
 
+/// Checks the country code of an account's national numbers.
+pub(crate) fn country_code(code: &impl AsRef<str>) -> Mend {
+    let code = code.as_ref();
+    if (1..=3).contains(&code.len()) && is_digits(code) && !code.starts_with('0') {
+        return Ok(());
+    }
+    Err("is no country code; write its digits, e.g. \"44\"".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use matrix_smpp_codec::Quirks;
 use secrecy::SecretString;
 
-use crate::check::{label, lasts, octets, within};
+use crate::check::{country_code, label, lasts, octets, within};
 use crate::link::Bind;
 use crate::link_group::MoUnleased;
 use crate::listener::Listener;
@@ -26,9 +26,10 @@ section! {
         name: String = required("\"aggregator\""), check label;
         /// The user name with which it binds. At most 15 characters.
         system_id: String = required("\"aggregator\""), check octets(15);
-        /// The password with which it binds. At most 8 characters.
-        password: SecretString = secret("aggregator_password"), check password;
-        /// The name that its TLS certificate must bear too (a DNS name of its subjectAltName, or its
+        /// The password with which it binds. At most 8 characters. An account has a password, a
+        /// certificate, or both: then it must show both.
+        password: Option<SecretString> = optional_secret("aggregator_password"), check password;
+        /// The name that its TLS certificate must bear (a DNS name of its subjectAltName, or its
         /// common name). Needs `listener.tls.client_ca_file`.
         certificate: Option<String> = optional("\"esme.example.net\"");
         /// What it may bind as: "transceiver", "transmitter", "receiver".
@@ -47,6 +48,9 @@ section! {
         /// The most messages that it may submit in a second; more are refused for the time being.
         /// By default there is no limit.
         submit_rate: Option<NonZeroU32> = optional("100");
+        /// The country code of the numbers that it writes in national form. Without it a sender in
+        /// national form has no number that can be texted. 1 to 3 digits.
+        country_code: Option<String> = optional("\"44\""), check country_code;
         /// How an SMS to one of our numbers is answered when its handset has no conversation there:
         /// "drop" accepts and drops it, "reject" tells that the destination is wrong.
         mo_unleased: MoUnleased = default("\"drop\"");
@@ -110,6 +114,9 @@ pub(crate) fn read_all(
             root.cx.wrong(path, mend);
         }
     }
+    for (raw, table) in read() {
+        check_proof(raw, table);
+    }
     if let Some(listener) = listener {
         for (raw, table) in read() {
             check_listener(raw, table, listener);
@@ -123,6 +130,15 @@ pub(crate) fn read_all(
 }
 
 /// An account that nobody could bind with is a mistake.
+fn check_proof(raw: &RawEsme, table: &Reader<'_>) {
+    if matches!((&raw.password, &raw.certificate), (Some(None), Some(None))) {
+        let mend = "has neither a password nor a certificate; add one of `password`, \
+                    `password_file`, `password_credential` and `certificate`";
+        table.cx.wrong(&table.path, mend);
+    }
+}
+
+/// So is one that has nothing to bind to, or whose certificate nobody can check.
 fn check_listener(raw: &RawEsme, table: &Reader<'_>, listener: &Listener) {
     if listener.listen.is_none() {
         let mend = "has no listener to bind to; add `listen` to [listener]";

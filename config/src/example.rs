@@ -105,7 +105,7 @@ fn key(out: &mut String, outer: &str, field: &Field, set: Set) {
             let note = "  # an example; not set by default";
             line(out, &[mark(set.optional), &name, " = ", value, note]);
         }
-        Kind::Secret(credential) => {
+        Kind::Secret(credential) | Kind::OptionalSecret(credential) => {
             line(out, &["#", &name, " = \"...\""]);
             line(
                 out,

@@ -15,6 +15,7 @@
 //! assert_eq!(said[1], "line 2: store.engin: is not a known key; did you mean `engine`?");
 //! ```
 
+mod adapt;
 mod appservice;
 mod check;
 mod env;
@@ -42,6 +43,7 @@ mod store;
 mod suggest;
 mod value;
 
+pub use self::adapt::Adapt;
 pub use self::appservice::Appservice;
 pub use self::env::{Env, MAX_FILE_BYTES, ProcessEnv};
 pub use self::esme::Esme;
@@ -60,4 +62,4 @@ pub use self::ops::Ops;
 pub use self::pool::{Dedicated, Pool};
 pub use self::route::{LongMessages, Originator, Route, Uncertain};
 pub use self::settings::{Settings, load, parse};
-pub use self::store::{Engine, Store};
+pub use self::store::{Engine, Redis, RedisDurability, RedisMode, Store};

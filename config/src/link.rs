@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+use crate::adapt::{Adapt, RawAdapt};
 use crate::check::{host_port, label, lasts, octets, within};
 use crate::read::{Context, FromToml, Mend, Node, Reader};
 use crate::secret::password;
@@ -104,10 +105,15 @@ section! {
         address_range: String = default("\"\""), check octets(40);
         /// The version of SMPP that the bind tells: 0x34 is 3.4, 0x33 is 3.3.
         interface_version: u8 = default("0x34"), check |version: &u8| interface_version(*version);
+        /// The version that the peer is taken to speak where it does not say so when we bind. 0x33
+        /// keeps what is beyond 3.3 (optional parameters) from it.
+        silent_peer: u8 = default("0x34"), check |version: &u8| interface_version(*version);
         /// How many requests may wait for their answers at a time. 1 to 10000.
         window: usize = default("10"), check within(1..=10_000);
         /// The most segments in a second. By default there is no limit but the peer's answers.
         rate: Option<NonZeroU32> = optional("50");
+        /// How window and rate follow what the peer can take.
+        adapt: Adapt = nested(RawAdapt::FIELDS);
         /// A link that is silent for so long is asked whether it lives. 1s to 1h.
         enquire_link: Duration = default("\"30s\""), check lasts("1s", "1h");
         /// How long an answer is waited for. 1s to 10m.

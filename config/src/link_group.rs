@@ -2,10 +2,10 @@
 
 use matrix_smpp_codec::{IdForm, Quirks};
 
-use crate::check::{is_digits, label};
+use crate::check::{country_code, label};
 use crate::link::{self, Link};
 use crate::quirks::RawQuirkKeys;
-use crate::read::{Context, Mend, Reader};
+use crate::read::{Context, Reader};
 use crate::section::{Section, section, words};
 
 words! {
@@ -66,14 +66,6 @@ section! {
         /// The links; at least one. A `bind = "pair"` gives two.
         links: Vec<Link> = tables("link");
     }
-}
-
-fn country_code(code: &impl AsRef<str>) -> Mend {
-    let code = code.as_ref();
-    if (1..=3).contains(&code.len()) && is_digits(code) && !code.starts_with('0') {
-        return Ok(());
-    }
-    Err("is no country code; write its digits, e.g. \"44\"".to_owned())
 }
 
 /// Reads every `[[link_group]]`; no two share a name. Gives the names too, with their paths.

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::adapt::{Adapt, RawAdapt};
 use crate::check::{lasts, octets, within};
 use crate::link::check_readable;
 use crate::read::{FromToml, Node};
@@ -62,6 +63,8 @@ section! {
         response_timeout: Duration = default("\"30s\""), check lasts("1s", "10m");
         /// A session without messages for so long is closed. 1m to 7d.
         inactivity: Option<Duration> = optional("\"1h\""), check lasts("1m", "7d");
+        /// How window and rate of the accounts follow what they can take.
+        adapt: Adapt = nested(RawAdapt::FIELDS);
         /// The most connections at a time. 1 to 100000.
         max_connections: usize = default("1000"), check within(1..=100_000);
         /// The most connections from one address at a time. 1 to 100000.

@@ -9,6 +9,22 @@ use crate::read::{Checks, FromToml, Mend, Node, Reader, quoted};
 use crate::section::{Field, SECRET_ENDS};
 
 impl Reader<'_> {
+    /// Reads one of the same three keys, or none.
+    #[expect(
+        clippy::option_option,
+        reason = "the outer None is a mistake, the inner an absent key"
+    )]
+    pub(crate) fn optional_secret(
+        &self,
+        field: &Field,
+        checks: Checks<'_, SecretString>,
+    ) -> Option<Option<SecretString>> {
+        if field.keys().iter().all(|key| self.get(key).is_none()) {
+            return Some(None);
+        }
+        self.secret(field, checks).map(Some)
+    }
+
     /// Reads the one of `name`, `name_file` and `name_credential` that is given.
     pub(crate) fn secret(
         &self,

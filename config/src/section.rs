@@ -25,6 +25,8 @@ pub(crate) enum Kind {
     Derived(&'static str),
     /// One of three keys that tell a secret. Holds an example of a credential's name.
     Secret(&'static str),
+    /// The same three keys, none of which is needed.
+    OptionalSecret(&'static str),
     /// A table of its own, all of whose keys have defaults.
     Nested(&'static [Field]),
     /// A table of its own that may be absent.
@@ -61,6 +63,14 @@ impl Field {
         Self::new(name, doc, Kind::Secret(credential))
     }
 
+    pub(crate) const fn optional_secret(
+        name: &'static str,
+        doc: Docs,
+        credential: &'static str,
+    ) -> Self {
+        Self::new(name, doc, Kind::OptionalSecret(credential))
+    }
+
     pub(crate) const fn nested(name: &'static str, doc: Docs, inner: &'static [Self]) -> Self {
         Self::new(name, doc, Kind::Nested(inner))
     }
@@ -84,7 +94,7 @@ impl Field {
     /// The keys that this field takes in the file.
     pub(crate) fn keys(&self) -> Vec<String> {
         match self.kind {
-            Kind::Secret(_) => SECRET_ENDS
+            Kind::Secret(_) | Kind::OptionalSecret(_) => SECRET_ENDS
                 .iter()
                 .map(|end| format!("{}{end}", self.name))
                 .collect(),

@@ -4,3 +4,4 @@
 pub mod homeserver;
 pub mod load;
 pub mod sim;
+mod slab;

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use futures_util::future::select_all;
 use ipnet::IpNet;
-use matrix_smpp_codec::{Body, COctets, Password};
+use matrix_smpp_codec::{Body, COctets, Password, Quirks};
 use tokio::sync::Notify;
 
 use crate::error::SubmitError;
@@ -40,8 +40,8 @@ pub struct Account {
     pub max_binds: usize,
     /// Most of our requests that may wait for its answer at once, on each session.
     pub window: usize,
-    /// Most of our requests per second, on all its sessions together, each of which has an equal
-    /// share; `None` for no limit.
+    /// Most of our requests per second, on all its sessions together: whichever has use for it has
+    /// it. `None` for no limit.
     pub rate: Option<NonZeroU32>,
     /// Most of its requests that may wait for our answer at once, on each session; further ones are
     /// refused with `ESME_RTHROTTLED`.
@@ -49,6 +49,9 @@ pub struct Account {
     /// Most of its messages per second, on all its sessions together; further ones are refused with
     /// `ESME_RTHROTTLED`. `None` for no limit.
     pub peer_rate: Option<NonZeroU32>,
+    /// What it does against the standard. Its bind, which says who it is, is read by the quirks of
+    /// all accounts.
+    pub quirks: Quirks,
 }
 
 impl Default for Account {
@@ -64,6 +67,7 @@ impl Default for Account {
             rate: None,
             peer_window: 100,
             peer_rate: None,
+            quirks: Quirks::NONE,
         }
     }
 }
@@ -123,7 +127,10 @@ struct State {
 #[derive(Debug)]
 struct Entry {
     account: Account,
-    meter: Option<Meter>,
+    /// Counts what we send to it.
+    outward: Option<Meter>,
+    /// Counts what it submits.
+    inward: Option<Meter>,
     seats: Vec<Taken>,
 }
 
@@ -234,6 +241,15 @@ impl Accounts {
         }
     }
 
+    /// The quirks of all together.
+    fn all_quirks(&self) -> Quirks {
+        let state = self.shared.lock();
+        let accounts = state.accounts.values();
+        accounts
+            .flat_map(|entry| entry.account.quirks.iter())
+            .collect()
+    }
+
     /// Closes every session gracefully.
     pub fn close(&self) {
         let state = self.shared.lock();
@@ -258,7 +274,8 @@ impl Entry {
     /// The account as it is now, with the sessions that it had and may still have.
     fn replacing(old: Option<Self>, account: Account) -> Self {
         let mut entry = Self {
-            meter: account.peer_rate.map(Meter::new),
+            outward: account.rate.map(Meter::new),
+            inward: account.peer_rate.map(Meter::new),
             account,
             seats: Vec::new(),
         };
@@ -272,9 +289,8 @@ impl Entry {
             });
             close.iter().for_each(Taken::close);
             entry.seats = keep;
-            if old.account.peer_rate == entry.account.peer_rate {
-                entry.meter = old.meter;
-            }
+            entry.outward = goes_on(old.outward, entry.account.rate);
+            entry.inward = goes_on(old.inward, entry.account.peer_rate);
         }
         entry.share();
         entry
@@ -289,18 +305,22 @@ impl Entry {
     }
 
     fn limits(&self) -> PeerLimits {
-        let sessions = u32::try_from(self.seats.len()).unwrap_or(u32::MAX);
-        let share = |rate: NonZeroU32| {
-            let share = rate.get() / sessions.max(1);
-            NonZeroU32::new(share).unwrap_or(NonZeroU32::MIN)
-        };
         PeerLimits {
             window: self.account.window,
-            rate: self.account.rate.map(share),
+            rate: self.account.rate,
+            shared_rate: self.outward.clone(),
             peer_window: self.account.peer_window,
-            meter: self.meter.clone(),
+            meter: self.inward.clone(),
         }
     }
+}
+
+/// A count that goes on at a rate that may be another: no change gives anything away.
+fn goes_on(meter: Option<Meter>, rate: Option<NonZeroU32>) -> Option<Meter> {
+    let rate = rate?;
+    let meter = meter.unwrap_or_else(|| Meter::new(rate));
+    meter.set_rate(rate);
+    Some(meter)
 }
 
 impl Taken {
@@ -326,6 +346,8 @@ pub struct PeerLimits {
     pub window: usize,
     /// Most of our requests per second.
     pub rate: Option<NonZeroU32>,
+    /// Counts our requests together with those of other sessions.
+    pub shared_rate: Option<Meter>,
     /// Most of its requests that may wait for our answer at once.
     pub peer_window: usize,
     /// Counts its messages.
@@ -335,6 +357,7 @@ pub struct PeerLimits {
 impl PeerLimits {
     fn apply(&self, link: &Link) {
         link.set_limits(self.window, self.rate);
+        link.share_rate(self.shared_rate.clone());
         link.limit_peer(self.peer_window, self.meter.clone());
     }
 }
@@ -344,6 +367,8 @@ impl PeerLimits {
 pub struct Admission {
     /// Limits of its own, where it has them.
     pub limits: Option<PeerLimits>,
+    /// What it does against the standard, where that is known.
+    pub quirks: Option<Quirks>,
     seat: Option<Seat>,
 }
 
@@ -358,6 +383,9 @@ impl Admission {
     pub(crate) fn enter(self, link: &Link) -> Option<Seat> {
         if let Some(limits) = &self.limits {
             limits.apply(link);
+        }
+        if let Some(quirks) = self.quirks {
+            link.set_quirks(quirks);
         }
         let seat = self.seat?;
         seat.sit(link);

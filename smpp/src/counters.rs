@@ -37,7 +37,7 @@ pub struct Counters {
     pub throttled: AtomicU64,
     /// Our requests that no answer came for within the response timer.
     pub timeouts: AtomicU64,
-    /// Answers of ours that came after the session that asked had gone.
+    /// Answers of ours that nobody waited for: the session that asked had gone, or had its answer.
     pub orphaned_answers: AtomicU64,
     /// Sessions that reached the bound state.
     pub binds: AtomicU64,

@@ -108,6 +108,10 @@ enum Input {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reading {
     On,
+    /// A bind waits to be answered, and what came behind it to be decoded.
+    Ahead,
+    /// What came behind a bind that is refused is decoded, and nothing more read.
+    Leftovers,
     /// The event queue is full.
     AfterTelling,
     /// The outbox is full, or the session over.
@@ -170,7 +174,16 @@ impl Driver {
 
     /// Whether to read: not while there is enough to do already.
     fn reads(&self) -> bool {
-        self.step.reading == Reading::On && self.input != Input::Undecoded
+        match self.step.reading {
+            Reading::On => self.input != Input::Undecoded,
+            Reading::Ahead => self.wire.inbound.len() < READ_BATCH,
+            _ => false,
+        }
+    }
+
+    /// Whether the session takes what was read.
+    const fn decodes(&self) -> bool {
+        matches!(self.step.reading, Reading::On | Reading::Leftovers)
     }
 
     /// Reads until nothing more is there, or for as long as it is this connection's turn; false
@@ -196,7 +209,7 @@ impl Driver {
         loop {
             self.decode_batch();
             self.exchange(cx);
-            if self.input != Input::Undecoded || self.step.reading != Reading::On {
+            if self.input != Input::Undecoded || !self.decodes() {
                 return;
             }
         }
@@ -205,7 +218,7 @@ impl Driver {
     /// Cuts and decodes outside of the lock. Before the bind PDUs go to the session one by one,
     /// since a bind changes the longest that is taken next.
     fn decode_batch(&mut self) {
-        if self.input != Input::Undecoded || self.step.reading != Reading::On {
+        if self.input != Input::Undecoded || !self.decodes() {
             return;
         }
         let likely = self.wire.inbound.len() / LIKELY_LEN;
@@ -230,6 +243,9 @@ impl Driver {
                     return;
                 }
             }
+        }
+        if self.wire.inbound.is_empty() {
+            self.input = Input::Cut;
         }
     }
 
@@ -273,7 +289,8 @@ impl Driver {
     fn feed(&mut self, session: &mut Session, inner: &Inner, now: Instant) {
         // Nothing of ours goes out and so nothing of theirs is read: the peer is to blame for it, and
         // its time runs.
-        let stuck = self.step.reading == Reading::AfterWriting && self.written == 0;
+        let stuck = self.step.reading == Reading::AfterWriting && self.written == 0
+            || self.step.reading == Reading::Ahead;
         session.handle_sent(std::mem::take(&mut self.written));
         session.reserve(self.batch.len(), 0);
         for inbound in self.batch.drain(..).flatten() {
@@ -282,6 +299,9 @@ impl Driver {
         if self.input == Input::Broken {
             self.input = Input::Cut;
             session.handle_broken_framing();
+        }
+        if self.wire.silent && self.input == Input::Cut {
+            session.handle_half_closed(now);
         }
         let all_read = self.quiet && self.input != Input::Undecoded;
         if inner.paused {
@@ -364,6 +384,10 @@ fn read(
 fn next_step(session: &Session, inner: &Inner) -> Step {
     let reading = if !inner.has_room() {
         Reading::AfterTelling
+    } else if session.is_deciding() {
+        Reading::Ahead
+    } else if session.is_refusing() {
+        Reading::Leftovers
     } else if session.pdus_waiting() >= OUTBOX || session.finished().is_some() {
         Reading::AfterWriting
     } else {
@@ -374,10 +398,9 @@ fn next_step(session: &Session, inner: &Inner) -> Step {
         deadline: session.poll_timeout(),
         max_pdu: session.max_pdu(),
         quirks: session.quirks(),
-        batch: if session.state() == SessionState::Open {
-            1
-        } else {
-            BATCH
+        batch: match session.state() {
+            SessionState::Open | SessionState::Outbound => 1,
+            _ => BATCH,
         },
         reading,
         more: session.pdus_waiting() > 0,

@@ -6,9 +6,9 @@ use std::num::NonZeroU32;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use matrix_smpp_codec::{Body, COctets, CommandStatus, InterfaceVersion};
+use matrix_smpp_codec::{Body, COctets, CommandStatus, InterfaceVersion, Quirks};
 
 use crate::clock;
 use crate::counters::{Counters, add, bump};
@@ -105,6 +105,14 @@ pub struct Answer {
     pub body: Body,
 }
 
+/// Whether there is room for a request.
+enum Room {
+    Some,
+    None,
+    /// None now, some then at the earliest.
+    At(Instant),
+}
+
 /// Sends on a link. Clones are the same link.
 #[derive(Debug, Clone)]
 pub struct Link {
@@ -129,11 +137,36 @@ impl Link {
         loop {
             let mut notified = pin!(self.shared.ready.notified());
             notified.as_mut().enable();
-            if self.capacity() > 0 {
-                return;
+            match self.room() {
+                Room::Some => return,
+                Room::None => notified.await,
+                // Others take from the same rate, and nobody tells when they leave something.
+                Room::At(refill) => tokio::select! {
+                    () = notified => {}
+                    () = tokio::time::sleep_until(refill.into()) => {}
+                },
             }
-            notified.await;
         }
+    }
+
+    fn room(&self) -> Room {
+        let now = clock::now();
+        let inner = self.shared.lock();
+        let Some(session) = &inner.session else {
+            return Room::None;
+        };
+        if session.capacity(now) > 0 {
+            return Room::Some;
+        }
+        session.shared_refill_at(now).map_or(Room::None, Room::At)
+    }
+
+    /// How many requests may be submitted now on all links together that share a rate with this one;
+    /// `None` where it shares none.
+    #[must_use]
+    pub fn shared_capacity(&self) -> Option<usize> {
+        let inner = self.shared.lock();
+        inner.session.as_ref()?.shared_capacity(clock::now())
     }
 
     /// Puts a request in line for the wire; never waits. Its outcome comes as an event with the
@@ -194,7 +227,7 @@ impl Link {
 
     /// Answers a request of the peer; tells the how manieth answer of its session that is. An answer
     /// for a session that is gone is dropped and counted, and has no number: the peer sends the
-    /// request again.
+    /// request again. So is a second answer to one request.
     pub fn respond(
         &self,
         sequence: u32,
@@ -251,11 +284,22 @@ impl Link {
             .command(|session, _| session.set_limits(window, rate));
     }
 
+    /// Counts our requests together with those of other links; see
+    /// [`Session::share_rate`](crate::session::Session::share_rate).
+    pub(crate) fn share_rate(&self, meter: Option<Meter>) {
+        self.shared.command(|session, _| session.share_rate(meter));
+    }
+
     /// Sets what the peer may ask of us at once and per second; see
     /// [`Session::limit_peer`](crate::session::Session::limit_peer).
     pub(crate) fn limit_peer(&self, window: usize, meter: Option<Meter>) {
         self.shared
             .command(|session, _| session.limit_peer(window, meter));
+    }
+
+    /// Sets what the peer does against the standard, for what it sends from here on.
+    pub(crate) fn set_quirks(&self, quirks: Quirks) {
+        self.shared.command(|session, _| session.set_quirks(quirks));
     }
 
     /// Gives the peer up unless it shows within `patience` that it lives.

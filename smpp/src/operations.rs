@@ -68,7 +68,8 @@ pub enum SessionState {
     Outbound,
     /// `BOUND_TX`, `BOUND_RX` or `BOUND_TRX`.
     Bound(BindMode),
-    /// We sent unbind and wait for its answer.
+    /// One side has sent unbind, or the peer has shut down its side of the connection: what is still
+    /// owed is answered, and nothing more is asked.
     Unbinding,
     /// Over; what is left is to flush the last bytes.
     Closed,

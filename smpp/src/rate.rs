@@ -1,7 +1,7 @@
 //! A token bucket in integer nanoseconds, kept as one instant (the virtual scheduling form, GCRA).
 
 use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How many requests per second may leave, and how many of them at once.
@@ -52,7 +52,12 @@ impl TokenBucket {
 
     /// Takes one token; the caller has looked at `available` first.
     pub(crate) fn take(&mut self, now: Instant) {
-        self.full_at = Some(now + self.debt(now) + self.interval);
+        self.take_many(now, 1);
+    }
+
+    /// Takes so many, some of which may have to come back first: until then there are none.
+    fn take_many(&mut self, now: Instant, count: u32) {
+        self.full_at = Some(now + self.debt(now) + self.interval * count);
     }
 
     /// When the next token is there; `None` when one is there already.
@@ -67,8 +72,7 @@ impl TokenBucket {
     }
 }
 
-/// Counts the messages of a peer against a rate. Clones share it, so that all sessions of one
-/// account do.
+/// Counts messages against a rate. Clones share it, so that all sessions of one account do.
 #[derive(Debug, Clone)]
 pub struct Meter(Arc<Mutex<TokenBucket>>);
 
@@ -79,12 +83,32 @@ impl Meter {
         Self(Arc::new(Mutex::new(TokenBucket::new(per_second))))
     }
 
-    /// Whether one more message keeps to the rate; it counts if so.
-    pub(crate) fn admit(&self, now: Instant) -> bool {
-        let mut bucket = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    /// How many messages may pass now.
+    pub(crate) fn available(&self, now: Instant) -> usize {
+        self.lock().available(now)
+    }
+
+    /// When the next one may pass; `None` when one may already.
+    pub(crate) fn refill_at(&self, now: Instant) -> Option<Instant> {
+        self.lock().refill_at(now)
+    }
+
+    /// Goes on at another rate, for all who share it.
+    pub(crate) fn set_rate(&self, per_second: NonZeroU32) {
+        self.lock().set_rate(per_second);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, TokenBucket> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether one more request keeps to the rate. It counts if so, as the messages that it is: what
+    /// one of many goes beyond the rate is missing for those after it.
+    pub(crate) fn admit(&self, now: Instant, messages: u32) -> bool {
+        let mut bucket = self.lock();
         let admitted = bucket.available(now) > 0;
         if admitted {
-            bucket.take(now);
+            bucket.take_many(now, messages);
         }
         admitted
     }
@@ -137,6 +161,16 @@ mod tests {
             bucket.set_rate(NonZeroU32::new(per_second).unwrap());
             assert_eq!(bucket.available(start), 0, "{per_second}");
         }
+    }
+
+    #[test]
+    fn a_request_of_many_messages_counts_as_all_of_them() {
+        let start = crate::clock::now();
+        let meter = Meter::new(NonZeroU32::new(10).unwrap());
+        assert!(meter.admit(start, 30));
+        let after = |millis| start + Duration::from_millis(millis);
+        assert!(!meter.admit(after(2_999), 1));
+        assert!(meter.admit(after(3_000), 1));
     }
 
     #[test]

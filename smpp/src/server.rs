@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use matrix_smpp_codec::{Body, COctets, CommandStatus, InterfaceVersion, Npi, Password, Ton};
+use matrix_smpp_codec::{
+    Body, COctets, CommandStatus, InterfaceVersion, Npi, Password, Quirks, Ton,
+};
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -89,6 +91,12 @@ pub trait Authenticator: Send + Sync + 'static {
         &self,
         request: BindRequest,
     ) -> impl Future<Output = Result<Admission, CommandStatus>> + Send;
+
+    /// What the peers do against the standard: by this a bind is read that makes no sense otherwise.
+    /// `None` for what the listener's settings say.
+    fn quirks(&self) -> Option<Quirks> {
+        None
+    }
 }
 
 impl<F, Decision, Granted> Authenticator for F
@@ -261,7 +269,8 @@ impl Incoming {
         self,
         authenticator: &impl Authenticator,
     ) -> Result<(Peer, Running), CloseReason> {
-        let (session, ours) = (self.settings.session, self.settings.system_id);
+        let (mut session, ours) = (self.settings.session, self.settings.system_id);
+        session.quirks = authenticator.quirks().unwrap_or(session.quirks);
         let arrival = self.secured().await?;
         let begun = arrival.begin(Role::Smsc, session, |_| {});
         begun.bound(ours, authenticator).await

@@ -3,7 +3,9 @@
 mod commands;
 mod dialect;
 mod inbound;
+mod leaving;
 mod output;
+mod owed;
 mod timers;
 
 #[cfg(test)]
@@ -93,8 +95,9 @@ pub enum Event {
 ///   Closed ◀──────────────────────┴──────────────────────┴─────────────────────────┘
 /// ```
 ///
-/// An impossible length or the end of the connection leads to Closed from anywhere. An SMSC that has
-/// sent outbind waits in Outbound, from where it goes on as from Open.
+/// An impossible length or the end of the connection leads to Closed from anywhere. A peer that has
+/// unbound or shut down its side of the connection gets the answers that it is owed first. An SMSC
+/// that has sent outbind waits in Outbound, from where it goes on as from Open.
 #[derive(Debug, Clone, Copy)]
 enum State {
     Open,
@@ -133,9 +136,13 @@ pub struct Session {
     version: InterfaceVersion,
     /// Counts what the peer sends, where it has a rate to keep.
     meter: Option<Meter>,
+    /// Counts what we send on this session and on others, where they have a rate together.
+    shared_rate: Option<Meter>,
     clock: timers::Clock,
     /// Requests of the peer that were handed up and not answered yet.
-    owed: usize,
+    owed: owed::Owed,
+    /// The peer asks nothing more.
+    leaving: Option<leaving::Leaving>,
     /// Our answers to its requests, and how many of them it has surely read.
     answers: u64,
     heard_answers: u64,
@@ -167,8 +174,10 @@ impl Session {
             rate: settings.rate.map(TokenBucket::new),
             version: InterfaceVersion::V3_4,
             meter: None,
+            shared_rate: None,
             clock: timers::Clock::new(now, &settings),
-            owed: 0,
+            owed: owed::Owed::default(),
+            leaving: None,
             answers: 0,
             heard_answers: 0,
             outbox: VecDeque::new(),
@@ -185,8 +194,8 @@ impl Session {
         match self.state {
             State::Open | State::Binding { .. } => SessionState::Open,
             State::Outbound => SessionState::Outbound,
-            State::Bound(mode) => SessionState::Bound(mode),
-            State::Unbinding(_) => SessionState::Unbinding,
+            State::Bound(mode) if self.leaving.is_none() => SessionState::Bound(mode),
+            State::Bound(_) | State::Unbinding(_) => SessionState::Unbinding,
             State::Closed(_) => SessionState::Closed,
         }
     }
@@ -195,6 +204,14 @@ impl Session {
     /// is bound for sending.
     #[must_use]
     pub fn capacity(&self, now: Instant) -> usize {
+        let own = self.own_capacity(now);
+        match &self.shared_rate {
+            Some(shared) if own > 0 => own.min(shared.available(now)),
+            _ => own,
+        }
+    }
+
+    fn own_capacity(&self, now: Instant) -> usize {
         if !self.is_sending() || self.clock.slow_until.is_some_and(|until| until > now) {
             return 0;
         }
@@ -203,6 +220,21 @@ impl Session {
             Some(rate) if window > 0 => window.min(rate.available(now)),
             _ => window,
         }
+    }
+
+    /// When a request may leave again that only a rate shared with other sessions keeps; `None` where
+    /// something else keeps it, or nothing.
+    pub(crate) fn shared_refill_at(&self, now: Instant) -> Option<Instant> {
+        let shared = self.shared_rate.as_ref()?;
+        (self.own_capacity(now) > 0)
+            .then(|| shared.refill_at(now))
+            .flatten()
+    }
+
+    /// How many requests may leave now on all sessions that share a rate; `None` where this one
+    /// shares none.
+    pub(crate) fn shared_capacity(&self, now: Instant) -> Option<usize> {
+        Some(self.shared_rate.as_ref()?.available(now))
     }
 
     /// The window and the rate of now: those of the contract, or less while the peer cannot take
@@ -253,6 +285,24 @@ impl Session {
         }
     }
 
+    /// Whether a bind waits to be answered by [`answer_bind`](Self::answer_bind). Until then nothing is
+    /// to be handed in: a hasty peer sends its requests right behind its bind, and what they may be
+    /// answered with is not decided yet.
+    #[must_use]
+    pub const fn is_deciding(&self) -> bool {
+        matches!((self.role, self.state), (Role::Smsc, State::Binding { .. }))
+    }
+
+    /// Whether a refused bind leaves something to say to what had come behind it: it may be handed in
+    /// still, up to where reading has got.
+    #[must_use]
+    pub const fn is_refusing(&self) -> bool {
+        matches!(
+            (self.role, self.state),
+            (Role::Smsc, State::Closed(CloseReason::BindRefused(_)))
+        )
+    }
+
     /// Events that wait to be polled.
     #[must_use]
     pub fn events_waiting(&self) -> usize {
@@ -273,7 +323,7 @@ impl Session {
 
     /// Whether no request waits for an answer, neither ours nor the peer's.
     pub(crate) fn is_resting(&self) -> bool {
-        self.owed == 0 && self.is_idle()
+        self.owed.len() == 0 && self.is_idle()
     }
 
     /// Makes room for so many events and PDUs at once.
@@ -288,11 +338,12 @@ impl Session {
         release(&mut self.outbox);
         release(&mut self.events);
         self.window.release();
+        self.owed.release();
     }
 
     fn is_sending(&self) -> bool {
         let bound = matches!(self.state, State::Bound(mode) if mode.sends(self.role));
-        bound && self.clock.drain_until.is_none()
+        bound && self.clock.drain_until.is_none() && self.leaving.is_none()
     }
 }
 

@@ -72,6 +72,8 @@ pub(crate) struct Wire {
     /// Encoded and not yet handed to the socket.
     pub(crate) outbound: BytesMut,
     unflushed: bool,
+    /// The peer has shut down its side: nothing more comes.
+    pub(crate) silent: bool,
     /// Why nothing more can be read or written.
     pub(crate) ended: Option<CloseReason>,
 }
@@ -83,24 +85,23 @@ impl Wire {
             inbound: BytesMut::new(),
             outbound: BytesMut::new(),
             unflushed: false,
+            silent: false,
             ended: None,
         }
     }
 
     /// Reads once; how many octets came, 0 when none are there now.
     pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>) -> usize {
-        if self.ended.is_some() {
+        if self.silent || self.ended.is_some() {
             return 0;
         }
         let mut chunk = [MaybeUninit::uninit(); CHUNK];
         let mut chunk = ReadBuf::uninit(&mut chunk);
         match self.stream.poll_read(cx, &mut chunk) {
             Poll::Pending => return 0,
-            Poll::Ready(Ok(())) if chunk.filled().is_empty() => {
-                self.ended = Some(CloseReason::PeerClosed);
-            }
+            Poll::Ready(Ok(())) if chunk.filled().is_empty() => self.silent = true,
             Poll::Ready(Ok(())) => self.inbound.extend_from_slice(chunk.filled()),
-            Poll::Ready(Err(error)) => self.ended = Some(CloseReason::Io(error.kind())),
+            Poll::Ready(Err(error)) => self.fail(error.kind()),
         }
         chunk.filled().len()
     }
@@ -111,15 +112,13 @@ impl Wire {
         while !self.outbound.is_empty() && self.ended.is_none() {
             match self.stream.poll_write(cx, &self.outbound) {
                 Poll::Pending => break,
-                Poll::Ready(Ok(0)) => {
-                    self.ended = Some(CloseReason::Io(io::ErrorKind::WriteZero));
-                }
+                Poll::Ready(Ok(0)) => self.fail(io::ErrorKind::WriteZero),
                 Poll::Ready(Ok(octets)) => {
                     self.outbound.advance(octets);
                     self.unflushed = true;
                     written += octets;
                 }
-                Poll::Ready(Err(error)) => self.ended = Some(CloseReason::Io(error.kind())),
+                Poll::Ready(Err(error)) => self.fail(error.kind()),
             }
         }
         self.poll_flush(cx);
@@ -133,8 +132,17 @@ impl Wire {
         match self.stream.poll_flush(cx) {
             Poll::Pending => {}
             Poll::Ready(Ok(())) => self.unflushed = false,
-            Poll::Ready(Err(error)) => self.ended = Some(CloseReason::Io(error.kind())),
+            Poll::Ready(Err(error)) => self.fail(error.kind()),
         }
+    }
+
+    /// A peer that was gone for good when it fell silent is noticed by the next octets to it.
+    fn fail(&mut self, error: io::ErrorKind) {
+        self.ended = Some(if self.silent {
+            CloseReason::PeerClosed
+        } else {
+            CloseReason::Io(error)
+        });
     }
 
     /// Says that we have no more to say, once everything is out, then reads to the peer's end.
@@ -146,6 +154,9 @@ impl Wire {
         if self.ended.is_none() && self.stream.poll_shutdown(cx).is_ready() {
             while self.poll_fill(cx) > 0 {
                 self.inbound.clear();
+            }
+            if self.silent {
+                self.ended = Some(CloseReason::PeerClosed);
             }
         }
     }

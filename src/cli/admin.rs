@@ -2,18 +2,18 @@
 //! directly.
 
 use std::path::Path;
+use std::time::Duration;
 
 use clap::Subcommand;
 use matrix_smpp_codec::e164::E164;
 use matrix_smpp_codec::values::CommandStatus;
-use matrix_smpp_config::Money;
+use matrix_smpp_config::{Engine, Money};
 use ruma::OwnedUserId;
 
 use super::{Failure, say, settings};
 use crate::clock::Clock;
 use crate::ops::admin::{self, AccountLine, Answer, AsideLine, LeaseLine, Request};
-use crate::store::sqlite::SqliteStore;
-use crate::store::{AsideId, History, Step};
+use crate::store::{self, AsideId, History, Step};
 
 /// `matrix-smpp credit …`
 #[derive(Debug, Subcommand)]
@@ -160,8 +160,10 @@ fn tell(config: &Path, request: Request) -> Result<(), Failure> {
         if let Some(answer) = admin::ask(&settings.gateway.admin_socket, &request).await? {
             return Ok::<_, Failure>(answer);
         }
-        belongs_to_us(&settings.store.path)?;
-        let store = SqliteStore::open(&settings.store.path, settings.limits.mo_part_ttl)?;
+        if settings.store.engine == Engine::Sqlite {
+            belongs_to_us(&settings.store.path)?;
+        }
+        let store = store::open(&settings, Some(Duration::ZERO))?;
         Ok(admin::answer(&*store, &settings, &Clock::system(), request).await)
     })?;
     print(answer, &settings.gateway.currency)

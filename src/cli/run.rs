@@ -12,7 +12,7 @@ pub(super) fn run(config: &Path) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    let ended = runtime.block_on(app::run(settings));
+    let ended = runtime.block_on(app::run(settings, config));
     // What a second signal left behind is not waited for.
     runtime.shutdown_background();
     Ok(ended?)

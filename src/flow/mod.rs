@@ -5,6 +5,7 @@
 //! that has been done.
 
 mod aside;
+mod bells;
 mod bounds;
 mod changes;
 pub mod front;
@@ -24,7 +25,7 @@ pub mod to_room;
 mod upgrade;
 mod voice;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -47,6 +48,7 @@ use crate::matrix::homeserver::{ErrorKind, Homeserver, MatrixError};
 use crate::ops::metrics::Metrics;
 use crate::store::{NewOutbox, Store, StoreError};
 
+pub use bells::Bells;
 pub use bounds::Bounds;
 pub use inbox::run as run_inbox;
 pub use lanes::Wake;
@@ -100,17 +102,14 @@ pub struct Wakes {
     /// True after an outbox entry was put off because its homeserver gave no answer.
     pub unanswered: Arc<AtomicBool>,
     /// Segments wait for this link group.
-    pub groups: Arc<HashMap<String, Arc<Notify>>>,
+    pub groups: Bells,
 }
 
 impl Wakes {
     /// Bells for these link groups.
     pub fn for_groups<'a>(groups: impl Iterator<Item = &'a str>) -> Self {
-        let groups = groups
-            .map(|name| (name.to_owned(), Arc::new(Notify::new())))
-            .collect();
         Self {
-            groups: Arc::new(groups),
+            groups: Bells::new(groups),
             ..Self::default()
         }
     }
@@ -124,9 +123,7 @@ impl Wakes {
 
     /// Rings for a link group.
     pub fn group(&self, name: &str) {
-        if let Some(bell) = self.groups.get(name) {
-            bell.notify_one();
-        }
+        self.groups.ring(name);
     }
 }
 
@@ -265,7 +262,7 @@ impl fmt::Display for Trouble {
 impl From<StoreError> for Trouble {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Unavailable(_) => Self::Later {
+            StoreError::Unavailable(_) | StoreError::Lost => Self::Later {
                 wish: None,
                 why: error.to_string(),
             },

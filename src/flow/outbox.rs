@@ -191,15 +191,14 @@ pub(super) async fn attend(gateway: Gateway, entry: OutboxEntry) -> bool {
     true
 }
 
-/// False where the store did not note it.
 /// An SMS that was said may be one whose account is owed a receipt now.
 fn ring_accounts(gateway: &Gateway, said: &OutboxItem) {
     if let OutboxItem::SmsText { .. } = said {
-        let accounts = gateway.settings.esmes.iter();
-        accounts.for_each(|account| gateway.wakes.group(&account.name));
+        gateway.wakes.groups.ring_accounts();
     }
 }
 
+/// False where the store did not note it.
 async fn set_aside(gateway: &Gateway, entry: &OutboxEntry, doom: Doom) -> bool {
     match try_set_aside(gateway, entry, doom).await {
         Ok(()) => gateway.set_aside(),

@@ -32,9 +32,5 @@ pub async fn run(gateway: Gateway, stop: CancellationToken) {
 fn ring(gateway: &Gateway) {
     gateway.wakes.outbox.notify_one();
     gateway.wakes.sms.ring();
-    gateway
-        .wakes
-        .groups
-        .values()
-        .for_each(|bell| bell.notify_one());
+    gateway.wakes.groups.ring_all();
 }

@@ -257,7 +257,7 @@ pub enum Source {
 }
 
 /// One (portal, ghost) pair: the SMS session that a room maps to, the unit of ordering.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Conversation {
     /// Given by the store.
     pub id: ConversationId,

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use matrix_smpp_codec::values::{InterfaceVersion, Npi, Ton};
 use matrix_smpp_codec::{COctets, OctetsError, Password};
-use matrix_smpp_config::{Bind, Link, LinkGroup, Tls};
+use matrix_smpp_config::{Adapt, Bind, Link, LinkGroup, Tls};
 use matrix_smpp_session::{
-    Backoff, BindMode, BindSettings, LinkSettings, SessionSettings, TlsSettings,
+    AdaptSettings, Backoff, BindMode, BindSettings, LinkSettings, SessionSettings, TlsSettings,
 };
 use secrecy::ExposeSecret as _;
 
@@ -44,6 +44,8 @@ pub(super) fn settings(
             session_init: link.session_init,
             inactivity: link.inactivity,
             drain,
+            adapt: adapt(&link.adapt),
+            silent_peer: InterfaceVersion(link.silent_peer),
             quirks: group.quirks,
             ..SessionSettings::default()
         },
@@ -51,6 +53,17 @@ pub(super) fn settings(
             first: link.reconnect_first,
             cap: link.reconnect_cap,
         },
+    })
+}
+
+/// How the pace follows the peer; `None` for not at all.
+pub(super) fn adapt(adapt: &Adapt) -> Option<AdaptSettings> {
+    adapt.enabled.then_some(AdaptSettings {
+        floor_percent: adapt.floor_percent,
+        recovery: adapt.recovery,
+        pause: adapt.pause,
+        longest_pause: adapt.longest_pause,
+        slower_by: (!adapt.slower_by.is_zero()).then_some(adapt.slower_by),
     })
 }
 

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::try_join_all;
 use matrix_smpp_codec::receipt::Receipt;
 use matrix_smpp_codec::time::{AbsoluteTime, Time};
 use matrix_smpp_codec::values::{
@@ -15,21 +16,11 @@ use matrix_smpp_codec::{
 use tracing::warn;
 
 use super::inbound::Inbound;
-use crate::gateway::model::{TakenId, Timestamp};
+use super::names;
+use crate::gateway::model::Timestamp;
 use crate::store::{
     Cancel, OwedReceipt, Party, Replacement, StoreError, Submission, SubmissionIn, SubmissionRef,
 };
-
-/// Our name for a submission: unique among all gateways, and the same again for a copy.
-pub(super) fn message_id(instance: &str, id: TakenId) -> String {
-    format!("{instance}{:08x}", id.0)
-}
-
-fn taken_id(instance: &str, id: &MessageId) -> Option<TakenId> {
-    let id = id.to_text().trim().to_ascii_lowercase();
-    let number = id.strip_prefix(instance)?;
-    i64::from_str_radix(number, 16).ok().map(TakenId)
-}
 
 /// What is wanted for a text that an account submits, or the status that refuses it.
 pub(super) trait Wishes {
@@ -125,11 +116,12 @@ fn seconds(at: Timestamp) -> i64 {
     at.0.div_euclid(1_000)
 }
 
-/// The receipt that an account is owed. SMPP 3.4 §2.11, Appendix B.
-pub(super) fn receipt(owed: &OwedReceipt, instance: &str) -> Result<DeliverSm, OctetsError> {
+/// The receipt that an account is owed, under the name that the account knows the message by.
+/// SMPP 3.4 §2.11, Appendix B.
+pub(super) fn receipt(owed: &OwedReceipt, name: &MessageId) -> Result<DeliverSm, OctetsError> {
     let date = |at| AbsoluteTime::from_unix(seconds(at)).map(|time| time.receipt_date());
     let receipt = Receipt {
-        message_id: message_id(instance, owed.id),
+        message_id: name.to_text(),
         state: owed.state,
         submitted: date(owed.at),
         done: date(owed.ended_at),
@@ -162,17 +154,12 @@ impl Inbound {
     }
 
     async fn query(&self, query: &QuerySm) -> Answered {
-        let of = self.of(&query.message_id, &query.source_addr);
-        let found = match of {
-            Some(of) => self.gateway.store.submission(of).await,
-            None => Ok(None),
-        };
+        let all = self.of(&query.message_id, &query.source_addr);
+        let asked = all.map(|one| self.gateway.store.submission(one));
+        let found = try_join_all(asked).await;
         let failed = |status| (status, Body::QuerySmResp(QuerySmResp::default()));
-        match found {
-            Ok(Some(found)) => {
-                let resp = told(query.message_id, &found);
-                (CommandStatus::ESME_ROK, Body::QuerySmResp(resp))
-            }
+        match found.map(|found| told(query.message_id, found.into_iter().flatten())) {
+            Ok(Some(resp)) => (CommandStatus::ESME_ROK, Body::QuerySmResp(resp)),
             Ok(None) => failed(CommandStatus::ESME_RQUERYFAIL),
             Err(error) => failed(self.cannot(&error)),
         }
@@ -181,21 +168,20 @@ impl Inbound {
     async fn cancel(&self, cancel: &CancelSm) -> Answered {
         let (source, destination) = (&cancel.source_addr, &cancel.destination_addr);
         let which = if cancel.message_id.is_empty() {
-            Some(Cancel::Between {
+            vec![Cancel::Between {
                 link_group: self.terms.group.clone(),
                 source: source.to_text(),
                 destination: destination.to_text(),
-            })
+            }]
         } else {
-            self.of(&cancel.message_id, source).map(Cancel::One)
+            let all = self.of(&cancel.message_id, source);
+            all.map(Cancel::One).collect()
         };
         let now = self.gateway.clock.now();
-        let cancelled = match which {
-            Some(which) => self.gateway.store.cancel_submissions(which, now).await,
-            None => Ok(0),
-        };
-        let status = match cancelled {
-            Ok(0) => CommandStatus::ESME_RCANCELFAIL,
+        let withdraw = |one| self.gateway.store.cancel_submissions(one, now);
+        let cancelled = try_join_all(which.into_iter().map(withdraw)).await;
+        let status = match cancelled.map(|counts| counts.iter().sum()) {
+            Ok(0_usize) => CommandStatus::ESME_RCANCELFAIL,
             Ok(_) => CommandStatus::ESME_ROK,
             Err(error) => self.cannot(&error),
         };
@@ -218,20 +204,27 @@ impl Inbound {
     fn replacement(&self, replace: &ReplaceSm) -> Result<Replacement, CommandStatus> {
         let now = self.gateway.clock.now();
         refuse_schedule(&replace.schedule_delivery_time, now)?;
-        let of = self.of(&replace.message_id, &replace.source_addr);
+        let mut all = self.of(&replace.message_id, &replace.source_addr);
+        // Many cannot be replaced at once: some may have been said by then.
+        let (Some(of), None) = (all.next(), all.next()) else {
+            return Err(CommandStatus::ESME_RREPLACEFAIL);
+        };
         Ok(Replacement {
-            of: of.ok_or(CommandStatus::ESME_RREPLACEFAIL)?,
+            of,
             payload: replace.short_message.bytes().clone(),
             receipt: replace.registered_delivery,
             valid_until: valid_until(&replace.validity_period, now)?,
         })
     }
 
-    fn of(&self, id: &MessageId, source: &Address<21>) -> Option<SubmissionRef> {
-        Some(SubmissionRef {
-            link_group: self.terms.group.clone(),
-            id: taken_id(self.gateway.store.instance(), id)?,
-            source: source.to_text(),
+    /// All submissions of this name; several where a `submit_multi` made them.
+    fn of(&self, name: &MessageId, source: &Address<21>) -> impl Iterator<Item = SubmissionRef> {
+        let ids = names::named(self.gateway.store.instance(), name);
+        let (link_group, source) = (self.terms.group.clone(), source.to_text());
+        ids.into_iter().map(move |id| SubmissionRef {
+            link_group: link_group.clone(),
+            id,
+            source: source.clone(),
         })
     }
 
@@ -241,14 +234,27 @@ impl Inbound {
     }
 }
 
-fn told(message_id: MessageId, found: &Submission) -> QuerySmResp {
-    let ended = found
+/// Of several the least final state, and of final ones the worst: what is not delivered to all is not
+/// delivered. `None` where there is none.
+fn told(message_id: MessageId, found: impl Iterator<Item = Submission>) -> Option<QuerySmResp> {
+    const WORST_FIRST: [MessageState; 4] = [
+        MessageState::ENROUTE,
+        MessageState::UNDELIVERABLE,
+        MessageState::EXPIRED,
+        MessageState::DELETED,
+    ];
+    let place = |one: &Submission| {
+        let place = WORST_FIRST.iter().position(|state| *state == one.state);
+        place.unwrap_or(WORST_FIRST.len())
+    };
+    let worst = found.min_by_key(place)?;
+    let ended = worst
         .ended_at
         .and_then(|at| AbsoluteTime::from_unix(seconds(at)));
-    QuerySmResp {
+    Some(QuerySmResp {
         message_id,
         final_date: ended.map(|time| time.field()).unwrap_or_default(),
-        message_state: MessageState(found.state.0),
+        message_state: worst.state,
         ..QuerySmResp::default()
-    }
+    })
 }

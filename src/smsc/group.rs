@@ -13,7 +13,11 @@ use uuid::Uuid;
 
 use super::connect::{self, Unusable};
 use super::esme;
-use super::link::{self, Outgoing, Pump};
+use super::link::Pump;
+use super::multi::Multis;
+use super::names;
+use super::outgoing::Outgoing;
+use super::record::{record, record_receipts};
 use super::roster::Roster;
 use super::submit::{self, Misfit};
 use super::terms::{Side, Terms};
@@ -30,9 +34,12 @@ const LOOK: Duration = Duration::from_secs(30);
 /// A link group at work.
 #[derive(Debug)]
 pub(super) struct Group {
-    terms: Terms,
+    name: String,
+    /// On which a bind or a link begins.
+    terms: Mutex<Terms>,
     links: Arc<Roster>,
     sessions: Arc<Sessions>,
+    multis: Arc<Multis>,
 }
 
 /// The binds of a group that are up now.
@@ -98,29 +105,45 @@ impl Group {
     /// Starts the dispatcher for an account, which may bind later.
     pub(super) fn wait(gateway: &Gateway, settings: &Esme, crew: &Crew) -> Self {
         let group = Self::new(Terms::from(settings));
+        gateway.wakes.groups.add_account(&group.name);
         group.dispatch(gateway, crew);
         group
     }
 
     fn new(terms: Terms) -> Self {
         Self {
-            terms,
+            name: terms.group.clone(),
+            terms: Mutex::new(terms),
             links: Arc::default(),
             sessions: Arc::default(),
+            multis: Arc::default(),
         }
+    }
+
+    fn terms(&self) -> MutexGuard<'_, Terms> {
+        self.terms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Meets the account on these terms from its next bind on; tells whether they are others.
+    pub(super) fn meet(&self, terms: Terms) -> bool {
+        let mut known = self.terms();
+        let is_other = *known != terms;
+        *known = terms;
+        is_other
     }
 
     fn add(&self, gateway: &Gateway, outgoing: Outgoing) -> Pump {
         self.links.add(outgoing.clone());
-        let sessions = Arc::clone(&self.sessions);
-        Pump::new(gateway, self.terms.clone(), outgoing, sessions)
+        let known = (Arc::clone(&self.sessions), Arc::clone(&self.multis));
+        Pump::new(gateway, self.terms().clone(), outgoing, known)
     }
 
     fn dispatch(&self, gateway: &Gateway, crew: &Crew) {
         let dispatcher = Dispatcher {
             gateway: gateway.clone(),
-            terms: self.terms.clone(),
+            terms: self.terms().clone(),
             links: Arc::clone(&self.links),
+            multis: Arc::clone(&self.multis),
         };
         crew.spawn("a dispatcher", dispatcher.run(crew.stop.clone()));
     }
@@ -140,7 +163,12 @@ impl Group {
     }
 
     pub(super) fn name(&self) -> &str {
-        &self.terms.group
+        &self.name
+    }
+
+    /// Whether it is for the peer to bind to us.
+    pub(super) fn is_account(&self) -> bool {
+        self.terms().side != Side::Smsc
     }
 
     pub(super) fn close(&self) {
@@ -149,17 +177,15 @@ impl Group {
 
     /// True where a link is bound, or where it is for the peer to bind.
     pub(super) fn is_up(&self) -> bool {
-        self.terms.side != Side::Smsc || self.links.is_up()
+        self.is_account() || self.links.is_up()
     }
 
     pub(super) fn export(&self, metrics: &Metrics) {
-        match self.terms.side {
-            Side::Smsc => {
-                for one in self.links.all() {
-                    one.export(self.name(), metrics);
-                }
-            }
-            Side::Esme { .. } => self.links.export(self.name(), metrics),
+        if self.is_account() {
+            return self.links.export(self.name(), metrics);
+        }
+        for one in self.links.all() {
+            one.export(self.name(), metrics);
         }
     }
 }
@@ -170,6 +196,7 @@ struct Dispatcher {
     gateway: Gateway,
     terms: Terms,
     links: Arc<Roster>,
+    multis: Arc<Multis>,
 }
 
 impl Dispatcher {
@@ -192,7 +219,7 @@ impl Dispatcher {
     /// Claims what fits and hands it to the links. False when there is nothing to do now.
     async fn feed(&self) -> bool {
         let links = self.links.takers();
-        let room: usize = links.iter().map(|one| one.handle.capacity()).sum();
+        let room = room(&links);
         if room == 0 {
             return true;
         }
@@ -224,19 +251,21 @@ impl Dispatcher {
             .iter()
             .filter_map(|one| self.send_one(links, one))
             .collect();
-        link::record(&self.gateway, &not_sent).await;
+        record(&self.gateway, &not_sent).await;
         Ok(receipts + claimed.len())
     }
 
     async fn claim_receipts(&self, links: &[Outgoing], limit: usize) -> Result<usize, StoreError> {
         let now = self.gateway.clock.now();
         let store = &self.gateway.store;
+        let claiming = self.multis.claiming().await;
         let owed = store.claim_receipts(&self.terms.group, limit, now).await?;
+        drop(claiming);
         let not_sent: Vec<_> = owed
             .iter()
             .filter_map(|one| self.send_receipt(links, one))
             .collect();
-        link::record_receipts(&self.gateway, &not_sent).await;
+        record_receipts(&self.gateway, &not_sent).await;
         Ok(owed.len())
     }
 
@@ -254,7 +283,9 @@ impl Dispatcher {
             outcome,
         };
         // An address that came in a PDU fits into another.
-        let Ok(pdu) = esme::receipt(owed, self.gateway.store.instance()) else {
+        let name = self.multis.name(owed.id);
+        let name = name.unwrap_or_else(|| names::name(self.gateway.store.instance(), &[owed.id]));
+        let Ok(pdu) = esme::receipt(owed, &name) else {
             return Some(answer(ReceiptOutcome::Over));
         };
         let sent = roomiest(links).map(|link| link.submit(owed, Body::DeliverSm(pdu)));
@@ -312,7 +343,7 @@ impl Dispatcher {
             Ok(None) => LOOK,
             Err(_) => self.gateway.settings.limits.retry_first.min(LOOK),
         };
-        let Some(bell) = self.gateway.wakes.groups.get(&self.terms.group) else {
+        let Some(bell) = self.gateway.wakes.groups.of(&self.terms.group) else {
             return tokio::time::sleep(pause).await;
         };
         tokio::select! {
@@ -320,6 +351,13 @@ impl Dispatcher {
             () = tokio::time::sleep(pause) => {}
         }
     }
+}
+
+/// How much may leave now on all links together, some of which may keep to one rate.
+fn room(links: &[Outgoing]) -> usize {
+    let room: usize = links.iter().map(|one| one.handle.capacity()).sum();
+    let shared = links.iter().filter_map(|one| one.handle.shared_capacity());
+    shared.min().map_or(room, |shared| shared.min(room))
 }
 
 fn roomiest(links: &[Outgoing]) -> Option<&Outgoing> {

@@ -1,25 +1,21 @@
 //! Where aggregators bind to us: the listener, and a pump for each bind.
 
 use std::collections::HashMap;
-use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use matrix_smpp_codec::{COctets, Password};
 use matrix_smpp_config::{Bind, Esme, ListenerTls, Settings};
 use matrix_smpp_session::{
     Account, Accounts, AccountsSettings, BindMode, ListenError, Listener, ListenerSettings, Peer,
-    Role, ServerTls, ServerTlsSettings, SessionSettings,
+    Role, ServerTls, ServerTlsSettings, SessionSettings, TlsError,
 };
 use secrecy::ExposeSecret as _;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{info, warn};
 
-use super::connect::{CONFIRM_ANSWERS, Unusable, misfit};
+use super::connect::{CONFIRM_ANSWERS, Unusable, adapt, misfit};
 use super::group::Group;
 use crate::crew::Crew;
 use crate::flow::Gateway;
@@ -45,105 +41,109 @@ pub enum NotListening {
         /// Why not.
         cause: ListenError,
     },
-    /// Signals cannot be received.
-    #[error("signals: {0}")]
-    Signals(#[source] io::Error),
+    /// An account bears the name of a link group that runs.
+    #[error("{0} is the name of a link group that runs")]
+    Name(String),
 }
 
-/// Opens the listener, where the config has one, and gives its address. Each account that binds is
-/// served by its group, until `stop`; binds that stand then are closed by [`super::Links::close`].
-pub(super) async fn open(
-    gateway: &Gateway,
-    crew: &Crew,
-    groups: &[Arc<Group>],
-) -> Result<Option<SocketAddr>, NotListening> {
-    let settings = &gateway.settings;
-    let Some(at) = settings.listener.listen else {
-        return Ok(None);
-    };
-    let accounts = settings.esmes.iter().map(account);
-    let accounts = accounts.collect::<Result<Vec<_>, _>>()?;
-    let by_account: HashMap<COctets<16>, Arc<Group>> = accounts
-        .iter()
-        .zip(&settings.esmes)
-        .filter_map(|(account, esme)| {
-            let group = groups.iter().find(|group| group.name() == esme.name)?;
-            Some((account.system_id, Arc::clone(group)))
-        })
-        .collect();
-    let refuse = AccountsSettings {
-        refusal_after: REFUSAL_AFTER,
-        ..AccountsSettings::default()
-    };
-    let listening = Listener::bind(&at.to_string(), listener(settings)?).await;
-    let listener = listening.map_err(|cause| NotListening::Listen { at, cause })?;
-    let bound = listener.local_addr().unwrap_or(at);
-    if let Some(tls) = listener.tls() {
-        let hangup = signal(SignalKind::hangup()).map_err(NotListening::Signals)?;
-        crew.spawn(
-            "the certificate reader",
-            reread(tls, hangup, crew.stop.clone()),
-        );
-    }
-    let accounts = Accounts::new(refuse, accounts);
-    crew.spawn(
-        "the SMPP listener",
-        serve(
-            listener,
-            accounts,
-            (gateway.clone(), by_account),
-            crew.clone(),
-        ),
-    );
-    info!(address = %bound, "accounts can bind");
-    Ok(Some(bound))
-}
-
-async fn serve(
-    listener: Listener,
+/// The open listener. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct Door {
+    pub(super) address: SocketAddr,
     accounts: Accounts,
-    (gateway, groups): (Gateway, HashMap<COctets<16>, Arc<Group>>),
-    crew: Crew,
-) {
-    let (sender, mut peers) = mpsc::channel(ARRIVALS);
-    // Nobody waits for connections that are not bound.
-    let accepting = listener.serve(accounts, sender, TaskTracker::new());
-    let welcoming = async {
-        while let Some(peer) = peers.recv().await {
-            welcome(&gateway, peer, &groups, &crew);
-        }
-    };
-    tokio::select! {
-        () = crew.stop.cancelled() => {}
-        ((), ()) = async { tokio::join!(accepting, welcoming) } => {}
+    tls: Option<ServerTls>,
+    served: Arc<RwLock<Served>>,
+}
+
+/// The accounts, and who serves the binds of each; by `system_id`.
+type Served = HashMap<COctets<16>, (Account, Arc<Group>)>;
+
+impl Door {
+    /// Opens the listener, where the config has one. Nobody can bind before [`Self::serve`].
+    pub(super) async fn open(
+        settings: &Settings,
+    ) -> Result<Option<(Self, Listener)>, NotListening> {
+        let Some(at) = settings.listener.listen else {
+            return Ok(None);
+        };
+        let refuse = AccountsSettings {
+            refusal_after: REFUSAL_AFTER,
+            ..AccountsSettings::default()
+        };
+        let listening = Listener::bind(&at.to_string(), listener(settings)?).await;
+        let listener = listening.map_err(|cause| NotListening::Listen { at, cause })?;
+        let door = Self {
+            address: listener.local_addr().unwrap_or(at),
+            accounts: Accounts::new(refuse, []),
+            tls: listener.tls(),
+            served: Arc::default(),
+        };
+        Ok(Some((door, listener)))
     }
-}
 
-/// Starts a bind's pump. One for whose account there is no group is dropped, and so closed.
-fn welcome(gateway: &Gateway, peer: Peer, groups: &HashMap<COctets<16>, Arc<Group>>, crew: &Crew) {
-    let Some(group) = groups.get(&peer.system_id) else {
-        return;
-    };
-    let takes = peer.mode.sends(Role::Smsc);
-    let bind = (peer.link, peer.events);
-    let serving = Arc::clone(group).serve(gateway.clone(), bind, takes);
-    // Not of those that the gateway cannot do without: it ends with the bind.
-    crew.tracker.spawn(serving);
-}
+    /// Lets these accounts in from now on, each served by its group. Binds of others are closed, and
+    /// so are those that could not be made any more; the rest go on within their new limits. Gives
+    /// the accounts that were let in before.
+    pub(super) fn admit(&self, accounts: Vec<(Account, Arc<Group>)>) -> Vec<(Account, Arc<Group>)> {
+        let all = accounts.iter().map(|(account, _)| account.clone());
+        let all: Vec<_> = all.collect();
+        let served = accounts.into_iter();
+        let served = served.map(|one| (one.0.system_id, one)).collect();
+        let before = {
+            let mut known = self.served.write().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *known, served)
+        };
+        self.accounts.reload(all);
+        for (system_id, (_, group)) in &before {
+            let now = self.group(system_id);
+            if !now.is_some_and(|now| Arc::ptr_eq(&now, group)) {
+                for stray in self.accounts.bound(system_id) {
+                    stray.link.close();
+                }
+            }
+        }
+        before.into_values().collect()
+    }
 
-/// Reads the certificates again at each SIGHUP.
-async fn reread(tls: ServerTls, mut hangup: tokio::signal::unix::Signal, stop: CancellationToken) {
-    loop {
+    fn group(&self, system_id: &COctets<16>) -> Option<Arc<Group>> {
+        let served = self.served.read().unwrap_or_else(PoisonError::into_inner);
+        served.get(system_id).map(|(_, group)| Arc::clone(group))
+    }
+
+    /// Reads the certificates again; `None` where the listener speaks no TLS.
+    pub(super) async fn reread_certificates(&self) -> Option<Result<(), TlsError>> {
+        let tls = self.tls.clone()?;
+        let reading = tokio::task::spawn_blocking(move || tls.reload());
+        // It does not panic; if it did, the old ones would stay.
+        reading.await.ok()
+    }
+
+    /// Accepts binds until the `stop` of `crew`.
+    pub(super) async fn serve(self, listener: Listener, gateway: Gateway, crew: Crew) {
+        let (sender, mut peers) = mpsc::channel(ARRIVALS);
+        // Nobody waits for connections that are not bound.
+        let accepting = listener.serve(self.accounts.clone(), sender, TaskTracker::new());
+        let welcoming = async {
+            while let Some(peer) = peers.recv().await {
+                self.welcome(&gateway, peer, &crew);
+            }
+        };
         tokio::select! {
-            () = stop.cancelled() => return,
-            _ = hangup.recv() => {}
+            () = crew.stop.cancelled() => {}
+            ((), ()) = async { tokio::join!(accepting, welcoming) } => {}
         }
-        let tls = tls.clone();
-        match tokio::task::spawn_blocking(move || tls.reload()).await {
-            Ok(Ok(())) => info!("the SMPP listener's certificates were read again"),
-            Ok(Err(error)) => warn!(%error, "the SMPP listener keeps its old certificates"),
-            Err(error) => warn!(%error, "the SMPP listener keeps its old certificates"),
-        }
+    }
+
+    /// Starts a bind's pump. One for whose account there is no group is dropped, and so closed.
+    fn welcome(&self, gateway: &Gateway, peer: Peer, crew: &Crew) {
+        let Some(group) = self.group(&peer.system_id) else {
+            return;
+        };
+        let takes = peer.mode.sends(Role::Smsc);
+        let bind = (peer.link, peer.events);
+        let serving = group.serve(gateway.clone(), bind, takes);
+        // Not of those that the gateway cannot do without: it ends with the bind.
+        crew.tracker.spawn(serving);
     }
 }
 
@@ -160,6 +160,7 @@ fn listener(settings: &Settings) -> Result<ListenerSettings, Unusable> {
             session_init: ours.session_init,
             inactivity: ours.inactivity,
             drain: settings.gateway.drain_timeout,
+            adapt: adapt(&ours.adapt),
             ..SessionSettings::default()
         },
         max_connections: ours.max_connections,
@@ -176,12 +177,16 @@ fn tls(tls: &ListenerTls) -> ServerTlsSettings {
     }
 }
 
-fn account(esme: &Esme) -> Result<Account, Unusable> {
+/// An account of the config as the session crate wants it.
+pub(super) fn account(esme: &Esme) -> Result<Account, Unusable> {
     let system_id = COctets::try_from(esme.system_id.as_str());
-    let password = Password::try_from(esme.password.expose_secret());
+    let password = esme.password.as_ref();
+    let password = password.map(|secret| Password::try_from(secret.expose_secret()));
     Ok(Account {
         system_id: system_id.map_err(misfit(&esme.name, "system_id"))?,
-        password: Some(password.map_err(misfit(&esme.name, "password"))?),
+        password: password
+            .transpose()
+            .map_err(misfit(&esme.name, "password"))?,
         certificate: esme.certificate.clone(),
         modes: esme.binds.iter().map(|bind| mode(*bind)).collect(),
         networks: esme.networks.clone(),
@@ -190,6 +195,7 @@ fn account(esme: &Esme) -> Result<Account, Unusable> {
         rate: esme.rate,
         peer_window: esme.submit_window,
         peer_rate: esme.submit_rate,
+        quirks: esme.quirks,
     })
 }
 

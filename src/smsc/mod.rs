@@ -5,9 +5,16 @@ mod connect;
 mod esme;
 mod group;
 mod inbound;
+mod intake;
 mod link;
 mod listen;
+mod multi;
+mod names;
+mod outgoing;
+mod record;
+pub mod reload;
 mod roster;
+mod said;
 mod submit;
 mod terms;
 #[cfg(test)]
@@ -15,18 +22,28 @@ mod tests;
 pub mod verdict;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use tracing::info;
 
 use crate::crew::Crew;
 use crate::flow::Gateway;
 use crate::ops::metrics::Metrics;
 pub use connect::Unusable;
 use group::Group;
+use listen::Door;
 pub use listen::NotListening;
 
 /// Every link of every group. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub struct Links(Arc<Vec<Arc<Group>>>);
+pub struct Links(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    /// Those of accounts that are gone stay, for the binds that they may still have.
+    groups: Mutex<Vec<Arc<Group>>>,
+    door: OnceLock<Door>,
+}
 
 impl Links {
     /// Makes the links of the config and starts what drives them in `crew`: the connections, the
@@ -34,14 +51,11 @@ impl Links {
     /// until [`Links::close`].
     pub fn start(gateway: &Gateway, crew: &Crew) -> Result<Self, Unusable> {
         let dialled = gateway.settings.link_groups.iter();
-        let dialled = dialled.map(|settings| Group::dial(gateway, settings, crew));
-        let waiting = gateway.settings.esmes.iter();
-        let waiting = waiting.map(|account| Ok(Group::wait(gateway, account, crew)));
-        let groups: Result<Vec<_>, _> = dialled
-            .chain(waiting)
-            .map(|group| group.map(Arc::new))
-            .collect();
-        Ok(Self(Arc::new(groups?)))
+        let dialled = dialled.map(|settings| Group::dial(gateway, settings, crew).map(Arc::new));
+        let links = Self::default();
+        let groups = dialled.collect::<Result<Vec<_>, _>>()?;
+        links.lock().extend(groups);
+        Ok(links)
     }
 
     /// Opens the listener for the accounts that bind to us, where the config has one; gives its
@@ -51,19 +65,45 @@ impl Links {
         gateway: &Gateway,
         crew: &Crew,
     ) -> Result<Option<SocketAddr>, NotListening> {
-        listen::open(gateway, crew, &self.0).await
+        let Some((door, listener)) = Door::open(&gateway.settings).await? else {
+            return Ok(None);
+        };
+        let (address, serving) = (door.address, door.clone());
+        if self.0.door.set(door).is_err() {
+            return Ok(None);
+        }
+        self.meet(gateway, crew, &gateway.settings.esmes)?;
+        crew.spawn(
+            "the SMPP listener",
+            serving.serve(listener, gateway.clone(), crew.clone()),
+        );
+        info!(%address, "accounts can bind");
+        Ok(Some(address))
+    }
+
+    fn door(&self) -> Option<&Door> {
+        self.0.door.get()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Arc<Group>>> {
+        let groups = &self.0.groups;
+        groups.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn groups(&self) -> Vec<Arc<Group>> {
+        self.lock().clone()
     }
 
     /// Waits for outstanding answers, unbinds, disconnects: the tasks of the links end.
     pub fn close(&self) {
-        self.0.iter().for_each(|group| group.close());
+        self.groups().iter().for_each(|group| group.close());
     }
 
     /// The groups to whose peers we bind and that have no bound link. An account that binds to us may
     /// be away.
     #[must_use]
     pub fn groups_down(&self) -> Vec<String> {
-        self.0
+        self.groups()
             .iter()
             .filter(|group| !group.is_up())
             .map(|group| group.name().to_owned())
@@ -72,6 +112,6 @@ impl Links {
 
     /// Writes the links' states and counters into the metrics.
     pub fn export(&self, metrics: &Metrics) {
-        self.0.iter().for_each(|group| group.export(metrics));
+        self.groups().iter().for_each(|group| group.export(metrics));
     }
 }

@@ -9,7 +9,7 @@ use matrix_smpp_codec::CommandId;
 use matrix_smpp_session::{Counters, LinkState};
 use tokio::sync::Notify;
 
-use super::link::Outgoing;
+use super::outgoing::Outgoing;
 use crate::ops::metrics::{self, Metrics};
 
 /// The name under which all binds of an account are counted.

@@ -6,7 +6,7 @@ use matrix_smpp_codec::{IdForm, Quirks};
 use matrix_smpp_config::{Esme, LinkGroup, MoUnleased};
 
 /// What the config says of the peer of a link group, and which end it is.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Terms {
     pub(super) group: String,
     pub(super) side: Side,
@@ -53,7 +53,7 @@ impl From<&Esme> for Terms {
             unleased: esme.mo_unleased,
             quirks: esme.quirks,
             id_form: None,
-            country_code: None,
+            country_code: esme.country_code.clone(),
         }
     }
 }

@@ -26,7 +26,7 @@ use crate::flow::{Parts, Wakes};
 use crate::gateway::model::{SmsId, Timestamp};
 use crate::matrix::ghost::Ghosts;
 use crate::store::Store;
-use crate::store::sqlite::SqliteStore;
+use crate::store::TableStore;
 
 /// Longer than anything here takes.
 const LONG: Duration = Duration::from_secs(20);
@@ -103,7 +103,8 @@ impl World {
         let settings = matrix_smpp_config::parse(&text, Path::new("test.toml"), &ProcessEnv);
         let directory = tempfile::tempdir().unwrap();
         let store: Arc<dyn Store> =
-            SqliteStore::open(directory.path().join("gw.db"), Duration::from_hours(24)).unwrap();
+            TableStore::open_sqlite(directory.path().join("gw.db"), Duration::from_hours(24))
+                .unwrap();
         let clock = Clock::manual(Timestamp(1_700_000_000_000));
         let gateway = Gateway::new(Parts {
             bounds: crate::flow::Bounds::default(),

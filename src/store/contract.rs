@@ -314,6 +314,18 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Sizes for the gauges.
     async fn sizes(&self) -> Result<Sizes>;
 
+    /// Keeps the store for this gateway while it is polled, and returns once another one has taken it
+    /// over: every operation fails from then on. Never, where that cannot be.
+    async fn lost(&self) {
+        std::future::pending::<()>().await;
+    }
+
+    /// What the store keeps of an operation that it has acknowledged, when its machine loses power:
+    /// `always` is all of it.
+    fn durability(&self) -> &'static str {
+        "always"
+    }
+
     /// What the store has done since its start, for the counters.
     fn work(&self) -> Work {
         Work::default()
@@ -336,6 +348,9 @@ pub enum StoreError {
     /// The request contradicts what is stored.
     #[error("{0}")]
     Conflict(String),
+    /// Another instance has taken the store over: nothing can be done through this one any more.
+    #[error("another instance has taken the store over")]
+    Lost,
     /// Stored data cannot be read back: a bug or a damaged file.
     #[error("the store holds something unreadable: {0}")]
     Corrupt(String),

@@ -6,11 +6,29 @@
 //! What the rest of the world must hear of a change (the room, the phone) is queued in the same
 //! commit as the change itself.
 
+mod base;
 #[cfg(test)]
 mod conformance;
 mod contract;
+mod engine;
+mod front;
+mod indexes;
+#[cfg(test)]
+mod memory;
+mod open;
 mod private;
-pub mod sqlite;
+mod redis;
+mod sqlite;
+mod state;
+mod steps;
 mod submitted;
+mod table;
+mod tables;
+#[cfg(test)]
+mod tests;
+mod timer;
+mod tx;
 
 pub use contract::*;
+pub use front::TableStore;
+pub use open::open;

@@ -457,7 +457,7 @@ fn every_command_id_is_the_standards() {
 }
 
 /// By tag, the value 1 in each.
-fn every_typed_parameter() -> Tlvs {
+pub(super) fn every_typed_parameter() -> Tlvs {
     let mut tlvs = Tlvs::default();
     tlvs.set_dest_addr_subunit(1);
     tlvs.set_dest_network_type(1);
@@ -535,8 +535,7 @@ fn what_a_typed_setter_wrote_its_getter_reads() {
         });
         tlvs.set_receipted_message_id(&"abc".parse().unwrap());
         tlvs.set_message_payload(b"text").unwrap();
-        tlvs.push(crate::TlvTag::ADDITIONAL_STATUS_INFO_TEXT, b"why\0")
-            .unwrap();
+        tlvs.set_additional_status_info_text("why").unwrap();
     });
     assert_eq!(read.qos_time_to_live(), Some(86_400));
     assert_eq!(read.user_message_reference(), Some(0xfffe));

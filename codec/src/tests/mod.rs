@@ -5,6 +5,7 @@ mod golden;
 mod hostile;
 mod peers;
 mod properties;
+mod wireshark;
 
 use bytes::{Bytes, BytesMut};
 

@@ -29,6 +29,18 @@ pub fn decode(octets: &[u8]) -> String {
     text
 }
 
+/// The octets of what follows `first`, without the byte order mark that it repeats.
+pub(crate) fn continued<'a>(first: &[u8], octets: &'a [u8]) -> &'a [u8] {
+    match (first.first_chunk(), octets.split_first_chunk()) {
+        (Some(&mark @ (BIG_ENDIAN_MARK | LITTLE_ENDIAN_MARK)), Some((again, rest)))
+            if *again == mark =>
+        {
+            rest
+        }
+        _ => octets,
+    }
+}
+
 /// The octets with each pair turned round; an odd one at the end is dropped.
 #[must_use]
 pub fn swapped(octets: &[u8]) -> Vec<u8> {

@@ -9,18 +9,18 @@ use matrix_smpp_codec::{
     Body, CommandStatus, DataSmResp, DeliverSm, DeliverSmResp, MessageId, Receipt, SubmitSm,
     SubmitSmResp,
 };
-use matrix_smpp_session::{Link, LinkEvent, LinkEvents, SubmitError, Ticket, UnansweredCause};
+use matrix_smpp_session::{Answer, Link, LinkEvent, LinkEvents, Ticket, UnansweredCause};
 use tokio::sync::watch;
 use tokio::time::sleep_until;
 
 use crate::load::clock;
-use crate::load::flights::{Flight, Flights};
-use crate::load::mix::{Messages, MixError, as_deliver_sm, receipt_for};
-use crate::load::pace::{Due, Share};
+use crate::load::feed::Feed;
+use crate::load::mix::receipt_for;
+use crate::load::pace::Due;
 use crate::load::receipts::Matched;
-use crate::load::run::{Phase, Shared, share};
-use crate::load::settings::Traffic;
+use crate::load::run::{Phase, Shared};
 use crate::load::tally::{Tally, lock, note};
+use crate::slab::Slab;
 
 /// How many events are taken at once, and how many requests sent on one reading of the clock.
 const BATCH: usize = 256;
@@ -28,58 +28,13 @@ const BATCH: usize = 256;
 /// The most receipts that wait for room on one bind of the SMSC role.
 const MOST_OWED: usize = 10_000;
 
-/// What one bind is to send.
-#[derive(Debug)]
-pub(crate) struct Feed {
-    share: Share,
-    messages: Arc<Messages>,
-    next: u64,
-    stride: u64,
-    /// Whether messages go out as `deliver_sm` and not as `submit_sm`.
-    delivers: bool,
-    ready: VecDeque<Body>,
-    done: bool,
-}
-
-impl Feed {
-    /// The feeds of so many binds, which together send all of the traffic.
-    pub(crate) fn all(
-        binds: usize,
-        shared: &Shared,
-        traffic: &Traffic,
-        delivers: bool,
-    ) -> Result<Vec<Self>, MixError> {
-        let messages = Arc::new(Messages::new(&traffic.mix)?);
-        let wide = |number| u64::try_from(number).unwrap_or(u64::MAX);
-        let one = |first| Self {
-            share: share(traffic, first, binds),
-            messages: Arc::clone(&messages),
-            next: wide(first),
-            stride: wide(binds),
-            delivers,
-            ready: VecDeque::new(),
-            done: false,
-        };
-        shared.sending.fetch_add(wide(binds), Ordering::AcqRel);
-        Ok((0..binds).map(one).collect())
-    }
-
-    /// The next PDU of the row of messages.
-    fn body(&mut self) -> Option<Body> {
-        if self.ready.is_empty() {
-            let wrap = |pdu| {
-                if self.delivers {
-                    as_deliver_sm(pdu)
-                } else {
-                    Body::SubmitSm(pdu)
-                }
-            };
-            self.ready
-                .extend(self.messages.segments(self.next).into_iter().map(wrap));
-            self.next = self.next.saturating_add(self.stride);
-        }
-        self.ready.pop_front()
-    }
+/// One request without an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Flight {
+    /// When it was due, counted from the start of the run.
+    due: Duration,
+    /// When it was handed to the session.
+    sent: Instant,
 }
 
 /// What a lane waits for, beside events.
@@ -104,8 +59,10 @@ pub(crate) struct Lane {
     pub(crate) wants_receipts: bool,
     phase: watch::Receiver<Phase>,
     start: Option<Instant>,
-    flights: Flights,
+    flights: Slab<Flight>,
     owed: VecDeque<Body>,
+    /// To requests of the batch that is being taken in.
+    answers: Vec<Answer>,
     accepted: u64,
     up_before: bool,
 }
@@ -122,8 +79,9 @@ impl Lane {
             gives_receipts: false,
             wants_receipts: false,
             start: None,
-            flights: Flights::default(),
+            flights: Slab::default(),
             owed: VecDeque::new(),
+            answers: Vec::new(),
             accepted: 0,
             up_before: false,
         }
@@ -194,40 +152,35 @@ impl Lane {
     fn send(&mut self, start: Instant) -> Wait {
         let now = clock::now();
         self.send_owed(now);
+        let Some(feed) = &mut self.feed else {
+            return Wait::Event;
+        };
         let elapsed = now.saturating_duration_since(start);
         let room = self.link.capacity().min(BATCH);
-        let mut sent = 0;
-        let wait = loop {
-            let Some(feed) = self.feed.as_mut() else {
-                break Wait::Event;
-            };
-            match feed.share.due(elapsed) {
-                Due::Never => {
-                    self.finish();
-                    break Wait::Event;
-                }
-                Due::At(at) => break Wait::Until(start + at),
-                Due::Since(_) if sent >= room && sent == BATCH => break Wait::Nothing,
-                Due::Since(_) if sent >= room => break Wait::Event,
-                Due::Since(due) => {
-                    let Some(body) = feed.body() else {
-                        self.finish();
-                        break Wait::Event;
-                    };
-                    if let Err(refused) = self.submit(Flight { due, sent: now }, body) {
-                        self.keep(refused.into_body());
-                        break Wait::Event;
-                    }
-                    self.advance();
-                    sent += 1;
-                }
-            }
-        };
-        if sent > 0 {
-            let sent = u64::try_from(sent).unwrap_or(u64::MAX);
-            lock(self.shared.tallies.shard(self.number)).counts.sent += sent;
+        let mut chosen = Vec::with_capacity(room);
+        let next = feed.choose(elapsed, room, &mut chosen);
+        let count = chosen.len();
+        let chosen = chosen.into_iter();
+        let left = self.submit(chosen.map(|(due, body)| (Flight { due, sent: now }, body)));
+        let sent = count - left.len();
+        if let Some(feed) = &mut self.feed {
+            feed.sent(sent, left);
         }
-        wait
+        let sent_all = u64::try_from(sent).unwrap_or(u64::MAX);
+        if sent > 0 {
+            lock(self.shared.tallies.shard(self.number)).counts.sent += sent_all;
+        }
+        match next {
+            // Room comes with an event.
+            _ if sent < count => Wait::Event,
+            Due::Never => {
+                self.finish();
+                Wait::Event
+            }
+            Due::At(at) => Wait::Until(start + at),
+            Due::Since(_) if count == BATCH => Wait::Nothing,
+            Due::Since(_) => Wait::Event,
+        }
     }
 
     /// Sends the receipts that are owed, as far as there is room.
@@ -238,43 +191,36 @@ impl Lane {
         let due = self
             .start
             .map_or(Duration::ZERO, |start| now.saturating_duration_since(start));
-        let mut sent = 0;
-        for _ in 0..self.link.capacity() {
-            let Some(body) = self.owed.pop_front() else {
-                break;
-            };
-            if let Err(refused) = self.submit(Flight { due, sent: now }, body) {
-                self.owed.push_front(refused.into_body());
-                break;
-            }
-            sent += 1;
-        }
+        let room = self.link.capacity().min(self.owed.len());
+        let owed: Vec<_> = self.owed.drain(..room).collect();
+        let left = self.submit(
+            owed.into_iter()
+                .map(|body| (Flight { due, sent: now }, body)),
+        );
+        let sent = u64::try_from(room - left.len()).unwrap_or(u64::MAX);
+        left.into_iter()
+            .rev()
+            .for_each(|body| self.owed.push_front(body));
         let mut tally = lock(self.shared.tallies.shard(self.number));
         tally.counts.sent += sent;
         tally.counts.receipts_sent += sent;
     }
 
-    /// Hands one request to the session, or gives it back. The one place that submits.
-    fn submit(&mut self, flight: Flight, body: Body) -> Result<(), SubmitError> {
-        let ticket = self.flights.open(flight);
-        self.shared.in_flight.fetch_add(1, Ordering::AcqRel);
-        self.link.submit(ticket, body).inspect_err(|_| {
+    /// Hands requests to the session; gives back those from the first on that had no room. The one
+    /// place that submits.
+    fn submit(&mut self, requests: impl Iterator<Item = (Flight, Body)>) -> Vec<Body> {
+        let open = |(flight, body)| (self.flights.open(flight), body);
+        let mut requests: VecDeque<_> = requests.map(open).collect();
+        let wide = |count| u64::try_from(count).unwrap_or(u64::MAX);
+        let in_flight = &self.shared.in_flight;
+        in_flight.fetch_add(wide(requests.len()), Ordering::AcqRel);
+        self.link.submit_many(&mut requests);
+        self.shared.less(in_flight, wide(requests.len()));
+        let give_back = |(ticket, body)| {
             self.flights.close(ticket);
-            self.shared.less(&self.shared.in_flight, 1);
-        })
-    }
-
-    fn advance(&mut self) {
-        if let Some(feed) = &mut self.feed {
-            feed.share.take();
-        }
-    }
-
-    /// Keeps what was not taken for the next time.
-    fn keep(&mut self, body: Body) {
-        if let Some(feed) = &mut self.feed {
-            feed.ready.push_front(body);
-        }
+            body
+        };
+        requests.into_iter().map(give_back).collect()
     }
 
     fn take_in(&mut self, batch: &mut Vec<LinkEvent>) {
@@ -286,7 +232,11 @@ impl Lane {
             for event in batch.drain(..) {
                 self.handle(now, event, &mut tally);
             }
+            if self.wants_receipts && shared.receipts.is_doubtful() {
+                shared.learn(&mut tally);
+            }
         }
+        self.link.respond_many(&mut self.answers);
         let closed = before.saturating_sub(self.flights.count());
         shared.less(&shared.in_flight, u64::try_from(closed).unwrap_or(0));
     }
@@ -390,7 +340,12 @@ impl Lane {
                 (CommandStatus::ESME_RINVCMDID, answer)
             }
         };
-        self.link.respond(sequence, epoch, status, answer);
+        self.answers.push(Answer {
+            epoch,
+            sequence,
+            status,
+            body: answer,
+        });
     }
 
     fn delivered(&self, now: Instant, pdu: &DeliverSm, tally: &mut Tally) {
@@ -398,6 +353,10 @@ impl Lane {
             tally.counts.received += 1;
             return;
         };
+        if receipt.intermediate {
+            tally.counts.notifications += 1;
+            return;
+        }
         tally.counts.receipts += 1;
         if self.wants_receipts {
             let id = receipt.message_id.as_bytes();
@@ -428,8 +387,9 @@ impl Lane {
 }
 
 fn settle(matched: Matched, tally: &mut Tally) {
-    if let Matched::After(delay) = matched {
-        tally.counts.receipts_matched += 1;
-        note(&mut tally.receipt, delay);
+    match matched {
+        Matched::After(delay) => tally.received_after(delay),
+        Matched::Again => tally.counts.receipts_repeated += 1,
+        Matched::NotYet | Matched::Lost => {}
     }
 }

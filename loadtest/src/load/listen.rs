@@ -16,7 +16,8 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::load::clock;
 use crate::load::error::LoadError;
-use crate::load::lane::{Feed, Lane};
+use crate::load::feed::Feed;
+use crate::load::lane::Lane;
 use crate::load::meter::Interval;
 use crate::load::outcome::Outcome;
 use crate::load::run::{Conductor, Phase, Shared, Stop};

@@ -15,15 +15,16 @@
 //!
 //! # The code
 //!
-//! `pace`, `mix`, `flights`, `receipts`, `tally`, `expect` and `html` are pure. `lane` is one bind at
+//! `pace`, `mix`, `id_form`, `receipts`, `tally`, `expect` and `html` are pure. `lane` is one bind at
 //! work, `run` what the binds share and the hand that starts and ends them, `send` and `listen` the
 //! two roles.
 
 pub(crate) mod clock;
 mod error;
 mod expect;
-mod flights;
+mod feed;
 mod html;
+mod id_form;
 mod lane;
 mod listen;
 mod meter;

@@ -13,7 +13,7 @@ use crate::load::meter::{Interval, Meter};
 use crate::load::pace::{Ends, Pace, Share};
 use crate::load::receipts::Receipts;
 use crate::load::settings::Traffic;
-use crate::load::tally::Tallies;
+use crate::load::tally::{Tallies, Tally, lock};
 
 /// How often counts are taken.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -72,6 +72,15 @@ impl Shared {
         })
     }
 
+    /// Receipts wait that name no message: perhaps their ids have another form.
+    pub(crate) fn learn(&self, tally: &mut Tally) {
+        let delays = self.receipts.learn();
+        self.less(&self.owed, u64::try_from(delays.len()).unwrap_or(u64::MAX));
+        for delay in delays {
+            tally.received_after(delay);
+        }
+    }
+
     /// Takes from one of the counters of this type.
     pub(crate) fn less(&self, counter: &AtomicU64, by: u64) {
         if by > 0 && counter.fetch_sub(by, Ordering::AcqRel) == by {
@@ -117,12 +126,26 @@ impl Conductor<'_> {
         self.wait(&mut meter, in_flight, Some(end), &stop).await;
         meter.answering_ended(clock::now());
         if self.traffic.mix.receipts {
-            let end = clock::now() + self.traffic.receipt_wait;
-            self.wait(&mut meter, &self.shared.owed, Some(end), &stop)
-                .await;
+            self.wait_for_receipts(&mut meter, &stop).await;
         }
         self.shared.phase.send_replace(Phase::Closing);
         meter
+    }
+
+    /// Until all receipts are there. Those of a short run are too few to doubt the form of their ids
+    /// before: it is asked about once in each interval.
+    async fn wait_for_receipts(&mut self, meter: &mut Meter, stop: &CancellationToken) {
+        let end = clock::now() + self.traffic.receipt_wait;
+        loop {
+            self.shared.learn(&mut lock(self.shared.tallies.shard(0)));
+            let pause = (clock::now() + INTERVAL).min(end);
+            let owed = &self.shared.owed;
+            self.wait(meter, owed, Some(pause), stop).await;
+            let over = clock::now() >= end || stop.is_cancelled();
+            if over || owed.load(Ordering::Acquire) == 0 {
+                return;
+            }
+        }
     }
 
     /// Until the counter is 0, the time is over, or somebody wants an end.

@@ -14,7 +14,8 @@ use tokio::time::timeout;
 
 use crate::load::clock;
 use crate::load::error::{BindFault, LoadError};
-use crate::load::lane::{Feed, Lane};
+use crate::load::feed::Feed;
+use crate::load::lane::Lane;
 use crate::load::meter::Interval;
 use crate::load::outcome::Outcome;
 use crate::load::run::{Conductor, Phase, Shared, Stop};

@@ -35,8 +35,14 @@ pub struct Counts {
     pub never_left: u64,
     /// Receipts that came in.
     pub receipts: u64,
-    /// Of those, how many name a message of ours.
+    /// Of those, how many are the first of a message of ours.
     pub receipts_matched: u64,
+    /// Of those, how many are further ones of a message that has had its receipt.
+    #[serde(default)]
+    pub receipts_repeated: u64,
+    /// Intermediate notifications that came in: a receipt is still to come.
+    #[serde(default)]
+    pub notifications: u64,
     /// Other messages that came in, each answered with `ESME_ROK`.
     pub received: u64,
     /// Receipts that the SMSC role owed and sent; they are also part of `sent`.
@@ -69,6 +75,8 @@ impl Counts {
         self.never_left += other.never_left;
         self.receipts += other.receipts;
         self.receipts_matched += other.receipts_matched;
+        self.receipts_repeated += other.receipts_repeated;
+        self.notifications += other.notifications;
         self.received += other.received;
         self.receipts_sent += other.receipts_sent;
         self.receipts_dropped += other.receipts_dropped;
@@ -108,6 +116,12 @@ impl Tally {
             self.counts.refused += 1;
         }
         *self.statuses.entry(status.0).or_default() += 1;
+    }
+
+    /// A message has its receipt, so long after it was sent.
+    pub(crate) fn received_after(&mut self, delay: Duration) {
+        self.counts.receipts_matched += 1;
+        note(&mut self.receipt, delay);
     }
 
     pub(crate) fn add(&mut self, other: &Self) {

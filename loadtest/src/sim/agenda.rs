@@ -16,11 +16,7 @@ pub(crate) enum Errand {
     /// Its sender is told what became of it.
     Receipt(Arc<Parcel>),
     /// The phone answers it; or, of an echo, the message comes back.
-    Reply {
-        parcel: Arc<Parcel>,
-        text: Arc<str>,
-        echo: bool,
-    },
+    Reply(Arc<Parcel>),
 }
 
 /// Errands in order of time; at the same time by rank, then in the order in which they came.

@@ -2,19 +2,18 @@
 
 use std::sync::Arc;
 
-use matrix_smpp_codec::{
-    Address, Body, CommandId, CommandStatus, DataSm, DataSmResp, DestAddress, MessageId,
-    ShortMessage, SubmitMulti, SubmitMultiResp, SubmitSm, SubmitSmResp, Tlvs, UnsuccessSme,
-    UnsuccessSmes,
-};
-use matrix_smpp_session::{Link, LinkEvent, LinkEvents};
+use matrix_smpp_codec::{Body, CommandStatus, DataSmResp, MessageId, SubmitSmResp, Tlvs};
+use matrix_smpp_session::{Answer, Link, LinkEvent, LinkEvents};
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
 use crate::sim::clock::Now;
-use crate::sim::model::{Answer, Model, Origin, Outcome};
+use crate::sim::model::{Model, Origin, Outcome, Verdict};
+use crate::sim::multi::multiply;
+use crate::sim::outgoing::ReceiptNews;
 use crate::sim::peers::Peers;
-use crate::sim::rules::Asked;
+use crate::sim::pump::Settled;
+use crate::sim::requests::{asked, copied, empty, submitted};
 use crate::sim::smsc::Smsc;
 use crate::sim::wire::tap::Tap;
 
@@ -37,7 +36,7 @@ pub(crate) struct Desk {
 
 /// Where an answer belongs: the number of the request, and the session it came on.
 #[derive(Clone, Copy)]
-struct Place {
+pub(crate) struct Place {
     epoch: u64,
     sequence: u32,
 }
@@ -45,17 +44,29 @@ struct Place {
 /// An answer that is ready to go.
 struct Ready {
     place: Place,
-    answer: Answer,
+    answer: Verdict,
     body: Body,
 }
 
 /// What one batch of requests has come to.
 #[derive(Default)]
-struct Batch {
+pub(crate) struct Batch {
     ready: Vec<Ready>,
     /// What is due now is to go before the answers.
     early: bool,
+    /// Something may have changed that somebody waits for.
     touched: bool,
+    /// Something may be due later that was not planned before.
+    planned: bool,
+}
+
+/// What came at once.
+#[derive(Default)]
+struct Heard {
+    /// With octets of their own.
+    requests: Vec<(Place, Body)>,
+    /// What became of requests of ours.
+    settled: Vec<Settled>,
 }
 
 impl Desk {
@@ -81,41 +92,36 @@ impl Desk {
     }
 
     pub(crate) async fn read(&self, events: &mut LinkEvents) {
-        let mut events_read = Vec::new();
-        while events.recv_many(&mut events_read, BATCH).await > 0 {
-            let batch = self.take(events_read.drain(..));
+        let mut came = Vec::new();
+        while events.recv_many(&mut came, BATCH).await > 0 {
+            let mut heard = Heard::default();
+            came.drain(..).for_each(|event| heard.sort(event));
+            // First of all, since there is room now for more of ours.
+            let news = self.smsc().settle(heard.settled);
+            let batch = self.take(heard.requests, news);
             self.deliver(batch).await;
         }
     }
 
-    /// Takes what came at once, under one hold of the model's lock as long as nothing else comes in
-    /// between.
-    fn take(&self, events: impl Iterator<Item = LinkEvent>) -> Batch {
-        let now = Now::read();
+    /// Takes what came at once, under one hold of the model's lock.
+    fn take(&self, requests: Vec<(Place, Body)>, news: Vec<ReceiptNews>) -> Batch {
         let mut batch = Batch::default();
-        let mut model = None;
-        for event in events {
-            match event {
-                LinkEvent::Request {
-                    epoch,
-                    sequence,
-                    body,
-                } => {
-                    let model = model.get_or_insert_with(|| self.smsc().model());
-                    let place = Place { epoch, sequence };
-                    self.request(&mut batch, (now, model), place, body);
-                }
-                LinkEvent::Answered { ticket, status, .. } => {
-                    model = None;
-                    self.smsc().answered(ticket, status);
-                }
-                LinkEvent::Unanswered { ticket, .. } => {
-                    model = None;
-                    self.smsc().unanswered(ticket);
-                }
-                _ => {}
-            }
+        if requests.is_empty() && news.is_empty() {
+            return batch;
         }
+        let mut model = self.smsc().model();
+        let now = Now::read();
+        batch.touched = !news.is_empty();
+        for news in news {
+            model.records.receipt(news.arrival, news.status);
+        }
+        for (place, body) in requests {
+            self.request(&mut batch, (now, &mut model), place, body);
+        }
+        let garbage = model.garbage();
+        drop(model);
+        // To free it takes long, and others may have the lock meanwhile.
+        drop(garbage);
         batch
     }
 
@@ -127,36 +133,39 @@ impl Desk {
         if batch.early {
             self.smsc().pump_once();
         }
-        for ready in batch.ready {
-            self.send(ready).await;
+        self.mark(&batch.ready);
+        let (now, later): (Vec<_>, Vec<_>) = batch
+            .ready
+            .into_iter()
+            .partition(|ready| ready.answer.delay.is_zero());
+        let mut answers = now.into_iter().map(Answer::from).collect();
+        self.link.respond_many(&mut answers);
+        for ready in later {
+            self.send_later(ready).await;
         }
-        if batch.touched {
+        if batch.planned {
             self.smsc().wake();
         }
     }
 
-    async fn send(&self, ready: Ready) {
-        let Ready {
-            place,
-            answer,
-            body,
-        } = ready;
-        if let Some(fault) = answer.fault {
-            let command = body.command_id().0;
-            self.tap.mark(command, place.sequence, fault);
+    /// Says what is to happen on the wire to answers that are about to go.
+    fn mark(&self, ready: &[Ready]) {
+        for one in ready {
+            if let Some(fault) = &one.answer.fault {
+                let command = one.body.command_id().0;
+                self.tap.mark(command, one.place.sequence, fault.clone());
+            }
         }
-        let link = self.link.clone();
-        if answer.delay.is_zero() {
-            link.respond(place.sequence, place.epoch, answer.status, body);
-            return;
-        }
+    }
+
+    async fn send_later(&self, ready: Ready) {
         // The semaphore is never closed.
         let room = Arc::clone(&self.delayed).acquire_owned().await;
-        let cut = self.peers.cut.clone();
+        let (link, cut) = (self.link.clone(), self.peers.cut.clone());
         self.peers.tasks.spawn(async move {
             tokio::select! {
-                () = sleep(answer.delay) => {
-                    link.respond(place.sequence, place.epoch, answer.status, body);
+                () = sleep(ready.answer.delay) => {
+                    link.respond_many(&mut vec![ready.into()]);
                 }
                 () = cut.cancelled() => {}
             }
@@ -182,7 +191,7 @@ impl Desk {
         };
         match body {
             Body::SubmitSm(pdu) => {
-                let outcome = model.submit(now, origin, &pdu);
+                let outcome = model.submit(now, origin, pdu);
                 batch.add(place, outcome, |id, tlvs| {
                     Body::SubmitSmResp(SubmitSmResp {
                         message_id: id,
@@ -191,7 +200,7 @@ impl Desk {
                 });
             }
             Body::DataSm(pdu) => {
-                let outcome = model.submit(now, origin, &submitted(&pdu));
+                let outcome = model.submit(now, origin, submitted(&pdu));
                 batch.add(place, outcome, |id, tlvs| {
                     Body::DataSmResp(DataSmResp {
                         message_id: id,
@@ -199,54 +208,9 @@ impl Desk {
                     })
                 });
             }
-            Body::SubmitMulti(pdu) => Self::multiply(batch, (now, model), (place, origin), &pdu),
+            Body::SubmitMulti(pdu) => multiply(batch, (now, model), (place, origin), &pdu),
             other => self.operate(batch, (now, model), place, &other),
         }
-    }
-
-    /// One message for many: each destination is one of its own, and all have the same id.
-    fn multiply(
-        batch: &mut Batch,
-        (now, model): (Now, &mut Model),
-        (place, origin): (Place, Origin<'_>),
-        pdu: &SubmitMulti,
-    ) {
-        if pdu.dest_addresses.iter().next().is_none() {
-            let body = empty(CommandId::SUBMIT_MULTI);
-            batch.refuse(place, CommandStatus::ESME_RINVNUMDESTS, body);
-            return;
-        }
-        let origin = Origin {
-            serial: Some(model.ids.serial()),
-            ..origin
-        };
-        let mut refused = Vec::new();
-        let mut first: Option<Outcome> = None;
-        for destination in pdu.dest_addresses.iter() {
-            let outcome = model.submit(now, origin, &single(pdu, destination));
-            batch.early |= outcome.early;
-            let Some(answer) = &outcome.answer else {
-                continue;
-            };
-            if answer.status.is_ok() {
-                first = first.filter(is_ok).or(Some(outcome));
-            } else {
-                refused.push(unsuccess(destination, answer.status));
-                first = first.or(Some(outcome));
-            }
-        }
-        batch.touched = true;
-        let Some(outcome) = first else {
-            return;
-        };
-        let unsuccess_smes = UnsuccessSmes::try_from(refused).unwrap_or_default();
-        batch.add(place, outcome, |message_id, tlvs| {
-            Body::SubmitMultiResp(SubmitMultiResp {
-                message_id,
-                unsuccess_smes,
-                tlvs,
-            })
-        });
     }
 
     /// A request that is about a message, or that the simulator does not serve.
@@ -272,12 +236,13 @@ impl Desk {
         let latency = then.latency.as_ref();
         let delay = latency.map(|latency| latency.draw(model.ids.dice()));
         batch.touched = true;
+        batch.planned = true;
         batch.ready.push(Ready {
             place,
-            answer: Answer {
+            answer: Verdict {
                 delay: delay.unwrap_or_default(),
                 fault: then.fault,
-                ..Answer::bare(status)
+                ..Verdict::bare(status)
             },
             body: answer,
         });
@@ -307,18 +272,57 @@ impl Desk {
     }
 }
 
+impl Heard {
+    fn sort(&mut self, event: LinkEvent) {
+        match event {
+            LinkEvent::Request {
+                epoch,
+                sequence,
+                mut body,
+            } => {
+                if let Body::SubmitSm(pdu) = &mut body {
+                    *pdu = copied(pdu);
+                }
+                self.requests.push((Place { epoch, sequence }, body));
+            }
+            LinkEvent::Answered { ticket, status, .. } => {
+                self.settled.push((ticket, Some(status)));
+            }
+            LinkEvent::Unanswered { ticket, .. } => self.settled.push((ticket, None)),
+            _ => {}
+        }
+    }
+}
+
+impl From<Ready> for Answer {
+    fn from(ready: Ready) -> Self {
+        Self {
+            epoch: ready.place.epoch,
+            sequence: ready.place.sequence,
+            status: ready.answer.status,
+            body: ready.body,
+        }
+    }
+}
+
 impl Batch {
     /// Answers at once what no rule is asked about.
-    fn refuse(&mut self, place: Place, status: CommandStatus, body: Body) {
+    pub(crate) fn refuse(&mut self, place: Place, status: CommandStatus, body: Body) {
         self.ready.push(Ready {
             place,
-            answer: Answer::bare(status),
+            answer: Verdict::bare(status),
             body,
         });
     }
 
-    fn add(&mut self, place: Place, outcome: Outcome, body: impl FnOnce(MessageId, Tlvs) -> Body) {
+    pub(crate) fn add(
+        &mut self,
+        place: Place,
+        outcome: Outcome,
+        body: impl FnOnce(MessageId, Tlvs) -> Body,
+    ) {
         self.touched = true;
+        self.planned = true;
         self.early |= outcome.early;
         let Some(answer) = outcome.answer else {
             return;
@@ -334,104 +338,5 @@ impl Batch {
             answer,
             body,
         });
-    }
-}
-
-/// The response to a command, with nothing in it.
-fn empty(command: CommandId) -> Body {
-    let response = command.response().and_then(Body::empty);
-    response.unwrap_or(Body::GenericNack)
-}
-
-fn is_ok(outcome: &Outcome) -> bool {
-    let answer = outcome.answer.as_ref();
-    answer.is_some_and(|answer| answer.status.is_ok())
-}
-
-fn asked<'a>(body: &'a Body, account: &'a str, bind: u64) -> Asked<'a> {
-    let (to, from) = match body {
-        Body::QuerySm(pdu) => (None, pdu.source_addr.as_str()),
-        Body::CancelSm(pdu) => (pdu.destination_addr.as_str(), pdu.source_addr.as_str()),
-        Body::ReplaceSm(pdu) => (None, pdu.source_addr.as_str()),
-        _ => (None, None),
-    };
-    Asked {
-        command: body.command_id(),
-        to: to.unwrap_or_default(),
-        from: from.unwrap_or_default(),
-        account,
-        bind,
-        text: &String::new,
-    }
-}
-
-/// A `data_sm` as the `submit_sm` that says the same. An address of more than 20 octets is left out,
-/// and so refused.
-fn submitted(pdu: &DataSm) -> SubmitSm {
-    let narrow = |address: Address<65>| Address::try_from(address.as_bytes()).unwrap_or_default();
-    SubmitSm {
-        service_type: pdu.service_type,
-        source_addr_ton: pdu.source_addr_ton,
-        source_addr_npi: pdu.source_addr_npi,
-        source_addr: narrow(pdu.source_addr),
-        dest_addr_ton: pdu.dest_addr_ton,
-        dest_addr_npi: pdu.dest_addr_npi,
-        destination_addr: narrow(pdu.destination_addr),
-        esm_class: pdu.esm_class,
-        registered_delivery: pdu.registered_delivery,
-        data_coding: pdu.data_coding,
-        tlvs: pdu.tlvs.clone(),
-        ..SubmitSm::default()
-    }
-}
-
-/// The message to one of the destinations. A distribution list has no number, and so is refused.
-fn single(pdu: &SubmitMulti, destination: &DestAddress) -> SubmitSm {
-    let mut one = SubmitSm {
-        service_type: pdu.service_type,
-        source_addr_ton: pdu.source_addr_ton,
-        source_addr_npi: pdu.source_addr_npi,
-        source_addr: pdu.source_addr,
-        esm_class: pdu.esm_class,
-        protocol_id: pdu.protocol_id,
-        priority_flag: pdu.priority_flag,
-        schedule_delivery_time: pdu.schedule_delivery_time,
-        validity_period: pdu.validity_period,
-        registered_delivery: pdu.registered_delivery,
-        data_coding: pdu.data_coding,
-        short_message: ShortMessage::try_from(pdu.short_message.bytes()).unwrap_or_default(),
-        tlvs: pdu.tlvs.clone(),
-        ..SubmitSm::default()
-    };
-    if let DestAddress::Sme {
-        dest_addr_ton,
-        dest_addr_npi,
-        destination_addr,
-    } = destination
-    {
-        one.dest_addr_ton = *dest_addr_ton;
-        one.dest_addr_npi = *dest_addr_npi;
-        one.destination_addr = *destination_addr;
-    }
-    one
-}
-
-fn unsuccess(destination: &DestAddress, status: CommandStatus) -> UnsuccessSme {
-    match destination {
-        DestAddress::Sme {
-            dest_addr_ton,
-            dest_addr_npi,
-            destination_addr,
-        } => UnsuccessSme {
-            dest_addr_ton: *dest_addr_ton,
-            dest_addr_npi: *dest_addr_npi,
-            destination_addr: *destination_addr,
-            error_status_code: status,
-        },
-        DestAddress::List { dl_name } => UnsuccessSme {
-            destination_addr: Address::try_from(dl_name.as_bytes()).unwrap_or_default(),
-            error_status_code: CommandStatus::ESME_RINVDLNAME,
-            ..UnsuccessSme::default()
-        },
     }
 }

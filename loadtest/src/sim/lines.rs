@@ -1,58 +1,32 @@
 //! The binds that are up, what waits for them, and what they have not answered yet.
 
-use std::collections::{BTreeMap, HashMap};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use matrix_smpp_codec::{Body, CommandId, CommandStatus};
+use matrix_smpp_codec::{CommandId, CommandStatus};
 use matrix_smpp_session::{BindMode, Link, LinkState, Role, Ticket};
 use serde::Serialize;
-use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use crate::sim::counts::Counts;
 use crate::sim::outbox::Outbox;
+use crate::sim::outgoing::{Content, Outgoing, ReceiptNews, UNANSWERED, is_temporary};
 use crate::sim::status::StatusName;
 use crate::sim::wire::tap::Tap;
+use crate::slab::Slab;
 
 /// How long something waits after a temporary refusal or a lost link before it is sent again.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// What stands where the status of an answer would, when none came.
-pub(crate) const UNANSWERED: &str = "unanswered";
-
-/// One `deliver_sm` or `data_sm` on its way to an account.
-pub(crate) struct Outgoing {
-    pub(crate) account: String,
-    pub(crate) body: Body,
-    /// The bind it must go over; otherwise the account's binds take turns.
-    pub(crate) bind: Option<u64>,
-    pub(crate) purpose: Purpose,
-}
-
-/// Why a `deliver_sm` goes out, and so who wants to know of its answer.
-pub(crate) enum Purpose {
-    /// The receipt of the `submit_sm` with this number of arrival.
-    Receipt { arrival: u64 },
-    /// A segment of what a phone wrote.
-    Segment {
-        /// Who wants to know the status of the answer.
-        answer: Option<oneshot::Sender<String>>,
-        /// Sent again until it is answered for good.
-        redeliver: bool,
-    },
-}
-
-/// What became of a receipt, for the record of its `submit_sm`.
-pub(crate) struct ReceiptNews {
-    pub(crate) arrival: u64,
-    pub(crate) status: String,
-}
+/// How long what must go over one bind waits for room there.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// One bind.
 pub(crate) struct Line {
-    pub(crate) system_id: String,
+    pub(crate) system_id: Arc<str>,
     pub(crate) mode: BindMode,
     pub(crate) address: SocketAddr,
     pub(crate) link: Link,
@@ -83,12 +57,19 @@ pub(crate) struct Lines {
     binds: BTreeMap<u64, Line>,
     last_bind: u64,
     outbox: Outbox<Outgoing>,
-    in_flight: HashMap<u64, Outgoing>,
-    last_ticket: u64,
+    in_flight: Slab<Outgoing>,
     /// Which bind went last, so that the next one gets its turn.
     turn: u64,
     /// What the links counted that are gone.
     past: Counts,
+}
+
+/// What one bind is to send now.
+pub(crate) struct Load {
+    pub(crate) link: Link,
+    pub(crate) items: Vec<(Ticket, Content)>,
+    bind: u64,
+    room: usize,
 }
 
 impl Lines {
@@ -114,7 +95,7 @@ impl Lines {
     /// The binds of an account that can receive, in the order in which they came.
     pub(crate) fn receivers<'a>(&'a self, account: &'a str) -> impl Iterator<Item = &'a Line> {
         let lines = self.binds.values();
-        lines.filter(move |line| line.receives() && line.system_id == account)
+        lines.filter(move |line| line.receives() && *line.system_id == *account)
     }
 
     /// How many binds there are.
@@ -124,7 +105,7 @@ impl Lines {
 
     /// How many `deliver_sm` wait for their answers.
     pub(crate) fn in_flight(&self) -> usize {
-        self.in_flight.len()
+        self.in_flight.count()
     }
 
     /// Counts a bind that was refused.
@@ -165,116 +146,145 @@ impl Lines {
     }
 
     /// The account that has a bind to receive over: the preferred one, or without a preference any.
-    pub(crate) fn receiver(&self, preferred: Option<&str>) -> Option<String> {
-        let fits = |line: &&Line| preferred.is_none_or(|id| line.system_id == id);
+    pub(crate) fn receiver(&self, preferred: Option<&str>) -> Option<Arc<str>> {
+        let fits = |line: &&Line| preferred.is_none_or(|id| *line.system_id == *id);
         let mut receivers = self.binds.values().filter(|line| line.receives());
-        receivers.find(fits).map(|line| line.system_id.clone())
+        receivers.find(fits).map(|line| Arc::clone(&line.system_id))
     }
 
     /// Keeps something for an account until it is due and a bind has room. `false` without room here.
     pub(crate) fn enqueue(&mut self, due: Instant, outgoing: Outgoing) -> bool {
-        let account = outgoing.account.clone();
+        let account = Arc::clone(&outgoing.account);
         self.outbox.push(&account, due, outgoing)
     }
 
-    /// Sends what is due, as far as the windows of the binds go. Returns when the next item is due.
-    pub(crate) fn send_due(&mut self, now: Instant) -> Option<Instant> {
+    /// Takes out what is due, as far as the windows of the binds go, for the binds to send.
+    pub(crate) fn assign(&mut self, now: Instant) -> Vec<Load> {
+        let mut all = Vec::new();
         for account in self.outbox.due(now) {
-            while let Some(bind) = self.next_free(&account)
+            let mut loads = self.free(&account);
+            let mut turn = 0;
+            while let Some(next) = next_with_room(&loads, turn)
                 && let Some(outgoing) = self.outbox.pop(&account, now)
             {
-                let bind = outgoing.bind.unwrap_or(bind);
-                self.send(now, bind, outgoing);
+                turn = next + 1;
+                self.load(now, &mut loads, (next, outgoing));
+            }
+            if let Some(last) = turn.checked_sub(1).and_then(|last| loads.get(last)) {
+                self.turn = last.bind;
+            }
+            all.extend(loads.into_iter().filter(|load| !load.items.is_empty()));
+        }
+        all
+    }
+
+    /// Takes back what was assigned to a bind that had no room any more.
+    pub(crate) fn put_back(&mut self, now: Instant, tickets: impl Iterator<Item = Ticket>) {
+        for ticket in tickets {
+            if let Some(outgoing) = self.in_flight.close(ticket) {
+                self.enqueue(now, outgoing);
             }
         }
-        self.outbox.next_due(now)
     }
 
-    /// A bind answered.
-    pub(crate) fn answered(
+    /// When to look again: the next item is due, or one that is waits for a bind's rate to have
+    /// room.
+    pub(crate) fn next_due(&self, now: Instant) -> Option<Instant> {
+        let due = self.outbox.due(now);
+        let waits = due
+            .iter()
+            .any(|account| self.receivers(account).next().is_some());
+        let again = waits.then(|| now + PAUSE);
+        self.outbox.next_due(now).into_iter().chain(again).min()
+    }
+
+    /// Notes the answers of a bind, where there is a status, and the requests that it will not
+    /// answer any more. What may be taken later is sent again: the second value says whether
+    /// something is.
+    pub(crate) fn settle(
         &mut self,
         now: Instant,
-        ticket: Ticket,
-        status: CommandStatus,
-    ) -> Option<ReceiptNews> {
-        let outgoing = self.in_flight.remove(&ticket.0)?;
-        self.settle(
-            now,
-            outgoing,
-            StatusName(status).to_string(),
-            is_temporary(status),
-        )
+        outcomes: impl Iterator<Item = (Ticket, Option<CommandStatus>)>,
+    ) -> (Vec<ReceiptNews>, bool) {
+        let mut news = Vec::new();
+        let mut waits = false;
+        for (ticket, status) in outcomes {
+            let Some(outgoing) = self.in_flight.close(ticket) else {
+                continue;
+            };
+            let again = status.is_none_or(is_temporary);
+            let word = status.map_or(Cow::Borrowed(UNANSWERED), |status| {
+                StatusName(status).word()
+            });
+            waits |= again;
+            news.extend(self.close_one(now, outgoing, (word, again)));
+        }
+        (news, waits)
     }
 
-    /// A bind will not answer any more.
-    pub(crate) fn unanswered(&mut self, now: Instant, ticket: Ticket) -> Option<ReceiptNews> {
-        let outgoing = self.in_flight.remove(&ticket.0)?;
-        self.settle(now, outgoing, UNANSWERED.to_owned(), true)
-    }
-
-    fn settle(
+    fn close_one(
         &mut self,
         now: Instant,
         outgoing: Outgoing,
-        status: String,
-        again: bool,
+        (word, again): (Cow<'static, str>, bool),
     ) -> Option<ReceiptNews> {
-        match outgoing.purpose {
-            Purpose::Segment {
-                redeliver: true, ..
-            } if again => {
-                self.enqueue(now + RETRY, outgoing);
-                None
-            }
-            Purpose::Segment { answer, .. } => {
-                if let Some(answer) = answer {
-                    // Nobody listens any more when the phone's request was given up.
-                    drop(answer.send(status));
-                }
-                None
-            }
-            Purpose::Receipt { arrival } => {
-                if again {
-                    self.enqueue(now + RETRY, outgoing);
-                }
-                Some(ReceiptNews { arrival, status })
-            }
+        if !again || !outgoing.goes_again() {
+            return outgoing.tell(word);
         }
+        let news = outgoing.news(word);
+        self.enqueue(now + RETRY, outgoing);
+        news
     }
 
-    fn send(&mut self, now: Instant, bind: u64, outgoing: Outgoing) {
+    /// The binds of this account that can receive, the one first whose turn it is.
+    fn free(&self, account: &str) -> Vec<Load> {
+        let after = self.binds.range(self.turn + 1..);
+        let in_turn = after.chain(self.binds.range(..=self.turn));
+        let receives = |(_, line): &(&u64, &Line)| line.receives() && *line.system_id == *account;
+        let load = |(bind, line): (&u64, &Line)| Load {
+            room: line.link.capacity(),
+            link: line.link.clone(),
+            items: Vec::new(),
+            bind: *bind,
+        };
+        in_turn.filter(receives).map(load).collect()
+    }
+
+    /// Gives it to the bind whose turn it is, or to the one that it must go over.
+    fn load(&mut self, now: Instant, loads: &mut [Load], (next, outgoing): (usize, Outgoing)) {
         if outgoing.abandoned() {
             return;
         }
-        self.last_ticket += 1;
-        self.turn = bind;
-        let body = outgoing.body.clone();
-        let line = self.binds.get(&bind);
-        let sent =
-            line.is_some_and(|line| line.link.submit(Ticket(self.last_ticket), body).is_ok());
-        if sent {
-            self.in_flight.insert(self.last_ticket, outgoing);
-        } else if line.is_none() && outgoing.bind.is_some() {
-            self.settle(now, outgoing, UNANSWERED.to_owned(), false);
-        } else {
-            let later = if outgoing.bind.is_some() {
-                RETRY
-            } else {
-                Duration::ZERO
-            };
-            self.enqueue(now + later, outgoing);
+        let place = match outgoing.bind {
+            None => Some(next),
+            Some(bind) => loads.iter().position(|load| load.bind == bind),
+        };
+        match place.and_then(|place| loads.get_mut(place)) {
+            Some(load) if load.room > 0 => {
+                load.room -= 1;
+                let content = outgoing.content.clone();
+                load.items.push((self.in_flight.open(outgoing), content));
+            }
+            None if outgoing
+                .bind
+                .is_some_and(|bind| !self.binds.contains_key(&bind)) =>
+            {
+                self.close_one(now, outgoing, (UNANSWERED.into(), false));
+            }
+            _ => {
+                self.enqueue(now + PAUSE, outgoing);
+            }
         }
     }
+}
 
-    /// The next bind of this account, in turn, that can receive and has room in its window.
-    fn next_free(&self, account: &str) -> Option<u64> {
-        let free = |(_, line): &(&u64, &Line)| {
-            line.receives() && line.system_id == account && line.link.capacity() > 0
-        };
-        let after = self.binds.range(self.turn + 1..);
-        let mut in_turn = after.chain(self.binds.range(..=self.turn));
-        in_turn.find(free).map(|(bind, _)| *bind)
-    }
+/// The next bind from `turn` on that has room.
+fn next_with_room(loads: &[Load], turn: usize) -> Option<usize> {
+    let places = (turn..loads.len()).chain(0..turn.min(loads.len()));
+    places.into_iter().find(|place| {
+        let load = loads.get(*place);
+        load.is_some_and(|load| load.room > 0)
+    })
 }
 
 impl Line {
@@ -289,7 +299,7 @@ impl Line {
             octets_out,
             in_flight: self.link.in_flight(),
             bind,
-            system_id: self.system_id.clone(),
+            system_id: self.system_id.to_string(),
             mode: match self.mode {
                 BindMode::Transmitter => "transmitter",
                 BindMode::Receiver => "receiver",
@@ -299,22 +309,4 @@ impl Line {
             since: self.since,
         }
     }
-}
-
-impl Outgoing {
-    /// Whether nobody waits for it any more.
-    fn abandoned(&self) -> bool {
-        matches!(&self.purpose, Purpose::Segment { answer: Some(answer), .. } if answer.is_closed())
-    }
-}
-
-/// Whether the same may be taken later.
-fn is_temporary(status: CommandStatus) -> bool {
-    matches!(
-        status,
-        CommandStatus::ESME_RSYSERR
-            | CommandStatus::ESME_RMSGQFUL
-            | CommandStatus::ESME_RTHROTTLED
-            | CommandStatus::ESME_RX_T_APPN
-    )
 }

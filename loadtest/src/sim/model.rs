@@ -5,24 +5,20 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use matrix_smpp_codec::time::{Time, TimeError};
-use matrix_smpp_codec::{
-    COctets, CommandId, CommandStatus, DeliverSm, InboundText, MessageState, ShortMessage,
-    SubmitSm, Tlvs,
-};
+use matrix_smpp_codec::{CommandId, CommandStatus, InboundText, MessageState, SubmitSm};
 
 use crate::sim::accounts::Accounts;
 use crate::sim::agenda::{Agenda, Errand};
 use crate::sim::behaviour::{Behaviour, Change, ChangeError};
 use crate::sim::clock::Now;
 use crate::sim::conventions::Custom;
-use crate::sim::fate::Fate;
-use crate::sim::handsets::{Delivery, Handsets, digits};
+use crate::sim::course::{Course, Times};
+use crate::sim::handsets::{Delivery, Handsets, Words, digits};
 use crate::sim::ids::Ids;
 use crate::sim::mo::Writing;
-use crate::sim::receipts::{self, Form};
-use crate::sim::records::{Parcel, Record, Records};
+use crate::sim::pump::Settled;
+use crate::sim::receipts::{self, Notice};
+use crate::sim::records::{Back, Parcel, Record, Records};
 use crate::sim::rules::{Asked, Then};
 use crate::sim::script::Script;
 use crate::sim::status::StatusName;
@@ -30,6 +26,9 @@ use crate::sim::wire::mangle::Mangle;
 
 /// Of how many originators the simulator remembers who sends from them.
 const MAX_ORIGINATORS: usize = 100_000;
+
+/// `replace_if_present_flag`: replace (SMPP 3.4 §5.2.18).
+const REPLACE: u8 = 1;
 
 /// Everything that a request over HTTP or SMPP can change or see.
 pub(crate) struct Model {
@@ -44,6 +43,7 @@ pub(crate) struct Model {
     pub(crate) answered: HashMap<StatusName, u64>,
     /// Receipts by their state.
     pub(crate) ended: HashMap<MessageState, u64>,
+    garbage: Vec<Record>,
     seed: u64,
     /// What due times are counted from.
     start: Instant,
@@ -70,13 +70,13 @@ pub(crate) struct Origin<'a> {
 /// What the simulator does about one message.
 pub(crate) struct Outcome {
     /// None where the request is swallowed.
-    pub(crate) answer: Option<Answer>,
+    pub(crate) answer: Option<Verdict>,
     /// What is due at once is to go before the answer.
     pub(crate) early: bool,
 }
 
 /// The answer to a message, and when it goes.
-pub(crate) struct Answer {
+pub(crate) struct Verdict {
     pub(crate) status: CommandStatus,
     /// For an accepted message.
     pub(crate) message_id: Option<Arc<str>>,
@@ -86,7 +86,7 @@ pub(crate) struct Answer {
     pub(crate) congestion: Option<u8>,
 }
 
-impl Answer {
+impl Verdict {
     /// A status, at once, with nothing about it.
     pub(crate) const fn bare(status: CommandStatus) -> Self {
         Self {
@@ -102,26 +102,11 @@ impl Answer {
 /// Something that an errand has come to.
 pub(crate) enum Due {
     /// A receipt or a notification.
-    Receipt {
-        account: Arc<str>,
-        arrival: u64,
-        body: DeliverSm,
-    },
+    Notice(Notice),
     /// A phone writes.
     Write { from: String, writing: Writing },
     /// Something about a phone has changed.
     Changed,
-}
-
-/// When things happen to one message.
-struct Course {
-    fate: Fate,
-    error: Cow<'static, str>,
-    /// From now to the delivery; `None` for at once.
-    scheduled: Option<Duration>,
-    /// From now to its end.
-    done: Duration,
-    form: Form,
 }
 
 impl Model {
@@ -136,6 +121,7 @@ impl Model {
             answered: HashMap::new(),
             ended: HashMap::new(),
             script,
+            garbage: Vec::new(),
             seed,
             start: now.instant,
             fresh,
@@ -168,18 +154,28 @@ impl Model {
         self.senders.get(digits(originator)).map(|sender| &**sender)
     }
 
-    /// Takes one message: notes it, decides its answer, and brings an accepted one to its phone.
-    pub(crate) fn submit(&mut self, now: Now, origin: Origin<'_>, pdu: &SubmitSm) -> Outcome {
-        let then = self.decide(origin, pdu);
-        let custom = self.script.conventions.of(origin.system_id, pdu);
-        let status = self.status(now, origin, pdu, (&then, &custom));
-        let course = self.course(now, pdu, (&then, &custom));
+    /// What was forgotten since the last time; to be freed without a lock.
+    pub(crate) fn garbage(&mut self) -> Vec<Record> {
+        std::mem::take(&mut self.garbage)
+    }
+
+    /// Takes one message, whose octets are its own: notes it, decides its answer, and brings an accepted one to its phone.
+    pub(crate) fn submit(&mut self, now: Now, origin: Origin<'_>, pdu: SubmitSm) -> Outcome {
+        let then = self.decide(origin, &pdu);
+        let custom = self.script.conventions.of(origin.system_id, &pdu);
+        let status = self.status(now, origin, &pdu, (&then, &custom));
+        let course = self.course(now, &pdu, (&then, &custom));
         let (status, course) = match (status, course) {
-            (Some(StatusName::OK), Err(wrong)) => (Some(StatusName(wrong)), Course::none()),
-            (status, course) => (status, course.unwrap_or_else(|_| Course::none())),
+            (Some(StatusName::OK), Err(wrong)) => (Some(StatusName(wrong)), Course::none(now)),
+            (status, course) => (status, course.unwrap_or_else(|_| Course::none(now))),
         };
         let accepted = status == Some(StatusName::OK);
-        let parcel = self.parcel(now, origin, pdu, accepted.then_some(&course));
+        let early = then.early || self.script.receipts.early;
+        if accepted && pdu.replace_if_present_flag == REPLACE {
+            self.make_way(now, origin.system_id, &pdu);
+        }
+        let back = back(&pdu, &then, custom.echo).filter(|_| accepted);
+        let parcel = self.parcel(now, (origin, accepted), pdu, (course, back));
         let message_id = parcel.message_id.clone();
         let mut record = Record {
             parcel: Arc::new(parcel),
@@ -188,11 +184,12 @@ impl Model {
             cancelled: false,
             on_phone: None,
         };
-        let early = then.early || self.script.receipts.early;
         if accepted {
-            self.follow(now, &mut record, &course, (&then, custom.echo, early));
+            self.remember(&record.parcel);
+            self.set_out(now, &mut record);
+            self.owe(now, &mut record, early);
         }
-        self.records.keep(record);
+        self.garbage.extend(self.records.keep(record));
         let answer = status.map(|status| self.answer(status, message_id, then));
         Outcome {
             answer,
@@ -214,6 +211,19 @@ impl Model {
             due.extend(self.run(now, errand));
         }
         due
+    }
+
+    /// Makes answers to `deliver_sm` unheard, as many as are to be lost; whether any was.
+    pub(crate) fn lose_answers(&mut self, settled: &mut [Settled]) -> bool {
+        let mut lost = false;
+        for (_, status) in settled.iter_mut().filter(|(_, status)| status.is_some()) {
+            if !self.behaviour.loses_answer() {
+                break;
+            }
+            *status = None;
+            lost = true;
+        }
+        lost
     }
 
     fn decide(&mut self, origin: Origin<'_>, pdu: &SubmitSm) -> Then {
@@ -261,10 +271,7 @@ impl Model {
         pdu: &SubmitSm,
         (then, custom): (&Then, &Custom),
     ) -> Result<Course, CommandStatus> {
-        let scheduled = until(now, &pdu.schedule_delivery_time);
-        let scheduled = scheduled.map_err(|_| CommandStatus::ESME_RINVSCHED)?;
-        let expiry = until(now, &pdu.validity_period);
-        let expiry = expiry.map_err(|_| CommandStatus::ESME_RINVEXPIRY)?;
+        let times = Times::of(now, &pdu.schedule_delivery_time, &pdu.validity_period)?;
         let dice = self.ids.dice();
         let style = &self.script.receipts;
         let mixed = style.mix.as_ref().map(|mix| mix.draw(dice));
@@ -282,83 +289,83 @@ impl Model {
         let delay = delay.unwrap_or(usual);
         let early = then.early || style.early;
         let delay = if early { Duration::ZERO } else { delay };
-        let mut course = Course {
+        Ok(Course {
             fate,
             error: then.error.clone().map_or(Cow::Borrowed(error), Cow::Owned),
-            scheduled: scheduled.filter(|wait| !wait.is_zero()),
-            done: scheduled.unwrap_or_default() + delay,
+            scheduled_at: times.scheduled_at,
+            expires_at: times.expires_at,
+            came_at: now.unix_ms,
+            delay,
             form: then.form.unwrap_or(style.form),
-        };
-        if let Some(expiry) = expiry
-            && expiry < course.done
-        {
-            course.expire(expiry);
-        }
-        Ok(course)
+        })
     }
 
     fn parcel(
         &mut self,
         now: Now,
-        origin: Origin<'_>,
-        pdu: &SubmitSm,
-        course: Option<&Course>,
+        (origin, accepted): (Origin<'_>, bool),
+        pdu: SubmitSm,
+        (course, back): (Course, Option<Back>),
     ) -> Parcel {
         let given = origin.serial;
-        let serial = course.map(|_| given.unwrap_or_else(|| self.ids.serial()));
+        let serial = accepted.then(|| given.unwrap_or_else(|| self.ids.serial()));
         let form = self.script.response_id();
         let message_id: Option<Arc<str>> = serial.map(|serial| form.write(serial).into());
         let other = self.script.message_id.receipt.as_ref();
         let receipt_id = other
             .zip(serial)
             .map(|(form, serial)| form.write(serial).into());
-        let done = course.map_or(Duration::ZERO, |course| course.done);
         Parcel {
             arrival: self.records.next_arrival(),
+            edition: 0,
             at: now.unix_ms,
             bind: origin.bind,
             system_id: Arc::clone(origin.system_id),
             sequence: origin.sequence,
             command: origin.command,
-            pdu: copied(pdu),
+            pdu,
             message_id,
             receipt_id,
-            fate: course.map_or(Fate::None, |course| course.fate),
-            error: course.map_or(Cow::Borrowed("000"), |course| course.error.clone()),
-            done_at: now.unix_ms + u64::try_from(done.as_millis()).unwrap_or(u64::MAX / 2),
-            form: course.map_or(Form::Both, |course| course.form),
+            end: course.end(),
+            course,
+            back,
         }
     }
 
-    /// Brings an accepted message on its way.
-    fn follow(
-        &mut self,
-        now: Now,
-        record: &mut Record,
-        course: &Course,
-        (then, echo, early): (&Then, bool, bool),
-    ) {
-        let parcel = Arc::clone(&record.parcel);
-        self.remember(&parcel);
-        let delivery = now.instant + course.scheduled.unwrap_or_default();
-        if let Some(text) = back(&parcel.pdu, then, echo) {
-            let parcel = Arc::clone(&parcel);
-            let reply = Errand::Reply { parcel, text, echo };
+    /// Brings an accepted message on its way to its phone: now, or when it is scheduled.
+    pub(crate) fn set_out(&mut self, now: Now, record: &mut Record) {
+        let parcel = &record.parcel;
+        let (wait, _) = parcel.course.waits(now);
+        let delivery = now.instant + wait;
+        if parcel.back.is_some() {
+            let reply = Errand::Reply(Arc::clone(parcel));
             self.agenda.add(delivery, 0, reply);
         }
-        if !echo {
-            self.bring(now, record, course, delivery);
+        let echo = parcel.back.as_ref().is_some_and(|back| back.echo);
+        if !echo && wait.is_zero() {
+            record.on_phone = Some(self.deliver(now, &record.parcel));
+        } else if !echo {
+            let deliver = Errand::Deliver(Arc::clone(&record.parcel));
+            self.agenda.add(delivery, 0, deliver);
         }
-        let wants_notification = parcel.pdu.registered_delivery.wants_intermediate();
-        if self.script.receipts.intermediate && wants_notification {
-            let notify = Errand::Notify(Arc::clone(&parcel));
+        let wanted = record.parcel.pdu.registered_delivery.wants_intermediate();
+        if self.script.receipts.intermediate && wanted {
+            let notify = Errand::Notify(Arc::clone(&record.parcel));
             self.agenda.add(delivery, 0, notify);
         }
-        if !course.fate.is_told() || !receipts::is_owed(&parcel.pdu, course.fate.state()) {
+    }
+
+    /// Sees to the receipt, where one is owed.
+    pub(crate) fn owe(&mut self, now: Now, record: &mut Record, early: bool) {
+        let parcel = Arc::clone(&record.parcel);
+        let fate = parcel.end.fate;
+        if !fate.is_told() || !receipts::is_owed(&parcel.pdu, fate.state()) {
+            record.receipt = "none".into();
             return;
         }
         record.receipt = "owed".into();
-        let due = (now.instant + course.done).saturating_duration_since(self.start);
+        let (_, wait) = parcel.course.waits(now);
+        let due = (now.instant + wait).saturating_duration_since(self.start);
         let (due, rank) = if early {
             (due, 0)
         } else {
@@ -372,22 +379,12 @@ impl Model {
         }
     }
 
-    /// The phone gets the message now, or when it is scheduled.
-    fn bring(&mut self, now: Now, record: &mut Record, course: &Course, delivery: Instant) {
-        if course.scheduled.is_some() {
-            let deliver = Errand::Deliver(Arc::clone(&record.parcel));
-            self.agenda.add(delivery, 0, deliver);
-        } else {
-            record.on_phone = Some(self.deliver(now, &record.parcel));
-        }
-    }
-
     fn deliver(&mut self, now: Now, parcel: &Parcel) -> u64 {
         let delivery = Delivery {
             from: parcel.pdu.source_addr.as_str().unwrap_or_default(),
             to: parcel.pdu.destination_addr.as_str().unwrap_or_default(),
             at: now.unix_ms,
-            status: parcel.fate.name(),
+            status: parcel.end.fate.name(),
         };
         self.handsets
             .deliver(&delivery, InboundText::from(&parcel.pdu))
@@ -408,7 +405,7 @@ impl Model {
             .insert(source.to_owned(), Arc::clone(&parcel.system_id));
     }
 
-    fn answer(&mut self, status: StatusName, message_id: Option<Arc<str>>, then: Then) -> Answer {
+    fn answer(&mut self, status: StatusName, message_id: Option<Arc<str>>, then: Then) -> Verdict {
         *self.answered.entry(status).or_default() += 1;
         let latency = then
             .latency
@@ -416,7 +413,7 @@ impl Model {
             .or(self.script.answers.latency.as_ref());
         let delay = latency.map(|latency| latency.draw(self.ids.dice()));
         let usual = Duration::from_millis(self.behaviour.response_delay_ms);
-        Answer {
+        Verdict {
             status: status.0,
             message_id,
             delay: delay.unwrap_or(usual),
@@ -437,113 +434,67 @@ impl Model {
             }
             Errand::Notify(parcel) => {
                 let parcel = self.current(parcel)?;
-                let body = receipts::notification(&parcel);
-                Some(owed(&parcel, body))
+                Some(Due::Notice(Notice {
+                    parcel,
+                    intermediate: true,
+                }))
             }
             Errand::Receipt(parcel) => {
-                let state = parcel.fate.state();
                 let parcel = self.current(parcel)?;
+                let state = parcel.end.fate.state();
                 if !receipts::is_owed(&parcel.pdu, state) {
                     return None;
                 }
                 *self.ended.entry(state).or_default() += 1;
-                let body = receipts::receipt(&parcel, state);
-                Some(owed(&parcel, body))
+                Some(Due::Notice(Notice {
+                    parcel,
+                    intermediate: false,
+                }))
             }
-            Errand::Reply { parcel, text, echo } => {
+            Errand::Reply(parcel) => {
                 let parcel = self.current(parcel)?;
-                Some(reply(&parcel, &text, echo))
+                parcel.back.as_ref().map(|back| reply(&parcel, back))
             }
         }
     }
 
-    /// The message as it is now: another text may have replaced its own. None where it was cancelled.
+    /// The message as it is now: another text may have replaced its own. None where it was cancelled,
+    /// or has other times now.
     fn current(&mut self, parcel: Arc<Parcel>) -> Option<Arc<Parcel>> {
         match self.records.get_mut(parcel.arrival) {
-            Some(record) if record.cancelled => None,
+            Some(record) if record.cancelled || record.parcel.edition != parcel.edition => None,
             Some(record) => Some(Arc::clone(&record.parcel)),
             None => Some(parcel),
         }
     }
 }
 
-impl Course {
-    /// That of a message that was not accepted.
-    const fn none() -> Self {
-        Self {
-            fate: Fate::None,
-            error: Cow::Borrowed("000"),
-            scheduled: None,
-            done: Duration::ZERO,
-            form: Form::Both,
-        }
-    }
-
-    fn expire(&mut self, expiry: Duration) {
-        self.fate = Fate::Expired;
-        self.error = Fate::Expired.error().into();
-        self.done = expiry;
-    }
-}
-
-fn owed(parcel: &Parcel, body: DeliverSm) -> Due {
-    Due::Receipt {
-        account: Arc::clone(&parcel.system_id),
-        arrival: parcel.arrival,
-        body,
-    }
-}
-
 /// What comes back from a phone: what a rule says, or of an echo the message itself.
-fn back(pdu: &SubmitSm, then: &Then, echo: bool) -> Option<Arc<str>> {
-    if echo {
-        return Some(InboundText::from(pdu).text().into());
-    }
-    then.reply.as_deref().map(Into::into)
+fn back(pdu: &SubmitSm, then: &Then, echo: bool) -> Option<Back> {
+    let text = if echo {
+        Some(InboundText::from(pdu).text())
+    } else {
+        then.reply.clone()
+    };
+    let text = text.map(Words);
+    text.map(|text| Back { text, echo })
 }
 
-fn reply(parcel: &Parcel, text: &str, echo: bool) -> Due {
+fn reply(parcel: &Parcel, back: &Back) -> Due {
     let source = parcel.pdu.source_addr.to_text();
     let destination = parcel.pdu.destination_addr.to_text();
-    let (from, to) = if echo {
+    let (from, to) = if back.echo {
         (source, destination)
     } else {
         (destination, source)
     };
     let writing = Writing {
         to,
-        text: crate::sim::handsets::Words(text.to_owned()),
+        text: back.text.clone(),
         account: Some(parcel.system_id.to_string()),
         ..Writing::default()
     };
     Due::Write { from, writing }
-}
-
-/// From now to the time in this field; `None` where it is empty.
-pub(crate) fn until(now: Now, field: &COctets<17>) -> Result<Option<Duration>, TimeError> {
-    let Some(time) = Time::of(field)? else {
-        return Ok(None);
-    };
-    let now_s = i64::try_from(now.unix_ms / 1_000).unwrap_or(i64::MAX);
-    // What has gone by is out of range too.
-    let seconds = u64::try_from(time.unix(now_s).saturating_sub(now_s));
-    let seconds = seconds.map_err(|_| TimeError::Range)?;
-    Ok(Some(Duration::from_secs(seconds)))
-}
-
-/// A copy that does not hold on to all that was read at once.
-fn copied(pdu: &SubmitSm) -> SubmitSm {
-    let mut tlvs = Tlvs::default();
-    for tlv in &pdu.tlvs {
-        let pushed = tlvs.push(tlv.tag, tlv.value);
-        debug_assert!(pushed.is_ok(), "it came in a TLV: it fits into one");
-    }
-    SubmitSm {
-        short_message: ShortMessage::try_from(Bytes::copy_from_slice(&pdu.short_message))
-            .unwrap_or_default(),
-        tlvs,
-        ..pdu.clone()
-    }
 }
 
 /// Where nothing else is wrong, a destination that is no number is.

@@ -10,9 +10,9 @@ use matrix_smpp_codec::{
 };
 
 use crate::sim::clock::Now;
+use crate::sim::course::Times;
 use crate::sim::handsets::Words;
-use crate::sim::model::{Model, until};
-use crate::sim::receipts;
+use crate::sim::model::Model;
 use crate::sim::records::{Parcel, Record};
 
 impl Model {
@@ -29,7 +29,7 @@ impl Model {
         }
         let state = record.state(now.unix_ms).unwrap_or(MessageState::UNKNOWN);
         let ended = state.is_final() || state == MessageState::ACCEPTED;
-        let seconds = i64::try_from(record.parcel.done_at / 1_000).unwrap_or(i64::MAX);
+        let seconds = i64::try_from(record.parcel.end.at / 1_000).unwrap_or(i64::MAX);
         let date = AbsoluteTime::from_unix(seconds).filter(|_| ended);
         let failed = ended && state != MessageState::DELIVERED;
         Ok(QuerySmResp {
@@ -61,7 +61,7 @@ impl Model {
             return Err(CommandStatus::ESME_RCANCELFAIL);
         }
         let arrival = record.parcel.arrival;
-        self.withdraw(now, arrival);
+        self.withdraw(now, arrival, "deleted");
         Ok(())
     }
 
@@ -76,22 +76,53 @@ impl Model {
         if !is_from(record, &asked.source_addr) || !is_under_way(record, now) {
             return Err(CommandStatus::ESME_RREPLACEFAIL);
         }
-        until(now, &asked.schedule_delivery_time).map_err(|_| CommandStatus::ESME_RINVSCHED)?;
-        until(now, &asked.validity_period).map_err(|_| CommandStatus::ESME_RINVEXPIRY)?;
+        let times = Times::of(now, &asked.schedule_delivery_time, &asked.validity_period)?;
+        let before = record.parcel.course.delivery_at();
         let parcel = Arc::make_mut(&mut record.parcel);
         let text = Bytes::copy_from_slice(&asked.short_message);
         parcel.pdu.short_message = ShortMessage::try_from(text).unwrap_or_default();
         parcel.pdu.registered_delivery = asked.registered_delivery;
-        if !receipts::is_owed(&parcel.pdu, parcel.fate.state()) {
-            record.receipt = "none".into();
-        }
+        parcel.reschedule(&times, asked);
         let words = Words(InboundText::from(&parcel.pdu).text());
         let on_phone = record.on_phone;
-        let phone = phone(&record.parcel.pdu);
+        let (phone, arrival) = (phone(&record.parcel.pdu), record.parcel.arrival);
         if let Some(id) = on_phone {
             self.handsets.correct(&phone, id, "replaced", Some(words));
         }
+        self.plan_anew(now, arrival, before > now.unix_ms);
         Ok(())
+    }
+
+    /// What was planned for a message is void, since it says something else, at another time or to
+    /// be told otherwise.
+    fn plan_anew(&mut self, now: Now, arrival: u64, is_undelivered: bool) {
+        let Some(mut record) = self.records.get_mut(arrival).cloned() else {
+            return;
+        };
+        if is_undelivered {
+            self.set_out(now, &mut record);
+        }
+        self.owe(now, &mut record, false);
+        if let Some(kept) = self.records.get_mut(arrival) {
+            *kept = record;
+        }
+    }
+
+    /// A message that may replace another: the latest of this account that is still on its way from
+    /// the same source to the same destination, of the same service, is taken back. SMPP 3.4 §5.2.18.
+    pub(crate) fn make_way(&mut self, now: Now, account: &str, pdu: &SubmitSm) {
+        let same = |record: &&Record| {
+            let other = &record.parcel.pdu;
+            &*record.parcel.system_id == account
+                && other.destination_addr == pdu.destination_addr
+                && other.source_addr == pdu.source_addr
+                && other.service_type == pdu.service_type
+                && is_under_way(record, now)
+        };
+        let found = self.records.iter().rev().find(same);
+        if let Some(arrival) = found.map(|record| record.parcel.arrival) {
+            self.withdraw(now, arrival, "replaced");
+        }
     }
 
     fn cancel_all(
@@ -114,21 +145,21 @@ impl Model {
             return Err(CommandStatus::ESME_RCANCELFAIL);
         }
         for arrival in arrivals {
-            self.withdraw(now, arrival);
+            self.withdraw(now, arrival, "deleted");
         }
         Ok(())
     }
 
-    fn withdraw(&mut self, now: Now, arrival: u64) {
+    fn withdraw(&mut self, now: Now, arrival: u64, word: &str) {
         let Some(record) = self.records.get_mut(arrival) else {
             return;
         };
         record.cancelled = true;
-        Arc::make_mut(&mut record.parcel).done_at = now.unix_ms;
+        Arc::make_mut(&mut record.parcel).end.at = now.unix_ms;
         record.receipt = "none".into();
         let phone = phone(&record.parcel.pdu);
         if let Some(id) = record.on_phone {
-            self.handsets.correct(&phone, id, "deleted", None);
+            self.handsets.correct(&phone, id, word, None);
         }
     }
 
@@ -138,6 +169,21 @@ impl Model {
         record
             .filter(|record| &*record.parcel.system_id == account)
             .ok_or(CommandStatus::ESME_RINVMSGID)
+    }
+}
+
+impl Parcel {
+    /// Other times hold, where some are given; what was planned is void.
+    fn reschedule(&mut self, times: &Times, asked: &ReplaceSm) {
+        self.edition = self.edition.wrapping_add(1);
+        self.course.change(times);
+        self.end = self.course.end();
+        if !asked.schedule_delivery_time.is_empty() {
+            self.pdu.schedule_delivery_time = asked.schedule_delivery_time;
+        }
+        if !asked.validity_period.is_empty() {
+            self.pdu.validity_period = asked.validity_period;
+        }
     }
 }
 
@@ -155,5 +201,9 @@ fn is_under_way(record: &Record, now: Now) -> bool {
 }
 
 fn error_code(parcel: &Parcel) -> u8 {
-    parcel.error.parse().unwrap_or(u8::MAX)
+    parcel.end.error.parse().unwrap_or(u8::MAX)
 }
+
+#[cfg(test)]
+#[path = "operations_tests.rs"]
+mod tests;

@@ -1,6 +1,7 @@
 //! What the simulator still has to say to its accounts, in order of time.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// How many items one account may have waiting; what comes after is dropped and counted.
@@ -10,7 +11,7 @@ pub(crate) const MAX_WAITING: usize = 200_000;
 /// order in which they came.
 #[derive(Debug)]
 pub(crate) struct Outbox<T> {
-    waiting: BTreeMap<String, BTreeMap<(Instant, u64), T>>,
+    waiting: BTreeMap<Arc<str>, BTreeMap<(Instant, u64), T>>,
     arrivals: u64,
     dropped: u64,
 }
@@ -27,8 +28,8 @@ impl<T> Default for Outbox<T> {
 
 impl<T> Outbox<T> {
     /// Keeps an item for an account. `false` when that account has [`MAX_WAITING`] already.
-    pub(crate) fn push(&mut self, account: &str, due: Instant, item: T) -> bool {
-        let queue = self.waiting.entry(account.to_owned()).or_default();
+    pub(crate) fn push(&mut self, account: &Arc<str>, due: Instant, item: T) -> bool {
+        let queue = self.waiting.entry(Arc::clone(account)).or_default();
         if queue.len() >= MAX_WAITING {
             self.dropped = self.dropped.saturating_add(1);
             return false;
@@ -51,7 +52,7 @@ impl<T> Outbox<T> {
     }
 
     /// The accounts that have something due.
-    pub(crate) fn due(&self, now: Instant) -> VecDeque<String> {
+    pub(crate) fn due(&self, now: Instant) -> Vec<Arc<str>> {
         let is_due = |queue: &BTreeMap<(Instant, u64), T>| {
             queue
                 .first_key_value()
@@ -60,7 +61,7 @@ impl<T> Outbox<T> {
         self.waiting
             .iter()
             .filter(|(_, queue)| is_due(queue))
-            .map(|(name, _)| name.clone())
+            .map(|(name, _)| Arc::clone(name))
             .collect()
     }
 
@@ -96,9 +97,9 @@ mod tests {
         let start = Now::read().instant;
         let later = start + Duration::from_secs(1);
         let mut outbox = Outbox::default();
-        outbox.push("a", later, "third");
-        outbox.push("a", start, "first");
-        outbox.push("a", start, "second");
+        outbox.push(&"a".into(), later, "third");
+        outbox.push(&"a".into(), start, "first");
+        outbox.push(&"a".into(), start, "second");
         assert_eq!(outbox.pop("a", start), Some("first"));
         assert_eq!(outbox.pop("a", start), Some("second"));
         assert_eq!(outbox.pop("a", start), None);
@@ -111,9 +112,9 @@ mod tests {
     fn one_account_never_gets_what_is_another_s() {
         let now = Now::read().instant;
         let mut outbox = Outbox::default();
-        outbox.push("a", now, 1);
+        outbox.push(&"a".into(), now, 1);
         assert_eq!(outbox.pop("b", now), None);
-        assert_eq!(outbox.due(now), ["a"]);
+        assert_eq!(outbox.due(now), ["a".into()]);
     }
 
     #[test]
@@ -121,10 +122,10 @@ mod tests {
         let now = Now::read().instant;
         let mut outbox = Outbox::default();
         for item in 0..MAX_WAITING {
-            assert!(outbox.push("a", now, item));
+            assert!(outbox.push(&"a".into(), now, item));
         }
-        assert!(!outbox.push("a", now, 0));
-        assert!(outbox.push("b", now, 0));
+        assert!(!outbox.push(&"a".into(), now, 0));
+        assert!(outbox.push(&"b".into(), now, 0));
         assert_eq!((outbox.len(), outbox.dropped()), (MAX_WAITING + 1, 1));
     }
 }

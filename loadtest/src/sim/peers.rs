@@ -212,7 +212,7 @@ impl Peers {
         link.set_limits(limits.deliver_window.unwrap_or(WINDOW), limits.deliver_rate);
         let cut = self.cut.child_token();
         let line = Line {
-            system_id: system_id.clone(),
+            system_id: system_id.as_str().into(),
             mode,
             address,
             link: link.clone(),

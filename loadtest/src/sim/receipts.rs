@@ -1,6 +1,7 @@
 //! Delivery receipts: whether one is owed, when it goes, and what it says (SMPP 3.4 §5.2.17 and
 //! appendix B).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use matrix_smpp_codec::receipt::Receipt;
@@ -94,45 +95,52 @@ pub(crate) fn is_owed(pdu: &SubmitSm, state: MessageState) -> bool {
     pdu.registered_delivery.wants_receipt(delivered)
 }
 
-/// The receipt of a message that ended in this state.
-pub(crate) fn receipt(parcel: &Parcel, state: MessageState) -> DeliverSm {
-    let error = if state == parcel.fate.state() {
-        parcel.error.to_string()
-    } else {
-        "001".to_owned()
-    };
-    build(parcel, state, false, error)
+/// What an SMSC has to tell the sender of a message. It is put in words when it goes out.
+#[derive(Debug, Clone)]
+pub(crate) struct Notice {
+    /// The message as it was when this was due.
+    pub(crate) parcel: Arc<Parcel>,
+    /// It is on its way (SMPP 3.4 §2.11); otherwise it has ended.
+    pub(crate) intermediate: bool,
 }
 
-/// Tells that a message is on its way (SMPP 3.4 §2.11).
-pub(crate) fn notification(parcel: &Parcel) -> DeliverSm {
-    build(parcel, MessageState::ENROUTE, true, "000".to_owned())
-}
-
-fn build(parcel: &Parcel, state: MessageState, intermediate: bool, error: String) -> DeliverSm {
-    let id = parcel.receipt_id.as_ref().or(parcel.message_id.as_ref());
-    let done = if intermediate {
-        parcel.at
-    } else {
-        parcel.done_at
-    };
-    let receipt = Receipt {
-        message_id: id.map(ToString::to_string).unwrap_or_default(),
-        state,
-        intermediate,
-        error: Some(error),
-        submitted: stamp(parcel.at),
-        done: stamp(done),
-        text: Some(InboundText::from(&parcel.pdu).text()),
-        ..Receipt::default()
-    };
-    let mut body = receipt.deliver_sm();
-    match parcel.form {
-        Form::Both => {}
-        Form::Tlv => body.short_message = ShortMessage::default(),
-        Form::Text => body.tlvs = Tlvs::default(),
+impl Notice {
+    /// The `deliver_sm` that says it.
+    pub(crate) fn body(&self, dates: &mut Dates) -> DeliverSm {
+        let parcel = &*self.parcel;
+        let (state, error, done) = if self.intermediate {
+            (MessageState::ENROUTE, "000", parcel.at)
+        } else {
+            (parcel.end.fate.state(), &*parcel.end.error, parcel.end.at)
+        };
+        let id = parcel.receipt_id.as_ref().or(parcel.message_id.as_ref());
+        let receipt = Receipt {
+            message_id: id.map(ToString::to_string).unwrap_or_default(),
+            state,
+            intermediate: self.intermediate,
+            error: Some(error.to_owned()),
+            submitted: dates.of(parcel.at),
+            done: dates.of(done),
+            text: Some(beginning(&parcel.pdu)),
+            ..Receipt::default()
+        };
+        let mut body = receipt.deliver_sm();
+        match parcel.course.form {
+            Form::Both => {}
+            Form::Tlv => body.short_message = ShortMessage::default(),
+            Form::Text => body.tlvs = Tlvs::default(),
+        }
+        addressed(body, &parcel.pdu)
     }
-    addressed(body, &parcel.pdu)
+}
+
+/// As many octets as the 20 characters of a receipt's text take at most: four each in UTF-16.
+const BEGINNING: usize = 80;
+
+fn beginning(pdu: &SubmitSm) -> String {
+    let mut text = InboundText::from(pdu);
+    text.payload.truncate(BEGINNING);
+    text.text()
 }
 
 /// Sends the receipt back where the message came from.
@@ -153,10 +161,25 @@ fn addressed(receipt: DeliverSm, pdu: &SubmitSm) -> DeliverSm {
     }
 }
 
-/// `YYMMDDhhmm` in UTC.
-fn stamp(unix_ms: u64) -> Option<String> {
-    let seconds = i64::try_from(unix_ms / 1_000).ok()?;
-    AbsoluteTime::from_unix(seconds).map(|time| time.receipt_date())
+/// How many minutes [`Dates`] knows the dates of.
+const MINUTES_KNOWN: usize = 8;
+
+/// Dates of receipts, `YYMMDDhhmm` in UTC: many receipts are of the same minute.
+#[derive(Debug, Default)]
+pub(crate) struct Dates([(u64, Option<String>); MINUTES_KNOWN]);
+
+impl Dates {
+    fn of(&mut self, unix_ms: u64) -> Option<String> {
+        let minute = unix_ms / 60_000;
+        let place = usize::try_from(minute).unwrap_or(0) % MINUTES_KNOWN;
+        let known = self.0.get_mut(place)?;
+        if known.0 != minute {
+            let seconds = i64::try_from(minute * 60).ok()?;
+            let date = AbsoluteTime::from_unix(seconds).map(|time| time.receipt_date());
+            *known = (minute, date);
+        }
+        known.1.clone()
+    }
 }
 
 #[cfg(test)]
@@ -164,6 +187,8 @@ mod tests {
     use matrix_smpp_codec::{CommandId, EsmClass, RegisteredDelivery};
 
     use super::*;
+    use crate::sim::clock::Now;
+    use crate::sim::course::{Course, End};
     use crate::sim::fate::Fate;
 
     /// 2026-02-28 23:59 UTC, and one minute later.
@@ -190,19 +215,29 @@ mod tests {
             pdu: submit(RegisteredDelivery::RECEIPT),
             message_id: Some("1234567890".into()),
             receipt_id: None,
-            fate,
-            error: fate.error().into(),
-            done_at: TIMES.1,
-            form: Form::Both,
+            edition: 0,
+            end: End {
+                fate,
+                error: fate.error().into(),
+                at: TIMES.1,
+            },
+            course: Course::none(Now::read()),
+            back: None,
         }
     }
 
     fn body(fate: Fate, form: Form) -> DeliverSm {
-        let parcel = Parcel {
-            form,
-            ..parcel(fate)
+        let mut parcel = parcel(fate);
+        parcel.course.form = form;
+        told(parcel)
+    }
+
+    fn told(parcel: Parcel) -> DeliverSm {
+        let notice = Notice {
+            parcel: Arc::new(parcel),
+            intermediate: false,
         };
-        receipt(&parcel, fate.state())
+        notice.body(&mut Dates::default())
     }
 
     fn text(body: &DeliverSm) -> String {
@@ -231,6 +266,31 @@ mod tests {
     }
 
     #[test]
+    fn each_receipt_has_the_dates_of_its_own_minutes() {
+        let mut dates = Dates::default();
+        let mut of = |minute: u64| dates.of(TIMES.0 + minute * 60_000).unwrap();
+        // Eight minutes later the place of a date is another's.
+        let seen = [0, 1, 8, 0].map(&mut of);
+        assert_eq!(
+            seen,
+            ["2602282359", "2603010000", "2603010007", "2602282359"]
+        );
+    }
+
+    #[test]
+    fn the_text_of_a_receipt_is_the_beginning_of_the_message_in_any_alphabet() {
+        let mut parcel = parcel(Fate::Delivered);
+        let long: Vec<u8> = "ж"
+            .repeat(70)
+            .encode_utf16()
+            .flat_map(u16::to_be_bytes)
+            .collect();
+        parcel.pdu.data_coding = matrix_smpp_codec::DataCoding::UCS2;
+        parcel.pdu.short_message = ShortMessage::try_from(&long[..]).unwrap();
+        assert!(text(&told(parcel)).ends_with(&format!(" text:{}", "?".repeat(20))));
+    }
+
+    #[test]
     fn a_receipt_can_say_it_one_way_only() {
         let body = |form| body(Fate::Delivered, form);
         assert!(body(Form::Tlv).short_message.is_empty());
@@ -245,7 +305,7 @@ mod tests {
             receipt_id: Some("499602D2".into()),
             ..parcel(Fate::Delivered)
         };
-        let body = receipt(&parcel, MessageState::DELIVERED);
+        let body = told(parcel);
         assert_eq!(
             body.tlvs.receipted_message_id().unwrap().to_text(),
             "499602D2"
@@ -281,13 +341,17 @@ mod tests {
     fn the_sender_s_own_reference_comes_back() {
         let mut parcel = parcel(Fate::Delivered);
         parcel.pdu.tlvs.set_user_message_reference(77);
-        let body = receipt(&parcel, MessageState::DELIVERED);
+        let body = told(parcel);
         assert_eq!(body.tlvs.user_message_reference(), Some(77));
     }
 
     #[test]
     fn a_notification_says_that_more_will_come() {
-        let body = notification(&parcel(Fate::Delivered));
+        let notice = Notice {
+            parcel: Arc::new(parcel(Fate::Delivered)),
+            intermediate: true,
+        };
+        let body = notice.body(&mut Dates::default());
         assert_eq!(body.esm_class, EsmClass::INTERMEDIATE);
         assert_eq!(body.tlvs.message_state(), Some(MessageState::ENROUTE));
     }

@@ -9,9 +9,8 @@ use bytes::Bytes;
 use matrix_smpp_codec::{CommandId, InboundText, MessageState, SubmitSm, TlvTag};
 use serde::{Serialize, Serializer};
 
-use crate::sim::fate::Fate;
+use crate::sim::course::{Course, End};
 use crate::sim::handsets::Words;
-use crate::sim::receipts::Form;
 use crate::sim::status::StatusName;
 
 /// How many messages are kept unless it is told.
@@ -22,6 +21,8 @@ pub(crate) const MESSAGES_KEPT: usize = 100_000;
 pub(crate) struct Parcel {
     /// Counts up from 1 in the order of arrival, over all binds.
     pub(crate) arrival: u64,
+    /// Counts up with each `replace_sm`; what was planned before is void.
+    pub(crate) edition: u32,
     /// Milliseconds since 1970 (UTC).
     pub(crate) at: u64,
     /// The number of the bind it came over, as in `GET /binds`.
@@ -37,13 +38,20 @@ pub(crate) struct Parcel {
     pub(crate) message_id: Option<Arc<str>>,
     /// The id in the receipt, where that is another.
     pub(crate) receipt_id: Option<Arc<str>>,
-    pub(crate) fate: Fate,
-    /// The network's error in the receipt.
-    pub(crate) error: Cow<'static, str>,
-    /// When its fate is sealed, in milliseconds since 1970 (UTC).
-    pub(crate) done_at: u64,
-    /// Where its receipt says what it says.
-    pub(crate) form: Form,
+    /// What is to happen to it.
+    pub(crate) course: Course,
+    /// How that ends.
+    pub(crate) end: End,
+    /// What comes back from its phone.
+    pub(crate) back: Option<Back>,
+}
+
+/// What a phone says to a message.
+#[derive(Debug, Clone)]
+pub(crate) struct Back {
+    pub(crate) text: Words,
+    /// It is the message itself, from its own sender.
+    pub(crate) echo: bool,
 }
 
 /// One message and what became of it.
@@ -67,8 +75,8 @@ impl Record {
         self.parcel.message_id.as_ref()?;
         Some(if self.cancelled {
             MessageState::DELETED
-        } else if now_ms >= self.parcel.done_at {
-            self.parcel.fate.state()
+        } else if now_ms >= self.parcel.end.at {
+            self.parcel.end.fate.state()
         } else {
             MessageState::ENROUTE
         })
@@ -188,11 +196,14 @@ impl Records {
         self.kept.len()
     }
 
-    /// Keeps a message, which bears [`Records::next_arrival`].
-    pub(crate) fn keep(&mut self, record: Record) {
-        if self.kept.len() >= self.limit {
-            self.forget();
-        }
+    /// Keeps a message, which bears [`Records::next_arrival`]. Gives back the one that is forgotten
+    /// for it: to free it takes long, and somebody may hold a lock.
+    pub(crate) fn keep(&mut self, record: Record) -> Option<Record> {
+        let forgotten = if self.kept.len() >= self.limit {
+            self.forget()
+        } else {
+            None
+        };
         self.arrivals = record.parcel.arrival;
         if let Some(id) = &record.parcel.message_id {
             self.by_id
@@ -200,18 +211,18 @@ impl Records {
                 .or_insert(record.parcel.arrival);
         }
         self.kept.push_back(record);
+        forgotten
     }
 
-    fn forget(&mut self) {
-        let oldest = self.kept.pop_front();
-        let Some(parcel) = oldest.map(|record| record.parcel) else {
-            return;
-        };
+    fn forget(&mut self) -> Option<Record> {
+        let oldest = self.kept.pop_front()?;
+        let parcel = &oldest.parcel;
         if let Some(id) = &parcel.message_id
             && self.by_id.get(id) == Some(&parcel.arrival)
         {
             self.by_id.remove(id);
         }
+        Some(oldest)
     }
 
     /// Forgets everything; arrivals go on counting.
@@ -261,6 +272,8 @@ fn hex<S: Serializer>(octets: &Bytes, serializer: S) -> Result<S::Ok, S::Error> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sim::clock::Now;
+    use crate::sim::fate::Fate;
 
     fn record(records: &Records, id: &str) -> Record {
         let arrival = records.next_arrival();
@@ -275,10 +288,14 @@ mod tests {
                 pdu: SubmitSm::default(),
                 message_id: Some(id.into()),
                 receipt_id: None,
-                fate: Fate::Delivered,
-                error: "000".into(),
-                done_at: 1_000,
-                form: Form::Both,
+                edition: 0,
+                end: End {
+                    fate: Fate::Delivered,
+                    error: "000".into(),
+                    at: 1_000,
+                },
+                course: Course::none(Now::read()),
+                back: None,
             }),
             status: Some(StatusName::OK),
             receipt: "none".into(),

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::sim::conventions::Conventions;
 use crate::sim::ids::IdForm;
+use crate::sim::lists::Lists;
 use crate::sim::mo::MoPlan;
 use crate::sim::receipts::ReceiptStyle;
 use crate::sim::rules::Rule;
@@ -36,6 +37,8 @@ pub struct Scenario {
     pub(crate) binds: BindRules,
     /// The timers of a session; read at the bind.
     pub(crate) timers: Timers,
+    /// What `submit_multi` may name beside numbers.
+    pub(crate) distribution_list: Lists,
     /// Who gets which answer.
     pub(crate) rule: Vec<Rule>,
     /// What goes wrong on the wire.
@@ -134,6 +137,7 @@ impl Scenario {
             at("message_id", form.check())?;
         }
         at("receipts", self.receipts.check())?;
+        at("distribution_list", self.distribution_list.check())?;
         for (place, rule) in (1..).zip(&self.rule) {
             at(&format!("rule {place}"), rule.check())?;
         }

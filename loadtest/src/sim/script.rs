@@ -3,6 +3,7 @@
 use crate::sim::behaviour::Change;
 use crate::sim::conventions::Conventions;
 use crate::sim::ids::IdForm;
+use crate::sim::lists::Lists;
 use crate::sim::receipts::ReceiptStyle;
 use crate::sim::rules::Rules;
 use crate::sim::scenario::{Answers, BindRules, MessageIds, Scenario, Timers};
@@ -16,6 +17,7 @@ pub(crate) struct Script {
     pub(crate) binds: BindRules,
     pub(crate) timers: Timers,
     pub(crate) rules: Rules,
+    pub(crate) lists: Lists,
     fresh: Scenario,
 }
 
@@ -29,6 +31,7 @@ impl Script {
             binds: BindRules::default(),
             timers: Timers::default(),
             rules: Rules::default(),
+            lists: Lists::default(),
             fresh,
         };
         script.reset();
@@ -54,6 +57,7 @@ impl Script {
         self.receipts = scenario.receipts.clone();
         self.binds = scenario.binds.clone();
         self.timers = scenario.timers;
+        self.lists = scenario.distribution_list.clone();
         self.rules.clear();
         for rule in &scenario.rule {
             // Checked when the scenario was read.
@@ -83,6 +87,7 @@ impl Script {
             receipts: self.receipts.clone(),
             binds: self.binds.clone(),
             timers: self.timers,
+            distribution_list: self.lists.clone(),
             rule: self.rules.rules().cloned().collect(),
             ..Scenario::default()
         }

@@ -2,7 +2,7 @@
 //! Nobody holds both locks.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,15 +10,18 @@ use matrix_smpp_codec::{Body, CommandId, CommandStatus, DeliverSm};
 use matrix_smpp_session::{Link, Ticket};
 use serde::Serialize;
 use tokio::sync::{Notify, oneshot, watch};
-use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
+use crate::sim::behaviour::{Behaviour, Change, ChangeError};
 use crate::sim::clock::Now;
 use crate::sim::counts::Counts;
 use crate::sim::handsets::Written;
-use crate::sim::lines::{Line, LineView, Lines, Outgoing, Purpose, ReceiptNews, UNANSWERED};
+use crate::sim::lines::{Line, LineView, Lines};
 use crate::sim::mo::{self, MoError, MoPlan, Writing};
-use crate::sim::model::{Due, Model};
+use crate::sim::model::Model;
+use crate::sim::outgoing::{Content, Outgoing, Purpose, UNANSWERED};
+use crate::sim::receipts::Dates;
 use crate::sim::scenario::Scenario;
 use crate::sim::wire::capture::Capture;
 use crate::sim::wire::faults::Faults;
@@ -30,8 +33,8 @@ const WRITE_TIMEOUT: Duration = Duration::from_mins(1);
 /// How often one who waits looks again.
 const GLANCE: Duration = Duration::from_millis(50);
 
-/// Most errands that are run under one hold of the model's lock.
-const ERRANDS: usize = 256;
+/// The ticket of what has no answer.
+const NO_ANSWER: Ticket = Ticket(u64::MAX);
 
 /// What the HTTP side and every bind share.
 pub(crate) struct Smsc {
@@ -44,10 +47,14 @@ pub(crate) struct Smsc {
     /// Ticks with every change of the model that somebody may wait for.
     changes: watch::Sender<()>,
     /// Something may go out: it was put in, or a line has room again.
-    wake: Notify,
+    pub(super) wake: Notify,
+    /// Whether answers to `deliver_sm` are to be lost, as `POST /behaviour` wants it.
+    pub(super) loses_answers: AtomicBool,
+    /// Held by who sends what is due, so that it goes in order.
+    pub(super) pumping: Mutex<Dates>,
     /// What phones write by themselves.
     pub(crate) plans: watch::Sender<Vec<MoPlan>>,
-    stop: CancellationToken,
+    pub(super) stop: CancellationToken,
 }
 
 /// What `GET /counters` shows.
@@ -96,6 +103,8 @@ impl Smsc {
             plans: watch::Sender::new(Vec::new()),
             changes: watch::Sender::new(()),
             wake: Notify::new(),
+            loses_answers: AtomicBool::new(false),
+            pumping: Mutex::default(),
             stop,
         }
     }
@@ -104,72 +113,8 @@ impl Smsc {
         self.model.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn lines(&self) -> MutexGuard<'_, Lines> {
+    pub(super) fn lines(&self) -> MutexGuard<'_, Lines> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Sends what is due until the simulator stops.
-    pub(crate) async fn pump(&self) {
-        loop {
-            let next = self.pump_once();
-            let due = async {
-                match next {
-                    Some(next) => sleep_until(Instant::from_std(next)).await,
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                () = self.stop.cancelled() => return,
-                () = self.wake.notified() => {}
-                () = due => {}
-            }
-        }
-    }
-
-    /// Runs the errands that are due and sends what has room. Returns when there is more to do.
-    pub(crate) fn pump_once(&self) -> Option<std::time::Instant> {
-        let now = Now::read();
-        let next = self.run_errands(now);
-        let sent = self.lines().send_due(now.instant);
-        next.into_iter().chain(sent).min()
-    }
-
-    fn run_errands(&self, now: Now) -> Option<std::time::Instant> {
-        loop {
-            let (due, next) = {
-                let mut model = self.model();
-                (model.due(now, ERRANDS), model.agenda.next_due())
-            };
-            if due.is_empty() {
-                return next;
-            }
-            for due in due {
-                self.settle_due(now, due);
-            }
-            self.changed();
-        }
-    }
-
-    fn settle_due(&self, now: Now, due: Due) {
-        match due {
-            Due::Receipt {
-                account,
-                arrival,
-                body,
-            } => {
-                let outgoing = Outgoing {
-                    account: account.to_string(),
-                    body: Body::DeliverSm(body),
-                    bind: None,
-                    purpose: Purpose::Receipt { arrival },
-                };
-                if !self.lines().enqueue(now.instant, outgoing) {
-                    self.model().records.receipt(arrival, "dropped".into());
-                }
-            }
-            Due::Write { from, writing } => self.write_alone(&from, &writing),
-            Due::Changed => {}
-        }
     }
 
     /// Somebody may wait for what has just changed.
@@ -180,14 +125,6 @@ impl Smsc {
     /// Something may be due.
     pub(crate) fn wake(&self) {
         self.wake.notify_one();
-    }
-
-    /// A phone writes, and nobody waits for the answers.
-    pub(crate) fn write_alone(&self, from: &str, writing: &Writing) {
-        match self.send_segments(from, writing, false) {
-            Ok((id, _)) => self.model().handsets.settle(from, id, "sent"),
-            Err(reason) => tracing::debug!(%reason, "a phone could not write"),
-        }
     }
 
     /// A phone writes: each segment goes out as a `deliver_sm`. Returns the status of each answer,
@@ -265,22 +202,6 @@ impl Smsc {
         self.lines().close(bind);
     }
 
-    /// A `deliver_sm` was answered.
-    pub(crate) fn answered(&self, ticket: Ticket, status: CommandStatus) {
-        if self.model().behaviour.loses_answer() {
-            self.drop_binds();
-            return self.unanswered(ticket);
-        }
-        let news = self.lines().answered(Now::read().instant, ticket, status);
-        self.settled(news);
-    }
-
-    /// A `deliver_sm` will not be answered.
-    pub(crate) fn unanswered(&self, ticket: Ticket) {
-        let news = self.lines().unanswered(Now::read().instant, ticket);
-        self.settled(news);
-    }
-
     /// Cuts every link. Returns how many there were.
     pub(crate) fn drop_binds(&self) -> usize {
         self.lines().cut()
@@ -321,7 +242,7 @@ impl Smsc {
         let lines = self.lines();
         let told = lines
             .receivers(account)
-            .filter(|line| line.link.submit(Ticket(0), body.clone()).is_ok());
+            .filter(|line| line.link.submit(NO_ANSWER, body.clone()).is_ok());
         told.count()
     }
 
@@ -342,6 +263,18 @@ impl Smsc {
         if let Err(reason) = self.follow(&fresh) {
             tracing::error!(reason, "the scenario is not in force as a whole");
         }
+    }
+
+    /// Conducts itself otherwise from here on; how, or why not.
+    pub(crate) fn change_behaviour(&self, change: &Change) -> Result<Behaviour, ChangeError> {
+        if change.reset {
+            self.start_over();
+        }
+        let mut model = self.model();
+        model.change_behaviour(change)?;
+        self.loses_answers
+            .store(model.behaviour.lose_answers > 0, Relaxed);
+        Ok(model.behaviour.clone())
     }
 
     /// Forgets what has happened so far; binds, rules and faults stay.
@@ -379,18 +312,8 @@ impl Smsc {
         }
     }
 
-    fn settled(&self, news: Option<ReceiptNews>) {
-        if let Some(news) = news {
-            self.model()
-                .records
-                .receipt(news.arrival, news.status.into());
-            self.changes.send_replace(());
-        }
-        self.wake.notify_one();
-    }
-
     /// Puts the segments on their way, and the text on its phone.
-    fn send_segments(
+    pub(super) fn send_segments(
         &self,
         from: &str,
         writing: &Writing,
@@ -409,8 +332,8 @@ impl Smsc {
                 redeliver: writing.redeliver,
             };
             let outgoing = Outgoing {
-                account: account.clone(),
-                body: mo::carried(segment, writing.carrier),
+                account: Arc::clone(&account),
+                content: Content::Segment(mo::carried(segment, writing.carrier).into()),
                 bind: writing.bind,
                 purpose,
             };
@@ -445,11 +368,11 @@ impl Smsc {
 
     /// Who gets what the phone writes: the account that it names, or the one that last sent from the
     /// number it writes to, or any that can receive.
-    fn account(&self, writing: &Writing) -> Option<String> {
+    fn account(&self, writing: &Writing) -> Option<Arc<str>> {
         if let Some(bind) = writing.bind {
             let lines = self.lines();
             let line = lines.line(bind).filter(|line| line.receives());
-            return line.map(|line| line.system_id.clone());
+            return line.map(|line| Arc::clone(&line.system_id));
         }
         if let Some(named) = &writing.account {
             return self.lines().receiver(Some(named));

@@ -1,5 +1,6 @@
 //! A `command_status` as people write it.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use matrix_smpp_codec::CommandStatus;
@@ -19,6 +20,14 @@ pub(crate) struct UnknownStatus;
 impl StatusName {
     /// Everything is well.
     pub(crate) const OK: Self = Self(CommandStatus::ESME_ROK);
+
+    /// The name, or the number where there is none.
+    pub(crate) fn word(self) -> Cow<'static, str> {
+        let Self(status) = self;
+        status
+            .name()
+            .map_or_else(|| status.to_string().into(), Cow::Borrowed)
+    }
 }
 
 impl TryFrom<String> for StatusName {

@@ -86,6 +86,44 @@ async fn a_final_state_is_seen_by_query_when_its_receipt_has_come() {
 }
 
 #[tokio::test]
+async fn a_distribution_list_of_the_scenario_stands_for_its_members() {
+    let sim = simulator().await;
+    let scenario = r#"{"distribution_list": [
+        {"name": "staff", "members": ["+447700900201", "447700900202", "447700900999"]}],
+        "rule": [{"when": {"to": "*999"}, "then": {"status": "ESME_RINVDSTADR"}}]}"#;
+    assert_eq!(post(&sim, "/scenario", scenario).await.0, 200);
+    let mut esme = Esme::bind(&sim, BindMode::Transceiver, "gateway").await;
+    let multi = |name: &str| {
+        let list = DestAddress::List {
+            dl_name: name.parse().unwrap(),
+        };
+        Body::SubmitMulti(SubmitMulti {
+            source_addr: VMN.parse().unwrap(),
+            dest_addresses: DestAddresses::try_from(vec![list]).unwrap(),
+            short_message: ShortMessage::try_from(&b"all"[..]).unwrap(),
+            ..SubmitMulti::default()
+        })
+    };
+    let (status, body) = ask(&mut esme, multi("staff")).await;
+    let Body::SubmitMultiResp(answer) = body else {
+        panic!("{body:?}")
+    };
+    let refused: Vec<_> = answer.unsuccess_smes.iter().collect();
+    assert_eq!((status, refused.len()), (CommandStatus::ESME_ROK, 1));
+    assert_eq!(refused[0].destination_addr.to_text(), "447700900999");
+    for number in ["447700900201", "447700900202"] {
+        let messages = get(&sim, &format!("/handsets/{number}/messages")).await;
+        assert_eq!(messages[0]["text"], "all");
+    }
+    let (status, _) = ask(&mut esme, multi("strangers")).await;
+    assert_eq!(status, CommandStatus::ESME_RINVDLNAME);
+    assert_eq!(
+        get(&sim, "/scenario").await["distribution_list"][0]["name"],
+        "staff"
+    );
+}
+
+#[tokio::test]
 async fn one_message_goes_to_many_and_those_refused_are_named() {
     let sim = simulator().await;
     let rule = r#"{"when": {"to": "*999"}, "then": {"status": "ESME_RINVDSTADR"}}"#;

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use matrix_smpp_codec::{CommandStatus, Password};
+use matrix_smpp_codec::{CommandStatus, Password, Quirks};
 use subtle::{Choice, ConstantTimeEq};
 
 use super::{Account, Accounts, Admission, PeerLimits, Seat, State, Taken};
@@ -20,6 +20,10 @@ impl Authenticator for Accounts {
             tokio::time::sleep_until(after.into()).await;
         }
         verdict
+    }
+
+    fn quirks(&self) -> Option<Quirks> {
+        Some(self.all_quirks())
     }
 }
 
@@ -42,8 +46,10 @@ impl Accounts {
             return Err(CommandStatus::ESME_RINVPASWD);
         }
         let (number, limits) = state.seat(request, self.shared.settings.patience)?;
+        let known = state.accounts.get(&request.system_id);
         Ok(Admission {
             limits: Some(limits),
+            quirks: known.map(|entry| entry.account.quirks),
             seat: Some(Seat {
                 shared: Arc::clone(&self.shared),
                 system_id: request.system_id,

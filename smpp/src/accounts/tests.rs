@@ -1,3 +1,5 @@
+use std::time::Instant;
+
 use matrix_smpp_codec::{CommandStatus, InterfaceVersion, Npi, Ton};
 
 use super::*;
@@ -214,23 +216,35 @@ async fn every_refusal_comes_after_the_same_time() {
 }
 
 #[test]
-fn the_rate_is_shared_out_among_the_sessions_of_an_account() {
+fn all_sessions_of_an_account_take_from_one_rate_whichever_has_use_for_it() {
     let limited = Account {
-        rate: NonZeroU32::new(100),
+        max_binds: 3,
+        rate: NonZeroU32::new(1),
         ..account("one")
     };
-    let accounts = accounts([limited]);
-    let rate = |admission: &Admission| admission.limits.as_ref().unwrap().rate;
-    let one = judge(&accounts, &request("one", "secret")).unwrap();
-    assert_eq!(rate(&one), NonZeroU32::new(100));
-    let two = judge(&accounts, &request("one", "secret")).unwrap();
-    assert_eq!(rate(&two), NonZeroU32::new(50));
-    let first = link();
-    let _seat = one.enter(&first);
-    let of_link = || first.shared.lock().settings.rate;
-    assert_eq!(of_link(), NonZeroU32::new(50));
-    drop(two);
-    assert_eq!(of_link(), NonZeroU32::new(100));
+    let accounts = accounts([limited.clone()]);
+    let limits = || {
+        let admission = judge(&accounts, &request("one", "secret")).unwrap();
+        admission.limits.unwrap()
+    };
+    let now = crate::clock::now();
+    let sessions = [limits(), limits(), limits()];
+    let taken = |at: Instant| {
+        let all = sessions.iter().rev();
+        all.filter(|one| one.shared_rate.as_ref().unwrap().admit(at, 1))
+            .count()
+    };
+    for second in 0..5 {
+        assert_eq!(taken(now + Duration::from_secs(second)), 1, "{second}");
+    }
+    // A new rate holds for those that stand, and gives away nothing.
+    accounts.reload([Account {
+        rate: NonZeroU32::new(2),
+        ..limited
+    }]);
+    let later = |millis| now + Duration::from_secs(4) + Duration::from_millis(millis);
+    assert_eq!(taken(later(0)), 0);
+    assert_eq!((taken(later(1_000)), taken(later(1_500))), (1, 1));
 }
 
 #[test]

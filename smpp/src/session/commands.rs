@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 use matrix_smpp_codec::{
-    Bind, BindResp, Body, COctets, CommandStatus, InterfaceVersion, Outbind, Pdu, Tlvs,
+    Bind, BindResp, Body, COctets, CommandStatus, InterfaceVersion, Outbind, Pdu, Quirks, Tlvs,
 };
 
 use super::{Event, Session, State, dialect};
@@ -63,6 +63,7 @@ impl Session {
         if status == CommandStatus::ESME_ROK {
             self.version = version;
             self.enter_bound(now, mode, peer, Some(version));
+            self.unbind_when_drained(now);
         } else {
             self.close_with(CloseReason::BindRefused(status));
         }
@@ -90,6 +91,11 @@ impl Session {
         if self.capacity(now) == 0 {
             return Err(SubmitError::WindowFull(Box::new(body)));
         }
+        if let Some(shared) = &self.shared_rate
+            && !shared.admit(now, 1)
+        {
+            return Err(SubmitError::WindowFull(Box::new(body)));
+        }
         if let Some(rate) = &mut self.rate {
             rate.take(now);
             self.clock.block_until(rate.refill_at(now));
@@ -101,7 +107,7 @@ impl Session {
 
     /// Answers a request of the peer; the how manieth answer of the session it is, see
     /// [`Event::Heard`]. On a session that is over the answer is counted and dropped: the peer has to
-    /// send the request again.
+    /// send the request again. So is one to a request that is answered already, or never came.
     pub fn respond(
         &mut self,
         now: Instant,
@@ -109,12 +115,13 @@ impl Session {
         status: CommandStatus,
         mut body: Body,
     ) -> Option<u64> {
-        if !matches!(self.state, State::Bound(_) | State::Unbinding(_)) {
+        let lives = matches!(self.state, State::Bound(_) | State::Unbinding(_));
+        let load = self.load();
+        if !lives || !self.owed.settle(sequence) {
             bump(&self.counters.orphaned_answers);
             return None;
         }
-        dialect::fit_response(&mut body, self.version, self.load());
-        self.owed = self.owed.saturating_sub(1);
+        dialect::fit_response(&mut body, self.version, load);
         self.clock.last_transaction = now;
         self.reply(sequence, status, body);
         self.answers += 1;
@@ -153,6 +160,17 @@ impl Session {
         self.meter = meter;
     }
 
+    /// Counts our requests together with those of other sessions from here on, which all keep to one
+    /// rate; `None` counts them no more.
+    pub fn share_rate(&mut self, meter: Option<Meter>) {
+        self.shared_rate = meter;
+    }
+
+    /// Sets what the peer does against the standard, for whoever reads its frames from here on.
+    pub const fn set_quirks(&mut self, quirks: Quirks) {
+        self.settings.quirks = quirks;
+    }
+
     /// Has the bucket of tokens run at the rate of the pace.
     pub(super) fn follow_pace(&mut self) {
         match (self.pace.rate(), &mut self.rate) {
@@ -163,7 +181,7 @@ impl Session {
 
     /// The share of the peer's window that is in use, in percent: our `congestion_state`.
     fn load(&self) -> u8 {
-        let share = self.owed.saturating_mul(100) / self.settings.peer_window.max(1);
+        let share = self.owed.len().saturating_mul(100) / self.settings.peer_window.max(1);
         u8::try_from(share.min(100)).unwrap_or(100)
     }
 
@@ -182,13 +200,19 @@ impl Session {
     }
 
     pub(super) fn unbind_when_drained(&mut self, now: Instant) {
-        let drained = self.window.in_flight() == 0 && self.owed == 0;
+        if self.leaving.is_some() {
+            return self.part_when_answered();
+        }
+        let drained = self.window.in_flight() == 0 && self.owed.len() == 0;
         if drained && self.clock.drain_until.is_some() && matches!(self.state, State::Bound(_)) {
             self.unbind(now, CloseReason::WeClosed);
         }
     }
 
     pub(super) fn unbind(&mut self, now: Instant, reason: CloseReason) {
+        if self.leaving.is_some() {
+            return self.part();
+        }
         self.request(now, Waiter::Unbind, Body::Unbind);
         let patience = self.settings.drain.min(self.settings.response_timeout);
         self.clock.unbound_by = Some(now + patience);

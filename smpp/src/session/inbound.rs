@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use matrix_smpp_codec::{Bind, Body, CommandId, CommandStatus, Header, Inbound, Pdu};
 
+use super::leaving::Leaving;
 use super::{Event, Session, State, dialect};
 use crate::adapt::Signal;
 use crate::counters::bump;
@@ -15,6 +16,9 @@ use crate::window::{Pending, Waiter};
 impl Session {
     /// The peer sent a PDU.
     pub fn handle_inbound(&mut self, now: Instant, inbound: Inbound) {
+        if self.is_refusing() {
+            return self.refuse_hasty(&inbound);
+        }
         if matches!(self.state, State::Closed(_)) {
             return;
         }
@@ -28,6 +32,23 @@ impl Session {
                 self.take_malformed(now, &header, error.status());
             }
         }
+    }
+
+    /// What came behind a bind before it was refused.
+    fn refuse_hasty(&mut self, inbound: &Inbound) {
+        let header = match inbound {
+            Inbound::Pdu(pdu) => pdu.header(),
+            Inbound::Unknown { header, .. } => return self.take_unknown(header),
+            Inbound::Malformed { header, .. } => *header,
+        };
+        self.counters.count_in(header.command_id);
+        bump(&self.counters.wrong_state);
+        let status = if header.command_id == CommandId::ENQUIRE_LINK {
+            CommandStatus::ESME_ROK
+        } else {
+            CommandStatus::ESME_RINVBNDSTS
+        };
+        self.refuse(header.sequence, header.command_id, status);
     }
 
     /// The peer sent an impossible `command_length`: where the next PDU begins cannot be known.
@@ -100,7 +121,7 @@ impl Session {
             Body::EnquireLink => {
                 self.reply(sequence, CommandStatus::ESME_ROK, Body::EnquireLinkResp);
             }
-            Body::Unbind => self.take_unbind(sequence),
+            Body::Unbind => self.take_unbind(now, sequence),
             Body::BindTransmitter(bind) => self.take_bind(sequence, BindMode::Transmitter, bind),
             Body::BindReceiver(bind) => self.take_bind(sequence, BindMode::Receiver, bind),
             Body::BindTransceiver(bind) => self.take_bind(sequence, BindMode::Transceiver, bind),
@@ -109,12 +130,14 @@ impl Session {
                     self.events.push_back(Event::Outbind(Box::new(outbind)));
                 }
             }
-            body if self.exceeds(now, body.command_id()) => {
+            body if self.exceeds(now, &body) => {
                 bump(&self.counters.throttled);
                 self.refuse(sequence, body.command_id(), CommandStatus::ESME_RTHROTTLED);
             }
             body => {
-                self.owed += usize::from(body.command_id().response().is_some());
+                if body.command_id().response().is_some() {
+                    self.owed.push(sequence);
+                }
                 self.clock.last_transaction = now;
                 self.events.push_back(Event::Request { sequence, body });
             }
@@ -122,19 +145,17 @@ impl Session {
     }
 
     /// Whether the peer asks more of us than it may at once, or sends messages faster.
-    fn exceeds(&self, now: Instant, command: CommandId) -> bool {
-        if command.response().is_none() {
+    fn exceeds(&self, now: Instant, body: &Body) -> bool {
+        if body.command_id().response().is_none() {
             return false;
         }
-        let is_message = matches!(
-            command,
-            CommandId::SUBMIT_SM
-                | CommandId::SUBMIT_MULTI
-                | CommandId::DATA_SM
-                | CommandId::DELIVER_SM
-        );
-        let admits = |meter: &Meter| !is_message || meter.admit(now);
-        self.owed >= self.settings.peer_window || !self.meter.as_ref().is_none_or(admits)
+        let messages = match body {
+            Body::SubmitSm(_) | Body::DataSm(_) | Body::DeliverSm(_) => 1,
+            Body::SubmitMulti(multi) => u32::try_from(multi.dest_addresses.len()).unwrap_or(1),
+            _ => 0,
+        };
+        let admits = |meter: &Meter| messages == 0 || meter.admit(now, messages);
+        self.owed.len() >= self.settings.peer_window || !self.meter.as_ref().is_none_or(admits)
     }
 
     fn take_bind(&mut self, sequence: u32, mode: BindMode, bind: Bind) {
@@ -158,10 +179,13 @@ impl Session {
     }
 
     /// Unbind may come at any time; ours and the peer's may cross.
-    fn take_unbind(&mut self, sequence: u32) {
-        self.reply(sequence, CommandStatus::ESME_ROK, Body::UnbindResp);
-        self.end_unbinding();
-        self.close_with(CloseReason::PeerUnbound);
+    fn take_unbind(&mut self, now: Instant, sequence: u32) {
+        if matches!(self.state, State::Unbinding(_)) {
+            self.reply(sequence, CommandStatus::ESME_ROK, Body::UnbindResp);
+            self.end_unbinding();
+        } else {
+            self.leave(now, Leaving::Unbind(sequence));
+        }
     }
 
     fn refuse(&mut self, sequence: u32, command: CommandId, status: CommandStatus) {

@@ -30,6 +30,8 @@ pub(super) struct Clock {
     pub(super) last_transaction: Instant,
     /// A graceful close waits for answers until then.
     pub(super) drain_until: Option<Instant>,
+    /// The peer is gone by then, with or without the answers that it is owed.
+    pub(super) gone_by: Option<Instant>,
     /// Our unbind is answered by then or not at all.
     pub(super) unbound_by: Option<Instant>,
     /// The capacity is 0 until then because the owner said so.
@@ -49,6 +51,7 @@ impl Clock {
             unconfirmed_since: None,
             last_transaction: now,
             drain_until: None,
+            gone_by: None,
             unbound_by: None,
             slow_until: None,
             blocked_until: None,
@@ -91,6 +94,7 @@ impl Session {
             clock
                 .drain_until
                 .filter(|_| matches!(self.state, State::Bound(_))),
+            clock.gone_by,
             clock.unbound_by,
             clock.dead_by,
             clock.blocked_until,
@@ -110,6 +114,9 @@ impl Session {
         }
         if passed(self.clock.drain_until) && matches!(self.state, State::Bound(_)) {
             self.unbind(now, CloseReason::WeClosed);
+        }
+        if passed(self.clock.gone_by) {
+            self.part();
         }
         if passed(self.clock.dead_by) {
             self.close_with(CloseReason::LinkDead);
@@ -154,20 +161,23 @@ impl Session {
     }
 
     fn enquire_at(&self) -> Option<Instant> {
-        let due = matches!(self.state, State::Bound(_)) && !self.clock.enquiring;
+        let due = self.is_bound() && !self.clock.enquiring;
         due.then(|| self.clock.last_heard + self.settings.enquire_link)
     }
 
     fn confirm_at(&self) -> Option<Instant> {
-        let bound = matches!(self.state, State::Bound(_));
-        let wait = self.settings.confirm_answers.filter(|_| bound)?;
+        let wait = self.settings.confirm_answers.filter(|_| self.is_bound())?;
         Some(self.clock.unconfirmed_since? + wait)
     }
 
     fn inactive_at(&self) -> Option<Instant> {
-        let bound = matches!(self.state, State::Bound(_));
-        let limit = self.settings.inactivity.filter(|_| bound)?;
+        let limit = self.settings.inactivity.filter(|_| self.is_bound())?;
         Some(self.clock.last_transaction + limit)
+    }
+
+    /// Whether the session goes on, as far as the peer has said.
+    const fn is_bound(&self) -> bool {
+        matches!(self.state, State::Bound(_)) && self.leaving.is_none()
     }
 
     fn expire_requests(&mut self, now: Instant) {

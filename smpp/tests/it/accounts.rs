@@ -3,7 +3,10 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use matrix_smpp_codec::{Body, CommandStatus, DeliverSm, SubmitSm};
+use matrix_smpp_codec::{
+    Bind, Body, CommandStatus, DeliverSm, InterfaceVersion, Pdu, Quirk, Quirks, SubmitSm,
+    SubmitSmResp,
+};
 use matrix_smpp_session::{
     Account, Accounts, AccountsSettings, BindMode, CloseReason, LinkEvent, Listener,
     ListenerSettings, Peer, SubmitError, Ticket,
@@ -13,7 +16,7 @@ use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 use crate::common::*;
-use crate::raw::Raw;
+use crate::raw::{Raw, encoded};
 
 fn account() -> Account {
     Account {
@@ -210,4 +213,82 @@ async fn a_half_open_session_does_not_keep_its_account_out() {
     };
     assert_eq!(reason, CloseReason::LinkDead);
     while !matches!(esme.next().await, LinkEvent::Up { .. }) {}
+}
+
+/// A PDU with a parameter behind it that is cut off.
+fn with_broken_tlv(pdu: &Pdu) -> Vec<u8> {
+    let mut octets = encoded(pdu).to_vec();
+    octets.extend([0x02, 0x04, 0x00, 0x02, 0x01]);
+    let length = u32::try_from(octets.len()).unwrap();
+    octets[..4].copy_from_slice(&length.to_be_bytes());
+    octets
+}
+
+#[tokio::test]
+async fn what_an_account_writes_is_read_by_its_own_quirks_and_by_no_others() {
+    let lenient = Account {
+        quirks: Quirks::NONE.with(Quirk::BrokenTlvs),
+        ..account()
+    };
+    let strict = Account {
+        system_id: octets("strict"),
+        ..account()
+    };
+    let accounts = Accounts::new(AccountsSettings::default(), [lenient, strict]);
+    let (address, mut peers) = serve(listener_settings(), &accounts).await;
+    for (name, expected) in [
+        ("esme", CommandStatus::ESME_ROK),
+        ("strict", CommandStatus::ESME_RINVOPTPARSTREAM),
+    ] {
+        let mut raw = Raw::connect(&address).await;
+        let bind = Bind {
+            system_id: octets(name),
+            password: "secret".parse().unwrap(),
+            interface_version: InterfaceVersion::V3_4,
+            ..Bind::default()
+        };
+        // Who binds is not known yet: that much is forgiven to all.
+        raw.write(&with_broken_tlv(&Pdu::new(1, Body::BindTransceiver(bind))))
+            .await;
+        assert!(raw.read().await.unwrap().status.is_ok());
+        let mut peer = next_peer(&mut peers).await;
+        let sm = Pdu::new(2, Body::SubmitSm(SubmitSm::default()));
+        raw.write(&with_broken_tlv(&sm)).await;
+        if expected.is_ok() {
+            let LinkEvent::Request {
+                epoch, sequence, ..
+            } = peer.next().await
+            else {
+                panic!()
+            };
+            let answer = Body::SubmitSmResp(SubmitSmResp::default());
+            peer.respond(sequence, epoch, expected, answer);
+        }
+        assert_eq!(raw.read().await.unwrap().status, expected, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn what_goes_to_an_account_keeps_to_its_rate_on_all_its_binds_together() {
+    const COUNT: u64 = 12;
+    let limited = Account {
+        rate: NonZeroU32::new(20),
+        ..account()
+    };
+    let accounts = accounts(limited);
+    let name = octets("esme");
+    let (address, mut peers) = serve(listener_settings(), &accounts).await;
+    let mut bound = Vec::new();
+    for _ in 0..3 {
+        bound.push(bound_as(BindMode::Receiver, &address, &mut peers).await);
+    }
+    let begun = now();
+    for ticket in 0..COUNT {
+        timeout(LONG, accounts.ready(&name)).await.unwrap();
+        accounts.submit(&name, Ticket(ticket), deliver()).unwrap();
+    }
+    // Two at once, and then one every 50 ms.
+    assert!(begun.elapsed() >= Duration::from_millis(50) * 10);
+    let in_flight: usize = bound.iter().map(|(_, peer)| peer.link.in_flight()).sum();
+    assert_eq!(in_flight, 12);
 }

@@ -28,7 +28,7 @@ fn requests(body: &Body, count: u32) -> BytesMut {
 
 /// Writes the same again and again, until the socket has taken nothing for a while; how many octets
 /// it took.
-async fn flood(raw: &mut Raw, octets: &[u8]) -> usize {
+pub(crate) async fn flood(raw: &mut Raw, octets: &[u8]) -> usize {
     let mut taken = 0;
     loop {
         let rest = &octets[taken % octets.len()..];

@@ -7,7 +7,8 @@ use std::time::Duration;
 use crate::common::*;
 use matrix_smpp_codec::{Body, CommandId, CommandStatus, DeliverSm, SubmitSm, SubmitSmResp};
 use matrix_smpp_session::{
-    Answer, BindRequest, CloseReason, LinkEvent, LinkState, Listener, Ticket,
+    Answer, BindRequest, CloseReason, LinkEvent, LinkState, Listener, ListenerSettings,
+    SessionSettings, Ticket,
 };
 
 #[tokio::test]
@@ -222,9 +223,16 @@ async fn dropping_a_peer_closes_its_session() {
 
 #[tokio::test]
 async fn a_session_that_ends_while_it_is_authenticated_does_not_come_up() {
-    let listener = Listener::bind("127.0.0.1:0", listener_settings())
-        .await
-        .unwrap();
+    // It might have shut down its own side only, and be waiting for its answer.
+    let session = SessionSettings {
+        drain: Duration::from_millis(50),
+        ..SessionSettings::default()
+    };
+    let settings = ListenerSettings {
+        session,
+        ..listener_settings()
+    };
+    let listener = Listener::bind("127.0.0.1:0", settings).await.unwrap();
     let esme = connect(link_settings(listener.local_addr().unwrap().to_string()));
     let incoming = listener.accept().await.unwrap();
     let link = esme.link.clone();

@@ -6,6 +6,7 @@
 
 mod accounts;
 mod common;
+mod hasty;
 mod hostile;
 mod loopback;
 mod outbind;

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use matrix_smpp_codec::{
-    Body, COctets, CommandId, CommandStatus, DeliverSm, InterfaceVersion, Outbind, ShortMessage,
-    SubmitSm, cut, decode,
+    Body, COctets, CommandId, CommandStatus, DeliverSm, InterfaceVersion, Outbind, Pdu,
+    ShortMessage, SubmitSm, cut, decode,
 };
 use matrix_smpp_session::session::{Event, Session};
 use matrix_smpp_session::{
@@ -97,6 +97,8 @@ struct End {
     received: Vec<u64>,
     /// Answers that the owner has not given yet: sequence, status and when.
     owed: Vec<(Instant, u32, CommandStatus, Body)>,
+    /// Responses that go out without the session, between its PDUs: copies and ones to nothing.
+    strays: Vec<(Instant, Pdu)>,
     closed: Option<CloseReason>,
 }
 
@@ -122,13 +124,14 @@ impl End {
             submitted: 0,
             received: Vec::new(),
             owed: Vec::new(),
+            strays: Vec::new(),
             closed: None,
         }
     }
 
     fn hear(&mut self, octets: &[u8], now: Instant) {
         self.inbound.extend_from_slice(octets);
-        while self.session.finished().is_none() {
+        while self.session.finished().is_none() && !self.session.is_deciding() {
             match cut(&mut self.inbound, self.session.max_pdu()) {
                 Ok(Some(frame)) => self.session.handle_inbound(now, decode(frame)),
                 Ok(None) => return,
@@ -147,6 +150,13 @@ impl End {
         let taken = self.outbound.split_to(usize::try_from(taken).unwrap());
         self.session.handle_sent(taken.len());
         pipe.put(taken, now, dice);
+        if self.outbound.is_empty() {
+            let mut octets = BytesMut::new();
+            for (_, pdu) in self.strays.extract_if(.., |(at, _)| *at <= now) {
+                pdu.encode(&mut octets);
+            }
+            pipe.put(octets, now, dice);
+        }
     }
 
     fn submit(&mut self, role: Role, now: Instant) {
@@ -253,10 +263,20 @@ impl End {
             self.owed
                 .push((now + delay, sequence, status, response.clone()));
         }
+        let mut stray = |sequence, body| {
+            let pdu = Pdu {
+                status,
+                sequence,
+                body,
+            };
+            self.strays.push((now + delay, pdu));
+        };
+        if copies > 1 {
+            stray(sequence, response);
+        }
         if dice.one_in(20) {
-            let stray = u32::try_from(dice.below(1 << 32)).unwrap();
-            self.owed
-                .push((now + delay, stray, status, Body::GenericNack));
+            let number = u32::try_from(dice.below(1 << 32)).unwrap();
+            stray(number, Body::GenericNack);
         }
     }
 

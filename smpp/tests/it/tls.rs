@@ -1,21 +1,29 @@
 //! TLS with certificates made for the test.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use matrix_smpp_codec::CommandStatus;
+use bytes::BytesMut;
+use matrix_smpp_codec::{Body, CommandStatus, Inbound, Pdu, SubmitSm, take};
 use matrix_smpp_session::{
     Account, CloseReason, LinkEvent, LinkState, Listener, ListenerSettings, ServerTlsSettings,
     TlsSettings,
 };
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::sync::mpsc;
+use tokio_rustls::{TlsConnector, client};
 use tokio_util::task::TaskTracker;
 
 use crate::accounts::{accounts, serve};
 use crate::common::*;
-use crate::raw::Raw;
+use crate::raw::{Raw, encoded};
 
 /// An authority, and certificates of it, as PEM files.
 struct Authority {
@@ -108,6 +116,49 @@ async fn a_link_is_bound_over_tls_and_carries_much() {
     let (esme, smsc) = bind(settings, peers).await;
     answer_everything(smsc);
     exchange_in_order(esme, 2_000).await;
+}
+
+/// A TLS client made of nothing but a socket and what it trusts.
+async fn raw_client(address: &str, authority: &Authority) -> client::TlsStream<TcpStream> {
+    let mut roots = RootCertStore::empty();
+    let trusted = CertificateDer::from_pem_file(authority.ca()).unwrap();
+    roots.add(trusted).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let name = ServerName::try_from("smsc.test").unwrap();
+    let socket = TcpStream::connect(address).await.unwrap();
+    let connector = TlsConnector::from(Arc::new(config));
+    connector.connect(name, socket).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_peer_that_ends_its_side_of_tls_gets_every_answer() {
+    let authority = Authority::new();
+    let (address, mut peers) = listen(authority.listener(None)).await;
+    let mut stream = raw_client(&address, &authority).await;
+    let mut octets = Raw::bind_request();
+    for sequence in 2..=500 {
+        let submit = Body::SubmitSm(SubmitSm::default());
+        octets.extend_from_slice(&encoded(&Pdu::new(sequence, submit)));
+    }
+    stream.write_all(&octets).await.unwrap();
+    stream.shutdown().await.unwrap();
+    answer_everything(peers.recv().await.unwrap());
+    let mut answers = BytesMut::new();
+    while stream.read_buf(&mut answers).await.unwrap() > 0 {}
+    for expected in 1..=500 {
+        let Some(Inbound::Pdu(pdu)) = take(&mut answers, 1_000).unwrap() else {
+            panic!("{expected} was not answered")
+        };
+        assert_eq!(
+            (pdu.sequence, pdu.status),
+            (expected, CommandStatus::ESME_ROK)
+        );
+    }
 }
 
 #[tokio::test]

@@ -25,7 +25,7 @@ use crate::matrix::fake::{FakeEvent, FakeHomeserver};
 use crate::matrix::ghost::Ghosts;
 use crate::matrix::homeserver::{Homeserver, MARKER_TYPE};
 use crate::ops::metrics::Metrics;
-use crate::store::sqlite::SqliteStore;
+use crate::store::TableStore;
 use crate::store::*;
 
 pub(super) const ALICE: &str = "@alice:example.org";
@@ -136,7 +136,8 @@ impl World {
         let settings = Arc::new(settings.unwrap());
         let directory = folder();
         let store: Arc<dyn Store> =
-            SqliteStore::open(directory.path().join("gw.db"), Duration::from_hours(24)).unwrap();
+            TableStore::open_sqlite(directory.path().join("gw.db"), Duration::from_hours(24))
+                .unwrap();
         let home = Arc::new(FakeHomeserver::new(user(BOT)));
         let clock = Clock::manual(Timestamp(1_700_000_000_000));
         let cut = Arc::new(cut);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::*;
-use crate::store::sqlite::SqliteStore;
+use crate::store::TableStore;
 use crate::store::{Ending, Lane, NewOutbox, OutboxItem};
 
 const SETTINGS: &str = r#"
@@ -37,7 +37,7 @@ owner = "@alice:example.org"
 "#;
 
 struct Desk {
-    store: Arc<SqliteStore>,
+    store: Arc<TableStore>,
     settings: Settings,
     _directory: TempDir,
 }
@@ -49,7 +49,7 @@ impl Desk {
         let place = Path::new("test.toml");
         let env = matrix_smpp_config::ProcessEnv;
         Self {
-            store: SqliteStore::open(path, Duration::from_hours(24)).unwrap(),
+            store: TableStore::open_sqlite(path, Duration::from_hours(24)).unwrap(),
             settings: matrix_smpp_config::parse(SETTINGS, place, &env).unwrap(),
             _directory: directory,
         }

@@ -36,8 +36,13 @@ fn main() {
         encoders(stream, &mut contestants);
     }
     if let Some(word) = std::env::args().nth(1) {
-        contestants
-            .retain(|one| one.bound || format!("{} {}", one.group, one.name).contains(&word));
+        let asked = |one: &Contestant<'_>| format!("{} | {}", one.group, one.name).contains(&word);
+        let groups: Vec<String> = contestants
+            .iter()
+            .filter(|one| asked(one))
+            .map(|one| one.group.clone())
+            .collect();
+        contestants.retain(|one| asked(one) || one.bound && groups.contains(&one.group));
     }
     let allocations: Vec<f64> = contestants.iter_mut().map(allocations).collect();
     let outcomes = rounds::run(&mut contestants, ROUNDS, LAPS);

@@ -6,9 +6,14 @@ mod locking;
 mod packed;
 mod single;
 
+use bytes::Bytes;
+
 pub use packed::{pack, unpack};
 
 const ESCAPE: u8 = 0x1b;
+
+/// What the number of a language is put above where it stands before septets.
+const NAME: u8 = 0x80;
 
 /// An alphabet by the low and the high bits of its septets; 0 where it has nothing.
 type Table = [[u16; 8]; 16];
@@ -173,6 +178,39 @@ impl Shifts {
             .or_else(|| find(alphabet, character))
             .map(Septets::One)
             .or_else(|| find(self.extension(), character).map(Septets::Escaped))
+    }
+
+    /// Septets behind two octets that name their tables, so that they can be read without their
+    /// header. Nothing is put before those in no national table, unless they begin with an octet
+    /// above 0x7f, which is no septet, so that it is not taken for a name.
+    pub(crate) fn name(self, septets: Bytes) -> Bytes {
+        let names_itself = septets.first().is_some_and(|first| *first >= NAME);
+        if self == Self::NONE && !names_itself {
+            return septets;
+        }
+        let id = |language: Option<Language>| NAME | language.map_or(0, Language::id);
+        [&[id(self.locking), id(self.single)], &septets[..]]
+            .concat()
+            .into()
+    }
+
+    /// The tables that [`Self::name`] named, and the septets behind.
+    pub(crate) fn named(octets: &[u8]) -> (Self, &[u8]) {
+        match octets {
+            [
+                locking @ NAME..=u8::MAX,
+                single @ NAME..=u8::MAX,
+                septets @ ..,
+            ] => {
+                let language = |name: u8| Language::of(name & !NAME);
+                let shifts = Self {
+                    locking: language(*locking),
+                    single: language(*single),
+                };
+                (shifts, septets)
+            }
+            _ => (Self::NONE, octets),
+        }
     }
 
     /// The text in septets, `?` for characters that neither table has.

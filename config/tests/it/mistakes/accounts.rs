@@ -61,3 +61,28 @@ fn a_listener_that_speaks_tls_has_a_certificate_and_its_key() {
         "line 41: listener.tls: has no cert_file; add it",
     );
 }
+
+#[test]
+fn an_account_proves_itself_by_a_password_a_certificate_or_both() {
+    let nothing = ACCOUNT.replace("password = \"secret\"\n", "");
+    added(
+        &format!("{LISTENER}{nothing}"),
+        "line 41: esme[0]: has neither a password nor a certificate; add one of `password`, `password_file`, `password_credential` and `certificate`",
+    );
+    added(
+        &format!("{LISTENER}{ACCOUNT}password_file = \"agg.password\"\n"),
+        "line 45: esme[0].password_file: tells a secret that line 44 tells already; keep one of the two",
+    );
+}
+
+#[test]
+fn the_pace_of_sessions_has_its_bounds() {
+    added(
+        &format!("{LISTENER}adapt = {{ pause = \"2s\", longest_pause = \"1s\" }}\n"),
+        "line 41: listener.adapt: has a longest_pause below its pause; write a longer time",
+    );
+    added(
+        &format!("{LISTENER}{ACCOUNT}country_code = \"+44\"\n"),
+        "line 45: esme[0].country_code: is no country code; write its digits, e.g. \"44\"",
+    );
+}

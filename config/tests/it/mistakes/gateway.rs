@@ -87,8 +87,8 @@ fn a_choice_names_the_words_to_choose_from() {
         (
             r#"data_dir = "/data""#,
             r#"[store]
-engine = "redis""#,
-            r#"line 3: store.engine: `redis` is not known; write "sqlite""#,
+engine = "postgres""#,
+            r#"line 3: store.engine: `postgres` is not known; write "sqlite" or "redis""#,
         ),
         (
             r#"data_dir = "/data""#,

@@ -146,14 +146,9 @@ async fn change_behaviour(
     change: Result<Json<Change>, JsonRejection>,
 ) -> Result<Response, Fault> {
     let Json(change) = change?;
-    if change.reset {
-        smsc.start_over();
-    }
-    let mut model = smsc.model();
-    model
-        .change_behaviour(&change)
-        .map_err(|wrong| Fault::bad_request(&wrong))?;
-    Ok(Json(&model.behaviour).into_response())
+    let changed = smsc.change_behaviour(&change);
+    let behaviour = changed.map_err(|wrong| Fault::bad_request(&wrong))?;
+    Ok(Json(behaviour).into_response())
 }
 
 /// Which submissions are asked for.

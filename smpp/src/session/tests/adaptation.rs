@@ -1,5 +1,7 @@
 //! Window and rate of a session follow what the peer says.
 
+use matrix_smpp_codec::{DestAddress, DestAddresses, SubmitMulti};
+
 use super::*;
 
 fn refuse(probe: &mut Probe, sequence: u32, status: CommandStatus) {
@@ -84,6 +86,47 @@ fn a_peer_that_exceeds_its_window_is_throttled_and_the_rest_goes_on() {
     smsc.session
         .respond(smsc.now, 12, CommandStatus::ESME_ROK, body);
     smsc.asks(14, Body::SubmitSm(SubmitSm::default()));
+    assert_eq!(smsc.events().len(), 1);
+}
+
+#[test]
+fn a_second_answer_to_one_request_is_dropped_and_frees_no_place_in_the_peers_window() {
+    let mut smsc = Probe::smsc(BindMode::Transceiver);
+    smsc.session.limit_peer(2, None);
+    for sequence in 11..=12 {
+        smsc.asks(sequence, Body::SubmitSm(SubmitSm::default()));
+    }
+    let answers = [11, 11, 99].map(|sequence| {
+        let body = Body::SubmitSmResp(SubmitSmResp::default());
+        let ok = CommandStatus::ESME_ROK;
+        smsc.session.respond(smsc.now, sequence, ok, body)
+    });
+    assert_eq!(answers, [Some(1), None, None]);
+    assert_eq!(smsc.replies().len(), 1);
+    assert_eq!(smsc.counters.orphaned_answers.load(Relaxed), 2);
+    smsc.asks(13, Body::SubmitSm(SubmitSm::default()));
+    smsc.asks(14, Body::SubmitSm(SubmitSm::default()));
+    let refused = CommandStatus::ESME_RTHROTTLED;
+    assert_eq!(smsc.replies(), [(14, CommandId::SUBMIT_SM_RESP, refused)]);
+}
+
+#[test]
+fn a_request_for_many_counts_as_many_messages() {
+    let meter = Meter::new(NonZeroU32::new(10).unwrap());
+    let mut smsc = Probe::smsc(BindMode::Transceiver);
+    smsc.session.limit_peer(10, Some(meter));
+    let to = vec![DestAddress::default(); 20];
+    let multi = SubmitMulti {
+        dest_addresses: DestAddresses::try_from(to).unwrap(),
+        ..SubmitMulti::default()
+    };
+    smsc.asks(1, Body::SubmitMulti(multi));
+    assert_eq!(smsc.events().len(), 1);
+    smsc.wait(SECOND);
+    smsc.asks(2, Body::SubmitSm(SubmitSm::default()));
+    assert_eq!(smsc.events().len(), 0);
+    smsc.wait(SECOND);
+    smsc.asks(3, Body::SubmitSm(SubmitSm::default()));
     assert_eq!(smsc.events().len(), 1);
 }
 

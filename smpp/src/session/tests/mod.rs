@@ -9,6 +9,7 @@ use matrix_smpp_codec::{
 };
 
 mod adaptation;
+mod leaving;
 mod matrix;
 mod outbind;
 mod peers;
@@ -802,7 +803,7 @@ fn a_graceful_close_does_not_wait_for_ever() {
 fn an_answer_on_a_session_that_is_over_is_counted_and_dropped() {
     let mut esme = Probe::esme();
     esme.asks(50, deliver());
-    esme.asks(51, Body::Unbind);
+    esme.session.handle_broken_framing();
     esme.sent();
     let response = Body::empty(CommandId::DELIVER_SM_RESP).unwrap();
     esme.session

@@ -378,3 +378,82 @@ fn a_message_id_comes_up_octet_for_octet() {
         assert_eq!(response.message_id.as_bytes(), id.as_bytes());
     }
 }
+
+// jookies/jasmin#648: a rate or a window of 0 divided by zero. A rate of 0 cannot be said here.
+#[test]
+fn a_window_of_nothing_sends_nothing_and_takes_nothing() {
+    let mut smsc = Probe::smsc(BindMode::Transceiver);
+    smsc.session.set_limits(0, None);
+    smsc.session.limit_peer(0, None);
+    assert_eq!(smsc.session.capacity(smsc.now), 0);
+    smsc.asks(2, Body::SubmitSm(SubmitSm::default()));
+    let refused = (2, CommandId::SUBMIT_SM_RESP, CommandStatus::ESME_RTHROTTLED);
+    assert_eq!(smsc.replies(), [refused]);
+    smsc.asks(3, Body::EnquireLink);
+    let alive = (3, CommandId::ENQUIRE_LINK_RESP, CommandStatus::ESME_ROK);
+    assert_eq!(smsc.replies(), [alive]);
+}
+
+// jookies/jasmin#648: a peer that kept its rate was throttled all the same.
+#[test]
+fn a_peer_that_keeps_its_rate_is_never_throttled() {
+    let mut smsc = Probe::smsc(BindMode::Transceiver);
+    let rate = NonZeroU32::new(10).unwrap();
+    smsc.session.limit_peer(10, Some(Meter::new(rate)));
+    for sequence in 2..=500 {
+        smsc.now += SECOND / 10;
+        smsc.asks(sequence, Body::SubmitSm(SubmitSm::default()));
+        let taken = smsc.events();
+        assert!(matches!(taken[..], [Event::Request { .. }]), "{sequence}");
+        let answer = Body::SubmitSmResp(SubmitSmResp::default());
+        let status = CommandStatus::ESME_ROK;
+        smsc.session.respond(smsc.now, sequence, status, answer);
+    }
+    assert_eq!(smsc.counters.throttled.load(Relaxed), 0);
+}
+
+// jookies/jasmin#925: the segments of a long text counted as one.
+#[test]
+fn each_segment_of_a_long_text_takes_its_own_share_of_the_rate() {
+    let limited = SessionSettings {
+        window: 100,
+        rate: NonZeroU32::new(50),
+        ..settings()
+    };
+    let mut esme = Probe::esme_with(BindMode::Transceiver, limited);
+    esme.now += SECOND;
+    let room = esme.session.capacity(esme.now);
+    let text = "long ".repeat(300);
+    let segments = matrix_smpp_codec::Splitter::default().split(&text).unwrap();
+    assert!(segments.parts.len() > room);
+    let submitted = segments.parts.iter().map_while(|part| {
+        let carried = part.carried(7);
+        let body = Body::SubmitSm(SubmitSm {
+            short_message: carried.short_message,
+            ..SubmitSm::default()
+        });
+        let ticket = Ticket(part.index().into());
+        esme.session.submit(esme.now, ticket, body).ok()
+    });
+    assert_eq!(submitted.count(), room);
+}
+
+// twitter-archive/cloudhopper-smpp#43: hung after a million messages.
+#[test]
+fn after_very_many_messages_and_a_wrap_of_the_numbers_nothing_is_left_behind() {
+    let mut esme = Probe::esme();
+    esme.session.sequence = Sequence::starting_at(0x7FFF_FFFF - 50_000);
+    let mut out = BytesMut::new();
+    for ticket in 0..100_000 {
+        esme.submit(ticket).unwrap();
+        while esme.session.poll_transmit(&mut out) {}
+        let sequence = u32::from_be_bytes(*out[12..].first_chunk().unwrap());
+        esme.session.handle_sent(out.len());
+        out.clear();
+        esme.answer(sequence);
+        assert_eq!(tickets(&esme.events()), [ticket]);
+    }
+    assert_eq!(esme.session.in_flight(), 0);
+    assert_eq!(esme.session.capacity(esme.now), 3);
+    assert_eq!(esme.session.poll_timeout(), Some(esme.now + 30 * SECOND));
+}

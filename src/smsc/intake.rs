@@ -1,0 +1,153 @@
+//! What goes into the store of what a peer sends: receipts and texts, on the terms of their group.
+
+use std::time::Duration;
+
+use matrix_smpp_codec::receipt::Receipt;
+use matrix_smpp_codec::udh::InboundText;
+use matrix_smpp_config::MoUnleased;
+use tracing::{debug, warn};
+use uuid::Uuid;
+
+use super::inbound::{Fate, Inbound, Request};
+use super::said::{Identity, Parties, Said, What};
+use super::terms::Side;
+use crate::store::{ReceiptIn, ReceiptTaken, SmsIn, SmsTaken, StoreError, SubmissionIn};
+
+impl Inbound {
+    pub(super) async fn store(&self, said: Said, request: &Request, living: Vec<Uuid>) -> Fate {
+        let Said {
+            parties,
+            what,
+            submitted,
+        } = said;
+        let stored = match what {
+            What::Receipt(receipt) => self.receipt(&parties, receipt).await,
+            What::UnreadableReceipt => Ok(self.unreadable_receipt()),
+            What::Text(text, identity) => {
+                let binds = (request.session, living);
+                self.sms(parties, (text, identity), submitted, binds).await
+            }
+        };
+        stored.unwrap_or_else(|error| {
+            warn!(%error, group = self.terms.group, "cannot store what the peer sent");
+            Fate::CannotStore
+        })
+    }
+
+    async fn receipt(&self, parties: &Parties, receipt: Receipt) -> Result<Fate, StoreError> {
+        let taken = self.gateway.store.take_receipt(ReceiptIn {
+            link_group: self.terms.group.clone(),
+            message_id: receipt.message_id,
+            state: receipt.state,
+            error: receipt.error,
+            handset: parties.handset(self.country_code()),
+            originator: parties.own_number(self.country_code()),
+            id_form: self.terms.id_form,
+            at: self.gateway.clock.now(),
+        });
+        let matched = match taken.await? {
+            ReceiptTaken::Matched => "id",
+            ReceiptTaken::Evidence => "evidence",
+            ReceiptTaken::Parked => "parked",
+        };
+        self.gateway
+            .metrics
+            .receipts
+            .with_label_values(&[&self.terms.group, matched])
+            .inc();
+        self.gateway.wakes.outbox.notify_one();
+        Ok(Fate::Durable(None))
+    }
+
+    fn country_code(&self) -> Option<&str> {
+        self.terms.country_code.as_deref()
+    }
+
+    /// A receipt that names no message helps nobody, and is no text for a person either.
+    fn unreadable_receipt(&self) -> Fate {
+        self.gateway
+            .metrics
+            .receipts
+            .with_label_values(&[self.terms.group.as_str(), "unreadable"])
+            .inc();
+        Fate::Durable(None)
+    }
+
+    async fn sms(
+        &self,
+        parties: Parties,
+        (text, identity): (InboundText, Identity),
+        submitted: Option<SubmissionIn>,
+        (session, living_sessions): (Uuid, Vec<Uuid>),
+    ) -> Result<Fate, StoreError> {
+        let to = parties.own_number(self.country_code());
+        let taken = self.gateway.store.take_sms(SmsIn {
+            link_group: self.terms.group.clone(),
+            session,
+            living_sessions,
+            from: parties.sender(self.country_code()),
+            dedicated_to: self
+                .gateway
+                .settings
+                .dedicated_owner(&to)
+                .map(ToOwned::to_owned),
+            to,
+            concat: text.concat,
+            data_coding: text.data_coding,
+            payload: text.payload,
+            user_message_reference: identity.user_message_reference,
+            peer_id: identity.peer_id,
+            submitted: submitted.map(|wishes| self.on_our_terms(wishes)),
+            at: self.gateway.clock.now(),
+        });
+        match taken.await? {
+            SmsTaken::NotLeased => {
+                self.nobody_waits();
+                Ok(Fate::NobodysNumber)
+            }
+            SmsTaken::Undeliverable { id } => {
+                self.nobody_waits();
+                Ok(Fate::Durable(Some(id)))
+            }
+            SmsTaken::Stored { id, complete } => {
+                if complete {
+                    self.gateway.wakes.sms.ring();
+                }
+                Ok(Fate::Durable(Some(id)))
+            }
+            SmsTaken::Repeated { id } => {
+                self.gateway
+                    .metrics
+                    .copies
+                    .with_label_values(&[&self.terms.group])
+                    .inc();
+                Ok(Fate::Durable(Some(id)))
+            }
+            SmsTaken::Undecided { session } => Ok(Fate::Undecided(session)),
+        }
+    }
+
+    fn nobody_waits(&self) {
+        debug!(group = self.terms.group, "an SMS that nobody waits for");
+        let group = [self.terms.group.as_str()];
+        self.gateway
+            .metrics
+            .unleased
+            .with_label_values(&group)
+            .inc();
+        self.gateway.wakes.group(&self.terms.group);
+    }
+
+    /// What the config says of an account is added to what it asks for.
+    fn on_our_terms(&self, wishes: SubmissionIn) -> SubmissionIn {
+        let receipt_age = match self.terms.side {
+            Side::Esme { receipt_age } => receipt_age,
+            Side::Smsc => Duration::ZERO,
+        };
+        SubmissionIn {
+            receipt_age,
+            to_nobody: self.terms.unleased == MoUnleased::Drop,
+            ..wishes
+        }
+    }
+}

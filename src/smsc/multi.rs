@@ -1,0 +1,218 @@
+//! `submit_multi`: one text for many, and for each of them a submission of its own. SMPP 3.4 §4.5.
+//!
+//! The answer's `message_id` stands for all that were taken ([`names`]), and their receipts bear it.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_util::future::join_all;
+use matrix_smpp_codec::{
+    Address, Body, CommandStatus, DestAddress, MessageId, SubmitMulti, SubmitMultiResp, SubmitSm,
+    UnsuccessSme, UnsuccessSmes,
+};
+use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+use uuid::Uuid;
+
+use super::inbound::{Fate, Inbound, Request};
+use super::names;
+use crate::gateway::model::TakenId;
+
+/// Submissions of one account whose receipts are known to bear the name of many. The store keeps
+/// each by itself, so that those of the oldest, and all after a restart, bear their own.
+const REMEMBERED: usize = 50_000;
+
+/// Which submissions of an account have their name together with others.
+#[derive(Debug, Default)]
+pub(super) struct Multis {
+    /// No receipt is claimed before it is known what name it bears.
+    taking: RwLock<()>,
+    names: Mutex<Names>,
+}
+
+#[derive(Debug, Default)]
+struct Names {
+    by_id: HashMap<TakenId, Arc<MessageId>>,
+    oldest: VecDeque<TakenId>,
+}
+
+impl Multis {
+    fn names(&self) -> MutexGuard<'_, Names> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// To be held from before one is taken until its name is given.
+    pub(super) async fn taking(&self) -> RwLockReadGuard<'_, ()> {
+        self.taking.read().await
+    }
+
+    /// To be held while receipts are claimed.
+    pub(super) async fn claiming(&self) -> RwLockWriteGuard<'_, ()> {
+        self.taking.write().await
+    }
+
+    fn remember(&self, ids: &[TakenId], name: MessageId) {
+        let name = Arc::new(name);
+        let mut names = self.names();
+        for id in ids {
+            if names.by_id.insert(*id, Arc::clone(&name)).is_none() {
+                names.oldest.push_back(*id);
+            }
+        }
+        while names.oldest.len() > REMEMBERED {
+            if let Some(oldest) = names.oldest.pop_front() {
+                names.by_id.remove(&oldest);
+            }
+        }
+    }
+
+    /// The name that a submission has together with others.
+    pub(super) fn name(&self, id: TakenId) -> Option<MessageId> {
+        self.names().by_id.get(&id).map(|name| **name)
+    }
+}
+
+impl Inbound {
+    /// Submits the text to each of its destinations, in their order.
+    pub(super) async fn each(
+        &self,
+        multi: &SubmitMulti,
+        request: &Request,
+        living: &[Uuid],
+    ) -> Vec<Fate> {
+        let all = multi.dest_addresses.iter();
+        join_all(all.map(|one| self.to_one(multi, one, request, living))).await
+    }
+
+    /// Tries those again of which another bind had to tell whether they are copies.
+    pub(super) async fn each_undecided(
+        &self,
+        fates: &mut [Fate],
+        multi: &SubmitMulti,
+        request: &Request,
+        living: &[Uuid],
+    ) {
+        let all = fates.iter_mut().zip(multi.dest_addresses.iter());
+        let open = all.filter(|(fate, _)| matches!(fate, Fate::Undecided(_)));
+        let again = open.map(async |(fate, one)| {
+            *fate = self.to_one(multi, one, request, living).await;
+        });
+        join_all(again).await;
+    }
+
+    async fn to_one(
+        &self,
+        multi: &SubmitMulti,
+        destination: &DestAddress,
+        request: &Request,
+        living: &[Uuid],
+    ) -> Fate {
+        match alone(multi, destination) {
+            Ok(sm) => self.submitted(&sm, request, living.to_vec()).await,
+            Err(status) => Fate::Refused(status),
+        }
+    }
+
+    /// OK where anybody can have the text. Otherwise the status that all share.
+    pub(super) fn multi_answer(
+        &self,
+        multi: &SubmitMulti,
+        fates: &[Fate],
+    ) -> (CommandStatus, Body) {
+        let taken: Vec<_> = fates.iter().filter_map(|fate| fate.taken()).collect();
+        let all = multi.dest_addresses.iter().zip(fates);
+        let failed = all.map(|(one, fate)| unsuccess(one, self.status(*fate)));
+        let failed: Vec<_> = failed
+            .filter(|one| !one.error_status_code.is_ok())
+            .collect();
+        let status = overall(multi.dest_addresses.len(), &failed);
+        let message_id = if taken.is_empty() {
+            MessageId::default()
+        } else {
+            names::name(self.gateway.store.instance(), &taken)
+        };
+        if taken.len() > 1 {
+            self.multis.remember(&taken, message_id);
+        }
+        let answer = SubmitMultiResp {
+            message_id,
+            // There are no more of them than of destinations.
+            unsuccess_smes: UnsuccessSmes::try_from(failed).unwrap_or_default(),
+            ..SubmitMultiResp::default()
+        };
+        (status, Body::SubmitMultiResp(answer))
+    }
+}
+
+fn overall(all: usize, failed: &[UnsuccessSme]) -> CommandStatus {
+    let mut statuses = failed.iter().map(|one| one.error_status_code);
+    match statuses.next() {
+        None if all == 0 => CommandStatus::ESME_RINVNUMDESTS,
+        Some(first) if all == failed.len() => {
+            if statuses.all(|other| other == first) {
+                first
+            } else {
+                CommandStatus::ESME_RSUBMITFAIL
+            }
+        }
+        _ => CommandStatus::ESME_ROK,
+    }
+}
+
+/// A list's name stands where the address of a destination would.
+fn unsuccess(destination: &DestAddress, status: CommandStatus) -> UnsuccessSme {
+    let refused = UnsuccessSme {
+        error_status_code: status,
+        ..UnsuccessSme::default()
+    };
+    match destination {
+        DestAddress::Sme {
+            dest_addr_ton,
+            dest_addr_npi,
+            destination_addr,
+        } => UnsuccessSme {
+            dest_addr_ton: *dest_addr_ton,
+            dest_addr_npi: *dest_addr_npi,
+            destination_addr: *destination_addr,
+            ..refused
+        },
+        DestAddress::List { dl_name } => UnsuccessSme {
+            destination_addr: Address::try_from(dl_name.as_bytes()).unwrap_or_default(),
+            ..refused
+        },
+    }
+}
+
+/// The `submit_sm` that says the same to one destination. There are no distribution lists here.
+fn alone(multi: &SubmitMulti, destination: &DestAddress) -> Result<SubmitSm, CommandStatus> {
+    let DestAddress::Sme {
+        dest_addr_ton,
+        dest_addr_npi,
+        destination_addr,
+    } = *destination
+    else {
+        return Err(CommandStatus::ESME_RINVDLNAME);
+    };
+    if destination_addr.is_empty() {
+        return Err(CommandStatus::ESME_RINVDSTADR);
+    }
+    Ok(SubmitSm {
+        service_type: multi.service_type,
+        source_addr_ton: multi.source_addr_ton,
+        source_addr_npi: multi.source_addr_npi,
+        source_addr: multi.source_addr,
+        dest_addr_ton,
+        dest_addr_npi,
+        destination_addr,
+        esm_class: multi.esm_class,
+        protocol_id: multi.protocol_id,
+        priority_flag: multi.priority_flag,
+        schedule_delivery_time: multi.schedule_delivery_time,
+        validity_period: multi.validity_period,
+        registered_delivery: multi.registered_delivery,
+        data_coding: multi.data_coding,
+        sm_default_msg_id: multi.sm_default_msg_id,
+        short_message: multi.short_message.clone(),
+        tlvs: multi.tlvs.clone(),
+        ..SubmitSm::default()
+    })
+}

@@ -1,0 +1,64 @@
+//! What an engine keeps its rows in.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use super::Result;
+use super::tables::TableId;
+
+/// A row as it is kept.
+pub(crate) type Octets = Vec<u8>;
+
+/// One change of one row.
+#[derive(Debug)]
+pub(crate) struct Write {
+    /// Where.
+    pub(crate) table: TableId,
+    /// Which.
+    pub(crate) key: Arc<str>,
+    /// What it is from now on; `None` deletes it.
+    pub(crate) value: Option<Octets>,
+}
+
+/// Some of a table's rows.
+#[derive(Debug, Default)]
+pub(crate) struct Page {
+    /// Keys and rows, in no order that means something.
+    pub(crate) rows: Vec<(String, Octets)>,
+    /// Where the next page begins; `None` after the last.
+    pub(crate) next: Option<String>,
+}
+
+/// A durable map of rows that one owner at a time may change. Its calls block.
+///
+/// All that the store promises comes down to [`Base::commit`]: all of its writes or none, durable
+/// when it returns, and refused where this owner is not the owner any more.
+pub(crate) trait Base: Debug + Send {
+    /// A read costs a journey: the engine gathers what it misses and reads it at once.
+    fn is_remote(&self) -> bool;
+
+    /// Reads rows by their keys.
+    fn get(&mut self, keys: &[(TableId, &str)]) -> Result<Vec<Option<Octets>>>;
+
+    /// Reads a page of about `limit` rows. A row that stays as it is throughout is in at least one
+    /// page, and may be in several; of others, nothing is promised.
+    fn scan(&mut self, table: TableId, from: Option<&str>, limit: usize) -> Result<Page>;
+
+    /// The first keys of the timers up to and with `until`, in order.
+    fn timers(&mut self, until: &str, limit: usize) -> Result<Vec<String>>;
+
+    /// How many rows a table has.
+    fn count(&mut self, table: TableId) -> Result<u64>;
+
+    /// Writes all or nothing, durably. Does not return before it knows which. Fails with
+    /// [`StoreError::Lost`](super::StoreError::Lost) where this is not the owner any more.
+    fn commit(&mut self, writes: &[Write]) -> Result<()>;
+
+    /// Says that the owner is alive, where it has nothing to commit.
+    fn keep(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Nothing follows: tidies up.
+    fn close(&mut self) {}
+}

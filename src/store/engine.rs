@@ -1,0 +1,366 @@
+//! The one thread that knows the store. It takes whatever operations wait as one group, does them one
+//! after the other on the [`State`], commits all of their changes at once, and tells nobody before
+//! that is durable.
+//!
+//! So every operation is atomic, because its changes are undone where it fails and committed with
+//! those of its group where it does not; and what one operation sees of another is never taken back
+//! without its own answer being an error too.
+
+use std::collections::HashSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use tracing::error;
+
+use super::base::Base;
+use super::state::State;
+use super::tables::TableId;
+use super::tx::Tx;
+use super::{Result, StoreError, Work};
+
+/// Operations that may wait; who comes later waits before the queue.
+const QUEUE: usize = 4096;
+/// Operations in one commit.
+const GROUP: usize = 1024;
+/// Rows read at once at the start.
+const PAGE: usize = 10_000;
+
+/// The way to the thread. Dropping it ends the thread after the operations that wait, which blocks
+/// until they are durable.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    jobs: Option<mpsc::Sender<Box<dyn Job>>>,
+    thread: Option<JoinHandle<()>>,
+    done: Arc<Done>,
+    lost: CancellationToken,
+}
+
+/// What the thread has done.
+#[derive(Debug, Default)]
+struct Done {
+    commits: AtomicU64,
+    changes: AtomicU64,
+    questions: AtomicU64,
+}
+
+impl Engine {
+    /// Reads what is unfinished, and starts the thread. Blocks.
+    pub(crate) fn start(mut base: Box<dyn Base>) -> Result<Self> {
+        let state = load(base.as_mut())?;
+        let (jobs, queue) = mpsc::channel(QUEUE);
+        let done = Arc::new(Done::default());
+        let lost = CancellationToken::new();
+        let desk = Desk {
+            state,
+            base,
+            done: Arc::clone(&done),
+            lost: lost.clone(),
+            ran: Vec::new(),
+        };
+        let thread = std::thread::Builder::new()
+            .name("store".to_owned())
+            .spawn(move || desk.work(queue))
+            .map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        Ok(Self {
+            jobs: Some(jobs),
+            thread: Some(thread),
+            done,
+            lost,
+        })
+    }
+
+    /// Cancelled once another instance has taken the store over. Every operation fails from then on.
+    pub(crate) fn lost(&self) -> &CancellationToken {
+        &self.lost
+    }
+
+    /// What has been done since the start.
+    pub(crate) fn work(&self) -> Work {
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        Work {
+            commits: read(&self.done.commits),
+            changes: read(&self.done.changes),
+            questions: read(&self.done.questions),
+        }
+    }
+
+    /// Runs an operation and returns after the commit of all that it changed and saw.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        operation: impl FnMut(&mut Tx<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.send(operation, false).await
+    }
+
+    /// The same for an operation that pages through tables or takes timers: everything before it has
+    /// been committed when it begins.
+    pub(crate) async fn run_alone<T: Send + 'static>(
+        &self,
+        operation: impl FnMut(&mut Tx<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.send(operation, true).await
+    }
+
+    async fn send<T: Send + 'static>(
+        &self,
+        operation: impl FnMut(&mut Tx<'_>) -> Result<T> + Send + 'static,
+        alone: bool,
+    ) -> Result<T> {
+        let (sender, receiver) = oneshot::channel();
+        let job = Call {
+            operation,
+            alone,
+            result: Err(closed()),
+            sender,
+        };
+        let jobs = self.jobs.as_ref().ok_or_else(closed)?;
+        jobs.send(Box::new(job)).await.map_err(|_| closed())?;
+        receiver.await.map_err(|_| closed())?
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        drop(self.jobs.take());
+        if let Some(thread) = self.thread.take() {
+            // A panic of that thread has been told to everyone who asked it.
+            drop(thread.join());
+        }
+    }
+}
+
+fn closed() -> StoreError {
+    StoreError::Unavailable("the store is closed".to_owned())
+}
+
+/// Reads the live tables, for the indexes. A row that cannot be read is told and stays where it is.
+fn load(base: &mut dyn Base) -> Result<State> {
+    let mut state = State::new();
+    for table in TableId::ALL {
+        state.set_count(*table, base.count(*table)?);
+        let kind = table.kind();
+        let mut from = None;
+        // A row may come in several pages.
+        let mut seen = HashSet::new();
+        if !kind.live {
+            continue;
+        }
+        loop {
+            let page = base.scan(*table, from.as_deref(), PAGE)?;
+            for (key, octets) in page.rows {
+                if base.is_remote() && !seen.insert(key.clone()) {
+                    continue;
+                }
+                match (kind.decode)(&octets) {
+                    Ok(row) => (kind.index)(&mut state.indexes, &key, None, Some(&row)),
+                    Err(reason) => error!(table = kind.name, key, %reason, "a row is left out"),
+                }
+            }
+            from = page.next;
+            if from.is_none() {
+                break;
+            }
+        }
+    }
+    Ok(state)
+}
+
+/// An operation with the way back to who asked for it.
+trait Job: Send {
+    fn is_alone(&self) -> bool;
+
+    /// Runs the operation. False where it has failed and must leave nothing behind.
+    fn run(&mut self, tx: &mut Tx<'_>) -> bool;
+
+    /// Tells who asked, where everything up to here has been kept or none of the group.
+    fn answer(self: Box<Self>, fate: &Fate);
+}
+
+struct Call<T, F> {
+    operation: F,
+    alone: bool,
+    result: Result<T>,
+    sender: oneshot::Sender<Result<T>>,
+}
+
+impl<T, F> Job for Call<T, F>
+where
+    T: Send,
+    F: FnMut(&mut Tx<'_>) -> Result<T> + Send,
+{
+    fn is_alone(&self) -> bool {
+        self.alone
+    }
+
+    fn run(&mut self, tx: &mut Tx<'_>) -> bool {
+        let operation = AssertUnwindSafe(|| (self.operation)(tx));
+        self.result = catch_unwind(operation).unwrap_or_else(|_| {
+            let reason = "an operation of the store panicked".to_owned();
+            Err(StoreError::Corrupt(reason))
+        });
+        self.result.is_ok()
+    }
+
+    fn answer(self: Box<Self>, fate: &Fate) {
+        let outcome = match fate {
+            Fate::Kept => self.result,
+            Fate::Failed(reason) => Err(StoreError::Unavailable(reason.clone())),
+            Fate::Lost => Err(StoreError::Lost),
+        };
+        // Who does not listen any more has gone away; the change stands.
+        drop(self.sender.send(outcome));
+    }
+}
+
+/// What became of a group.
+enum Fate {
+    Kept,
+    Failed(String),
+    Lost,
+}
+
+impl From<Result<()>> for Fate {
+    fn from(committed: Result<()>) -> Self {
+        match committed {
+            Ok(()) => Self::Kept,
+            Err(StoreError::Lost) => Self::Lost,
+            Err(error) => Self::Failed(error.to_string()),
+        }
+    }
+}
+
+/// The thread's own.
+struct Desk {
+    state: State,
+    base: Box<dyn Base>,
+    done: Arc<Done>,
+    lost: CancellationToken,
+    /// Run, and to be told after the commit.
+    ran: Vec<Box<dyn Job>>,
+}
+
+impl Desk {
+    fn work(mut self, mut queue: mpsc::Receiver<Box<dyn Job>>) {
+        while let Some(first) = queue.blocking_recv() {
+            let mut group = vec![first];
+            while group.len() < GROUP {
+                let Ok(next) = queue.try_recv() else { break };
+                group.push(next);
+            }
+            self.run_group(group);
+            self.commit();
+            if self.lost.is_cancelled() {
+                // What it knows may be untrue by now, and nothing can be changed any more.
+                return;
+            }
+        }
+        self.base.close();
+    }
+
+    /// Runs a group; again and again those that miss rows, all of which are read at once.
+    fn run_group(&mut self, mut group: Vec<Box<dyn Job>>) {
+        while !group.is_empty() {
+            let mut missing = Vec::new();
+            let mut waiting = Vec::new();
+            for mut job in group {
+                if job.is_alone() {
+                    self.commit();
+                }
+                let misses = self.run(job.as_mut());
+                if misses.is_empty() {
+                    self.ran.push(job);
+                } else {
+                    missing.extend(misses);
+                    waiting.push(job);
+                }
+            }
+            if let Err(error) = self.read(missing) {
+                error!(%error, "cannot read");
+                self.note(&error);
+                self.ran.extend(waiting);
+                return;
+            }
+            group = waiting;
+        }
+    }
+
+    /// Runs an operation; gives what it misses.
+    fn run(&mut self, job: &mut dyn Job) -> Vec<(TableId, String)> {
+        let mark = self.state.mark();
+        let mut tx = Tx::new(&mut self.state, self.base.as_mut());
+        let is_done = job.run(&mut tx);
+        let (missing, is_lost) = tx.end();
+        if is_lost {
+            self.lost.cancel();
+        }
+        if !is_done || !missing.is_empty() {
+            self.state.undo(mark);
+        }
+        if missing.is_empty() {
+            let changed = self.state.mark() > mark;
+            let count = if changed {
+                &self.done.changes
+            } else {
+                &self.done.questions
+            };
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+        missing
+    }
+
+    fn read(&mut self, mut missing: Vec<(TableId, String)>) -> Result<()> {
+        missing.sort_unstable();
+        missing.dedup();
+        let keys: Vec<_> = missing
+            .iter()
+            .map(|(table, key)| (*table, &**key))
+            .collect();
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let found = self.base.get(&keys)?;
+        for ((table, key), octets) in missing.iter().zip(found) {
+            let row = octets.map(|octets| (table.kind().decode)(&octets));
+            match row.transpose() {
+                Ok(cell) => self.state.learn(*table, key, cell),
+                Err(reason) => self.state.spoil(*table, key, reason.to_string()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Commits what has been done, and tells who asked for it.
+    fn commit(&mut self) {
+        let fate = Fate::from(self.write());
+        match &fate {
+            Fate::Kept => self.state.committed(),
+            Fate::Failed(_) => self.state.undo(0),
+            Fate::Lost => self.lost.cancel(),
+        }
+        for job in self.ran.drain(..) {
+            job.answer(&fate);
+        }
+    }
+
+    fn note(&self, error: &StoreError) {
+        if matches!(error, StoreError::Lost) {
+            self.lost.cancel();
+        }
+    }
+
+    fn write(&mut self) -> Result<()> {
+        if self.lost.is_cancelled() {
+            return Err(StoreError::Lost);
+        }
+        if self.state.mark() == 0 {
+            return Ok(());
+        }
+        let writes = self.state.writes()?;
+        self.done.commits.fetch_add(1, Ordering::Relaxed);
+        self.base.commit(&writes)
+    }
+}

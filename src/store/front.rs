@@ -1,0 +1,533 @@
+//! The store's contract, kept by operations on tables: an engine with something to keep its rows in.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use matrix_smpp_codec::e164::E164;
+use matrix_smpp_config::Money;
+use ruma::{OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, ServerName, UserId};
+use uuid::Uuid;
+
+use super::base::{Base, Write};
+use super::engine::Engine;
+use super::redis::{Redis, Settings as RedisSettings};
+use super::sqlite::Sqlite;
+use super::steps::{
+    aside, conversations, copies, dispatch, explain, inbox, leases, messages, money, outbox, owed,
+    receipts, rooms, scrub::Scrub, sms, submissions, sweep,
+};
+use super::table::{AnyRow, typed};
+use super::tables::TableId;
+use super::tx;
+use super::{
+    Acceptance, Answer, Aside, AsideId, AuditDifference, Cancel, Claimed, Ending, History,
+    InboxEvent, Lease, Member, MessageView, NewMessage, NewOutbox, OpenConversation, Opened,
+    OutboxEntry, OwedReceipt, ReceiptAnswer, ReceiptIn, ReceiptTaken, Replacement, Result,
+    RoomFacts, RoomView, Sizes, Sms, SmsIn, SmsTaken, Store, Submission, SubmissionRef, Taken,
+    Transaction, Work,
+};
+use crate::gateway::model::{
+    Account, Conversation, ConversationId, Handset, InboxSeq, MessageId, OutboxId, SmsId, TakenId,
+    Timestamp,
+};
+
+/// A store whose rows lie in a file of this machine or in Redis.
+///
+/// Dropping it ends its thread after the operations that wait; that blocks until they are durable.
+#[derive(Debug)]
+pub struct TableStore {
+    instance: String,
+    mo_part_ttl: Duration,
+    engine: Engine,
+    scrub: Mutex<Scrub>,
+    /// How often the owner must say that it is alive, where it must.
+    keep_every: Option<Duration>,
+    durability: &'static str,
+}
+
+impl TableStore {
+    /// Opens a store in one SQLite file of this machine, or makes it. A long SMS waits for its parts
+    /// for `mo_part_ttl` from the first one, then it is handed on with gaps. Blocks.
+    ///
+    /// Fails with [`StoreError::Unavailable`](super::StoreError::Unavailable) while another process
+    /// uses it, and with [`StoreError::Conflict`](super::StoreError::Conflict) where another version
+    /// has written it.
+    pub fn open_sqlite(path: impl AsRef<Path>, mo_part_ttl: Duration) -> Result<Arc<Self>> {
+        let base = Box::new(Sqlite::open(path.as_ref())?);
+        Ok(Arc::new(Self::open(base, mo_part_ttl)?))
+    }
+
+    /// Takes over a store in Redis; waits while another instance has it. Blocks. [`Store::lost`] keeps
+    /// it.
+    ///
+    /// Fails with [`StoreError::Conflict`](super::StoreError::Conflict) where this Redis would lose
+    /// what the settings want kept.
+    pub(crate) fn open_redis(settings: RedisSettings, mo_part_ttl: Duration) -> Result<Arc<Self>> {
+        let keep_every = Some(settings.owner_ttl / 3);
+        let redis = Redis::open(settings)?;
+        let durability = redis.facts().durability.word();
+        let store = Self::open(Box::new(redis), mo_part_ttl)?;
+        Ok(Arc::new(Self {
+            keep_every,
+            durability,
+            ..store
+        }))
+    }
+
+    /// Opens the store whose rows lie in `base`. Blocks.
+    pub(crate) fn open(mut base: Box<dyn Base>, mo_part_ttl: Duration) -> Result<Self> {
+        let instance = instance(base.as_mut())?;
+        Ok(Self {
+            instance,
+            mo_part_ttl,
+            engine: Engine::start(base)?,
+            scrub: Mutex::default(),
+            keep_every: None,
+            durability: "always",
+        })
+    }
+
+    fn scrub(&self) -> MutexGuard<'_, Scrub> {
+        self.scrub.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Store for TableStore {
+    async fn take_transaction(&self, transaction: Transaction) -> Result<Taken> {
+        self.engine
+            .run(move |tx| inbox::take_transaction(tx, &transaction))
+            .await
+    }
+
+    async fn pending_events(&self, after: InboxSeq, limit: usize) -> Result<Vec<InboxEvent>> {
+        self.engine
+            .run(move |tx| inbox::pending(tx, after, limit))
+            .await
+    }
+
+    async fn finish_event(&self, seq: InboxSeq, ending: Ending) -> Result<()> {
+        self.engine
+            .run(move |tx| inbox::finish(tx, seq, &ending))
+            .await
+    }
+
+    async fn ghost_is_ready(&self, ghost: &UserId) -> Result<bool> {
+        let ghost = ghost.to_owned();
+        self.engine
+            .run(move |tx| rooms::ghost_is_ready(tx, &ghost))
+            .await
+    }
+
+    async fn set_ghost_ready(&self, ghost: &UserId) -> Result<()> {
+        let ghost = ghost.to_owned();
+        self.engine
+            .run(move |tx| rooms::set_ghost_ready(tx, &ghost))
+            .await
+    }
+
+    async fn put_room(&self, room: RoomFacts) -> Result<()> {
+        self.engine.run(move |tx| rooms::put_room(tx, &room)).await
+    }
+
+    async fn put_member(
+        &self,
+        homeserver: &ServerName,
+        room: &RoomId,
+        member: Member,
+    ) -> Result<()> {
+        let (homeserver, room) = (homeserver.to_owned(), room.to_owned());
+        self.engine
+            .run(move |tx| rooms::put_member(tx, &homeserver, &room, &member))
+            .await
+    }
+
+    async fn set_encrypted(&self, homeserver: &ServerName, room: &RoomId) -> Result<()> {
+        let (homeserver, room) = (homeserver.to_owned(), room.to_owned());
+        self.engine
+            .run(move |tx| rooms::set_encrypted(tx, &homeserver, &room))
+            .await
+    }
+
+    async fn room(&self, homeserver: &ServerName, room: &RoomId) -> Result<Option<RoomView>> {
+        let (homeserver, room) = (homeserver.to_owned(), room.to_owned());
+        self.engine
+            .run(move |tx| rooms::room(tx, &homeserver, &room))
+            .await
+    }
+
+    async fn bot_room(
+        &self,
+        homeserver: &ServerName,
+        bot: &UserId,
+        user: &UserId,
+    ) -> Result<Option<OwnedRoomId>> {
+        let (homeserver, bot, user) = (homeserver.to_owned(), bot.to_owned(), user.to_owned());
+        self.engine
+            .run(move |tx| rooms::bot_room(tx, &homeserver, &bot, &user))
+            .await
+    }
+
+    async fn open_conversation(&self, request: OpenConversation) -> Result<Opened> {
+        self.engine
+            .run(move |tx| conversations::open(tx, &request))
+            .await
+    }
+
+    async fn end_conversation(
+        &self,
+        id: ConversationId,
+        cooling_off: Duration,
+        now: Timestamp,
+    ) -> Result<()> {
+        self.engine
+            .run(move |tx| conversations::end(tx, id, cooling_off, now))
+            .await
+    }
+
+    async fn place_conversation(&self, id: ConversationId, room: &RoomId) -> Result<()> {
+        let room = room.to_owned();
+        self.engine
+            .run(move |tx| conversations::place(tx, id, &room))
+            .await
+    }
+
+    async fn direct_conversation(
+        &self,
+        owner: &UserId,
+        handset: &Handset,
+    ) -> Result<Option<Conversation>> {
+        let (owner, handset) = (owner.to_owned(), handset.clone());
+        self.engine
+            .run(move |tx| conversations::direct(tx, &owner, &handset))
+            .await
+    }
+
+    async fn conversation(&self, id: ConversationId) -> Result<Option<Conversation>> {
+        self.engine.run(move |tx| conversations::get(tx, id)).await
+    }
+
+    async fn accept_message(&self, message: NewMessage) -> Result<Acceptance> {
+        self.engine
+            .run(move |tx| messages::accept(tx, &message))
+            .await
+    }
+
+    async fn claim(&self, link_group: &str, limit: usize, now: Timestamp) -> Result<Vec<Claimed>> {
+        let link_group = link_group.to_owned();
+        self.engine
+            .run(move |tx| dispatch::claim(tx, &link_group, limit, now))
+            .await
+    }
+
+    async fn next_due(&self, link_group: &str) -> Result<Option<Timestamp>> {
+        let link_group = link_group.to_owned();
+        self.engine
+            .run(move |tx| {
+                let segment = dispatch::next_due(tx, &link_group);
+                let receipt = owed::next_due(tx, &link_group);
+                Ok(segment.into_iter().chain(receipt).min())
+            })
+            .await
+    }
+
+    async fn record_answers(&self, answers: Vec<Answer>, now: Timestamp) -> Result<()> {
+        self.engine
+            .run(move |tx| dispatch::record(tx, &answers, now))
+            .await
+    }
+
+    async fn cancel_event(
+        &self,
+        homeserver: &ServerName,
+        event: &OwnedEventId,
+        now: Timestamp,
+    ) -> Result<Vec<MessageView>> {
+        let (homeserver, event) = (homeserver.to_owned(), event.clone());
+        self.engine
+            .run(move |tx| messages::cancel_event(tx, &homeserver, &event, now))
+            .await
+    }
+
+    async fn messages_of_event(
+        &self,
+        homeserver: &ServerName,
+        event: &OwnedEventId,
+    ) -> Result<Vec<MessageView>> {
+        let (homeserver, event) = (homeserver.to_owned(), event.clone());
+        self.engine
+            .run(move |tx| messages::of_event(tx, &homeserver, &event))
+            .await
+    }
+
+    async fn message(&self, id: MessageId) -> Result<Option<MessageView>> {
+        self.engine.run(move |tx| messages::get(tx, id)).await
+    }
+
+    async fn recover(&self, now: Timestamp) -> Result<usize> {
+        self.engine
+            .run(move |tx| {
+                owed::recover(tx, now)?;
+                dispatch::recover(tx, now)
+            })
+            .await
+    }
+
+    async fn sweep(&self, now: Timestamp, limit: usize) -> Result<bool> {
+        let mo_part_ttl = self.mo_part_ttl;
+        let scrub = self.scrub().clone();
+        let swept = self
+            .engine
+            .run_alone(move |tx| sweep::sweep(tx, mo_part_ttl, now, limit, &scrub));
+        let (may_be_more, scrub) = swept.await?;
+        *self.scrub() = scrub;
+        Ok(may_be_more)
+    }
+
+    async fn take_receipt(&self, receipt: ReceiptIn) -> Result<ReceiptTaken> {
+        self.engine
+            .run(move |tx| receipts::take(tx, &receipt))
+            .await
+    }
+
+    async fn take_sms(&self, sms: SmsIn) -> Result<SmsTaken> {
+        self.engine.run(move |tx| sms::take(tx, &sms)).await
+    }
+
+    async fn sms_heard(&self, ids: Vec<TakenId>, now: Timestamp) -> Result<()> {
+        self.engine
+            .run(move |tx| copies::heard(tx, &ids, now))
+            .await
+    }
+
+    async fn pending_sms(&self, after: SmsId, limit: usize) -> Result<Vec<Sms>> {
+        self.engine
+            .run(move |tx| sms::pending(tx, after, limit))
+            .await
+    }
+
+    async fn sms(&self, id: SmsId) -> Result<Option<Sms>> {
+        self.engine.run(move |tx| sms::get(tx, id)).await
+    }
+
+    async fn finish_sms(&self, id: SmsId, ending: Ending) -> Result<()> {
+        self.engine
+            .run(move |tx| sms::finish(tx, id, &ending))
+            .await
+    }
+
+    async fn say_sms(&self, id: SmsId, now: Timestamp) -> Result<Option<Sms>> {
+        self.engine
+            .run(move |tx| submissions::say(tx, id, now))
+            .await
+    }
+
+    async fn submission(&self, of: SubmissionRef) -> Result<Option<Submission>> {
+        self.engine.run(move |tx| submissions::get(tx, &of)).await
+    }
+
+    async fn cancel_submissions(&self, which: Cancel, now: Timestamp) -> Result<usize> {
+        self.engine
+            .run(move |tx| submissions::cancel(tx, &which, now))
+            .await
+    }
+
+    async fn replace_submission(&self, by: Replacement) -> Result<bool> {
+        self.engine
+            .run(move |tx| submissions::replace(tx, &by))
+            .await
+    }
+
+    async fn claim_receipts(
+        &self,
+        link_group: &str,
+        limit: usize,
+        now: Timestamp,
+    ) -> Result<Vec<OwedReceipt>> {
+        let link_group = link_group.to_owned();
+        self.engine
+            .run(move |tx| owed::claim(tx, &link_group, limit, now))
+            .await
+    }
+
+    async fn record_receipts(&self, answers: Vec<ReceiptAnswer>, now: Timestamp) -> Result<()> {
+        self.engine
+            .run(move |tx| owed::record(tx, &answers, now))
+            .await
+    }
+
+    async fn enqueue(&self, entries: Vec<NewOutbox>, now: Timestamp) -> Result<()> {
+        self.engine
+            .run(move |tx| outbox::enqueue(tx, &entries, now))
+            .await
+    }
+
+    async fn due_outbox(
+        &self,
+        now: Timestamp,
+        limit: usize,
+        busy: &[String],
+    ) -> Result<Vec<OutboxEntry>> {
+        let busy = busy.to_owned();
+        self.engine
+            .run(move |tx| outbox::due(tx, now, limit, &busy))
+            .await
+    }
+
+    async fn finish_outbox(&self, id: OutboxId, ending: Ending) -> Result<()> {
+        self.engine
+            .run(move |tx| outbox::finish(tx, id, &ending))
+            .await
+    }
+
+    async fn postpone_outbox(&self, id: OutboxId, at: Timestamp, error: &str) -> Result<()> {
+        let error = error.to_owned();
+        self.engine
+            .run(move |tx| outbox::postpone(tx, id, at, &error))
+            .await
+    }
+
+    async fn next_outbox_due(&self, busy: &[String]) -> Result<Option<Timestamp>> {
+        let busy = busy.to_vec();
+        self.engine.run(move |tx| outbox::next_due(tx, &busy)).await
+    }
+
+    async fn hurry_outbox(&self, now: Timestamp) -> Result<()> {
+        self.engine.run(move |tx| outbox::hurry(tx, now)).await
+    }
+
+    async fn aside(&self, limit: usize) -> Result<Vec<Aside>> {
+        self.engine.run(move |tx| aside::list(tx, limit)).await
+    }
+
+    async fn retry_aside(&self, id: AsideId, now: Timestamp) -> Result<bool> {
+        self.engine.run(move |tx| aside::retry(tx, id, now)).await
+    }
+
+    async fn drop_aside(&self, id: AsideId, now: Timestamp) -> Result<bool> {
+        self.engine.run(move |tx| aside::end(tx, id, now)).await
+    }
+
+    async fn top_up(
+        &self,
+        owner: &UserId,
+        amount: Money,
+        key: &str,
+        now: Timestamp,
+    ) -> Result<Account> {
+        let (owner, key) = (owner.to_owned(), key.to_owned());
+        self.engine
+            .run(move |tx| money::top_up(tx, &owner, amount, &key, now))
+            .await
+    }
+
+    async fn set_limit(&self, owner: &UserId, limit: Money) -> Result<Account> {
+        let owner = owner.to_owned();
+        self.engine
+            .run(move |tx| money::set_limit(tx, &owner, limit))
+            .await
+    }
+
+    async fn account(&self, owner: &UserId) -> Result<Account> {
+        let owner = owner.to_owned();
+        self.engine.run(move |tx| money::account(tx, &owner)).await
+    }
+
+    async fn accounts(&self) -> Result<Vec<(OwnedUserId, Account)>> {
+        self.engine.run_alone(money::accounts).await
+    }
+
+    async fn audit(&self) -> Result<Vec<AuditDifference>> {
+        self.engine.run_alone(money::audit).await
+    }
+
+    async fn leases(&self) -> Result<Vec<Lease>> {
+        self.engine.run_alone(leases::all).await
+    }
+
+    async fn release_lease(&self, vmn: E164, handset: &Handset) -> Result<bool> {
+        let handset = handset.clone();
+        self.engine
+            .run(move |tx| leases::release(tx, vmn, &handset))
+            .await
+    }
+
+    async fn dedicate(&self, number: &str, owner: &UserId) -> Result<()> {
+        let (number, owner) = (number.to_owned(), owner.to_owned());
+        self.engine
+            .run(move |tx| leases::dedicate(tx, &number, &owner))
+            .await
+    }
+
+    async fn undedicate(&self, number: &str) -> Result<bool> {
+        let number = number.to_owned();
+        self.engine
+            .run(move |tx| leases::undedicate(tx, &number))
+            .await
+    }
+
+    async fn dedicated(&self) -> Result<Vec<(String, OwnedUserId)>> {
+        self.engine.run_alone(leases::dedicated).await
+    }
+
+    async fn probe(&self) -> Result<()> {
+        self.engine.run(explain::probe).await
+    }
+
+    async fn explain(&self, id: &str) -> Result<Vec<History>> {
+        let id = id.to_owned();
+        self.engine.run(move |tx| explain::explain(tx, &id)).await
+    }
+
+    async fn sizes(&self) -> Result<Sizes> {
+        self.engine.run(explain::sizes).await
+    }
+
+    async fn lost(&self) {
+        let lost = self.engine.lost();
+        let Some(pause) = self.keep_every else {
+            return lost.cancelled().await;
+        };
+        while !lost.is_cancelled() {
+            tokio::select! {
+                () = lost.cancelled() => {}
+                () = tokio::time::sleep(pause) => {
+                    // Where it fails for another reason, the next commit says the same.
+                    drop(self.engine.run_alone(tx::keep).await);
+                }
+            }
+        }
+    }
+
+    fn durability(&self) -> &'static str {
+        self.durability
+    }
+
+    fn work(&self) -> Work {
+        self.engine.work()
+    }
+
+    fn instance(&self) -> &str {
+        &self.instance
+    }
+}
+
+/// The name that a store has been given when it was made.
+fn instance(base: &mut dyn Base) -> Result<String> {
+    let kind = TableId::Meta.kind();
+    let found = base.get(&[(TableId::Meta, "instance")])?.pop().flatten();
+    if let Some(octets) = found {
+        return Ok(String::clone(&*typed::<String>((kind.decode)(&octets)?)?));
+    }
+    let name = Uuid::new_v4().simple().to_string();
+    let name = name.get(..8).unwrap_or_default().to_owned();
+    let row: AnyRow = Arc::new(name.clone());
+    base.commit(&[Write {
+        table: TableId::Meta,
+        key: "instance".into(),
+        value: Some((kind.encode)(&row)?),
+    }])?;
+    Ok(name)
+}

@@ -1,0 +1,124 @@
+//! Rows in memory, for tests: a store that can be closed and opened again, fail, and be far away.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::base::{Base, Octets, Page, Write};
+use super::tables::TableId;
+use super::{Result, StoreError};
+
+/// The rows. Clones share them, as two openings of one file do.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Memory(Arc<Mutex<Content>>);
+
+#[derive(Debug, Default)]
+struct Content {
+    tables: BTreeMap<TableId, BTreeMap<String, Octets>>,
+    is_remote: bool,
+    /// What the next commits come to, instead of success.
+    failures: Vec<StoreError>,
+    /// Reads of rows, however many at once.
+    journeys: usize,
+    /// Rows of each commit.
+    commits: Vec<usize>,
+}
+
+impl Memory {
+    /// Says that it is far away.
+    pub(crate) fn remote() -> Self {
+        let memory = Self::default();
+        memory.content().is_remote = true;
+        memory
+    }
+
+    /// Has the next commit fail.
+    pub(crate) fn fail_with(&self, error: StoreError) {
+        self.content().failures.push(error);
+    }
+
+    /// Puts a row there behind the engine's back.
+    pub(crate) fn forge(&self, table: TableId, key: &str, octets: &[u8]) {
+        let mut content = self.content();
+        let rows = content.tables.entry(table).or_default();
+        rows.insert(key.to_owned(), octets.to_vec());
+    }
+
+    /// How often rows were read, whether or not they were there.
+    pub(crate) fn journeys(&self) -> usize {
+        self.content().journeys
+    }
+
+    /// How many rows each commit had.
+    pub(crate) fn commits(&self) -> Vec<usize> {
+        self.content().commits.clone()
+    }
+
+    /// How many rows a table has.
+    pub(crate) fn rows(&self, table: TableId) -> usize {
+        self.content().tables.get(&table).map_or(0, BTreeMap::len)
+    }
+
+    fn content(&self) -> MutexGuard<'_, Content> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Base for Memory {
+    fn is_remote(&self) -> bool {
+        self.content().is_remote
+    }
+
+    fn get(&mut self, keys: &[(TableId, &str)]) -> Result<Vec<Option<Octets>>> {
+        let mut content = self.content();
+        content.journeys += 1;
+        let find = |(table, key): &(TableId, &str)| content.tables.get(table)?.get(*key).cloned();
+        Ok(keys.iter().map(find).collect())
+    }
+
+    fn scan(&mut self, table: TableId, from: Option<&str>, limit: usize) -> Result<Page> {
+        let content = self.content();
+        let Some(rows) = content.tables.get(&table) else {
+            return Ok(Page::default());
+        };
+        let after = from.map_or(Bound::Unbounded, Bound::Excluded);
+        let found = rows.range::<str, _>((after, Bound::Unbounded)).take(limit);
+        let rows: Vec<(String, Octets)> = found
+            .map(|(key, octets)| (key.clone(), octets.clone()))
+            .collect();
+        let is_full = rows.len() == limit;
+        let next = rows.last().filter(|_| is_full).map(|(key, _)| key.clone());
+        Ok(Page { rows, next })
+    }
+
+    fn timers(&mut self, until: &str, limit: usize) -> Result<Vec<String>> {
+        let content = self.content();
+        let timers = content.tables.get(&TableId::Timers);
+        let due = timers.into_iter().flat_map(|timers| timers.keys());
+        let due = due.take_while(|key| key.as_str() < until).take(limit);
+        Ok(due.cloned().collect())
+    }
+
+    fn count(&mut self, table: TableId) -> Result<u64> {
+        Ok(u64::try_from(self.rows(table)).unwrap_or(u64::MAX))
+    }
+
+    fn commit(&mut self, writes: &[Write]) -> Result<()> {
+        let mut content = self.content();
+        if let Some(error) = content.failures.pop() {
+            return Err(error);
+        }
+        content.commits.push(writes.len());
+        for write in writes {
+            let rows = content.tables.entry(write.table).or_default();
+            match &write.value {
+                Some(octets) => rows.insert(write.key.to_string(), octets.clone()),
+                None => rows.remove(&*write.key),
+            };
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,94 @@
+//! The store that the configuration names.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use matrix_smpp_config::{self as config, Engine, RedisDurability, RedisMode, Settings};
+
+use super::front::TableStore;
+use super::redis::{self, Durability, Place};
+use super::{Result, StoreError};
+
+/// Opens the store that the settings name; one in Redis that another gateway works with is waited for,
+/// for `patience` at most where there is one. Blocks; one in Redis needs a runtime of tokio.
+///
+/// Fails with [`StoreError::Unavailable`] while another process uses it, and with
+/// [`StoreError::Conflict`] where another version has written it, or where Redis would lose what it is
+/// given.
+pub fn open(settings: &Settings, patience: Option<Duration>) -> Result<Arc<TableStore>> {
+    let ttl = settings.limits.mo_part_ttl;
+    match settings.store.engine {
+        Engine::Sqlite => TableStore::open_sqlite(&settings.store.path, ttl),
+        Engine::Redis => {
+            TableStore::open_redis(redis_settings(&settings.store.redis, patience)?, ttl)
+        }
+    }
+}
+
+fn redis_settings(from: &config::Redis, patience: Option<Duration>) -> Result<redis::Settings> {
+    Ok(redis::Settings {
+        place: place(from)?,
+        prefix: from.prefix.clone(),
+        owner_ttl: from.takeover_after,
+        durability: match from.durability {
+            RedisDurability::Always => Durability::Always,
+            RedisDurability::Everysec => Durability::Everysec,
+            RedisDurability::None => Durability::None,
+        },
+        replicas: from.replicas,
+        allow_eviction: from.allow_eviction,
+        patience,
+    })
+}
+
+fn place(from: &config::Redis) -> Result<Place> {
+    let unreadable = |error: std::io::Error| {
+        StoreError::Conflict(format!("cannot read store.redis.password_file: {error}"))
+    };
+    let file = from.password_file.as_ref().map(std::fs::read_to_string);
+    let password = file.transpose().map_err(unreadable)?;
+    let servers = from
+        .servers
+        .split_whitespace()
+        .map(|server| match &password {
+            Some(password) => with_password(server, password.trim_end_matches(['\r', '\n'])),
+            None => Ok(server.to_owned()),
+        });
+    let mut servers: Vec<String> = servers.collect::<Result<_>>()?;
+    Ok(match from.mode {
+        RedisMode::Standalone if servers.len() > 1 => {
+            return Err(StoreError::Conflict(
+                "store.redis.servers has several addresses; set store.redis.mode".to_owned(),
+            ));
+        }
+        RedisMode::Standalone => Place::Standalone(servers.pop().unwrap_or_default()),
+        RedisMode::Sentinel => Place::Sentinel {
+            sentinels: servers,
+            master: from.master.clone().unwrap_or_default(),
+        },
+        RedisMode::Cluster => Place::Cluster(servers),
+    })
+}
+
+/// The address with the password in it, as the client wants it.
+fn with_password(server: &str, password: &str) -> Result<String> {
+    let wrong = || {
+        StoreError::Conflict(
+            "store.redis.servers: a password fits into redis://host only".to_owned(),
+        )
+    };
+    let mut address = url::Url::parse(server).map_err(|_| wrong())?;
+    address.set_password(Some(password)).map_err(|()| wrong())?;
+    Ok(address.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_stands_in_the_address_as_it_must_be_written_there() {
+        let server = with_password("redis://gateway@db.example:6379/0", "p@ss/word").unwrap();
+        assert_eq!(server, "redis://gateway:p%40ss%2Fword@db.example:6379/0");
+    }
+}

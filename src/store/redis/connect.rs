@@ -1,0 +1,150 @@
+//! The connection to Redis, made again whenever it is lost.
+
+use std::fmt;
+use std::time::Duration;
+
+use redis::cluster::ClusterClient;
+use redis::sentinel::{SentinelClient, SentinelServerType};
+use redis::{Client, Cmd, ConnectionLike, FromRedisValue, RedisError, RedisResult};
+use tracing::{info, warn};
+
+use super::is_passing;
+use crate::store::{Result, StoreError};
+
+/// How long a single connection or answer is waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Between two attempts, at first and at last.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LAST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Where Redis is. The addresses hold passwords, so `Debug` shows none.
+#[derive(Clone)]
+pub(crate) enum Place {
+    /// One server.
+    Standalone(String),
+    /// The primary that these Sentinels name.
+    Sentinel {
+        /// Their addresses.
+        sentinels: Vec<String>,
+        /// What they call it.
+        master: String,
+    },
+    /// A Cluster, by some of its nodes.
+    Cluster(Vec<String>),
+}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Standalone(_) => "Standalone(…)",
+            Self::Sentinel { .. } => "Sentinel(…)",
+            Self::Cluster(_) => "Cluster(…)",
+        })
+    }
+}
+
+impl Place {
+    fn connect(&self) -> RedisResult<Box<dyn ConnectionLike + Send>> {
+        Ok(match self {
+            Self::Standalone(url) => direct(&Client::open(url.as_str())?)?,
+            Self::Sentinel { sentinels, master } => {
+                let mut client = SentinelClient::build(
+                    sentinels.clone(),
+                    master.clone(),
+                    None,
+                    SentinelServerType::Master,
+                )?;
+                let connection = client.get_connection()?;
+                connection.set_read_timeout(Some(PATIENCE))?;
+                connection.set_write_timeout(Some(PATIENCE))?;
+                Box::new(connection)
+            }
+            Self::Cluster(nodes) => {
+                let client = ClusterClient::builder(nodes.clone())
+                    .connection_timeout(PATIENCE)
+                    .response_timeout(PATIENCE)
+                    .build()?;
+                Box::new(client.get_connection()?)
+            }
+        })
+    }
+}
+
+fn direct(client: &Client) -> RedisResult<Box<dyn ConnectionLike + Send>> {
+    let connection = client.get_connection_with_timeout(PATIENCE)?;
+    connection.set_read_timeout(Some(PATIENCE))?;
+    connection.set_write_timeout(Some(PATIENCE))?;
+    Ok(Box::new(connection))
+}
+
+/// The connection.
+pub(super) struct Connector {
+    place: Place,
+    connection: Option<Box<dyn ConnectionLike + Send>>,
+}
+
+impl fmt::Debug for Connector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Connector");
+        shown.field("place", &self.place).finish_non_exhaustive()
+    }
+}
+
+impl Connector {
+    pub(super) fn new(place: Place) -> Self {
+        Self {
+            place,
+            connection: None,
+        }
+    }
+
+    /// Sends a command until it is answered, over as many connections as it takes: it must bear
+    /// repetition.
+    pub(super) fn query<T: FromRedisValue>(&mut self, command: &Cmd) -> Result<T> {
+        self.until_answered(|connection| command.query(connection))
+    }
+
+    /// Sends a command once.
+    pub(super) fn query_once<T: FromRedisValue>(&mut self, command: &Cmd) -> Result<T> {
+        self.once(&mut |connection| command.query(connection))
+            .map_err(StoreError::from)
+    }
+
+    /// The same for what needs more than one command.
+    pub(super) fn until_answered<T>(
+        &mut self,
+        mut ask: impl FnMut(&mut dyn ConnectionLike) -> RedisResult<T>,
+    ) -> Result<T> {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let error = match self.once(&mut ask) {
+                Ok(answer) => {
+                    if pause > FIRST_PAUSE {
+                        info!("Redis answers again");
+                    }
+                    return Ok(answer);
+                }
+                Err(error) if is_passing(&error) => error,
+                Err(error) => return Err(error.into()),
+            };
+            warn!(%error, "no answer from Redis; trying again");
+            // Whatever comes on this connection later would be taken for another answer.
+            self.connection = None;
+            std::thread::sleep(pause);
+            pause = LAST_PAUSE.min(pause * 2);
+        }
+    }
+
+    fn once<T>(
+        &mut self,
+        ask: &mut impl FnMut(&mut dyn ConnectionLike) -> RedisResult<T>,
+    ) -> Result<T, RedisError> {
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => self.place.connect()?,
+        };
+        let answer = ask(connection.as_mut())?;
+        self.connection = Some(connection);
+        Ok(answer)
+    }
+}

@@ -1,0 +1,22 @@
+//! The operations of the contract, as plain functions of a [`Tx`](super::tx::Tx): one file for each
+//! area. What makes each of them atomic and idempotent is said at its file's head.
+
+pub(super) mod aside;
+pub(super) mod conversations;
+pub(super) mod copies;
+pub(super) mod dispatch;
+pub(super) mod explain;
+pub(super) mod ids;
+pub(super) mod inbox;
+pub(super) mod leases;
+pub(super) mod life;
+pub(super) mod messages;
+pub(super) mod money;
+pub(super) mod outbox;
+pub(super) mod owed;
+pub(super) mod receipts;
+pub(super) mod rooms;
+pub(super) mod scrub;
+pub(super) mod sms;
+pub(super) mod submissions;
+pub(super) mod sweep;

@@ -1,0 +1,180 @@
+//! Things to do at the homeserver, in lanes.
+
+use std::collections::HashSet;
+use std::ops::Bound;
+
+use super::{aside, sms};
+use crate::gateway::model::{OutboxId, SmsId, Timestamp};
+use crate::store::tables::{AsideRow, Outbox, OutboxKeys, OutboxRow, number};
+use crate::store::tx::{Sequence, Tx};
+use crate::store::{Ending, NewOutbox, OutboxEntry, Result, StoreError};
+
+pub(in crate::store) fn enqueue(
+    tx: &mut Tx<'_>,
+    entries: &[NewOutbox],
+    now: Timestamp,
+) -> Result<()> {
+    // All are asked for before the first that is not at hand ends this run.
+    let mut unknown = Ok(());
+    for entry in entries {
+        if let Err(error) = enqueue_one(tx, entry, now) {
+            unknown = Err(error);
+        }
+    }
+    unknown
+}
+
+fn enqueue_one(tx: &mut Tx<'_>, entry: &NewOutbox, now: Timestamp) -> Result<()> {
+    if tx.has::<OutboxKeys>(&entry.key)? {
+        return Ok(());
+    }
+    let id = tx.next(Sequence::Outbox)?;
+    let row = OutboxRow {
+        id,
+        key: entry.key.clone(),
+        lane: entry.lane.to_string(),
+        item: entry.item.clone(),
+        due_at: now,
+        attempts: 0,
+        error: None,
+        queued_at: now,
+        aside: None,
+    };
+    tx.insert::<Outbox>(&number(id), row);
+    tx.insert::<OutboxKeys>(&entry.key, now.0);
+    Ok(())
+}
+
+/// What is due, oldest first. What cannot be read is passed over.
+pub(in crate::store) fn due(
+    tx: &mut Tx<'_>,
+    now: Timestamp,
+    limit: usize,
+    busy: &[String],
+) -> Result<Vec<OutboxEntry>> {
+    let busy: HashSet<&str> = busy.iter().map(String::as_str).collect();
+    let heads = &tx.indexes().outbox.heads;
+    let due = heads.range(..=(now, i64::MAX));
+    let free = due.filter(|(_, lane)| !busy.contains(&***lane));
+    let ids: Vec<i64> = free.take(limit).map(|((_, id), _)| *id).collect();
+    // All are asked for before the first that is not at hand ends this run.
+    let rows: Vec<_> = ids
+        .into_iter()
+        .map(|id| tx.get::<Outbox>(&number(id)))
+        .collect();
+    let mut entries = Vec::with_capacity(rows.len());
+    for row in rows {
+        match row {
+            Ok(row) => entries.extend(row.map(|row| entry(&row))),
+            Err(StoreError::Corrupt(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(entries)
+}
+
+fn entry(row: &OutboxRow) -> OutboxEntry {
+    OutboxEntry {
+        id: OutboxId(row.id),
+        lane: row.lane.clone(),
+        item: row.item.clone(),
+        attempts: row.attempts,
+        queued_at: row.queued_at,
+    }
+}
+
+pub(in crate::store) fn finish(tx: &mut Tx<'_>, id: OutboxId, ending: &Ending) -> Result<()> {
+    let key = number(id.0);
+    let Some(row) = tx.get::<Outbox>(&key)?.filter(|row| row.aside.is_none()) else {
+        return Ok(());
+    };
+    match ending {
+        Ending::Done => {
+            tx.delete::<Outbox>(&key)?;
+        }
+        Ending::SetAside { reason, at, .. } => {
+            let aside = AsideRow::new(reason, *at, row.queued_at);
+            tx.update::<Outbox>(&key, |row| row.aside = Some(aside))?;
+        }
+    }
+    if let Some(sms) = sms_of(&row.key) {
+        sms::end_submissions(tx, sms, ending)?;
+    }
+    aside::tell(tx, ending, true)
+}
+
+/// The SMS that an entry says, by its key: in a room, or to the owner of a lease that has ended.
+fn sms_of(key: &str) -> Option<SmsId> {
+    key.strip_prefix("sms:")?.parse().ok().map(SmsId)
+}
+
+/// Puts an entry that was set aside back into its lane. True if it was.
+pub(in crate::store) fn retry(tx: &mut Tx<'_>, id: OutboxId, now: Timestamp) -> Result<bool> {
+    let key = number(id.0);
+    let row = tx.get::<Outbox>(&key)?;
+    if row.is_none_or(|row| row.aside.is_none()) {
+        return Ok(false);
+    }
+    tx.update::<Outbox>(&key, |row| {
+        row.aside = None;
+        row.attempts = 0;
+        row.due_at = now;
+    })
+}
+
+pub(in crate::store) fn postpone(
+    tx: &mut Tx<'_>,
+    id: OutboxId,
+    at: Timestamp,
+    error: &str,
+) -> Result<()> {
+    let key = number(id.0);
+    let row = tx.get::<Outbox>(&key)?;
+    if row.is_none_or(|row| row.aside.is_some()) {
+        return Ok(());
+    }
+    tx.update::<Outbox>(&key, |row| {
+        row.due_at = at;
+        row.error = Some(error.to_owned());
+        row.attempts = row.attempts.saturating_add(1);
+    })
+    .map(drop)
+}
+
+pub(in crate::store) fn hurry(tx: &mut Tx<'_>, now: Timestamp) -> Result<()> {
+    let postponed = &tx.indexes().outbox.postponed;
+    let later = postponed.range((Bound::Excluded((now, i64::MAX)), Bound::Unbounded));
+    let ids: Vec<i64> = later.map(|((_, id), _)| *id).collect();
+    // All are asked for before the first that is not at hand ends this run.
+    let mut unknown = Ok(());
+    for id in ids {
+        if let Err(error) = tx.update::<Outbox>(&number(id), |row| row.due_at = now) {
+            unknown = Err(error);
+        }
+    }
+    unknown
+}
+
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "an operation may fail, whoever runs it"
+)]
+pub(in crate::store) fn next_due(tx: &mut Tx<'_>, busy: &[String]) -> Result<Option<Timestamp>> {
+    let busy: HashSet<&str> = busy.iter().map(String::as_str).collect();
+    let mut postponed = tx.indexes().outbox.postponed.iter();
+    let free = postponed.find(|(_, lane)| !busy.contains(&***lane));
+    Ok(free.map(|((due, _), _)| *due))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_that_says_an_sms_is_known_by_its_key() {
+        assert_eq!(sms_of("sms:17"), Some(SmsId(17)));
+        for key in ["sms:", "sms:17:2", "news|17", "17"] {
+            assert_eq!(sms_of(key), None, "{key}");
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! Every table and its rows.
+//!
+//! Unfinished things stand in live tables and leave them when they end, so that a start reads those
+//! alone, however long the history is. Keys are text; numbers in them have leading zeros ([`number`]),
+//! so that neighbours lie side by side.
+
+mod events;
+mod messages;
+mod money;
+mod outbox;
+mod rooms;
+mod sms;
+
+use super::table::{Kind, Row, Table, tables};
+use crate::gateway::model::ConversationId;
+
+pub(crate) use self::events::*;
+pub(crate) use self::messages::*;
+pub(crate) use self::money::*;
+pub(crate) use self::outbox::*;
+pub(crate) use self::rooms::*;
+pub(crate) use self::sms::*;
+
+tables! {
+    /// What the store knows of itself, by name.
+    kept Meta(String) = "meta";
+    /// The last number of each sequence, by name.
+    kept Sequences(i64) = "sequence";
+    /// When something must be looked at ([`super::timer`]).
+    kept Timers(()) = "timer";
+
+    /// Matrix events that are known, by homeserver and id ([`event_key`]).
+    kept Events(EventRow) = "event";
+    /// Matrix events that are not finished, by their number.
+    live Inbox(InboxRow) = "inbox";
+    /// What homeservers send beside events, by [`extras_key`].
+    live Extras(ExtrasRow) = "extras";
+
+    /// Ghosts that are registered, named and have their device, by user id.
+    kept Ghosts(()) = "ghost";
+    /// Rooms by homeserver and id ([`room_key`]).
+    kept Rooms(RoomRow) = "room";
+    /// The rooms that two people share with nobody else, by [`two_key`].
+    kept Twos(Vec<TwoRow>) = "two";
+    /// Conversations by their number.
+    kept Conversations(ConversationRow) = "conversation";
+    /// The conversations of a room, active or not, by [`room_key`].
+    kept Portals(Vec<PortalRow>) = "portal";
+    /// The active direct conversation of a person and a phone, by [`pair_key`].
+    kept Directs(ConversationId) = "direct";
+    /// The leases of a phone, active or cooling, by its handset's key.
+    kept Leases(Vec<LeaseRow>) = "lease";
+    /// How many leases a number has, by the number. No row for none.
+    kept LeasedNumbers(u32) = "leased_number";
+    /// Sums that are kept up to date, by name: how many leases there are (`leases`).
+    kept Totals(i64) = "total";
+    /// Numbers that were given to a Matrix ID while the gateway ran, by the number.
+    kept Dedicated(String) = "dedicated";
+
+    /// Accounts by owner.
+    kept Accounts(AccountRow) = "account";
+    /// Every movement of money, by its number. Only grows.
+    kept Ledger(LedgerRow) = "ledger";
+    /// What was paid in, by the payment's key: the number of its movement.
+    kept TopUps(i64) = "top_up";
+
+    /// Messages towards phones that may still be sent or answered, by their number.
+    live Messages(MessageRow) = "message";
+    /// All others, by their number.
+    kept EndedMessages(MessageRow) = "ended_message";
+    /// The number of a message, by its id.
+    kept MessageNumbers(i64) = "message_number";
+    /// The last concatenation reference between two numbers, by [`numbers_key`].
+    kept References(ReferenceRow) = "reference";
+    /// The segments that have an id of the peer, by link group and canonical id ([`sent_key`]).
+    kept Sent(Vec<SentRow>) = "sent";
+    /// Segments without an answer, by link group and numbers ([`evidence_key`]).
+    kept Unanswered(Vec<UnansweredRow>) = "unanswered";
+    /// Receipts that wait for the answer which tells whose they are, by their number.
+    live Parked(ParkedRow) = "parked";
+    /// How a peer's receipts write its ids, by link group.
+    kept IdForms(Vec<IdFormRow>) = "id_form";
+
+    /// SMS that are not handed on yet, by their number.
+    live Sms(SmsRow) = "sms";
+    /// SMS that were, by their number.
+    kept EndedSms(SmsRow) = "ended_sms";
+    /// Long SMS with parts still to come, by [`partial_key`].
+    live Partials(PartialRow) = "partial";
+    /// What was taken a while ago, to know a copy of it, by [`copy_key`], oldest first.
+    kept Copies(Vec<CopyRow>) = "copy";
+    /// The key in [`Copies`] of what was taken, by its number.
+    kept Taken(String) = "taken";
+    /// What accounts have submitted and has not reached its end, by its number, which is the one in
+    /// [`Taken`].
+    live Submissions(SubmissionRow) = "submission";
+    /// What has, by its number.
+    kept EndedSubmissions(SubmissionRow) = "ended_submission";
+    /// Receipts that accounts are owed, by the submission's number.
+    live Owed(OwedRow) = "owed";
+
+    /// Things to do at the homeserver, by their number.
+    live Outbox(OutboxRow) = "outbox";
+    /// When each of them was queued, done or not, by its own key.
+    kept OutboxKeys(i64) = "outbox_key";
+}
+
+impl Row for () {}
+impl Row for i64 {}
+impl Row for u32 {}
+impl Row for String {}
+impl<R: Row> Row for Vec<R> {}
+
+/// A number as a key.
+pub(crate) fn number(number: i64) -> String {
+    format!("{number:015}")
+}
+
+/// Octets as what they are, not as a list of numbers.
+mod octets {
+    use std::fmt;
+
+    use bytes::Bytes;
+    use serde::de::{Error, Visitor};
+    use serde::{Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(octets: &Bytes, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_bytes(octets)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Bytes, D::Error> {
+        from.deserialize_byte_buf(Octets)
+    }
+
+    struct Octets;
+
+    impl Visitor<'_> for Octets {
+        type Value = Bytes;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("octets")
+        }
+
+        fn visit_bytes<E: Error>(self, octets: &[u8]) -> Result<Bytes, E> {
+            Ok(Bytes::copy_from_slice(octets))
+        }
+
+        fn visit_byte_buf<E: Error>(self, octets: Vec<u8>) -> Result<Bytes, E> {
+            Ok(Bytes::from(octets))
+        }
+    }
+}
