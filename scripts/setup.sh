@@ -20,7 +20,6 @@ missing_packages() {
     { have tshark && have dumpcap; } || printf '%s\n' tshark
     have systemd-analyze || printf '%s\n' systemd
     [[ -x /usr/sbin/bearerbox ]] || printf '%s\n' kannel
-    compgen -G '/usr/lib/*/faketime/libfaketime.so.1' >/dev/null || printf '%s\n' libfaketime
     have strace || printf '%s\n' strace
     { have redis-server && have redis-cli; } || printf '%s\n' redis-server redis-tools
     have setpriv || printf '%s\n' util-linux

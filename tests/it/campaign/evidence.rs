@@ -123,8 +123,9 @@ impl Evidence {
             let mut talks = traffic.talks.iter().enumerate();
             let at = talks.find(|(_, talk)| talk.ends.iter().any(|end| is_at(&one.segment, end)));
             let Some((at, _)) = at else { return false };
+            // A relayed part of which the rest never came may bear no number.
             one.token
-                .is_some_and(|token| token == HELLO || homes.get(&token) == Some(&at))
+                .is_none_or(|token| token == HELLO || homes.get(&token) == Some(&at))
         };
         let all = self.arrivals.iter();
         all.filter(|one| !belongs(one)).collect()
@@ -163,4 +164,67 @@ pub(super) fn descents(order: impl Iterator<Item = (usize, u32)>) -> Vec<u32> {
         greatest = greatest.max(place);
     }
     late
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use matrix_smpp_codec::{CommandStatus, DataCoding};
+
+    use super::*;
+
+    fn segment(text: &str, part: (u8, u8), answer: Option<CommandStatus>) -> Segment {
+        Segment {
+            from: "447700900900".to_owned(),
+            to: "447700900101".to_owned(),
+            part,
+            octets: (
+                DataCoding::GSM_DEFAULT,
+                Bytes::copy_from_slice(text.as_bytes()),
+            ),
+            answer,
+            unheard: false,
+        }
+    }
+
+    fn evidence(submits: &[Segment]) -> Evidence {
+        Evidence {
+            arrivals: Taken::all(submits),
+            heard: Vec::new(),
+            rooms: Vec::new(),
+            places: HashMap::new(),
+        }
+    }
+
+    fn end() -> End {
+        End {
+            phone: "447700900101",
+            vmn: "447700900900".to_owned(),
+        }
+    }
+
+    const OK: Option<CommandStatus> = Some(CommandStatus::ESME_ROK);
+
+    #[test]
+    fn a_text_is_whole_when_each_of_its_segments_was_taken_and_what_came_again_is_counted() {
+        let mut submits = vec![segment("t00007 one ", (1, 2), OK)];
+        let copies = |submits: &[Segment]| evidence(submits).at_phone(&end(), 7);
+        assert_eq!(copies(&submits).whole, 0);
+        submits.push(segment("t00007 two", (2, 2), None));
+        assert_eq!(copies(&submits).whole, 0, "nobody took it");
+        submits.push(segment("t00007 two", (2, 2), OK));
+        assert_eq!((copies(&submits).whole, copies(&submits).repeats), (1, 0));
+        submits.push(segment("t00007 one ", (1, 2), OK));
+        assert_eq!((copies(&submits).whole, copies(&submits).repeats), (1, 1));
+        assert_eq!(evidence(&submits).words(&end(), 7), "t00007 one t00007 two");
+        assert_eq!(evidence(&submits).segments_of(&end(), &[7].into()), 2);
+    }
+
+    #[test]
+    fn a_text_that_another_one_overtook_is_late() {
+        let submits =
+            ["t00001", "t00003", "t00002", "t00001"].map(|text| segment(text, (1, 1), OK));
+        let places = [(1, 10), (2, 20), (3, 30)].into();
+        assert_eq!(evidence(&submits).late(&end(), &places), [2]);
+    }
 }

@@ -56,7 +56,7 @@ pub(super) async fn settle(stage: &mut Stage, traffic: &Traffic) -> Result<(), S
 /// last, nothing is under way.
 async fn still(stage: &mut Stage) -> Result<(), String> {
     let mut moving = String::new();
-    let mut noted = String::new();
+    let mut noted = false;
     let begun = now();
     let looking = async {
         loop {
@@ -70,9 +70,9 @@ async fn still(stage: &mut Stage) -> Result<(), String> {
             if moving.is_empty() {
                 moving = format!("{before:?}, then {after:?}");
             }
-            if begun.elapsed() > SLOW && moving != noted {
-                eprintln!("after {:.1?}: {moving}", begun.elapsed());
-                noted.clone_from(&moving);
+            if !noted && begun.elapsed() > SLOW {
+                eprintln!("after {SLOW:?} of peace: {moving}");
+                noted = true;
             }
             tokio::time::sleep(PAUSE).await;
         }

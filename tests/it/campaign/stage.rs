@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal};
+use rustix::process::Signal;
 use serde_json::json;
 use tempfile::TempDir;
 
 use super::plan::{Act, Means, Plan, Who};
+use crate::support::clock::Clock;
 use crate::support::disk::Disk;
 use crate::support::gateway::{self, Gateway, PRICE};
 use crate::support::peer::free_port;
@@ -78,7 +79,7 @@ pub(super) struct Stage {
     pub(super) transactions: HttpProxy,
     disk: Disk,
     registration: PathBuf,
-    clock: Option<Clock>,
+    clock: Clock,
     /// How often the gateway ended by itself.
     pub(super) ended_by_itself: usize,
     gateway_is_down: bool,
@@ -114,7 +115,7 @@ impl Stage {
             sim,
             disk,
             registration,
-            clock: Clock::find(home.path()),
+            clock: Clock::new(home.path()),
             ended_by_itself: 0,
             gateway_is_down: true,
             count_of_links: if links == "two transceivers" { 2 } else { 1 },
@@ -128,7 +129,6 @@ impl Stage {
     pub(super) fn means(&self) -> Means {
         Means {
             homeserver_dies: matches!(self.homeserver, Homeserver::Stub(_)),
-            clock: self.clock.is_some(),
         }
     }
 
@@ -168,7 +168,7 @@ impl Stage {
             Act::Fill if !self.gateway_is_down => self.disk.fill(self.gateway.pid()),
             Act::Fill => {}
             Act::Free => self.free(),
-            Act::Clock(wrong) => self.clock.iter().for_each(|clock| clock.set(*wrong)),
+            Act::Clock(wrong) => self.clock.set(*wrong),
         }
     }
 
@@ -178,7 +178,7 @@ impl Stage {
         self.requests.heal();
         self.transactions.heal();
         self.free();
-        self.clock.iter().for_each(|clock| clock.set(0));
+        self.clock.set(0);
         self.behave(&json!({ "reset": true })).await;
         self.revive();
     }
@@ -195,16 +195,9 @@ impl Stage {
     }
 
     fn launch_gateway(&mut self) {
-        let variables = self
-            .clock
-            .as_ref()
-            .map(Clock::variables)
-            .unwrap_or_default();
-        let variables: Vec<&str> = variables.iter().map(String::as_str).collect();
-        self.gateway.launch_with(&variables);
-        if let Some(clock) = &mut self.clock {
-            clock.readers.push(self.gateway.pid());
-        }
+        let variables = self.clock.variables();
+        self.gateway
+            .launch_with(&variables.each_ref().map(String::as_str));
         self.gateway_is_down = false;
     }
 
@@ -345,7 +338,6 @@ uncertain = "resend"
 [limits]
 retry_first = "100ms"
 retry_cap = "1s"
-mo_part_ttl = "1m"
 
 {}"#,
         engine.toml()
@@ -378,60 +370,4 @@ fn scenario(home: &Path) -> Vec<String> {
     std::fs::write(&file, toml).expect("the scenario");
     let file = file.to_str().expect("a UTF-8 path").to_owned();
     vec!["--scenario".to_owned(), file]
-}
-
-/// The gateway's wall clock, by way of libfaketime.
-#[derive(Debug)]
-struct Clock {
-    library: PathBuf,
-    file: PathBuf,
-    /// The processes that had it.
-    readers: Vec<Pid>,
-}
-
-impl Clock {
-    /// None where the library is not installed.
-    fn find(home: &Path) -> Option<Self> {
-        let folders = std::fs::read_dir("/usr/lib").ok()?;
-        let library = folders
-            .flatten()
-            .map(|folder| folder.path().join("faketime/libfaketime.so.1"))
-            .find(|library| library.exists())?;
-        let clock = Self {
-            library,
-            file: home.join("clock"),
-            readers: Vec::new(),
-        };
-        clock.set(0);
-        Some(clock)
-    }
-
-    /// From now on the clock is so many seconds wrong.
-    fn set(&self, seconds: i64) {
-        let new = self.file.with_extension("new");
-        std::fs::write(&new, format!("{seconds:+}s\n")).expect("the time");
-        std::fs::rename(&new, &self.file).expect("the time in its place");
-    }
-
-    /// What a process that shall have this clock is started with.
-    fn variables(&self) -> Vec<String> {
-        vec![
-            format!("LD_PRELOAD={}", self.library.display()),
-            format!("FAKETIME_TIMESTAMP_FILE={}", self.file.display()),
-            "FAKETIME_CACHE_DURATION=1".to_owned(),
-            "FAKETIME_DONT_FAKE_MONOTONIC=1".to_owned(),
-        ]
-    }
-}
-
-/// The library leaves shared memory behind where its process is killed.
-impl Drop for Clock {
-    fn drop(&mut self) {
-        for reader in &self.readers {
-            for name in ["faketime_shm", "sem.faketime_sem"] {
-                let left = format!("/dev/shm/{name}_{}", reader.as_raw_nonzero());
-                drop(std::fs::remove_file(left));
-            }
-        }
-    }
 }

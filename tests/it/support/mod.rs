@@ -2,6 +2,7 @@
 //! gone when its test ends, however it ends.
 
 pub(crate) mod capture;
+pub(crate) mod clock;
 pub(crate) mod dice;
 pub(crate) mod disk;
 pub(crate) mod gateway;

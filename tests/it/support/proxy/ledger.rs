@@ -134,3 +134,31 @@ impl Ledger {
         (self.open.len(), self.moves)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use matrix_smpp_codec::{DeliverSmResp, SubmitSm, SubmitSmResp};
+
+    use super::*;
+
+    fn submit(sequence: u32) -> Inbound {
+        Inbound::Pdu(Pdu::new(sequence, Body::SubmitSm(SubmitSm::default())))
+    }
+
+    #[test]
+    fn an_answer_belongs_to_the_request_of_its_number_on_its_connection() {
+        let mut ledger = Ledger::default();
+        ledger.note(1, &submit(5), false);
+        ledger.note(2, &submit(5), false);
+        let other = Pdu::new(5, Body::DeliverSmResp(DeliverSmResp::default()));
+        ledger.note(2, &Inbound::Pdu(other), false);
+        assert!(ledger.submits.iter().all(|one| !one.taken()));
+        let answer = Pdu::new(5, Body::SubmitSmResp(SubmitSmResp::default()));
+        ledger.note(2, &Inbound::Pdu(answer), false);
+        let taken: Vec<bool> = ledger.submits.iter().map(Segment::taken).collect();
+        assert_eq!(taken, [false, true]);
+        assert_eq!((ledger.unanswered(1), ledger.unanswered(2)), (1, 0));
+        ledger.closed(1);
+        assert_eq!(ledger.motion().0, 0);
+    }
+}
