@@ -477,6 +477,10 @@ impl Store for TableStore {
         self.engine.lost().cancelled().await;
     }
 
+    fn is_surely_ours(&self) -> bool {
+        self.engine.is_surely_owner()
+    }
+
     fn work(&self) -> Work {
         self.engine.work()
     }
