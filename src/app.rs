@@ -10,6 +10,7 @@ use std::time::Duration;
 use axum::Router;
 use futures_util::future::join_all;
 use matrix_smpp_config::{Engine, Homeserver as HomeserverSettings, Settings};
+use matrix_smpp_session::ListenError;
 use ruma::{OwnedServerName, OwnedUserId, UserId};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
@@ -67,6 +68,9 @@ pub enum AppError {
     /// Signals cannot be received.
     #[error("signals: {0}")]
     Signals(#[source] io::Error),
+    /// Another gateway works with the store now.
+    #[error("another gateway has taken the store over")]
+    TakenOver,
     /// A part of the gateway ended that never should.
     #[error("{0} ended by itself")]
     Died(&'static str),
@@ -98,6 +102,8 @@ pub async fn run(settings: Settings, config: &Path) -> Result<(), AppError> {
             let () = died;
             Err(AppError::Died("a part of the gateway"))
         }
+        // What still comes cannot be kept, and the ports are wanted elsewhere: it ends at once.
+        () = running.store.lost() => return Err(AppError::TakenOver),
     };
     notify(&[sd_notify::NotifyState::Stopping]);
     tokio::select! {
@@ -149,9 +155,10 @@ async fn open(settings: &Arc<Settings>) -> Result<Arc<dyn Store>, AppError> {
         let _inside = runtime.enter();
         drop(sender.send(store::open(&settings, None)));
     });
-    let opened = opened
-        .await
-        .map_err(|_| AppError::Died("the opening of the store"))?;
+    let opened = tokio::select! {
+        opened = opened => opened.map_err(|_| AppError::Died("the opening of the store"))?,
+        () = say_alive(None) => Err(AppError::Died("the watchdog"))?,
+    };
     Ok(opened?)
 }
 
@@ -159,6 +166,7 @@ async fn open(settings: &Arc<Settings>) -> Result<Arc<dyn Store>, AppError> {
 struct Running {
     links: Links,
     crew: Crew,
+    store: Arc<dyn Store>,
     drain: Duration,
 }
 
@@ -176,18 +184,12 @@ impl Running {
             );
         }
         let crew = Crew::default();
-        let (owned, stop) = (Arc::clone(&store), crew.stop.clone());
-        crew.spawn("the ownership of the store", async move {
-            tokio::select! {
-                () = stop.cancelled() => {}
-                () = owned.lost() => error!("another gateway has taken the store over"),
-            }
-        });
-        let gateway = gateway(&settings, store, clock)?;
-        let appservice = listen(settings.appservice.listen.to_string()).await?;
-        let operations = listen(settings.ops.listen.to_string()).await?;
+        let gateway = gateway(&settings, Arc::clone(&store), clock)?;
+        let patience = patience(&settings);
+        let appservice = listen(settings.appservice.listen.to_string(), patience).await?;
+        let operations = listen(settings.ops.listen.to_string(), patience).await?;
         let links = Links::start(&gateway, &crew)?;
-        links.listen(&gateway, &crew).await?;
+        until_free(patience, async || links.listen(&gateway, &crew).await).await?;
         let known = (gateway.clone(), crew.clone());
         let rereading = smsc::reload::run(config.to_owned(), links.clone(), known, hangup);
         crew.spawn("the reader of accounts", rereading);
@@ -195,6 +197,7 @@ impl Running {
         let running = Self {
             links,
             crew,
+            store,
             drain: settings.gateway.drain_timeout,
         };
         let (wanted, wishes) = mpsc::channel(WISHES);
@@ -272,10 +275,63 @@ impl Running {
     }
 }
 
-async fn listen(at: String) -> Result<TcpListener, AppError> {
-    TcpListener::bind(&at)
-        .await
-        .map_err(|cause| AppError::Listen { at, cause })
+/// How long an address is waited for that is in use. The gateway before this one on the same machine
+/// may have lost the store and still be about to end.
+fn patience(settings: &Settings) -> Duration {
+    match settings.store.engine {
+        Engine::Sqlite => Duration::ZERO,
+        Engine::Redis => settings.gateway.drain_timeout + settings.store.redis.takeover_after,
+    }
+}
+
+/// Between two attempts to listen.
+const LISTEN_PAUSE: Duration = Duration::from_millis(100);
+
+async fn listen(at: String, patience: Duration) -> Result<TcpListener, AppError> {
+    let listener = until_free(patience, async || TcpListener::bind(&at).await).await;
+    listener.map_err(|cause| AppError::Listen { at, cause })
+}
+
+/// Tries to listen until the address is not in use any more.
+async fn until_free<T, E: IsInUse>(
+    patience: Duration,
+    mut listen: impl AsyncFnMut() -> Result<T, E>,
+) -> Result<T, E> {
+    let mut waited = Duration::ZERO;
+    loop {
+        match listen().await {
+            Err(error) if error.is_in_use() && waited < patience => {
+                if waited.is_zero() {
+                    warn!(
+                        "an address is in use; waiting for the gateway that had the store before"
+                    );
+                }
+                tokio::time::sleep(LISTEN_PAUSE).await;
+                waited += LISTEN_PAUSE;
+            }
+            ended => return ended,
+        }
+    }
+}
+
+/// Whether somebody else listens there.
+trait IsInUse {
+    fn is_in_use(&self) -> bool;
+}
+
+impl IsInUse for io::Error {
+    fn is_in_use(&self) -> bool {
+        self.kind() == io::ErrorKind::AddrInUse
+    }
+}
+
+impl IsInUse for smsc::NotListening {
+    fn is_in_use(&self) -> bool {
+        matches!(
+            self,
+            Self::Listen { cause: ListenError::Socket(error), .. } if error.is_in_use()
+        )
+    }
 }
 
 /// Everything that the workers share.
@@ -429,19 +485,30 @@ async fn greet_one(
     }
 }
 
-/// Tells systemd that the gateway lives, as long as its store commits.
+/// Tells systemd that the gateway lives, as long as its store commits. One in Redis that is away comes
+/// back by itself; a new start would only forget what is on the wire.
 async fn watchdog(gateway: Gateway, stop: CancellationToken) {
+    let is_remote = gateway.settings.store.engine == Engine::Redis;
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = say_alive((!is_remote).then(|| Arc::clone(&gateway.store))) => {}
+    }
+}
+
+/// Tells systemd again and again that the gateway lives, whenever this store commits. Never returns.
+async fn say_alive(store: Option<Arc<dyn Store>>) {
     let Some(period) = sd_notify::watchdog_enabled() else {
-        return stop.cancelled().await;
+        return std::future::pending().await;
     };
     loop {
-        if ops::commits(&*gateway.store).await {
+        let lives = match &store {
+            Some(store) => ops::commits(&**store).await,
+            None => true,
+        };
+        if lives {
             notify(&[sd_notify::NotifyState::Watchdog]);
         }
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(period / 3) => {}
-        }
+        tokio::time::sleep(period / 3).await;
     }
 }
 

@@ -295,7 +295,9 @@ impl Dispatcher {
         let Ok(pdu) = esme::receipt(owed, &name) else {
             return Some(answer(ReceiptOutcome::Over));
         };
-        let sent = roomiest(links).map(|link| link.submit(owed, Body::DeliverSm(pdu)));
+        let sent = self
+            .taker(links)
+            .map(|link| link.submit(owed, Body::DeliverSm(pdu)));
         match sent {
             Some(Ok(())) => None,
             _ => Some(answer(ReceiptOutcome::NotWritten)),
@@ -316,13 +318,20 @@ impl Dispatcher {
                 return Some(answer(Outcome::Unsendable { reason }));
             }
         };
-        match roomiest(links).map(|link| link.submit(claimed, pdu)) {
+        match self.taker(links).map(|link| link.submit(claimed, pdu)) {
             Some(Ok(())) => {
                 self.count(claimed);
                 None
             }
             _ => Some(answer(Outcome::NotWritten)),
         }
+    }
+
+    /// The link that takes the next one. None where this process was held up for so long since its
+    /// claim that another one may work on the store by now, and may send the same.
+    fn taker<'a>(&self, links: &'a [Outgoing]) -> Option<&'a Outgoing> {
+        let may_send = self.gateway.store.is_surely_ours();
+        may_send.then(|| roomiest(links)).flatten()
     }
 
     fn pdu(&self, claimed: &Claimed) -> Result<Body, Misfit> {

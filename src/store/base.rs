@@ -4,6 +4,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use super::Result;
+use super::ownership::Ownership;
 use super::tables::TableId;
 
 /// A row as it is kept.
@@ -57,6 +58,11 @@ pub(crate) trait Base: Debug + Send {
     /// Says that the owner is alive, where it has nothing to commit.
     fn keep(&mut self) -> Result<()> {
         Ok(())
+    }
+
+    /// Until when this owner can be sure that it is the owner.
+    fn ownership(&self) -> Arc<Ownership> {
+        Ownership::for_ever()
     }
 
     /// Nothing follows: tidies up.

@@ -326,6 +326,13 @@ pub trait Store: fmt::Debug + Send + Sync {
         "always"
     }
 
+    /// Whether no other instance can have taken the store over by now. Asked right before what must
+    /// not be done in two places, such as sending what was claimed; costs nothing. Always, where the
+    /// store is this instance's alone.
+    fn is_surely_ours(&self) -> bool {
+        true
+    }
+
     /// What the store has done since its start, for the counters.
     fn work(&self) -> Work {
         Work::default()

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::error;
 
 use super::base::Base;
+use super::ownership::Ownership;
 use super::state::State;
 use super::tables::TableId;
 use super::tx::Tx;
@@ -37,6 +38,7 @@ pub(crate) struct Engine {
     thread: Option<JoinHandle<()>>,
     done: Arc<Done>,
     lost: CancellationToken,
+    ownership: Arc<Ownership>,
 }
 
 /// What the thread has done.
@@ -54,11 +56,13 @@ impl Engine {
         let (jobs, queue) = mpsc::channel(QUEUE);
         let done = Arc::new(Done::default());
         let lost = CancellationToken::new();
+        let ownership = base.ownership();
         let desk = Desk {
             state,
             base,
             done: Arc::clone(&done),
             lost: lost.clone(),
+            ownership: Arc::clone(&ownership),
             ran: Vec::new(),
         };
         let thread = std::thread::Builder::new()
@@ -70,7 +74,13 @@ impl Engine {
             thread: Some(thread),
             done,
             lost,
+            ownership,
         })
+    }
+
+    /// True while no other instance can have taken the store over.
+    pub(crate) fn is_surely_owner(&self) -> bool {
+        self.ownership.is_sure() && !self.lost.is_cancelled()
     }
 
     /// Cancelled once another instance has taken the store over. Every operation fails from then on.
@@ -117,14 +127,23 @@ impl Engine {
             result: Err(closed()),
             sender,
         };
-        let jobs = self.jobs.as_ref().ok_or_else(closed)?;
-        jobs.send(Box::new(job)).await.map_err(|_| closed())?;
-        receiver.await.map_err(|_| closed())?
+        let jobs = self.jobs.as_ref().ok_or_else(|| self.closed())?;
+        jobs.send(Box::new(job)).await.map_err(|_| self.closed())?;
+        receiver.await.map_err(|_| self.closed())?
+    }
+
+    /// Why nobody answers.
+    fn closed(&self) -> StoreError {
+        if self.lost.is_cancelled() {
+            return StoreError::Lost;
+        }
+        closed()
     }
 }
 
 impl Drop for Engine {
     fn drop(&mut self) {
+        self.ownership.close();
         drop(self.jobs.take());
         if let Some(thread) = self.thread.take() {
             // A panic of that thread has been told to everyone who asked it.
@@ -239,6 +258,7 @@ struct Desk {
     base: Box<dyn Base>,
     done: Arc<Done>,
     lost: CancellationToken,
+    ownership: Arc<Ownership>,
     /// Run, and to be told after the commit.
     ran: Vec<Box<dyn Job>>,
 }
@@ -338,7 +358,13 @@ impl Desk {
         let fate = Fate::from(self.write());
         match &fate {
             Fate::Kept => self.state.committed(),
-            Fate::Failed(_) => self.state.undo(0),
+            Fate::Failed(_) => {
+                self.state.undo(0);
+                if self.ownership.is_closing() {
+                    // Nobody waited until it was known; nothing may be built on what may be untrue.
+                    self.lost.cancel();
+                }
+            }
             Fate::Lost => self.lost.cancel(),
         }
         for job in self.ran.drain(..) {

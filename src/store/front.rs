@@ -505,6 +505,10 @@ impl Store for TableStore {
         self.durability
     }
 
+    fn is_surely_ours(&self) -> bool {
+        self.engine.is_surely_owner()
+    }
+
     fn work(&self) -> Work {
         self.engine.work()
     }

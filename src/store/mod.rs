@@ -16,6 +16,7 @@ mod indexes;
 #[cfg(test)]
 mod memory;
 mod open;
+mod ownership;
 mod private;
 mod redis;
 mod sqlite;

@@ -47,6 +47,8 @@ mod aside;
 // Everything again, while somebody dies.
 mod restart;
 
+mod takeover;
+
 mod campaign;
 
 // The program as a service.

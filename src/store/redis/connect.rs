@@ -1,6 +1,7 @@
 //! The connection to Redis, made again whenever it is lost.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use redis::cluster::ClusterClient;
@@ -9,6 +10,7 @@ use redis::{Client, Cmd, ConnectionLike, FromRedisValue, RedisError, RedisResult
 use tracing::{info, warn};
 
 use super::is_passing;
+use crate::store::ownership::Ownership;
 use crate::store::{Result, StoreError};
 
 /// How long a single connection or answer is waited for.
@@ -81,6 +83,7 @@ fn direct(client: &Client) -> RedisResult<Box<dyn ConnectionLike + Send>> {
 pub(super) struct Connector {
     place: Place,
     connection: Option<Box<dyn ConnectionLike + Send>>,
+    ownership: Arc<Ownership>,
 }
 
 impl fmt::Debug for Connector {
@@ -91,17 +94,34 @@ impl fmt::Debug for Connector {
 }
 
 impl Connector {
-    pub(super) fn new(place: Place) -> Self {
+    pub(super) fn new(place: Place, ownership: Arc<Ownership>) -> Self {
         Self {
             place,
             connection: None,
+            ownership,
         }
     }
 
     /// Sends a command until it is answered, over as many connections as it takes: it must bear
-    /// repetition.
+    /// repetition. Gives up where the store is being closed: nobody waits for it then.
     pub(super) fn query<T: FromRedisValue>(&mut self, command: &Cmd) -> Result<T> {
         self.until_answered(|connection| command.query(connection))
+    }
+
+    /// The same for a command that must not be taken for undone: once an answer to it was lost, no
+    /// refusal of a repetition tells that, but that of one who is not the owner any more.
+    pub(super) fn query_until_known<T: FromRedisValue>(&mut self, command: &Cmd) -> Result<T> {
+        let mut is_sent = false;
+        self.until_answered(|connection| {
+            let answer = command.query(connection);
+            match answer {
+                Err(error) if is_sent && error.code() != Some("NOTOWNER") => Err(as_passing(error)),
+                answer => {
+                    is_sent = true;
+                    answer
+                }
+            }
+        })
     }
 
     /// Sends a command once.
@@ -128,6 +148,9 @@ impl Connector {
                 Err(error) => return Err(error.into()),
             };
             warn!(%error, "no answer from Redis; trying again");
+            if self.ownership.is_closing() {
+                return Err(error.into());
+            }
             // Whatever comes on this connection later would be taken for another answer.
             self.connection = None;
             std::thread::sleep(pause);
@@ -147,4 +170,12 @@ impl Connector {
         self.connection = Some(connection);
         Ok(answer)
     }
+}
+
+/// An error that says that no answer came, where this one tells nothing of the first attempt.
+fn as_passing(error: RedisError) -> RedisError {
+    if is_passing(&error) {
+        return error;
+    }
+    RedisError::from((redis::ErrorKind::Io, "refused", error.to_string()))
 }

@@ -17,6 +17,7 @@ mod probe;
 #[cfg(test)]
 pub(in crate::store) mod tests;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind, Value};
@@ -27,6 +28,7 @@ pub(crate) use self::connect::Place;
 pub(crate) use self::probe::Durability;
 use self::probe::Facts;
 use super::base::{Base, Octets, Page, Write};
+use super::ownership::{self, Ownership};
 use super::tables::TableId;
 use super::{Result, StoreError};
 
@@ -60,6 +62,9 @@ pub(crate) struct Redis {
     /// Of the last commit.
     number: u64,
     facts: Facts,
+    ownership: Arc<Ownership>,
+    /// When the owner last said that it is alive, on the clock of [`ownership::now`].
+    alive_at: u64,
 }
 
 impl Redis {
@@ -69,7 +74,8 @@ impl Redis {
     /// Fails with [`StoreError::Conflict`] where this Redis would lose what the settings want kept, and
     /// with [`StoreError::Unavailable`] when its patience with another owner is at its end.
     pub(crate) fn open(settings: Settings) -> Result<Self> {
-        let mut connector = Connector::new(settings.place.clone());
+        let ownership = Ownership::not_yet();
+        let mut connector = Connector::new(settings.place.clone(), Arc::clone(&ownership));
         let facts = connector.until_answered(|connection| probe::look(connection))?;
         facts.judge(&settings)?;
         connector.until_answered(load_functions)?;
@@ -79,6 +85,8 @@ impl Redis {
             epoch: String::new(),
             number: 0,
             facts,
+            ownership,
+            alive_at: 0,
         };
         redis.take_over()?;
         Ok(redis)
@@ -95,9 +103,11 @@ impl Redis {
         let pause = self.settings.owner_ttl / 10;
         let mut waited = Duration::ZERO;
         loop {
+            let asked = ownership::now();
             let epoch: String = self.connector.query(&command)?;
             if epoch != "0" {
                 self.epoch = epoch;
+                self.is_alive(asked);
                 return Ok(());
             }
             if self
@@ -114,6 +124,22 @@ impl Redis {
             std::thread::sleep(pause);
             waited += pause;
         }
+    }
+
+    /// What was asked for then has been done in this owner's name.
+    fn is_alive(&mut self, asked: u64) {
+        self.alive_at = asked;
+        self.ownership.renew(asked, self.settings.owner_ttl);
+    }
+
+    /// Says that the owner is alive where it has not done so for a while. An operation that reads for
+    /// long, such as the first one, would be taken for a dead owner's.
+    fn keep_in_time(&mut self) -> Result<()> {
+        let silent_for = ownership::now().saturating_sub(self.alive_at);
+        if silent_for < millis(self.settings.owner_ttl) / 3 {
+            return Ok(());
+        }
+        self.keep()
     }
 
     fn key(&self, name: &str) -> String {
@@ -167,6 +193,10 @@ impl Redis {
             let reached = self.connector.query::<Value>(&command)?;
             if probe::reached(&reached) >= i64::from(self.settings.replicas) {
                 return Ok(());
+            }
+            if self.ownership.is_closing() {
+                let reason = "too few replicas have the last commit".to_owned();
+                return Err(StoreError::Unavailable(reason));
             }
             warn!("too few replicas have the last commit; waiting for them");
         }
@@ -247,6 +277,7 @@ impl Base for Redis {
     }
 
     fn get(&mut self, keys: &[(TableId, &str)]) -> Result<Vec<Option<Octets>>> {
+        self.keep_in_time()?;
         let mut found = Vec::with_capacity(keys.len());
         // The function hands over some thousand keys of one table at most.
         for keys in keys.chunks(2_000) {
@@ -270,6 +301,7 @@ impl Base for Redis {
     }
 
     fn scan(&mut self, table: TableId, from: Option<&str>, limit: usize) -> Result<Page> {
+        self.keep_in_time()?;
         let mut command = redis::cmd("HSCAN");
         command
             .arg(self.table(table))
@@ -307,7 +339,9 @@ impl Base for Redis {
     fn commit(&mut self, writes: &[Write]) -> Result<()> {
         self.number += 1;
         let command = self.commit_command(writes, self.number);
-        self.connector.query::<Value>(&command)?;
+        let asked = ownership::now();
+        self.connector.query_until_known::<Value>(&command)?;
+        self.is_alive(asked);
         self.replicated()
     }
 
@@ -316,12 +350,20 @@ impl Base for Redis {
         command
             .arg(&self.epoch)
             .arg(millis(self.settings.owner_ttl));
-        self.connector.query::<Value>(&command).map(drop)
+        let asked = ownership::now();
+        self.connector.query::<Value>(&command)?;
+        self.is_alive(asked);
+        Ok(())
+    }
+
+    fn ownership(&self) -> Arc<Ownership> {
+        Arc::clone(&self.ownership)
     }
 
     fn close(&mut self) {
         let mut command = Self::call("give_up", &[&self.key("owner"), &self.key("epoch")]);
         command.arg(&self.epoch);
+        self.ownership.end();
         // Where it fails, the key expires by itself.
         drop(self.connector.query_once::<Value>(&command));
     }

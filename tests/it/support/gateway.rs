@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 
 use rustix::process::{Pid, Signal};
 
@@ -187,6 +187,11 @@ impl Gateway {
     /// Kills it, as a crash would.
     pub(crate) async fn kill(&mut self) {
         self.end(Signal::KILL).await;
+    }
+
+    /// Waits until it has ended by itself.
+    pub(crate) async fn ends(&mut self) -> ExitStatus {
+        self.running().ends().await
     }
 
     /// Sends it a signal that ends it, and waits for its end.

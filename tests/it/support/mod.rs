@@ -10,6 +10,7 @@ pub(crate) mod http;
 pub(crate) mod kannel;
 pub(crate) mod peer;
 pub(crate) mod proxy;
+pub(crate) mod redis;
 pub(crate) mod room;
 pub(crate) mod sim;
 pub(crate) mod stub;

@@ -68,10 +68,14 @@ impl Peer {
     /// Asks the process to end with a signal, and waits until it has.
     pub(crate) async fn end(mut self, signal: Signal) -> ExitStatus {
         self.signal(signal);
-        until(
-            &format!("{} ends after {signal:?}", self.name),
-            async || self.child.try_wait().expect("the state of a child"),
-        )
+        self.ends().await
+    }
+
+    /// Waits until the process has ended.
+    pub(crate) async fn ends(mut self) -> ExitStatus {
+        until(&format!("{} ends", self.name), async || {
+            self.child.try_wait().expect("the state of a child")
+        })
         .await
     }
 
