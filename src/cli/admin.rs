@@ -171,7 +171,7 @@ fn tell(config: &Path, request: Request) -> Result<(), Failure> {
 
 /// Refuses to open a store that its service could not open any more, because this user's files
 /// would be in it. Where the system does not tell who we are, nothing is refused.
-fn belongs_to_us(store: &Path) -> Result<(), Failure> {
+pub(super) fn belongs_to_us(store: &Path) -> Result<(), Failure> {
     use std::os::unix::fs::MetadataExt as _;
     let Ok(we) = std::fs::metadata("/proc/self") else {
         return Ok(());

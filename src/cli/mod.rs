@@ -4,6 +4,7 @@ mod admin;
 mod check;
 mod registration;
 mod run;
+mod store;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -46,6 +47,9 @@ enum Command {
     /// What could not be handled and was set aside.
     #[command(subcommand)]
     Queue(admin::Queue),
+    /// What the store lies in.
+    #[command(subcommand)]
+    Store(store::Store),
     /// Tell the history of a message, by its id or by the Matrix event it came from.
     Explain {
         /// A message id or an event id.
@@ -68,6 +72,7 @@ impl Cli {
             Command::Credit(credit) => admin::credit(&self.config, credit),
             Command::Lease(lease) => admin::lease(&self.config, lease),
             Command::Queue(queue) => admin::queue(&self.config, queue),
+            Command::Store(store) => store::execute(&self.config, &store),
             Command::Explain { id } => admin::explain(&self.config, id),
         };
         match done {
@@ -157,6 +162,8 @@ mod tests {
             "matrix-smpp queue list",
             "matrix-smpp queue retry e17",
             "matrix-smpp queue drop o17",
+            "matrix-smpp store migrate --to redis",
+            "matrix-smpp store migrate --to sqlite",
         ] {
             if let Err(error) = parsed(line) {
                 panic!("{line}: {error}");
@@ -176,6 +183,8 @@ mod tests {
             "matrix-smpp explain",
             "matrix-smpp queue retry",
             "matrix-smpp queue drop 17",
+            "matrix-smpp store migrate",
+            "matrix-smpp store migrate --to paper",
         ] {
             assert!(parsed(line).is_err(), "{line}");
         }

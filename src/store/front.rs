@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::base::{Base, Write};
 use super::engine::Engine;
+use super::migrate::mark;
 use super::redis::{Redis, Settings as RedisSettings};
 use super::sqlite::Sqlite;
 use super::steps::{
@@ -78,7 +79,12 @@ impl TableStore {
 
     /// Opens the store whose rows lie in `base`. Blocks.
     pub(crate) fn open(mut base: Box<dyn Base>, mo_part_ttl: Duration) -> Result<Self> {
-        let instance = instance(base.as_mut())?;
+        let admitted = mark::admit(base.as_mut()).and_then(|()| instance(base.as_mut()));
+        if admitted.is_err() {
+            // Others need not wait until its owner is taken for dead.
+            base.close();
+        }
+        let instance = admitted?;
         Ok(Self {
             instance,
             mo_part_ttl,

@@ -15,6 +15,7 @@ mod front;
 mod indexes;
 #[cfg(test)]
 mod memory;
+mod migrate;
 mod open;
 mod ownership;
 mod private;
@@ -32,4 +33,5 @@ mod tx;
 
 pub use contract::*;
 pub use front::TableStore;
-pub use open::open;
+pub use migrate::Moved;
+pub use open::{migrate, open};

@@ -5,8 +5,11 @@ use std::time::Duration;
 
 use matrix_smpp_config::{self as config, Engine, RedisDurability, RedisMode, Settings};
 
+use super::base::Base;
 use super::front::TableStore;
-use super::redis::{self, Durability, Place};
+use super::migrate::{Migration, Moved};
+use super::redis::{self, Durability, Place, Redis};
+use super::sqlite::Sqlite;
 use super::{Result, StoreError};
 
 /// Opens the store that the settings name; one in Redis that another gateway works with is waited for,
@@ -23,6 +26,39 @@ pub fn open(settings: &Settings, patience: Option<Duration>) -> Result<Arc<Table
             TableStore::open_redis(redis_settings(&settings.store.redis, patience)?, ttl)
         }
     }
+}
+
+/// Moves the store to `to` from the other engine, both as the settings name them, or goes on where the
+/// last run was interrupted. `tell` hears how far it is. Blocks.
+///
+/// Fails with [`StoreError::Unavailable`] while a gateway works with either, with
+/// [`StoreError::Conflict`] where one of them may not be used for this, and with
+/// [`StoreError::Corrupt`] where the copy is not the same at the end. After any failure the source may
+/// be used as before.
+pub fn migrate(settings: &Settings, to: Engine, tell: &mut dyn FnMut(&str)) -> Result<Moved> {
+    let path = &settings.store.path;
+    let is_there = path.try_exists().unwrap_or(true);
+    if to == Engine::Redis && !is_there {
+        let reason = format!("there is no store at {}", path.display());
+        return Err(StoreError::Conflict(reason));
+    }
+    let mut file = Sqlite::open(path)?;
+    let patience = Some(Duration::ZERO);
+    let mut redis = Redis::open(redis_settings(&settings.store.redis, patience)?)?;
+    let (source, target): (&mut dyn Base, &mut dyn Base) = match to {
+        Engine::Redis => (&mut file, &mut redis),
+        Engine::Sqlite => (&mut redis, &mut file),
+    };
+    let migration = Migration {
+        source,
+        target,
+        to: to.word(),
+        tell,
+    };
+    let moved = migration.run();
+    file.close();
+    redis.close();
+    moved
 }
 
 fn redis_settings(from: &config::Redis, patience: Option<Duration>) -> Result<redis::Settings> {

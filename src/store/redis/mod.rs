@@ -28,7 +28,11 @@ pub(crate) use self::connect::Place;
 pub(crate) use self::probe::Durability;
 use self::probe::Facts;
 use super::base::{Base, Octets, Page, Write};
+<<<<<<< HEAD
 use super::ownership::{self, Ownership};
+=======
+use super::table::AnyRow;
+>>>>>>> migrate
 use super::tables::TableId;
 use super::{Result, StoreError};
 
@@ -183,6 +187,24 @@ impl Redis {
         command
     }
 
+    /// A page of the timers, in order.
+    fn scan_timers(&mut self, from: Option<&str>, limit: usize) -> Result<Page> {
+        let mut command = redis::cmd("ZRANGEBYLEX");
+        command
+            .arg(self.table(TableId::Timers))
+            .arg(from.map_or_else(|| "-".to_owned(), |from| format!("({from}")))
+            .arg("+")
+            .arg("LIMIT")
+            .arg(0)
+            .arg(limit);
+        let keys: Vec<String> = self.connector.query(&command)?;
+        let next = keys.last().filter(|_| keys.len() == limit).cloned();
+        let row: AnyRow = Arc::new(());
+        let octets = (TableId::Timers.kind().encode)(&row)?;
+        let rows = keys.into_iter().map(|key| (key, octets.clone())).collect();
+        Ok(Page { rows, next })
+    }
+
     /// Waits until enough replicas have what was committed.
     fn replicated(&mut self) -> Result<()> {
         if self.settings.replicas == 0 {
@@ -301,7 +323,13 @@ impl Base for Redis {
     }
 
     fn scan(&mut self, table: TableId, from: Option<&str>, limit: usize) -> Result<Page> {
+<<<<<<< HEAD
         self.keep_in_time()?;
+=======
+        if table == TableId::Timers {
+            return self.scan_timers(from, limit);
+        }
+>>>>>>> migrate
         let mut command = redis::cmd("HSCAN");
         command
             .arg(self.table(table))
