@@ -28,11 +28,8 @@ pub(crate) use self::connect::Place;
 pub(crate) use self::probe::Durability;
 use self::probe::Facts;
 use super::base::{Base, Octets, Page, Write};
-<<<<<<< HEAD
 use super::ownership::{self, Ownership};
-=======
 use super::table::AnyRow;
->>>>>>> migrate
 use super::tables::TableId;
 use super::{Result, StoreError};
 
@@ -323,13 +320,10 @@ impl Base for Redis {
     }
 
     fn scan(&mut self, table: TableId, from: Option<&str>, limit: usize) -> Result<Page> {
-<<<<<<< HEAD
         self.keep_in_time()?;
-=======
         if table == TableId::Timers {
             return self.scan_timers(from, limit);
         }
->>>>>>> migrate
         let mut command = redis::cmd("HSCAN");
         command
             .arg(self.table(table))
