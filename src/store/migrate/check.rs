@@ -113,7 +113,8 @@ fn add_up(base: &mut dyn Base) -> Result<Moved> {
             break;
         }
     }
-    let sum = |amount: fn(&AccountRow) -> i64| accounts.values().map(|row| i128::from(amount(row))).sum();
+    let sum =
+        |amount: fn(&AccountRow) -> i64| accounts.values().map(|row| i128::from(amount(row))).sum();
     Ok(Moved {
         rows: 0,
         accounts: accounts.len(),
