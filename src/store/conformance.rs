@@ -25,6 +25,7 @@ pub(crate) mod ledger;
 pub(crate) mod messages;
 pub(crate) mod model;
 pub(crate) mod outbox;
+pub(crate) mod populated;
 pub(crate) mod receipts;
 pub(crate) mod rooms;
 pub(crate) mod sms;
