@@ -66,7 +66,7 @@ impl Peer {
     }
 
     /// Asks the process to end with a signal, and waits until it has.
-    pub(crate) async fn end(mut self, signal: Signal) -> ExitStatus {
+    pub(crate) async fn end(self, signal: Signal) -> ExitStatus {
         self.signal(signal);
         self.ends().await
     }
