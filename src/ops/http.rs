@@ -40,6 +40,7 @@ async fn metrics(State(ops): State<Ops>) -> String {
         ops.metrics.set_sizes(&sizes);
     }
     ops.metrics.set_work(ops.store.work());
+    ops.metrics.set_durability(ops.store.durability());
     ops.links.export(&ops.metrics);
     ops.metrics.render()
 }

@@ -55,6 +55,7 @@ pub struct Metrics {
     commits: IntCounter,
     changes: IntCounter,
     questions: IntCounter,
+    durability: IntGaugeVec,
 }
 
 impl Metrics {
@@ -64,6 +65,7 @@ impl Metrics {
     ///
     /// Never: the names are constants, each used once.
     #[must_use]
+    #[expect(clippy::too_many_lines, reason = "a list, one line after the other")]
     pub fn new() -> Self {
         let registry = Registry::new();
         let counter = |name: &str, help: &str| {
@@ -130,6 +132,11 @@ impl Metrics {
             commits: counter("store_commits_total", "Commits of the store"),
             changes: counter("store_changes_total", "Changes that shared those commits"),
             questions: counter("store_questions_total", "Questions to the store"),
+            durability: gauges(
+                "store_durability",
+                "1 for what the store keeps of its last operations at a loss of power",
+                &["level"],
+            ),
             registry,
         }
     }
@@ -179,6 +186,11 @@ impl Metrics {
             let size = i64::try_from(size).unwrap_or(i64::MAX);
             self.waiting.with_label_values(&[kind]).set(size);
         }
+    }
+
+    /// Shows what the store keeps at a loss of power.
+    pub fn set_durability(&self, level: &str) {
+        self.durability.with_label_values(&[level]).set(1);
     }
 
     /// Shows what the store has done.

@@ -314,10 +314,16 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Sizes for the gauges.
     async fn sizes(&self) -> Result<Sizes>;
 
-    /// Returns once another instance has taken the store over: every operation fails from then on.
-    /// Never, where that cannot be.
+    /// Keeps the store for this gateway while it is polled, and returns once another one has taken it
+    /// over: every operation fails from then on. Never, where that cannot be.
     async fn lost(&self) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
+    }
+
+    /// What the store keeps of an operation that it has acknowledged, when its machine loses power:
+    /// `always` is all of it.
+    fn durability(&self) -> &'static str {
+        "always"
     }
 
     /// Whether no other instance can have taken the store over by now. Asked right before what must

@@ -165,7 +165,10 @@ fn load(base: &mut dyn Base) -> Result<State> {
         let mut from = None;
         // A row may come in several pages.
         let mut seen = HashSet::new();
-        while kind.live {
+        if !kind.live {
+            continue;
+        }
+        loop {
             let page = base.scan(*table, from.as_deref(), PAGE)?;
             for (key, octets) in page.rows {
                 if base.is_remote() && !seen.insert(key.clone()) {

@@ -1,7 +1,7 @@
 //! The store's contract, kept by operations on tables: an engine with something to keep its rows in.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -20,6 +20,7 @@ use super::steps::{
 };
 use super::table::{AnyRow, typed};
 use super::tables::TableId;
+use super::tx;
 use super::{
     Acceptance, Answer, Aside, AsideId, AuditDifference, Cancel, Claimed, Ending, History,
     InboxEvent, Lease, Member, MessageView, NewMessage, NewOutbox, OpenConversation, Opened,
@@ -41,6 +42,9 @@ pub struct TableStore {
     mo_part_ttl: Duration,
     engine: Engine,
     scrub: Mutex<Scrub>,
+    /// How often the owner must say that it is alive, where it must.
+    keep_every: Option<Duration>,
+    durability: &'static str,
 }
 
 impl TableStore {
@@ -51,30 +55,38 @@ impl TableStore {
     /// uses it, and with [`StoreError::Conflict`](super::StoreError::Conflict) where another version
     /// has written it.
     pub fn open_sqlite(path: impl AsRef<Path>, mo_part_ttl: Duration) -> Result<Arc<Self>> {
-        Self::open(Box::new(Sqlite::open(path.as_ref())?), mo_part_ttl)
+        let base = Box::new(Sqlite::open(path.as_ref())?);
+        Ok(Arc::new(Self::open(base, mo_part_ttl)?))
     }
 
-    /// Takes over a store in Redis; waits while another instance has it. Blocks, and then keeps it by
-    /// a task of its own, so that it needs a runtime of tokio.
+    /// Takes over a store in Redis; waits while another instance has it. Blocks. [`Store::lost`] keeps
+    /// it.
     ///
     /// Fails with [`StoreError::Conflict`](super::StoreError::Conflict) where this Redis would lose
     /// what the settings want kept.
     pub(crate) fn open_redis(settings: RedisSettings, mo_part_ttl: Duration) -> Result<Arc<Self>> {
-        let pause = settings.owner_ttl / 3;
-        let store = Self::open(Box::new(Redis::open(settings)?), mo_part_ttl)?;
-        tokio::spawn(keep(Arc::downgrade(&store), pause));
-        Ok(store)
+        let keep_every = Some(settings.owner_ttl / 3);
+        let redis = Redis::open(settings)?;
+        let durability = redis.facts().durability.word();
+        let store = Self::open(Box::new(redis), mo_part_ttl)?;
+        Ok(Arc::new(Self {
+            keep_every,
+            durability,
+            ..store
+        }))
     }
 
     /// Opens the store whose rows lie in `base`. Blocks.
-    pub(crate) fn open(mut base: Box<dyn Base>, mo_part_ttl: Duration) -> Result<Arc<Self>> {
+    pub(crate) fn open(mut base: Box<dyn Base>, mo_part_ttl: Duration) -> Result<Self> {
         let instance = instance(base.as_mut())?;
-        Ok(Arc::new(Self {
+        Ok(Self {
             instance,
             mo_part_ttl,
             engine: Engine::start(base)?,
             scrub: Mutex::default(),
-        }))
+            keep_every: None,
+            durability: "always",
+        })
     }
 
     fn scrub(&self) -> MutexGuard<'_, Scrub> {
@@ -474,7 +486,23 @@ impl Store for TableStore {
     }
 
     async fn lost(&self) {
-        self.engine.lost().cancelled().await;
+        let lost = self.engine.lost();
+        let Some(pause) = self.keep_every else {
+            return lost.cancelled().await;
+        };
+        while !lost.is_cancelled() {
+            tokio::select! {
+                () = lost.cancelled() => {}
+                () = tokio::time::sleep(pause) => {
+                    // Where it fails for another reason, the next commit says the same.
+                    drop(self.engine.run_alone(tx::keep).await);
+                }
+            }
+        }
+    }
+
+    fn durability(&self) -> &'static str {
+        self.durability
     }
 
     fn is_surely_ours(&self) -> bool {
@@ -506,17 +534,4 @@ fn instance(base: &mut dyn Base) -> Result<String> {
         value: Some((kind.encode)(&row)?),
     }])?;
     Ok(name)
-}
-
-/// Says again and again that the owner of a store is alive, for as long as there is one.
-async fn keep(store: Weak<TableStore>, pause: Duration) {
-    loop {
-        tokio::time::sleep(pause).await;
-        let Some(store) = store.upgrade() else { return };
-        // Any other failure passes: the next commit says the same.
-        drop(store.engine.run_alone(|tx| tx.keep()).await);
-        if store.engine.lost().is_cancelled() {
-            return;
-        }
-    }
 }

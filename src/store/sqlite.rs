@@ -82,15 +82,12 @@ impl Sqlite {
 
     fn write(&self, write: &Write) -> Result<()> {
         let name = write.table.kind().name;
-        match &write.value {
-            Some(row) => {
-                let sql = format!("INSERT OR REPLACE INTO \"{name}\" (key, row) VALUES (?1, ?2)");
-                self.statement(&sql)?.execute(params![&*write.key, row])?;
-            }
-            None => {
-                let sql = format!("DELETE FROM \"{name}\" WHERE key = ?1");
-                self.statement(&sql)?.execute([&*write.key])?;
-            }
+        if let Some(row) = &write.value {
+            let sql = format!("INSERT OR REPLACE INTO \"{name}\" (key, row) VALUES (?1, ?2)");
+            self.statement(&sql)?.execute(params![&*write.key, row])?;
+        } else {
+            let sql = format!("DELETE FROM \"{name}\" WHERE key = ?1");
+            self.statement(&sql)?.execute([&*write.key])?;
         }
         Ok(())
     }

@@ -24,6 +24,13 @@ pub(crate) struct Tx<'a> {
     is_lost: bool,
 }
 
+/// Says that this owner is alive.
+pub(crate) fn keep(tx: &mut Tx<'_>) -> Result<()> {
+    let kept = tx.base.keep();
+    tx.is_lost |= matches!(kept, Err(StoreError::Lost));
+    kept
+}
+
 /// Rows of a page with the place of the next.
 #[derive(Debug)]
 pub(crate) struct Scanned<R> {
@@ -45,13 +52,6 @@ impl<'a> Tx<'a> {
     /// whether the store was found to have another owner.
     pub(crate) fn end(self) -> (Vec<(TableId, String)>, bool) {
         (self.missing, self.is_lost)
-    }
-
-    /// Says that this owner is alive.
-    pub(crate) fn keep(&mut self) -> Result<()> {
-        let kept = self.base.keep();
-        self.is_lost |= matches!(kept, Err(StoreError::Lost));
-        kept
     }
 
     /// A row.

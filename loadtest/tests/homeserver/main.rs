@@ -375,9 +375,9 @@ async fn people_write_and_read_and_what_they_said_outlives_a_stub_with_a_journal
     let create = v3("/createRoom");
     let (_, room) = http_as(stub.address, &token, ("POST", &create), &json!({})).await;
     let room = room["room_id"].as_str().unwrap();
-    let send = v3(&format!("/rooms/{room}/send/m.room.message/1"));
+    let target = v3(&format!("/rooms/{room}/send/m.room.message/1"));
     let body = json!({ "body": "hello" });
-    let (_, sent) = http_as(stub.address, &token, ("PUT", &send), &body).await;
+    let (_, sent) = http_as(stub.address, &token, ("PUT", &target), &body).await;
     let counts = http(stub.address, "GET", "/_stub/counts", &Value::Null)
         .await
         .1;
@@ -389,7 +389,7 @@ async fn people_write_and_read_and_what_they_said_outlives_a_stub_with_a_journal
     stub.stop().await;
 
     let stub = StubHomeserver::start(settings).await.unwrap();
-    let again = http_as(stub.address, &token, ("PUT", &send), &body).await;
+    let again = http_as(stub.address, &token, ("PUT", &target), &body).await;
     assert_eq!(again, (200, sent.clone()));
     let page = v3(&format!("/rooms/{room}/messages?limit=1"));
     let (_, latest) = http_as(stub.address, &token, ("GET", &page), &Value::Null).await;

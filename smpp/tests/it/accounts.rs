@@ -12,7 +12,7 @@ use matrix_smpp_session::{
     ListenerSettings, Peer, SubmitError, Ticket,
 };
 use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 use crate::common::*;
@@ -282,7 +282,7 @@ async fn what_goes_to_an_account_keeps_to_its_rate_on_all_its_binds_together() {
     for _ in 0..3 {
         bound.push(bound_as(BindMode::Receiver, &address, &mut peers).await);
     }
-    let begun = Instant::now();
+    let begun = now();
     for ticket in 0..COUNT {
         timeout(LONG, accounts.ready(&name)).await.unwrap();
         accounts.submit(&name, Ticket(ticket), deliver()).unwrap();

@@ -382,7 +382,7 @@ impl Default for Far {
 
 fn open(memory: &Memory) -> Arc<dyn Store> {
     let day = Duration::from_hours(24);
-    TableStore::open(Box::new(memory.clone()), day).unwrap()
+    Arc::new(TableStore::open(Box::new(memory.clone()), day).unwrap())
 }
 
 impl Tested for Near {

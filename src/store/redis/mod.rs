@@ -96,7 +96,7 @@ impl Redis {
     }
 
     fn take_over(&mut self) -> Result<()> {
-        let mut command = self.call("take_over", &[&self.key("owner"), &self.key("epoch")]);
+        let mut command = Self::call("take_over", &[&self.key("owner"), &self.key("epoch")]);
         command.arg(millis(self.settings.owner_ttl));
         let pause = MAX_PAUSE.min(self.settings.owner_ttl / 10);
         let mut waited = Duration::ZERO;
@@ -149,7 +149,7 @@ impl Redis {
     }
 
     /// A call of one of the functions with its keys; the arguments are to follow.
-    fn call(&self, function: &str, keys: &[&String]) -> Cmd {
+    fn call(function: &str, keys: &[&String]) -> Cmd {
         let mut command = redis::cmd("FCALL");
         command
             .arg(format!("matrix_smpp_{function}_1"))
@@ -167,10 +167,10 @@ impl Redis {
         keys.extend(
             of_tables
                 .iter()
-                .flat_map(|rows| rows.first())
+                .filter_map(|rows| rows.first())
                 .map(|row| self.table(row.table)),
         );
-        let mut command = self.call("commit", &keys.iter().collect::<Vec<_>>());
+        let mut command = Self::call("commit", &keys.iter().collect::<Vec<_>>());
         command
             .arg(&self.epoch)
             .arg(millis(self.settings.owner_ttl))
@@ -282,10 +282,10 @@ impl Base for Redis {
             let of_tables: Vec<_> = keys.chunk_by(|a, b| a.0 == b.0).collect();
             let tables: Vec<String> = of_tables
                 .iter()
-                .flat_map(|rows| rows.first())
+                .filter_map(|rows| rows.first())
                 .map(|(table, _)| self.table(*table))
                 .collect();
-            let mut command = self.call("read", &tables.iter().collect::<Vec<_>>());
+            let mut command = Self::call("read", &tables.iter().collect::<Vec<_>>());
             for rows in of_tables {
                 command.arg(rows.len());
                 for (_, key) in rows {
@@ -344,7 +344,7 @@ impl Base for Redis {
     }
 
     fn keep(&mut self) -> Result<()> {
-        let mut command = self.call("keep", &[&self.key("owner"), &self.key("epoch")]);
+        let mut command = Self::call("keep", &[&self.key("owner"), &self.key("epoch")]);
         command
             .arg(&self.epoch)
             .arg(millis(self.settings.owner_ttl));
@@ -359,7 +359,7 @@ impl Base for Redis {
     }
 
     fn close(&mut self) {
-        let mut command = self.call("give_up", &[&self.key("owner"), &self.key("epoch")]);
+        let mut command = Self::call("give_up", &[&self.key("owner"), &self.key("epoch")]);
         command.arg(&self.epoch);
         self.ownership.end();
         // Where it fails, the key expires by itself.

@@ -1,7 +1,6 @@
 //! What this Redis is, and whether it keeps what it is given.
 
 use redis::{Cmd, ConnectionLike, RedisResult, Value};
-use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
 use super::Settings;
@@ -13,8 +12,7 @@ const MIN_VERSION: (u32, u32) = (7, 0);
 const WAIT: u32 = 1_000;
 
 /// What a Redis keeps of what it has answered, when its machine loses power.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Durability {
     /// Not known: it does not tell.
     Unknown,
@@ -93,6 +91,18 @@ fn durability(appendonly: Option<&str>, appendfsync: Option<&str>) -> Durability
         (Some("yes"), Some("everysec")) => Durability::Everysec,
         (Some(_), Some(_)) => Durability::None,
         _ => Durability::Unknown,
+    }
+}
+
+impl Durability {
+    /// As it stands in settings and metrics.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::None => "none",
+            Self::Everysec => "everysec",
+            Self::Always => "always",
+        }
     }
 }
 

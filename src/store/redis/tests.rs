@@ -4,7 +4,7 @@ mod server;
 mod several;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 pub(in crate::store) use self::server::Server;
 use super::super::base::{Base, Write};
@@ -120,7 +120,7 @@ fn an_owner_that_was_away_too_long_changes_nothing_more() {
     let server = Server::start();
     let mut away = Redis::open(settings(&server)).unwrap();
     away.commit(&[put("a", "1")]).unwrap();
-    let before = Instant::now();
+    let before = server::now();
     let mut next = Redis::open(settings(&server)).unwrap();
     assert!(
         before.elapsed() >= TTL / 2,

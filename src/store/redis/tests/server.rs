@@ -44,7 +44,7 @@ impl Server {
     pub(super) fn start_sentinel(port: u16, file: &Path) -> Self {
         let file = file.display().to_string();
         let arguments =
-            [&file, "--sentinel", "--port", &port.to_string()].map(|one| one.to_owned());
+            [file.as_str(), "--sentinel", "--port", &port.to_string()].map(str::to_owned);
         Self::start_with(tempfile::tempdir().unwrap(), arguments.to_vec(), url(port))
     }
 
@@ -141,9 +141,14 @@ pub(super) fn free_port() -> u16 {
 
 /// Until a server is as it should be: it gives no other sign.
 pub(super) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let since = Instant::now();
+    let since = now();
     while !is_so() {
         assert!(since.elapsed() < PATIENCE, "waited in vain for {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the tests' clock")]
+pub(super) fn now() -> Instant {
+    Instant::now()
 }
