@@ -45,7 +45,7 @@ impl Ownership {
     /// others keep away for `ttl` from then on at least. A fifth of it is left for what is under way to
     /// the peers, and for clocks that do not run alike.
     pub(crate) fn renew(&self, asked: u64, ttl: Duration) {
-        let sure = u64::try_from(ttl.saturating_sub(ttl / 5).as_millis()).unwrap_or(u64::MAX);
+        let sure = u64::try_from((ttl * 4 / 5).as_millis()).unwrap_or(u64::MAX);
         self.until
             .store(asked.saturating_add(sure), Ordering::Release);
     }

@@ -33,6 +33,9 @@ use super::table::AnyRow;
 use super::tables::TableId;
 use super::{Result, StoreError};
 
+/// The longest that a standby sleeps: an owner that is stopped hands over at once.
+const MAX_PAUSE: Duration = Duration::from_millis(250);
+
 const FUNCTIONS: &str = include_str!("functions.lua");
 
 /// What is to be known of the Redis to use.
@@ -93,15 +96,10 @@ impl Redis {
         Ok(redis)
     }
 
-    /// What was found out about this Redis at the start.
-    pub(crate) fn facts(&self) -> &Facts {
-        &self.facts
-    }
-
     fn take_over(&mut self) -> Result<()> {
         let mut command = Self::call("take_over", &[&self.key("owner"), &self.key("epoch")]);
         command.arg(millis(self.settings.owner_ttl));
-        let pause = self.settings.owner_ttl / 10;
+        let pause = MAX_PAUSE.min(self.settings.owner_ttl / 10);
         let mut waited = Duration::ZERO;
         loop {
             let asked = ownership::now();

@@ -213,3 +213,36 @@ fn a_full_memory_fails_a_commit_whole() {
     base.commit(&[put("a", "3")]).unwrap();
     assert_eq!(read(&mut base, "a").as_deref(), Some("3"));
 }
+
+#[test]
+fn an_owner_is_sure_of_itself_only_for_a_while_after_each_sign_of_life() {
+    let server = Server::start();
+    let mut base = Redis::open(settings(&server)).unwrap();
+    let ownership = base.ownership();
+    assert!(ownership.is_sure());
+    server::until("its time is over", || !ownership.is_sure());
+    base.commit(&[put("a", "1")]).unwrap();
+    assert!(ownership.is_sure());
+    server::until("its time is over", || !ownership.is_sure());
+    base.keep().unwrap();
+    assert!(ownership.is_sure());
+    base.close();
+    assert!(!ownership.is_sure());
+}
+
+#[test]
+fn an_owner_that_reads_for_long_stays_the_owner() {
+    let server = Server::start();
+    let mut base = Redis::open(settings(&server)).unwrap();
+    base.commit(&[put("a", "1")]).unwrap();
+    let hasty = Settings {
+        patience: Some(3 * TTL),
+        ..settings(&server)
+    };
+    let other = std::thread::spawn(move || Redis::open(hasty).map(drop));
+    while !other.is_finished() {
+        base.scan(TableId::Meta, None, 10).unwrap();
+    }
+    let refused = other.join().unwrap();
+    assert!(matches!(refused, Err(StoreError::Unavailable(_))));
+}
