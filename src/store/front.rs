@@ -68,7 +68,7 @@ impl TableStore {
     pub(crate) fn open_redis(settings: RedisSettings, mo_part_ttl: Duration) -> Result<Arc<Self>> {
         let keep_every = Some(settings.owner_ttl / 3);
         let redis = Redis::open(settings)?;
-        let durability = redis.facts().durability.word();
+        let durability = redis.durability().word();
         let store = Self::open(Box::new(redis), mo_part_ttl)?;
         Ok(Arc::new(Self {
             keep_every,

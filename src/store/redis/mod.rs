@@ -96,6 +96,11 @@ impl Redis {
         Ok(redis)
     }
 
+    /// What it keeps of what it has answered.
+    pub(crate) fn durability(&self) -> Durability {
+        self.facts.durability
+    }
+
     fn take_over(&mut self) -> Result<()> {
         let mut command = Self::call("take_over", &[&self.key("owner"), &self.key("epoch")]);
         command.arg(millis(self.settings.owner_ttl));
