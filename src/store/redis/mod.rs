@@ -95,6 +95,11 @@ impl Redis {
         Ok(redis)
     }
 
+    /// What was found out about this Redis at the start.
+    pub(crate) fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
     fn take_over(&mut self) -> Result<()> {
         let mut command = Self::call("take_over", &[&self.key("owner"), &self.key("epoch")]);
         command.arg(millis(self.settings.owner_ttl));
