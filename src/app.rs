@@ -14,7 +14,7 @@ use matrix_smpp_session::ListenError;
 use ruma::{OwnedServerName, OwnedUserId, UserId};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -114,8 +114,8 @@ pub async fn run(settings: Settings, config: &Path) -> Result<(), AppError> {
 }
 
 struct Signals {
-    terminate: tokio::signal::unix::Signal,
-    interrupt: tokio::signal::unix::Signal,
+    terminate: Signal,
+    interrupt: Signal,
 }
 
 impl Signals {
@@ -175,6 +175,18 @@ impl Running {
         let hangup = signal(SignalKind::hangup()).map_err(AppError::Signals)?;
         let settings = Arc::new(settings);
         let store = open(&settings).await?;
+        tokio::select! {
+            begun = Self::begin(&settings, Arc::clone(&store), (config, hangup)) => begun,
+            () = store.lost() => Err(AppError::TakenOver),
+        }
+    }
+
+    /// Starts everything on a store that is ours.
+    async fn begin(
+        settings: &Arc<Settings>,
+        store: Arc<dyn Store>,
+        (config, hangup): (&Path, Signal),
+    ) -> Result<Self, AppError> {
         let clock = Clock::system();
         let uncertain = store.recover(clock.now()).await?;
         if uncertain > 0 {
@@ -184,8 +196,8 @@ impl Running {
             );
         }
         let crew = Crew::default();
-        let gateway = gateway(&settings, Arc::clone(&store), clock)?;
-        let patience = patience(&settings);
+        let gateway = gateway(settings, Arc::clone(&store), clock)?;
+        let patience = patience(settings);
         let appservice = listen(settings.appservice.listen.to_string(), patience).await?;
         let operations = listen(settings.ops.listen.to_string(), patience).await?;
         let links = Links::start(&gateway, &crew)?;
@@ -266,11 +278,13 @@ impl Running {
         self.crew.tracker.close();
         // The links end by themselves after the drain time; the rest is quick.
         let limit = self.drain + Duration::from_secs(5);
-        if tokio::time::timeout(limit, self.crew.tracker.wait())
-            .await
-            .is_err()
-        {
-            warn!("something did not stop in time");
+        let stopped = tokio::time::timeout(limit, self.crew.tracker.wait());
+        tokio::select! {
+            stopped = stopped => if stopped.is_err() {
+                warn!("something did not stop in time");
+            },
+            // Waiting for this also keeps the store ours while answers still come.
+            () = self.store.lost() => warn!("another gateway has taken the store over"),
         }
     }
 }
