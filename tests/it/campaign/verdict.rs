@@ -79,7 +79,8 @@ impl Verdict {
         let mut late = evidence.late(end, &places);
         late.retain(|token| {
             let one = here.iter().find(|one| one.token == *token);
-            one.is_some_and(|one| !is_flagged(gateway, &one.event))
+            // What was uncertain was sent again, or was still under way on a link that is gone.
+            one.is_some_and(|one| !explain(gateway, &one.event).contains("uncertain"))
         });
         self.table.to_phones.reordered += late.len();
         self.complain(!late.is_empty(), || {
