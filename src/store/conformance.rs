@@ -121,6 +121,7 @@ macro_rules! suite {
                 two_uncertain_segments_make_a_receipt_wait,
                 a_receipt_that_two_could_mean_proves_neither,
                 a_receipt_from_before_an_attempt_proves_nothing_of_it,
+                a_receipt_that_comes_again_proves_nothing_of_a_later_attempt,
                 a_segment_on_the_wire_may_still_claim_the_receipt,
                 a_receipt_before_the_uncertainty_proves_it_too,
                 an_uncertain_segment_is_lost_after_its_hold,

@@ -267,6 +267,27 @@ pub(crate) async fn a_receipt_from_before_an_attempt_proves_nothing_of_it(engine
     assert_eq!(state(&store, id).await, MessageState::Delivered);
 }
 
+pub(crate) async fn a_receipt_that_comes_again_proves_nothing_of_a_later_attempt(
+    engine: &dyn Engine,
+) {
+    let store = with_credit(engine).await;
+    let earlier = ReceiptIn {
+        at: at(5),
+        ..receipt("7", WireState::DELIVERED)
+    };
+    assert_eq!(
+        store.take_receipt(earlier).await.unwrap(),
+        ReceiptTaken::Parked
+    );
+    let id = unanswered(&store, "one").await;
+    // The SMSC missed our answer, and brings the same receipt again.
+    assert_eq!(
+        take(&store, "7", WireState::DELIVERED).await,
+        ReceiptTaken::Parked
+    );
+    assert_eq!(state(&store, id).await, MessageState::Uncertain);
+}
+
 pub(crate) async fn a_segment_on_the_wire_may_still_claim_the_receipt(engine: &dyn Engine) {
     let store = with_credit(engine).await;
     let first = unanswered(&store, "one").await;

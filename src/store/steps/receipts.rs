@@ -32,6 +32,11 @@ pub(in crate::store) fn take(tx: &mut Tx<'_>, receipt: &ReceiptIn) -> Result<Rec
         parked::learn(tx, &receipt.link_group, meant.proof, receipt.at)?;
         return Ok(ReceiptTaken::Matched);
     }
+    // One that comes again proves nothing of what was sent since it first came.
+    if parked::is_waiting(tx, receipt)? {
+        parked::park(tx, receipt)?;
+        return Ok(ReceiptTaken::Parked);
+    }
     if let Some(place) = evidence::of_receipt(tx, receipt)? {
         apply_and_save(tx, place, Word::of(receipt), receipt.at)?;
         return Ok(ReceiptTaken::Evidence);

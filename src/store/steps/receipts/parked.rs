@@ -29,27 +29,41 @@ pub(in crate::store) fn any_parked(tx: &Tx<'_>, link_group: &str) -> bool {
     tx.indexes().parked.of_group.contains_key(link_group)
 }
 
-pub(super) fn park(tx: &mut Tx<'_>, receipt: &ReceiptIn) -> Result<()> {
+/// The receipts that wait with the id of this one.
+fn of_same_id(tx: &mut Tx<'_>, receipt: &ReceiptIn) -> Result<Vec<Arc<ParkedRow>>> {
     let id = (receipt.link_group.clone(), canonical(&receipt.message_id));
     let same_id = tx.indexes().parked.by_id.get(&id).cloned();
-    let waiting = read(tx, same_id.unwrap_or_default())?;
-    let is_copy =
-        |row: &Arc<ParkedRow>| row.smsc_id == receipt.message_id && row.state == receipt.state.0;
-    if waiting.iter().any(is_copy) {
+    let mut waiting = read(tx, same_id.unwrap_or_default())?;
+    waiting.retain(|row| row.smsc_id == receipt.message_id);
+    Ok(waiting)
+}
+
+/// True where a receipt with the id of this one waits already: what this one is about was known before.
+pub(super) fn is_waiting(tx: &mut Tx<'_>, receipt: &ReceiptIn) -> Result<bool> {
+    if !any_parked(tx, &receipt.link_group) {
+        return Ok(false);
+    }
+    Ok(!of_same_id(tx, receipt)?.is_empty())
+}
+
+/// Keeps a receipt, once. One whose id waits already is as old as the first of them.
+pub(super) fn park(tx: &mut Tx<'_>, receipt: &ReceiptIn) -> Result<()> {
+    let waiting = of_same_id(tx, receipt)?;
+    if waiting.iter().any(|row| row.state == receipt.state.0) {
         return Ok(());
     }
-    let (link_group, canonical) = id;
+    let at = waiting.iter().map(|row| row.at).min();
     let place = tx.next(Sequence::Parked)?;
     let row = ParkedRow {
         id: place,
-        link_group,
-        canonical,
+        link_group: receipt.link_group.clone(),
+        canonical: canonical(&receipt.message_id),
         smsc_id: receipt.message_id.clone(),
         state: receipt.state.0,
         error: receipt.error.clone(),
         destination: receipt.handset.map(E164Text),
         originator: receipt.originator.clone(),
-        at: receipt.at,
+        at: at.unwrap_or(receipt.at),
         form: receipt.id_form.map(form_number),
     };
     tx.insert::<Parked>(&number(place), row);
