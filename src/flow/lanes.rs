@@ -119,34 +119,22 @@ pub(crate) async fn run<W: LaneWork>(
     stop: CancellationToken,
 ) {
     let mut worker = Worker::new(work, retry);
-    let mut look = true;
     loop {
         if wake.again.swap(false, Ordering::Acquire) {
             worker.again();
-            look = true;
         }
-        // All that have ended count before the store is asked: a look costs more than they do.
-        while let Some(ended) = worker.tasks.try_join_next_with_id() {
-            worker.end(ended);
-        }
-        look |= worker.lines.is_thirsty();
-        let read = if look {
-            worker.refill().await
-        } else {
-            Read::All
-        };
-        look = matches!(read, Read::Some | Read::NoRoom);
+        let read = worker.refill().await;
         let next = worker.lines.wake(now());
         worker.start(concurrency);
-        let at = now() + worker.pause(read);
-        let pause = next.map_or(at, |next| next.min(at));
+        let look = now() + worker.pause(read);
+        let pause = next.map_or(look, |next| next.min(look));
         tokio::select! {
             biased;
             () = stop.cancelled() => return,
             Some(ended) = worker.tasks.join_next_with_id() => worker.end(ended),
-            () = wake.bell.notified() => look = true,
+            () = wake.bell.notified() => {}
             () = ready(()), if matches!(read, Read::Some) => {}
-            () = tokio::time::sleep_until(pause) => look = true,
+            () = tokio::time::sleep_until(pause) => {}
         }
     }
 }
@@ -156,10 +144,8 @@ pub(crate) async fn run<W: LaneWork>(
 enum Read {
     /// There may be more.
     Some,
-    /// Nothing more.
+    /// Nothing more, or no room for it.
     All,
-    /// Not asked: there is no room for more.
-    NoRoom,
     /// The store did not answer.
     Failed,
 }
@@ -201,7 +187,7 @@ impl<W: LaneWork> Worker<W> {
     /// Reads on from the store where there is room.
     async fn refill(&mut self) -> Read {
         if !self.lines.have_room() {
-            return Read::NoRoom;
+            return Read::All;
         }
         let items = match self.work.fetch(self.cursor, PAGE).await {
             Ok(items) => items,
@@ -229,7 +215,7 @@ impl<W: LaneWork> Worker<W> {
 
     fn pause(&self, read: Read) -> Duration {
         match read {
-            Read::Some | Read::All | Read::NoRoom => Duration::from_mins(1),
+            Read::Some | Read::All => Duration::from_mins(1),
             Read::Failed => self.retry.first,
         }
     }

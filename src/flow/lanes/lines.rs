@@ -111,11 +111,6 @@ impl<W: LaneWork> Lines<W> {
         self.waiting < READ_AHEAD && self.troubled < MAX_TROUBLED
     }
 
-    /// True where a lane has room for what a scan has passed.
-    pub(super) fn is_thirsty(&self) -> bool {
-        self.thirsty
-    }
-
     /// Takes what the scan has found.
     pub(super) fn push(&mut self, item: W::Item) {
         let (lane, place) = (W::lane(&item), W::place(&item));
