@@ -198,8 +198,8 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// are owed. Tells how many; an SMS of several parts is withdrawn by all of them or none.
     async fn cancel_submissions(&self, which: Cancel, now: Timestamp) -> Result<usize>;
 
-    /// Gives a submission of one part another text, as long as it cannot have been said yet. False
-    /// where that is too late or there is none.
+    /// Gives a submission of one part another text and, where its time has not come, another time;
+    /// as long as it cannot have been said yet. False where that is too late or there is none.
     async fn replace_submission(&self, replacement: Replacement) -> Result<bool>;
 
     /// Takes up to `limit` receipts that are owed to a link group and due. What is returned may be
@@ -1029,6 +1029,8 @@ pub struct Sizes {
     pub outbox: u64,
     /// Whole SMS not handed on yet.
     pub sms: u64,
+    /// Whole SMS for which their senders have set a time that has not come.
+    pub scheduled_sms: u64,
     /// SMS that wait for parts.
     pub partial_sms: u64,
     /// Receipts that wait for their answer.

@@ -24,6 +24,8 @@ pub(crate) struct Indexes {
     pub(crate) parked: ParkedIndex,
     /// Whole SMS.
     pub(crate) sms: Waiting,
+    /// Those whose time has not come; a timer stands for each.
+    pub(crate) scheduled: BTreeSet<i64>,
     /// Long SMS with parts still to come.
     pub(crate) partials: PartialIndex,
     /// What accounts have submitted and has not reached its end.

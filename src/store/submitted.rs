@@ -18,6 +18,8 @@ pub struct SubmissionIn {
     pub receipt: RegisteredDelivery,
     /// How long a receipt waits for the account.
     pub receipt_age: Duration,
+    /// Not to be said before; an earlier time than now means at once.
+    pub deliver_at: Option<Timestamp>,
     /// Not to be said from then on.
     pub valid_until: Option<Timestamp>,
     /// One that is for nobody is taken too, as undeliverable ([`SmsTaken::Undeliverable`](super::SmsTaken::Undeliverable)).
@@ -81,8 +83,12 @@ pub struct Replacement {
     pub payload: Bytes,
     /// Which receipts are wanted now.
     pub receipt: RegisteredDelivery,
+    /// Not to be said before; only of one whose time has not come. `None` to keep what was.
+    pub deliver_at: Option<Timestamp>,
     /// Not to be said from then on; `None` to keep what was.
     pub valid_until: Option<Timestamp>,
+    /// When this is wanted.
+    pub at: Timestamp,
 }
 
 /// A receipt that an account is owed and that may be written to the wire.

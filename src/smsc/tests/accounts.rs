@@ -6,6 +6,7 @@ mod multi;
 mod parts;
 mod proof;
 mod reload;
+mod scheduled;
 
 use matrix_smpp_codec::receipt::Receipt;
 use matrix_smpp_codec::values::{
@@ -169,8 +170,17 @@ async fn what_cannot_be_done_is_refused_with_its_own_status() {
         ..sm("id:1 stat:DELIVRD")
     };
     let later = SubmitSm {
+        schedule_delivery_time: COctets::try_from("000007000001000R").unwrap(),
+        ..sm("later than a week")
+    };
+    let sometime = SubmitSm {
+        schedule_delivery_time: COctets::try_from("tomorrow").unwrap(),
+        ..sm("when")
+    };
+    let never = SubmitSm {
         schedule_delivery_time: COctets::try_from("000001000000000R").unwrap(),
-        ..sm("later")
+        validity_period: COctets::try_from("000001000000000R").unwrap(),
+        ..sm("never")
     };
     let validity = SubmitSm {
         validity_period: COctets::try_from("tomorrow").unwrap(),
@@ -179,6 +189,8 @@ async fn what_cannot_be_done_is_refused_with_its_own_status() {
     for (sm, status) in [
         (receipt, CommandStatus::ESME_RINVESMCLASS),
         (later, CommandStatus::ESME_RINVSCHED),
+        (sometime, CommandStatus::ESME_RINVSCHED),
+        (never, CommandStatus::ESME_RINVEXPIRY),
         (validity, CommandStatus::ESME_RINVEXPIRY),
     ] {
         assert_eq!(esme.submit(sm).await, Err(status));

@@ -39,6 +39,7 @@ pub(in crate::store) fn sizes(tx: &mut Tx<'_>) -> Result<Sizes> {
         uncertain,
         outbox: outbox.pending,
         sms: count(sms.pending.len()),
+        scheduled_sms: count(indexes.scheduled.len()),
         partial_sms: tx.count::<Partials>(),
         parked_receipts: count(indexes.parked.all.len()),
         owed_receipts: tx.count::<Owed>(),

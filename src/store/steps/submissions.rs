@@ -9,7 +9,7 @@ use bytes::Bytes;
 use matrix_smpp_codec::udh::join;
 use matrix_smpp_codec::values::{DataCoding, MessageState};
 
-use super::{owed, sms};
+use super::{owed, scheduled, sms};
 use crate::gateway::model::{SmsId, TakenId, Timestamp};
 use crate::store::tables::{
     EndedSubmissions, HomeRow, Partials, PartyRow, SubmissionRow, Submissions, number,
@@ -240,12 +240,21 @@ pub(in crate::store) fn replace(tx: &mut Tx<'_>, by: &Replacement) -> Result<boo
     if of_sms(tx, sms)?.len() > 1 {
         return Ok(false);
     }
+    // What stands in the line already is not taken out of it. With its time the SMS may get another
+    // number, so its words come first.
+    let scheduled = tx.indexes().scheduled.contains(&sms);
+    if !scheduled && by.deliver_at.is_some_and(|at| at > by.at) {
+        return Ok(false);
+    }
     let text = join(&[(DataCoding(row.data_coding), Bytes::clone(&by.payload))]);
     sms::change(tx, sms, |row| row.text = text)?;
     change(tx, row.id, |row| {
         row.receipt = by.receipt.0;
         row.valid_until = by.valid_until.or(row.valid_until);
     })?;
+    if let Some(deliver_at) = by.deliver_at {
+        scheduled::put_off(tx, sms, deliver_at, by.at)?;
+    }
     Ok(true)
 }
 

@@ -28,6 +28,9 @@ pub(crate) struct SmsRow {
     /// Set where it was set aside.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) aside: Option<AsideRow>,
+    /// Not to be said before; it has no place in the line yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) due_at: Option<Timestamp>,
     /// Withdrawn by who submitted it: never said.
     #[serde(default)]
     pub(crate) withdrawn: bool,
@@ -63,16 +66,22 @@ impl From<&RecipientRow> for SmsRecipient {
 
 impl Row for SmsRow {
     fn index(indexes: &mut Indexes, _: &str, old: Option<&Self>, new: Option<&Self>) {
-        if let Some(old) = old {
-            indexes
-                .sms
-                .remove(old.id, old.aside.as_ref().map(|aside| aside.at));
+        match old {
+            Some(old) if old.due_at.is_some() => drop(indexes.scheduled.remove(&old.id)),
+            Some(old) => indexes.sms.remove(old.id, old.aside_at()),
+            None => {}
         }
-        if let Some(new) = new {
-            indexes
-                .sms
-                .insert(new.id, new.aside.as_ref().map(|aside| aside.at));
+        match new {
+            Some(new) if new.due_at.is_some() => drop(indexes.scheduled.insert(new.id)),
+            Some(new) => indexes.sms.insert(new.id, new.aside_at()),
+            None => {}
         }
+    }
+}
+
+impl SmsRow {
+    fn aside_at(&self) -> Option<Timestamp> {
+        self.aside.as_ref().map(|aside| aside.at)
     }
 }
 
@@ -88,6 +97,9 @@ pub(crate) struct PartialRow {
     pub(crate) recipient: RecipientRow,
     /// Of the first part.
     pub(crate) at: Timestamp,
+    /// Not to be said before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) due_at: Option<Timestamp>,
     /// In the order of their numbers.
     pub(crate) parts: Vec<PartRow>,
     /// The submissions that it is made of.

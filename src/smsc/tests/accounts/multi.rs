@@ -183,7 +183,7 @@ async fn a_text_for_many_that_none_can_have_is_refused_as_a_whole() {
     let door = Door::open().await;
     let mut esme = door.bind(BindMode::Transceiver).await;
     let later = SubmitMulti {
-        schedule_delivery_time: COctets::try_from("000001000000000R").unwrap(),
+        schedule_delivery_time: COctets::try_from("000008000000000R").unwrap(),
         ..multi("later", [sme(ONE), sme(OTHER)])
     };
     for (multi, status) in [
