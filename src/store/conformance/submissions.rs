@@ -138,6 +138,9 @@ pub(crate) async fn a_long_submission_is_withdrawn_whole(engine: &dyn Engine) {
     assert_eq!(cancel(waits).await, 1);
     assert_eq!(cancel(waits).await, 0);
     assert_eq!(store.sizes().await.unwrap().partial_sms, 0);
+    let late = submit(&store, part(ANNA, 1, 2, 2, "two")).await;
+    assert_eq!(state(&store, late).await, WireState::DELETED);
+    assert_eq!(pending(&store).await, []);
     let first = submit(&store, part(ANNA, 2, 2, 1, "one ")).await;
     let second = submit(&store, part(ANNA, 2, 2, 2, "two")).await;
     assert_eq!(cancel(second).await, 2);

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use matrix_smpp_codec::udh::{Concat, Reference, join};
-use matrix_smpp_codec::values::DataCoding;
+use matrix_smpp_codec::values::{DataCoding, MessageState};
 
 use super::sms::{Placed, recipient};
 use super::{scheduled, submissions};
@@ -48,9 +48,7 @@ pub(super) fn take_part(tx: &mut Tx<'_>, sms: &SmsIn, concat: Concat) -> Result<
                 return Ok(Placed::Held { home });
             }
             // The same place with other octets: the sender uses this reference again.
-            Some(_) => {
-                hand_on(tx, &key, &waiting)?;
-            }
+            Some(_) => give_up(tx, &key)?,
         }
     }
     begin(tx, sms, (between, key), (concat.total, part))
@@ -65,9 +63,14 @@ fn add(
 ) -> Result<Placed> {
     let mut row = waiting.clone();
     row.due_at = row.due_at.max(due_at);
+    let part = if row.withdrawn.is_some() {
+        part.silent()
+    } else {
+        part
+    };
     let at = row.parts.partition_point(|one| one.number < part.number);
     row.parts.insert(at, part);
-    let home = if row.parts.len() == usize::from(row.total) {
+    let home = if row.parts.len() == usize::from(row.total) && row.withdrawn.is_none() {
         HomeRow::Sms(hand_on(tx, &key, &row)?)
     } else {
         tx.put::<Partials>(&key, row)?;
@@ -97,6 +100,7 @@ fn begin(
         at: sms.at,
         due_at: scheduled::due_at(sms),
         parts: vec![part],
+        withdrawn: None,
         submissions: Vec::new(),
     };
     tx.put::<Partials>(&key, row)?;
@@ -114,12 +118,35 @@ fn make_room(tx: &mut Tx<'_>, between: &str) -> Result<()> {
     oldest.iter().try_for_each(|key| give_up(tx, key))
 }
 
-/// Hands on what there is of a long SMS whose other parts never came.
+/// Hands on what there is of a long SMS whose other parts never came. What was withdrawn is forgotten.
 pub(super) fn give_up(tx: &mut Tx<'_>, key: &str) -> Result<()> {
     match tx.get::<Partials>(key)? {
+        Some(row) if row.withdrawn.is_some() => tx.delete::<Partials>(key).map(drop),
         Some(row) => hand_on(tx, key, &row).map(drop),
         None => Ok(()),
     }
+}
+
+/// Takes the words out of a long SMS with parts still to come, and gives the submissions that it is
+/// made of. What is left knows those parts when they come, for as long as parts wait.
+pub(super) fn withdraw(
+    tx: &mut Tx<'_>,
+    key: &str,
+    state: MessageState,
+    now: Timestamp,
+) -> Result<Vec<i64>> {
+    let Some(row) = tx.get::<Partials>(key)? else {
+        return Ok(Vec::new());
+    };
+    tx.update::<Partials>(key, |row| {
+        row.withdrawn = Some(state.0);
+        row.at = now;
+        row.submissions = Vec::new();
+        for part in &mut row.parts {
+            part.payload = Bytes::new();
+        }
+    })?;
+    Ok(row.submissions.clone())
 }
 
 /// Makes a whole SMS of the parts that are there; gives its id.

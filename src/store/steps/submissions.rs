@@ -9,7 +9,7 @@ use bytes::Bytes;
 use matrix_smpp_codec::udh::join;
 use matrix_smpp_codec::values::{DataCoding, MessageState};
 
-use super::{owed, scheduled, sms};
+use super::{owed, parts, scheduled, sms};
 use crate::gateway::model::{SmsId, TakenId, Timestamp};
 use crate::store::tables::{
     EndedSubmissions, HomeRow, Partials, PartyRow, SubmissionRow, Submissions, number,
@@ -19,24 +19,32 @@ use crate::store::{
     Cancel, Replacement, Result, Sms, SmsIn, Submission, SubmissionIn, SubmissionRef,
 };
 
-/// Notes what was submitted. One for nobody has reached its end at once.
+/// Notes what was submitted. One for nobody has reached its end at once, and so has a part of what was
+/// withdrawn.
 pub(super) fn begin(tx: &mut Tx<'_>, sms: &SmsIn, id: TakenId, home: HomeRow) -> Result<()> {
     let Some(submitted) = &sms.submitted else {
         return Ok(());
     };
-    match &home {
-        HomeRow::Sms(of) => sms::change(tx, *of, |row| row.submissions.push(id.0))?,
-        HomeRow::Partial(key) => {
-            tx.update::<Partials>(key, |row| row.submissions.push(id.0))?;
+    let ended = match &home {
+        HomeRow::Sms(of) => {
+            sms::change(tx, *of, |row| row.submissions.push(id.0))?;
+            None
         }
-        HomeRow::Nowhere => {}
-    }
-    let to_nobody = home == HomeRow::Nowhere;
+        HomeRow::Partial(key) => {
+            let partial = tx.get::<Partials>(key)?;
+            let withdrawn = partial.and_then(|row| row.withdrawn);
+            if withdrawn.is_none() {
+                tx.update::<Partials>(key, |row| row.submissions.push(id.0))?;
+            }
+            withdrawn.map(MessageState)
+        }
+        HomeRow::Nowhere => Some(MessageState::UNDELIVERABLE),
+    };
     tx.insert::<Submissions>(&number(id.0), row(sms, submitted, id, home));
-    if to_nobody {
-        end(tx, id.0, MessageState::UNDELIVERABLE, Some(sms.at))?;
+    match ended {
+        Some(state) => end(tx, id.0, state, Some(sms.at)),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 fn row(sms: &SmsIn, submitted: &SubmissionIn, id: TakenId, home: HomeRow) -> SubmissionRow {
@@ -161,11 +169,7 @@ fn withdraw(tx: &mut Tx<'_>, home: &HomeRow, state: MessageState, now: Timestamp
             sms::withdraw(tx, *sms)?;
             ids
         }
-        HomeRow::Partial(key) => {
-            let waiting = tx.get::<Partials>(key)?;
-            tx.delete::<Partials>(key)?;
-            waiting.map_or_else(Vec::new, |row| row.submissions.clone())
-        }
+        HomeRow::Partial(key) => parts::withdraw(tx, key, state, now)?,
         HomeRow::Nowhere => Vec::new(),
     };
     for id in &ids {

@@ -102,6 +102,9 @@ pub(crate) struct PartialRow {
     pub(crate) due_at: Option<Timestamp>,
     /// In the order of their numbers.
     pub(crate) parts: Vec<PartRow>,
+    /// Withdrawn: its words are gone, and what still comes of it has this `message_state` at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) withdrawn: Option<u8>,
     /// The submissions that it is made of.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) submissions: Vec<i64>,
@@ -133,6 +136,16 @@ pub(crate) struct PartRow {
     pub(crate) data_coding: u8,
     #[serde(with = "super::octets")]
     pub(crate) payload: Bytes,
+}
+
+impl PartRow {
+    /// The part without its words.
+    pub(crate) fn silent(self) -> Self {
+        Self {
+            payload: Bytes::new(),
+            ..self
+        }
+    }
 }
 
 impl std::fmt::Debug for PartRow {
