@@ -202,6 +202,9 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// as long as it cannot have been said yet. False where that is too late or there is none.
     async fn replace_submission(&self, replacement: Replacement) -> Result<bool>;
 
+    /// Gives submissions one name together, which their receipts bear ([`OwedReceipt::name`]).
+    async fn name_submissions(&self, ids: Vec<TakenId>, name: String) -> Result<()>;
+
     /// Takes up to `limit` receipts that are owed to a link group and due. What is returned may be
     /// written to the wire.
     async fn claim_receipts(

@@ -346,6 +346,12 @@ impl Store for TableStore {
             .await
     }
 
+    async fn name_submissions(&self, ids: Vec<TakenId>, name: String) -> Result<()> {
+        self.engine
+            .run(move |tx| submissions::name(tx, &ids, &name))
+            .await
+    }
+
     async fn claim_receipts(
         &self,
         link_group: &str,

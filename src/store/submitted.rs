@@ -96,6 +96,8 @@ pub struct Replacement {
 pub struct OwedReceipt {
     /// What it is about.
     pub id: TakenId,
+    /// The name that this has together with others, where it was given one.
+    pub name: Option<String>,
     /// 1 for the first, and one more for each claim; must come back in the [`ReceiptAnswer`].
     pub attempt: u32,
     /// How many earlier attempts ended in an error.

@@ -71,6 +71,7 @@ fn due(tx: &Tx<'_>, link_group: &str, limit: usize, now: Timestamp) -> Vec<i64> 
 fn receipt(row: &OwedRow, of: &SubmissionRow, attempt: u32) -> OwedReceipt {
     OwedReceipt {
         id: TakenId(row.id),
+        name: of.name.clone(),
         attempt,
         retries: row.retries,
         possible_duplicate: row.resends > 0,

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use matrix_smpp_codec::udh::join;
 use matrix_smpp_codec::values::{DataCoding, MessageState};
 
+use super::sweep::each;
 use super::{owed, parts, scheduled, sms};
 use crate::gateway::model::{SmsId, TakenId, Timestamp};
 use crate::store::tables::{
@@ -63,6 +64,7 @@ fn row(sms: &SmsIn, submitted: &SubmissionIn, id: TakenId, home: HomeRow) -> Sub
         state: MessageState::ENROUTE.0,
         said_at: None,
         ended_at: None,
+        name: None,
     }
 }
 
@@ -199,6 +201,16 @@ pub(in crate::store) fn get(tx: &mut Tx<'_>, of: &SubmissionRef) -> Result<Optio
         state: MessageState(row.state),
         ended_at: row.ended_at,
     }))
+}
+
+/// Gives submissions, ended or not, one name together. Says the same again to the same.
+pub(in crate::store) fn name(tx: &mut Tx<'_>, ids: &[TakenId], name: &str) -> Result<()> {
+    let keys: Vec<String> = ids.iter().map(|id| number(id.0)).collect();
+    tx.fetch::<Submissions>(keys.iter().map(String::as_str));
+    tx.fetch::<EndedSubmissions>(keys.iter().map(String::as_str));
+    each(ids, |id| {
+        change(tx, id.0, |row| row.name = Some(name.to_owned()))
+    })
 }
 
 pub(in crate::store) fn cancel(tx: &mut Tx<'_>, which: &Cancel, now: Timestamp) -> Result<usize> {

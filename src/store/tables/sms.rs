@@ -192,6 +192,9 @@ pub(crate) struct SubmissionRow {
     /// About to be said then, so it may have been.
     pub(crate) said_at: Option<Timestamp>,
     pub(crate) ended_at: Option<Timestamp>,
+    /// The name that its receipt bears instead of its own: it was one of many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) name: Option<String>,
 }
 
 impl Row for SubmissionRow {
