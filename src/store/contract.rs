@@ -21,8 +21,8 @@ use crate::gateway::model::{
 };
 
 pub use super::submitted::{
-    Cancel, OwedReceipt, Party, ReceiptAnswer, ReceiptOutcome, Replacement, Submission,
-    SubmissionIn, SubmissionRef,
+    Cancel, OwedReceipt, Party, ReceiptAnswer, ReceiptHistory, ReceiptOutcome, Replacement,
+    Submission, SubmissionHistory, SubmissionIn, SubmissionRef,
 };
 pub use crate::gateway::message::{Failure, MessageView, NewMessage, OriginatorPlan, Refusal};
 pub use crate::gateway::model::Membership;
@@ -313,6 +313,13 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// The history of one message, of every message of one event id, or of those that an edit, a
     /// redaction or a reaction is about, by its own event id.
     async fn explain(&self, id: &str) -> Result<Vec<History>>;
+
+    /// The history of what an account submitted, under the id `name`; `None` for what is not known.
+    async fn explain_submission(
+        &self,
+        id: TakenId,
+        name: &str,
+    ) -> Result<Option<SubmissionHistory>>;
 
     /// Sizes for the gauges.
     async fn sizes(&self) -> Result<Sizes>;

@@ -208,6 +208,7 @@ cut_store! {
     Question fn dedicated() -> Vec<(String, OwnedUserId)>;
     Commit fn probe() -> ();
     Question fn explain(id: &str) -> Vec<History>;
+    Question fn explain_submission(id: TakenId, name: &str) -> Option<SubmissionHistory>;
     Question fn sizes() -> Sizes;
 }
 

@@ -17,7 +17,8 @@ use crate::store::tables::{
 };
 use crate::store::tx::Tx;
 use crate::store::{
-    Cancel, Replacement, Result, Sms, SmsIn, Submission, SubmissionIn, SubmissionRef,
+    Cancel, Replacement, Result, Sms, SmsIn, Submission, SubmissionHistory, SubmissionIn,
+    SubmissionRef,
 };
 
 /// Notes what was submitted. One for nobody has reached its end at once, and so has a part of what was
@@ -200,6 +201,45 @@ pub(in crate::store) fn get(tx: &mut Tx<'_>, of: &SubmissionRef) -> Result<Optio
     Ok(row.map(|row| Submission {
         state: MessageState(row.state),
         ended_at: row.ended_at,
+    }))
+}
+
+pub(in crate::store) fn explain(
+    tx: &mut Tx<'_>,
+    id: TakenId,
+    name: &str,
+) -> Result<Option<SubmissionHistory>> {
+    let Some(row) = find(tx, id.0)? else {
+        return Ok(None);
+    };
+    let (mut recipient, mut aside, mut due_at) = (None, None, None);
+    match &row.home {
+        HomeRow::Sms(sms) => {
+            let sms = sms::find(tx, *sms)?;
+            recipient = sms.as_ref().map(|sms| sms.recipient.to_string());
+            due_at = sms.as_ref().and_then(|sms| sms.due_at);
+            aside = sms.and_then(|sms| sms.aside.as_ref().map(|aside| aside.reason.clone()));
+        }
+        HomeRow::Partial(key) => {
+            let partial = tx.get::<Partials>(key)?;
+            recipient = partial.as_ref().map(|row| row.recipient.to_string());
+            due_at = partial.and_then(|row| row.due_at);
+        }
+        HomeRow::Nowhere => {}
+    }
+    Ok(Some(SubmissionHistory {
+        id: name.to_owned(),
+        account: row.link_group.clone(),
+        state: row.state,
+        recipient,
+        waits_for_parts: row.ended_at.is_none() && matches!(row.home, HomeRow::Partial(_)),
+        aside,
+        at: row.at,
+        due_at,
+        valid_until: row.valid_until,
+        said_at: row.said_at,
+        ended_at: row.ended_at,
+        receipt: owed::history(tx, &row)?,
     }))
 }
 

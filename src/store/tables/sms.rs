@@ -54,6 +54,17 @@ pub(crate) enum RecipientRow {
     Owner(OwnedUserId),
 }
 
+/// For people.
+impl std::fmt::Display for RecipientRow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Conversation(id) => write!(f, "conversation {id}"),
+            Self::Former(id) => write!(f, "conversation {id}, which had ended"),
+            Self::Owner(owner) => write!(f, "{owner}"),
+        }
+    }
+}
+
 impl From<&RecipientRow> for SmsRecipient {
     fn from(row: &RecipientRow) -> Self {
         match row {
