@@ -28,6 +28,7 @@ pub(crate) mod outbox;
 pub(crate) mod populated;
 pub(crate) mod receipts;
 pub(crate) mod rooms;
+pub(crate) mod scheduled;
 pub(crate) mod sms;
 pub(crate) mod smsc;
 pub(crate) mod submissions;
@@ -175,6 +176,12 @@ macro_rules! suite {
                 a_submission_past_its_validity_is_never_said,
                 a_receipt_is_owed_until_it_is_taken,
                 a_receipt_that_nobody_fetches_is_given_up;
+            scheduled:
+                a_scheduled_submission_stands_in_the_line_from_its_time_on,
+                a_scheduled_submission_can_be_withdrawn,
+                a_scheduled_submission_can_have_another_text_and_another_time,
+                the_latest_time_of_its_parts_is_that_of_a_long_submission,
+                a_scheduled_submission_outlives_its_validity_nowhere;
             smsc:
                 every_sms_is_taken_once_whenever_binds_die;
             outbox:

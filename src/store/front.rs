@@ -26,8 +26,8 @@ use super::{
     Acceptance, Answer, Aside, AsideId, AuditDifference, Cancel, Claimed, Ending, History,
     InboxEvent, Lease, Member, MessageView, NewMessage, NewOutbox, OpenConversation, Opened,
     OutboxEntry, OwedReceipt, ReceiptAnswer, ReceiptIn, ReceiptTaken, Replacement, Result,
-    RoomFacts, RoomView, Sizes, Sms, SmsIn, SmsTaken, Store, Submission, SubmissionRef, Taken,
-    Transaction, Work,
+    RoomFacts, RoomView, Sizes, Sms, SmsIn, SmsTaken, Store, Submission, SubmissionHistory,
+    SubmissionRef, Taken, Transaction, Work,
 };
 use crate::gateway::model::{
     Account, Conversation, ConversationId, Handset, InboxSeq, MessageId, OutboxId, SmsId, TakenId,
@@ -346,6 +346,12 @@ impl Store for TableStore {
             .await
     }
 
+    async fn name_submissions(&self, ids: Vec<TakenId>, name: String) -> Result<()> {
+        self.engine
+            .run(move |tx| submissions::name(tx, &ids, &name))
+            .await
+    }
+
     async fn claim_receipts(
         &self,
         link_group: &str,
@@ -490,6 +496,17 @@ impl Store for TableStore {
     async fn explain(&self, id: &str) -> Result<Vec<History>> {
         let id = id.to_owned();
         self.engine.run(move |tx| explain::explain(tx, &id)).await
+    }
+
+    async fn explain_submission(
+        &self,
+        id: TakenId,
+        name: &str,
+    ) -> Result<Option<SubmissionHistory>> {
+        let name = name.to_owned();
+        self.engine
+            .run(move |tx| submissions::explain(tx, id, &name))
+            .await
     }
 
     async fn sizes(&self) -> Result<Sizes> {
