@@ -8,6 +8,7 @@ use prometheus::core::Collector;
 use prometheus::{
     Encoder, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
+use ruma::ServerName;
 
 use crate::gateway::plan::Unplannable;
 use crate::matrix::appservice::Counts;
@@ -27,6 +28,9 @@ pub struct Metrics {
     pub copies: IntCounterVec,
     /// Segments sent though an earlier attempt may have arrived, by link group.
     pub possible_duplicates: IntCounterVec,
+    /// Events that were found by reading rooms back.
+    pub read_back: IntCounter,
+    look_back_due: IntGaugeVec,
     /// Items set aside.
     pub set_aside: IntCounter,
     /// Invitations of ghosts that were declined.
@@ -131,6 +135,15 @@ impl Metrics {
                 "Segments sent again though they may have arrived",
                 &group,
             ),
+            read_back: counter(
+                "read_back_events_total",
+                "Events found by reading rooms back",
+            ),
+            look_back_due: gauges(
+                "look_back_due",
+                "1 while the rooms of a homeserver are to be read back",
+                &["homeserver"],
+            ),
             set_aside: counter("set_aside_total", "Items that could not be handled"),
             declined: counter("invites_declined_total", "Invitations declined"),
             refused: counters("refused_messages_total", "Messages refused", &["reason"]),
@@ -194,6 +207,11 @@ impl Metrics {
             Refusal::ConversationEnded => "conversation_ended",
         };
         self.refused.with_label_values(&[reason]).inc();
+    }
+
+    /// 1 while the rooms of a homeserver are to be read back.
+    pub fn look_backs_due(&self, homeserver: &ServerName) -> IntGauge {
+        self.look_back_due.with_label_values(&[homeserver.as_str()])
     }
 
     /// Shows what waits in the store.

@@ -52,6 +52,7 @@ macro_rules! suite {
                 a_probe_changes_nothing_that_can_be_seen,
                 an_event_set_aside_is_counted_and_out_of_the_way,
                 a_finished_event_is_forgotten_after_a_month,
+                an_event_that_never_came_is_unknown,
                 extras_wait_for_their_reader_for_a_month;
             rooms:
                 a_room_never_put_is_unknown,
@@ -59,6 +60,7 @@ macro_rules! suite {
                 encryption_has_no_way_back,
                 the_room_with_the_bot_is_the_newest_that_only_the_two_share,
                 a_ghost_is_ready_once_that_was_said,
+                every_room_is_in_a_page,
                 a_room_that_ours_have_left_is_forgotten_when_nothing_goes_on_there;
             conversations:
                 one_room_and_handset_have_one_conversation,

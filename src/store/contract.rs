@@ -37,6 +37,14 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// restart of Synapse.
     async fn take_transaction(&self, transaction: Transaction) -> Result<Taken>;
 
+    /// Those of these events that never came, in the same order. An event that came is known for 30
+    /// days after it.
+    async fn unknown_events(
+        &self,
+        homeserver: &ServerName,
+        events: Vec<OwnedEventId>,
+    ) -> Result<Vec<OwnedEventId>>;
+
     /// Events not finished yet, after `after`, oldest first.
     async fn pending_events(&self, after: InboxSeq, limit: usize) -> Result<Vec<InboxEvent>>;
 
@@ -71,6 +79,10 @@ pub trait Store: fmt::Debug + Send + Sync {
 
     /// What is known of a room with its active conversations; `None` for one never seen.
     async fn room(&self, homeserver: &ServerName, room: &RoomId) -> Result<Option<RoomView>>;
+
+    /// About `limit` of all rooms, in no order, from the beginning or from where the last page ended.
+    /// A room that is known throughout is in at least one page.
+    async fn rooms(&self, from: Option<String>, limit: usize) -> Result<RoomsPage>;
 
     /// The room that only `bot` and `user` share (either may still be invited); the newest of
     /// several.
@@ -504,6 +516,15 @@ pub struct Member {
     pub membership: Membership,
     /// Their name in this room.
     pub display_name: Option<String>,
+}
+
+/// Some rooms.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RoomsPage {
+    /// Them.
+    pub rooms: Vec<RoomFacts>,
+    /// Where the next page begins; `None` after the last.
+    pub next: Option<String>,
 }
 
 /// A room with its active conversations.

@@ -26,8 +26,8 @@ use super::{
     Acceptance, Answer, Aside, AsideId, AuditDifference, Cancel, Claimed, Ending, History,
     InboxEvent, Lease, Member, MessageView, NewMessage, NewOutbox, OpenConversation, Opened,
     OutboxEntry, OwedReceipt, ReceiptAnswer, ReceiptIn, ReceiptTaken, Replacement, Result,
-    RoomFacts, RoomView, Sizes, Sms, SmsIn, SmsTaken, Store, Submission, SubmissionRef, Taken,
-    Transaction, Work,
+    RoomFacts, RoomView, RoomsPage, Sizes, Sms, SmsIn, SmsTaken, Store, Submission, SubmissionRef,
+    Taken, Transaction, Work,
 };
 use crate::gateway::model::{
     Account, Conversation, ConversationId, Handset, InboxSeq, MessageId, OutboxId, SmsId, TakenId,
@@ -108,6 +108,17 @@ impl Store for TableStore {
             .await
     }
 
+    async fn unknown_events(
+        &self,
+        homeserver: &ServerName,
+        events: Vec<OwnedEventId>,
+    ) -> Result<Vec<OwnedEventId>> {
+        let homeserver = homeserver.to_owned();
+        self.engine
+            .run(move |tx| inbox::unknown(tx, &homeserver, &events))
+            .await
+    }
+
     async fn pending_events(&self, after: InboxSeq, limit: usize) -> Result<Vec<InboxEvent>> {
         self.engine
             .run(move |tx| inbox::pending(tx, after, limit))
@@ -161,6 +172,12 @@ impl Store for TableStore {
         let (homeserver, room) = (homeserver.to_owned(), room.to_owned());
         self.engine
             .run(move |tx| rooms::room(tx, &homeserver, &room))
+            .await
+    }
+
+    async fn rooms(&self, from: Option<String>, limit: usize) -> Result<RoomsPage> {
+        self.engine
+            .run_alone(move |tx| rooms::page(tx, from.as_deref(), limit))
             .await
     }
 

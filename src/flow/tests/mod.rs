@@ -10,6 +10,7 @@ mod cut;
 mod echo;
 mod from_phones;
 mod invitations;
+mod look_back;
 mod rooms;
 mod talk;
 mod trouble;
