@@ -267,6 +267,8 @@ impl Running {
         self.crew
             .spawn("the look back", flow::look_back::run(gateway(), stop()));
         self.crew
+            .spawn("the watcher of pools", flow::pools::run(gateway(), stop()));
+        self.crew
             .spawn("the sweeper", flow::sweep::run(gateway(), stop()));
         self.crew.spawn("the watchdog", watchdog(gateway(), stop()));
         self.crew

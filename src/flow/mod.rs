@@ -15,6 +15,7 @@ pub mod look_back;
 mod membership;
 mod message;
 pub mod outbox;
+pub mod pools;
 mod portal;
 mod receipt;
 mod room_commands;

@@ -5,6 +5,7 @@
 use std::fmt;
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use matrix_smpp_codec::e164::E164;
 use matrix_smpp_config::{Money, Settings};
@@ -19,8 +20,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::clock::Clock;
-use crate::flow::Gateway;
+use crate::flow::{Gateway, pools};
 use crate::gateway::model::{Account, Handset, MessageState, Timestamp};
+use crate::gateway::pools::PoolUse;
 use crate::store::{Aside, AsideId, History, Store, StoreError};
 
 /// The longest request, in octets.
@@ -57,6 +59,8 @@ pub enum Request {
     Audit,
     /// Every lease.
     Leases,
+    /// How full the pools are.
+    Pools,
     /// Free a lease.
     ReleaseLease {
         /// The VMN.
@@ -111,6 +115,8 @@ pub enum Answer {
     Audit(Vec<String>),
     /// Leases.
     Leases(Vec<LeaseLine>),
+    /// How full each pool is.
+    Pools(Vec<PoolUse>),
     /// Dedicated numbers and their owners.
     Dedicated(Vec<(String, OwnedUserId)>),
     /// Histories.
@@ -241,6 +247,10 @@ async fn try_answer(
         }
         Request::Audit => audit(store).await?,
         Request::Leases => leases(store).await?,
+        Request::Pools => {
+            let (pools, pause) = (&settings.pools, Duration::ZERO);
+            Answer::Pools(pools::count(store, pools, clock.now(), pause).await?)
+        }
         Request::ReleaseLease { number, handset } => release(store, &number, &handset).await?,
         Request::Dedicate { number, owner } => dedicate(store, settings, &number, &owner).await?,
         Request::Undedicate { number } => done_if(

@@ -11,6 +11,7 @@ use prometheus::{
 use ruma::ServerName;
 
 use crate::gateway::plan::Unplannable;
+use crate::gateway::pools::PoolUse;
 use crate::matrix::appservice::Counts;
 use crate::store::{Refusal, Sizes, Work};
 
@@ -55,6 +56,7 @@ pub struct Metrics {
     pub binds: IntGaugeVec,
     /// Of the SMPP listener.
     pub listener: ListenerMetrics,
+    pools: PoolMetrics,
     /// What waits in the store, by kind.
     pub waiting: IntGaugeVec,
     /// What homeservers called.
@@ -90,6 +92,49 @@ impl ListenerMetrics {
             up: register(registry, IntGauge::with_opts(up)),
             connections: register(registry, IntGaugeVec::new(connections, &["state"])),
             refused: register(registry, IntCounterVec::new(refused, &["reason"])),
+        }
+    }
+}
+
+/// How full pools are, by pool.
+#[derive(Debug, Clone)]
+struct PoolMetrics {
+    numbers: IntGaugeVec,
+    pairs: IntGaugeVec,
+    most_used: IntGaugeVec,
+    nearly_full: IntGaugeVec,
+    full: IntGaugeVec,
+}
+
+impl PoolMetrics {
+    fn new(registry: &Registry) -> Self {
+        let gauges = |name: &str, help: &str, labels: &[&str]| {
+            let opts = Opts::new(full(name), help);
+            register(registry, IntGaugeVec::new(opts, labels))
+        };
+        let pool = ["pool"];
+        Self {
+            numbers: gauges("pool_numbers", "Numbers of a pool", &pool),
+            pairs: gauges(
+                "pool_leases",
+                "Pairs of a number of the pool and a phone",
+                &["pool", "state"],
+            ),
+            most_used: gauges(
+                "pool_most_used",
+                "Numbers that the phone uses which uses the most of the pool",
+                &pool,
+            ),
+            nearly_full: gauges(
+                "pool_phones_nearly_full",
+                "Phones that use 80 % of the pool or more",
+                &pool,
+            ),
+            full: gauges(
+                "pool_phones_full",
+                "Phones for which no number of the pool is free",
+                &pool,
+            ),
         }
     }
 }
@@ -168,6 +213,7 @@ impl Metrics {
             ),
             binds: gauges("binds", "Binds of an account to our listener", &group),
             listener: ListenerMetrics::new(&registry),
+            pools: PoolMetrics::new(&registry),
             waiting: gauges("waiting", "Items that wait in the store", &["kind"]),
             calls: Arc::default(),
             called: counters(
@@ -236,6 +282,23 @@ impl Metrics {
         ] {
             let size = i64::try_from(size).unwrap_or(i64::MAX);
             self.waiting.with_label_values(&[kind]).set(size);
+        }
+    }
+
+    /// Shows how full the pools are.
+    pub fn set_pools(&self, pools: &[PoolUse]) {
+        let show = |gauge: &IntGaugeVec, labels: &[&str], count: u64| {
+            let count = i64::try_from(count).unwrap_or(i64::MAX);
+            gauge.with_label_values(labels).set(count);
+        };
+        for pool in pools {
+            let (metrics, name) = (&self.pools, &*pool.name);
+            show(&metrics.numbers, &[name], pool.numbers);
+            show(&metrics.pairs, &[name, "active"], pool.active);
+            show(&metrics.pairs, &[name, "cooling"], pool.cooling);
+            show(&metrics.most_used, &[name], pool.most_used);
+            show(&metrics.nearly_full, &[name], pool.nearly_full);
+            show(&metrics.full, &[name], pool.full);
         }
     }
 

@@ -109,7 +109,8 @@ macro_rules! suite {
                 a_message_past_its_validity_is_refunded_and_never_claimed,
                 submitted_is_told_once_and_only_when_all_segments_are,
                 a_relayed_sms_is_told_only_when_it_fails,
-                only_temporary_errors_count_as_retries;
+                only_temporary_errors_count_as_retries,
+                what_was_put_off_by_a_clock_that_was_ahead_is_not_waited_for;
             receipts:
                 a_receipt_finds_its_segment_by_id,
                 an_id_is_found_however_it_is_padded_but_never_for_another_phone,
@@ -185,6 +186,7 @@ macro_rules! suite {
                 an_entry_is_queued_once_by_its_key,
                 busy_lanes_are_left_out,
                 an_entry_set_aside_lets_its_lane_go_on,
+                what_was_queued_by_a_clock_that_was_ahead_is_not_waited_for,
                 an_item_survives_the_store;
             aside:
                 what_is_set_aside_is_told_once_in_the_same_step,
@@ -201,6 +203,7 @@ macro_rules! suite {
                 concurrent_messages_never_overdraw,
                 amounts_stay_within_their_bounds,
                 a_dedicated_number_has_one_owner,
+                all_leases_of_a_phone_are_in_one_page,
                 a_lease_can_be_released_by_hand;
             model:
                 money_and_leases_hold_under_any_order_of_operations;

@@ -173,6 +173,12 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// parked receipts and duplicate keys. Does at most `limit` of each; true if there may be more.
     async fn sweep(&self, now: Timestamp, limit: usize) -> Result<bool>;
 
+    /// What is put off to later than `latest` is due at `latest`, and at once where it was never tried:
+    /// segments, things to do at homeservers, owed receipts. For what was put off while the clock
+    /// was ahead: `latest` is later than anything is put off by a clock that is right. At most
+    /// `limit` of each; true if there may be more. Idempotent.
+    async fn hasten(&self, now: Timestamp, latest: Timestamp, limit: usize) -> Result<bool>;
+
     // --- what the SMSC says -------------------------------------------------------------------
 
     /// A delivery receipt. Matches the segment by (link group, message id), else by evidence (the
@@ -296,6 +302,10 @@ pub trait Store: fmt::Debug + Send + Sync {
 
     /// All leases, active and cooling.
     async fn leases(&self) -> Result<Vec<Lease>>;
+
+    /// The leases of about `limit` phones, in no order, from the beginning or from where the last page
+    /// ended. A phone whose leases stay as they are throughout is in at least one page.
+    async fn leases_page(&self, from: Option<String>, limit: usize) -> Result<LeasesPage>;
 
     /// Frees a lease at once, cooling-off included; its conversation forgets the number. True if
     /// there was one. Fails with [`StoreError::Conflict`] while a message from the number may still
@@ -972,6 +982,15 @@ pub struct Lease {
     pub conversation: ConversationId,
     /// Set after the conversation ended: free again from then on.
     pub cooling_until: Option<Timestamp>,
+}
+
+/// The leases of some phones.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LeasesPage {
+    /// All leases of each phone.
+    pub phones: Vec<Vec<Lease>>,
+    /// Where the next page begins; `None` after the last.
+    pub next: Option<String>,
 }
 
 /// An account that the ledger contradicts.

@@ -16,16 +16,16 @@ use super::migrate::mark;
 use super::redis::{Redis, Settings as RedisSettings};
 use super::sqlite::Sqlite;
 use super::steps::{
-    aside, conversations, copies, dispatch, explain, inbox, leases, messages, money, outbox, owed,
-    receipts, rooms, scrub::Scrub, sms, submissions, sweep,
+    aside, conversations, copies, dispatch, explain, hasten, inbox, leases, messages, money,
+    outbox, owed, receipts, rooms, scrub::Scrub, sms, submissions, sweep,
 };
 use super::table::{AnyRow, typed};
 use super::tables::{Dedicated, TableId};
 use super::tx;
 use super::{
     Acceptance, Answer, Aside, AsideId, AuditDifference, Cancel, Claimed, Ending, History,
-    InboxEvent, Lease, Member, MessageView, NewMessage, NewOutbox, OpenConversation, Opened,
-    OutboxEntry, OwedReceipt, ReceiptAnswer, ReceiptIn, ReceiptTaken, Replacement, Result,
+    InboxEvent, Lease, LeasesPage, Member, MessageView, NewMessage, NewOutbox, OpenConversation,
+    Opened, OutboxEntry, OwedReceipt, ReceiptAnswer, ReceiptIn, ReceiptTaken, Replacement, Result,
     RoomFacts, RoomView, RoomsPage, Sizes, Sms, SmsIn, SmsTaken, Store, Submission, SubmissionRef,
     Taken, Transaction, Work,
 };
@@ -309,6 +309,12 @@ impl Store for TableStore {
         Ok(may_be_more)
     }
 
+    async fn hasten(&self, now: Timestamp, latest: Timestamp, limit: usize) -> Result<bool> {
+        self.engine
+            .run(move |tx| hasten::hasten(tx, now, latest, limit))
+            .await
+    }
+
     async fn take_receipt(&self, receipt: ReceiptIn) -> Result<ReceiptTaken> {
         self.engine
             .run(move |tx| receipts::take(tx, &receipt))
@@ -468,6 +474,12 @@ impl Store for TableStore {
 
     async fn leases(&self) -> Result<Vec<Lease>> {
         self.engine.run_alone(leases::all).await
+    }
+
+    async fn leases_page(&self, from: Option<String>, limit: usize) -> Result<LeasesPage> {
+        self.engine
+            .run_alone(move |tx| leases::page(tx, from.as_deref(), limit))
+            .await
     }
 
     async fn release_lease(&self, vmn: E164, handset: &Handset) -> Result<bool> {

@@ -176,6 +176,7 @@ cut_store! {
     Question fn message(id: MessageId) -> Option<MessageView>;
     Commit fn recover(now: Timestamp) -> usize;
     Commit fn sweep(now: Timestamp, limit: usize) -> bool;
+    Commit fn hasten(now: Timestamp, latest: Timestamp, limit: usize) -> bool;
     Commit fn take_receipt(receipt: ReceiptIn) -> ReceiptTaken;
     Commit fn take_sms(sms: SmsIn) -> SmsTaken;
     Commit fn sms_heard(ids: Vec<TakenId>, now: Timestamp) -> ();
@@ -203,6 +204,7 @@ cut_store! {
     Question fn accounts() -> Vec<(OwnedUserId, Account)>;
     Question fn audit() -> Vec<AuditDifference>;
     Question fn leases() -> Vec<Lease>;
+    Question fn leases_page(from: Option<String>, limit: usize) -> LeasesPage;
     Commit fn release_lease(vmn: E164, handset: &Handset) -> bool;
     Commit fn dedicate(number: &str, owner: &UserId) -> ();
     Commit fn undedicate(number: &str) -> bool;
