@@ -58,13 +58,8 @@ impl Brought {
             return false;
         };
         let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
-        match latest.get_mut(&transaction.homeserver) {
-            Some(latest) => std::mem::replace(latest, number) > number,
-            None => {
-                latest.insert(transaction.homeserver.clone(), number);
-                false
-            }
-        }
+        let before = latest.insert(transaction.homeserver.clone(), number);
+        before.is_some_and(|before| before > number)
     }
 }
 

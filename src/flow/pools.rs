@@ -45,7 +45,9 @@ pub(super) async fn look(gateway: &Gateway, warned: &mut BTreeSet<String>) {
     match count(&*gateway.store, pools, gateway.clock.now(), PAUSE).await {
         Ok(used) => {
             gateway.metrics.set_pools(&used);
-            used.iter().for_each(|pool| tell(pool, warned));
+            for pool in &used {
+                tell(pool, warned);
+            }
         }
         Err(error) => warn!(%error, "cannot count leases"),
     }

@@ -111,7 +111,7 @@ pub enum Answer {
     Done,
     /// Accounts.
     Accounts(Vec<AccountLine>),
-    /// Accounts that the ledger contradicts, for people.
+    /// Accounts that the ledger contradicts and what could not be compared, for people.
     Audit(Vec<String>),
     /// Leases.
     Leases(Vec<LeaseLine>),
@@ -292,14 +292,21 @@ fn done_if(done: bool, otherwise: &str) -> Answer {
 }
 
 async fn audit(store: &dyn Store) -> Result<Answer, StoreError> {
-    let differences = store.audit().await?;
+    let audit = store.audit().await?;
     let line = |one: &crate::store::AuditDifference| {
         format!(
             "{}: stored {:?}, the ledger says {:?}",
             one.owner, one.stored, one.ledger
         )
     };
-    Ok(Answer::Audit(differences.iter().map(line).collect()))
+    let mut lines: Vec<String> = audit.differences.iter().map(line).collect();
+    if audit.unreadable > 0 {
+        lines.push(format!(
+            "{} rows of the ledger or of accounts cannot be read: of those this says nothing",
+            audit.unreadable
+        ));
+    }
+    Ok(Answer::Audit(lines))
 }
 
 /// The most of each kind that is listed at once, oldest first.
@@ -315,8 +322,17 @@ async fn queue(store: &dyn Store, clock: &Clock) -> Result<Answer, StoreError> {
         about: one.about,
         reason: one.reason,
     };
+    let unreadable = store.unreadable().into_iter();
+    let left_out = unreadable.map(|(table, count)| AsideLine {
+        id: "-".to_owned(),
+        age: 0,
+        about: format!("table {table}"),
+        reason: format!("{count} rows could not be read at the start; the log names them"),
+    });
     let aside = store.aside(MAX_LISTED).await?;
-    Ok(Answer::Queue(aside.into_iter().map(line).collect()))
+    Ok(Answer::Queue(
+        left_out.chain(aside.into_iter().map(line)).collect(),
+    ))
 }
 
 async fn leases(store: &dyn Store) -> Result<Answer, StoreError> {

@@ -66,6 +66,7 @@ pub struct Metrics {
     changes: IntCounter,
     questions: IntCounter,
     durability: IntGaugeVec,
+    unreadable: IntGaugeVec,
 }
 
 /// What the SMPP listener shows.
@@ -224,6 +225,11 @@ impl Metrics {
             commits: counter("store_commits_total", "Commits of the store"),
             changes: counter("store_changes_total", "Changes that shared those commits"),
             questions: counter("store_questions_total", "Questions to the store"),
+            unreadable: gauges(
+                "store_unreadable_rows",
+                "Rows that could not be read at the start, by table",
+                &["table"],
+            ),
             durability: gauges(
                 "store_durability",
                 "1 for what the store keeps of its last operations at a loss of power",
@@ -256,6 +262,7 @@ impl Metrics {
     }
 
     /// 1 while the rooms of a homeserver are to be read back.
+    #[must_use]
     pub fn look_backs_due(&self, homeserver: &ServerName) -> IntGauge {
         self.look_back_due.with_label_values(&[homeserver.as_str()])
     }
@@ -305,6 +312,14 @@ impl Metrics {
     /// Shows what the store keeps at a loss of power.
     pub fn set_durability(&self, level: &str) {
         self.durability.with_label_values(&[level]).set(1);
+    }
+
+    /// Shows what the store could not read.
+    pub fn set_unreadable(&self, tables: &[(&'static str, u64)]) {
+        for (table, count) in tables {
+            let count = i64::try_from(*count).unwrap_or(i64::MAX);
+            self.unreadable.with_label_values(&[table]).set(count);
+        }
     }
 
     /// Shows what the store has done.

@@ -203,6 +203,7 @@ macro_rules! suite {
                 concurrent_messages_never_overdraw,
                 amounts_stay_within_their_bounds,
                 a_dedicated_number_has_one_owner,
+                an_audit_agrees_though_money_moves_meanwhile,
                 all_leases_of_a_phone_are_in_one_page,
                 a_lease_can_be_released_by_hand;
             model:
@@ -418,7 +419,7 @@ async fn state(store: &Arc<dyn Store>, id: MessageId) -> MessageState {
 
 /// Balance, reserved and settled of `alice`, after a look at the sums.
 async fn account(store: &Arc<dyn Store>) -> (i64, i64, i64) {
-    assert_eq!(store.audit().await.unwrap(), Vec::new());
+    assert_eq!(store.audit().await.unwrap(), Audit::default());
     let account = store.account(&user("alice")).await.unwrap();
     let sum = account.balance.micros() + account.reserved.micros() + account.settled.micros();
     assert_eq!(sum, account.top_ups.micros());

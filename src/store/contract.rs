@@ -295,8 +295,9 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Every account, by Matrix ID.
     async fn accounts(&self) -> Result<Vec<(OwnedUserId, Account)>>;
 
-    /// Rebuilds every account from the ledger and lists those that differ; empty when all is well.
-    async fn audit(&self) -> Result<Vec<AuditDifference>>;
+    /// Rebuilds every account from the ledger and lists those that differ; none when all is well. Other
+    /// operations go on meanwhile, and are in what is compared.
+    async fn audit(&self) -> Result<Audit>;
 
     // --- numbers ------------------------------------------------------------------------------
 
@@ -353,6 +354,13 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// store is this instance's alone.
     fn is_surely_ours(&self) -> bool {
         true
+    }
+
+    /// How many rows of unfinished things could not be read at the start, by table: a bug or a damaged
+    /// file. They stay where they are, and nothing becomes of them. Tables without such rows are
+    /// not named.
+    fn unreadable(&self) -> Vec<(&'static str, u64)> {
+        Vec::new()
     }
 
     /// What the store has done since its start, for the counters.
@@ -991,6 +999,23 @@ pub struct LeasesPage {
     pub phones: Vec<Vec<Lease>>,
     /// Where the next page begins; `None` after the last.
     pub next: Option<String>,
+}
+
+/// What a comparison of all accounts with the ledger has found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Audit {
+    /// Accounts that the ledger contradicts, by Matrix ID.
+    pub differences: Vec<AuditDifference>,
+    /// Accounts and ledger rows that cannot be read: it says nothing of those.
+    pub unreadable: u64,
+}
+
+impl Audit {
+    /// Everything was read, and agrees.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.differences.is_empty() && self.unreadable == 0
+    }
 }
 
 /// An account that the ledger contradicts.

@@ -10,6 +10,7 @@ use matrix_smpp_config::Money;
 use ruma::{OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, ServerName, UserId};
 use uuid::Uuid;
 
+use super::audit;
 use super::base::{Base, Write};
 use super::engine::Engine;
 use super::migrate::mark;
@@ -23,11 +24,11 @@ use super::table::{AnyRow, typed};
 use super::tables::{Dedicated, TableId};
 use super::tx;
 use super::{
-    Acceptance, Answer, Aside, AsideId, AuditDifference, Cancel, Claimed, Ending, History,
-    InboxEvent, Lease, LeasesPage, Member, MessageView, NewMessage, NewOutbox, OpenConversation,
-    Opened, OutboxEntry, OwedReceipt, ReceiptAnswer, ReceiptIn, ReceiptTaken, Replacement, Result,
-    RoomFacts, RoomView, RoomsPage, Sizes, Sms, SmsIn, SmsTaken, Store, Submission, SubmissionRef,
-    Taken, Transaction, Work,
+    Acceptance, Answer, Aside, AsideId, Audit, Cancel, Claimed, Ending, History, InboxEvent, Lease,
+    LeasesPage, Member, MessageView, NewMessage, NewOutbox, OpenConversation, Opened, OutboxEntry,
+    OwedReceipt, ReceiptAnswer, ReceiptIn, ReceiptTaken, Replacement, Result, RoomFacts, RoomView,
+    RoomsPage, Sizes, Sms, SmsIn, SmsTaken, Store, Submission, SubmissionRef, Taken, Transaction,
+    Work,
 };
 use crate::gateway::model::{
     Account, Conversation, ConversationId, Handset, InboxSeq, MessageId, OutboxId, SmsId, TakenId,
@@ -468,8 +469,8 @@ impl Store for TableStore {
         self.engine.run_alone(money::accounts).await
     }
 
-    async fn audit(&self) -> Result<Vec<AuditDifference>> {
-        self.engine.run_alone(money::audit).await
+    async fn audit(&self) -> Result<Audit> {
+        audit::audit(&self.engine).await
     }
 
     async fn leases(&self) -> Result<Vec<Lease>> {
@@ -547,6 +548,10 @@ impl Store for TableStore {
 
     fn is_surely_ours(&self) -> bool {
         self.engine.is_surely_owner()
+    }
+
+    fn unreadable(&self) -> Vec<(&'static str, u64)> {
+        self.engine.unreadable().to_vec()
     }
 
     fn work(&self) -> Work {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::Result;
 use super::base::Write;
+use super::counts::{COUNTED, Counts};
 use super::indexes::Indexes;
 use super::table::AnyRow;
 use super::tables::TableId;
@@ -24,6 +25,7 @@ pub(crate) struct State {
     tables: Vec<Rows>,
     pub(crate) indexes: Indexes,
     changes: Vec<Change>,
+    counts: Counts,
 }
 
 /// What is known of one table.
@@ -56,6 +58,7 @@ impl State {
             tables: TableId::ALL.iter().map(|_| Rows::default()).collect(),
             indexes: Indexes::default(),
             changes: Vec::new(),
+            counts: Counts::default(),
         }
     }
 
@@ -134,7 +137,7 @@ impl State {
     }
 
     /// What is to be committed.
-    pub(crate) fn writes(&self) -> Result<Vec<Write>> {
+    pub(crate) fn writes(&mut self) -> Result<Vec<Write>> {
         let mut writes = Vec::new();
         for (table, rows) in TableId::ALL.iter().zip(&self.tables) {
             let kind = table.kind();
@@ -153,12 +156,20 @@ impl State {
                 of_table.sort_unstable_by(|left, right| left.key.cmp(&right.key));
             }
         }
+        let counts = COUNTED.map(|table| self.count(table));
+        writes.extend(self.counts.write(&counts)?);
         Ok(writes)
+    }
+
+    /// What the base knows of how many rows tables have.
+    pub(crate) fn keep_counts(&mut self, counts: Counts) {
+        self.counts = counts;
     }
 
     /// Everything that was changed is committed.
     pub(crate) fn committed(&mut self) {
         self.changes.clear();
+        self.counts.committed();
         for rows in &mut self.tables {
             for (key, cell) in std::mem::take(&mut rows.dirty) {
                 rows.keep(key, cell);

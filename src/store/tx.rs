@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::base::Base;
+use super::counts;
 use super::indexes::Indexes;
 use super::state::{Cell, State};
 use super::table::{Table, typed};
@@ -35,6 +36,8 @@ pub(crate) fn keep(tx: &mut Tx<'_>) -> Result<()> {
 #[derive(Debug)]
 pub(crate) struct Scanned<R> {
     pub(crate) rows: Vec<(String, Arc<R>)>,
+    /// How many rows of the page cannot be read.
+    pub(crate) unreadable: u64,
     pub(crate) next: Option<String>,
 }
 
@@ -156,8 +159,9 @@ impl<'a> Tx<'a> {
         &self.state.indexes
     }
 
-    /// How many rows a table has.
+    /// How many rows a table has; one of [those that are counted](super::counts).
     pub(crate) fn count<T: Table>(&self) -> u64 {
+        debug_assert!(counts::is_known(T::ID), "nobody counts this table");
         self.state.count(T::ID)
     }
 
@@ -191,13 +195,16 @@ impl<'a> Tx<'a> {
     ) -> Result<Scanned<T::Row>> {
         let page = self.base.scan(T::ID, from, limit)?;
         let mut rows = Vec::with_capacity(page.rows.len());
+        let mut unreadable = 0;
         for (key, octets) in page.rows {
-            if let Ok(row) = (T::ID.kind().decode)(&octets) {
-                rows.push((key, typed::<T::Row>(row)?));
+            match (T::ID.kind().decode)(&octets) {
+                Ok(row) => rows.push((key, typed::<T::Row>(row)?)),
+                Err(_) => unreadable += 1,
             }
         }
         Ok(Scanned {
             rows,
+            unreadable,
             next: page.next,
         })
     }

@@ -136,7 +136,7 @@ struct Unsigned {
 impl Head {
     /// One that cannot be read was sent at no time, so that it is not taken.
     fn read(json: &str) -> Self {
-        serde_json::from_str(json).unwrap_or(Self {
+        serde_json::from_str(json).unwrap_or_else(|_| Self {
             at: Timestamp(i64::MIN),
             event_type: String::new(),
             state_key: None,
@@ -161,7 +161,7 @@ impl Head {
             return;
         }
         let before = self.unsigned.prev_content.as_ref();
-        let was_in = before.map(|before| before.is_in());
+        let was_in = before.map(Standing::is_in);
         match (self.content.is_in(), was_in) {
             // A change of name changes nothing.
             (true, Some(true)) => {}

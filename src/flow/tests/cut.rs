@@ -202,7 +202,7 @@ cut_store! {
     Commit fn set_limit(owner: &UserId, limit: Money) -> Account;
     Question fn account(owner: &UserId) -> Account;
     Question fn accounts() -> Vec<(OwnedUserId, Account)>;
-    Question fn audit() -> Vec<AuditDifference>;
+    Question fn audit() -> Audit;
     Question fn leases() -> Vec<Lease>;
     Question fn leases_page(from: Option<String>, limit: usize) -> LeasesPage;
     Commit fn release_lease(vmn: E164, handset: &Handset) -> bool;

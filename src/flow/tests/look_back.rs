@@ -87,7 +87,7 @@ async fn a_second_reading_goes_no_further_back_than_the_first_began() {
     let gateway = world.gateway.clone();
     let pages = |world: &World| world.home.count(Op::History);
     let name = world.home.name().to_owned();
-    let mut watch = world.watch(&gateway, &name);
+    let mut watch = World::watch(&gateway, &name);
     watch.read_all().await;
     let first = pages(&world);
     assert!(first > 5, "{first}");

@@ -224,3 +224,30 @@ pub(crate) async fn all_leases_of_a_phone_are_in_one_page(engine: &dyn Engine) {
     let expected = [(ANNA.to_owned(), 2), (BERT.to_owned(), 1)];
     assert_eq!(shown.collect::<Vec<_>>(), expected);
 }
+
+pub(crate) async fn an_audit_agrees_though_money_moves_meanwhile(engine: &dyn Engine) {
+    let store = engine.open();
+    let pay = async |round: usize| {
+        for name in ["alice", "bob", "carol", "dora", "eve"] {
+            let (owner, key) = (
+                user(&format!("{name}{}", round % 7)),
+                format!("{name}{round}"),
+            );
+            store.top_up(&owner, money(7), &key, at(1)).await.unwrap();
+        }
+    };
+    for round in 0..4 {
+        pay(round).await;
+    }
+    let moving = async {
+        for round in 4..40 {
+            pay(round).await;
+        }
+    };
+    let auditing = async {
+        for _ in 0..10 {
+            assert_eq!(store.audit().await.unwrap(), Audit::default());
+        }
+    };
+    tokio::join!(moving, auditing);
+}
