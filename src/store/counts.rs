@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use super::Result;
 use super::base::{Base, Write};
-use super::state::State;
-use super::table::{AnyRow, typed};
+use super::state::{Changed, State};
+use super::table::typed;
 use super::tables::TableId;
 
 /// The name of the row.
@@ -36,18 +36,17 @@ pub(crate) struct Counts {
     next: Option<String>,
 }
 
-/// Whether it is known how many rows a table has.
-pub(crate) fn is_known(table: TableId) -> bool {
-    table.kind().live || COUNTED.contains(&table)
-}
-
 /// Tells a new state what is kept, or counts where nothing is.
 pub(crate) fn load(base: &mut dyn Base, state: &mut State) -> Result<()> {
     let kept = read(base)?;
     let is_remote = base.is_remote();
     if is_remote && kept.is_some() {
         // It came with a migration, and would be out of date after the next one.
-        base.commit(&[row(None)?])?;
+        base.commit(&[Write {
+            table: TableId::Meta,
+            key: NAME.into(),
+            value: None,
+        }])?;
     }
     let kept = kept.filter(|_| !is_remote).unwrap_or_default();
     let known = |name: &str| {
@@ -82,36 +81,25 @@ fn read(base: &mut dyn Base) -> Result<Option<String>> {
     Ok(Some(String::clone(&*typed::<String>(row)?)))
 }
 
-fn row(text: Option<&str>) -> Result<Write> {
-    let encode = |text: &str| {
-        let row: AnyRow = Arc::new(text.to_owned());
-        (TableId::Meta.kind().encode)(&row)
-    };
-    Ok(Write {
-        table: TableId::Meta,
-        key: NAME.into(),
-        value: text.map(encode).transpose()?,
-    })
-}
-
 impl Counts {
     /// The row, where it is to be changed to these counts of [`COUNTED`].
-    pub(crate) fn write(&mut self, counts: &[u64]) -> Result<Option<Write>> {
+    pub(crate) fn take_off(&mut self, counts: &[u64]) -> Option<Changed> {
         self.next = None;
-        let Some(kept) = &self.kept else {
-            return Ok(None);
-        };
+        let kept = self.kept.as_ref()?;
         let text = text(counts);
         if text == *kept {
-            return Ok(None);
+            return None;
         }
-        let write = row(Some(&text))?;
-        self.next = Some(text);
-        Ok(Some(write))
+        self.next = Some(text.clone());
+        Some(Changed {
+            table: TableId::Meta,
+            key: NAME.into(),
+            row: Some(Arc::new(text)),
+        })
     }
 
-    /// What was written is kept.
-    pub(crate) fn committed(&mut self) {
+    /// What took off is kept.
+    pub(crate) fn landed(&mut self) {
         if let Some(next) = self.next.take() {
             self.kept = Some(next);
         }
@@ -129,20 +117,20 @@ mod tests {
             next: None,
         };
         let two = [2; COUNTED.len()];
-        assert!(counts.write(&two).unwrap().is_some());
-        assert!(counts.write(&two).unwrap().is_some(), "that commit failed");
-        counts.committed();
-        assert!(counts.write(&two).unwrap().is_none());
+        assert!(counts.take_off(&two).is_some());
+        assert!(counts.take_off(&two).is_some(), "that commit failed");
+        counts.landed();
+        assert!(counts.take_off(&two).is_none());
         let three = [3; COUNTED.len()];
-        assert!(counts.write(&three).unwrap().is_some());
-        assert!(counts.write(&two).unwrap().is_none(), "undone");
-        counts.committed();
-        assert!(counts.write(&two).unwrap().is_none());
+        assert!(counts.take_off(&three).is_some());
+        assert!(counts.take_off(&two).is_none(), "undone");
+        counts.landed();
+        assert!(counts.take_off(&two).is_none());
     }
 
     #[test]
     fn a_base_that_knows_its_counts_is_left_alone() {
         let mut counts = Counts::default();
-        assert!(counts.write(&[1; COUNTED.len()]).unwrap().is_none());
+        assert!(counts.take_off(&[1; COUNTED.len()]).is_none());
     }
 }
