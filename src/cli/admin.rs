@@ -13,7 +13,7 @@ use ruma::OwnedUserId;
 use super::{Failure, say, settings};
 use crate::clock::Clock;
 use crate::ops::admin::{self, AccountLine, Answer, AsideLine, LeaseLine, Request};
-use crate::store::{self, AsideId, History, Step};
+use crate::store::{self, AsideId, History, Standing, Step};
 
 /// `matrix-smpp credit …`
 #[derive(Debug, Subcommand)]
@@ -163,7 +163,7 @@ fn tell(config: &Path, request: Request) -> Result<(), Failure> {
         if settings.store.engine == Engine::Sqlite {
             belongs_to_us(&settings.store.path)?;
         }
-        let store = store::open(&settings, Some(Duration::ZERO))?;
+        let store = store::open(&settings, Some(Duration::ZERO), Standing::default())?;
         Ok(admin::answer(&*store, &settings, &Clock::system(), request).await)
     })?;
     print(answer, &settings.gateway.currency)
