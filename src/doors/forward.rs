@@ -1,12 +1,14 @@
 //! What a gateway that stands by does with connections.
 
 use std::future::pending;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy};
 use tokio::net::TcpStream;
+use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
@@ -128,14 +130,36 @@ impl Forwarder {
     async fn splice(mut self, mut stream: TcpStream, (owner, mut onward): (Reach, TcpStream)) {
         let _counted = self.metrics.forwards(self.entrance.door().name());
         tokio::select! {
-            ended = copy_bidirectional(&mut stream, &mut onward) => {
-                debug!(?owner, error = ?ended.err(), "a forwarded connection has ended");
+            () = carry_both(&mut stream, &mut onward) => {
+                debug!(?owner, "a forwarded connection has ended");
             }
             () = replaced(&mut self.sight, &owner) => {
                 debug!(?owner, "a forwarded connection is cut: its owner works no more");
             }
         }
     }
+}
+
+/// Until the owner closes the connection, or the peer breaks it. It is for the owner to say how long a
+/// peer that has only said its last word may listen; one that the owner has left is not waited for.
+async fn carry_both(stream: &mut TcpStream, onward: &mut TcpStream) {
+    let (from_peer, to_peer) = stream.split();
+    let (from_owner, to_owner) = onward.split();
+    let (inward, outward) = (carry(from_peer, to_owner), carry(from_owner, to_peer));
+    tokio::pin!(inward, outward);
+    // Whatever fails on the way is the end of both.
+    tokio::select! {
+        _ = &mut outward => drop(timeout(FAREWELL, inward).await),
+        carried = &mut inward => if carried.is_ok() {
+            drop(outward.await);
+        }
+    }
+}
+
+/// Carries octets one way until their end, and that too.
+async fn carry(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>) -> io::Result<()> {
+    copy(&mut from, &mut to).await?;
+    to.shutdown().await
 }
 
 /// Until this is not the owner any more.
@@ -153,7 +177,7 @@ async fn changed(sight: &mut watch::Receiver<Sight>) {
 }
 
 /// Tells a peer to come again. SMPP has no word for that before a bind.
-async fn refuse(stream: &mut TcpStream, door: Door) -> std::io::Result<()> {
+async fn refuse(stream: &mut TcpStream, door: Door) -> io::Result<()> {
     if door == Door::Appservice {
         stream.write_all(UNAVAILABLE).await?;
     }
