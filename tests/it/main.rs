@@ -49,6 +49,8 @@ mod restart;
 
 mod takeover;
 
+mod doors;
+
 mod campaign;
 
 // The program as a service.
