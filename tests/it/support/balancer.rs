@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -11,6 +12,10 @@ use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+
+/// How long a gateway may take to answer. One that stands still is passed by, and what it may have taken
+/// is told again.
+const LIMIT: Duration = Duration::from_secs(5);
 
 /// A running balancer. Dropped, it ends.
 #[derive(Debug)]
@@ -41,7 +46,7 @@ impl Balancer {
             base: format!("http://127.0.0.1:{port}"),
             taken: AtomicUsize::new(0),
         };
-        let client = reqwest::Client::builder().no_proxy().build();
+        let client = reqwest::Client::builder().no_proxy().timeout(LIMIT).build();
         let inner = Arc::new(Inner {
             client: client.expect("an HTTP client"),
             next: AtomicUsize::new(0),
@@ -74,7 +79,7 @@ async fn handle(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    // Where nobody listens, the next one is asked.
+    // Where nobody listens or answers, the next one is asked.
     for _ in &inner.doors {
         let at = inner.next.fetch_add(1, Ordering::SeqCst) % inner.doors.len();
         let door = &inner.doors[at];
@@ -89,7 +94,7 @@ async fn handle(
         }
         let answer = match passed.send().await {
             Ok(answer) => answer,
-            Err(error) if error.is_connect() => continue,
+            Err(error) if error.is_connect() || error.is_timeout() => continue,
             Err(_) => break,
         };
         let status = answer.status();
