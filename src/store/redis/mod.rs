@@ -308,6 +308,18 @@ fn is_passing(error: &RedisError) -> bool {
 }
 
 impl Base for Redis {
+    fn twin(&self) -> Result<Box<dyn Base>> {
+        Ok(Box::new(Self {
+            settings: self.settings.clone(),
+            connector: self.connector.twin(),
+            epoch: self.epoch.clone(),
+            number: self.number,
+            facts: self.facts.clone(),
+            ownership: Arc::clone(&self.ownership),
+            alive_at: self.alive_at,
+        }))
+    }
+
     fn is_remote(&self) -> bool {
         true
     }
