@@ -74,8 +74,8 @@ impl Trio {
         let mut sim = Sim::prepare(home.path());
         sim.start_with(&[]).await;
         let mut plan = Plan::new("", sim.smpp_port());
-        let balanced = free_port();
-        let mut stub = Stub::prepare(home.path(), &format!("http://127.0.0.1:{balanced}"));
+        let front = free_port();
+        let mut stub = Stub::prepare(home.path(), &format!("http://127.0.0.1:{front}"));
         plan.homeserver = format!("http://127.0.0.1:{}", stub.port());
         plan.route.push_str("\nuncertain = \"resend\"");
         let smpp: Vec<u16> = (0..3).map(|_| free_port()).collect();
@@ -89,7 +89,7 @@ impl Trio {
             };
             gateways.push(Gateway::prepare(&home.path().join(at.to_string()), &plan));
         }
-        let balancer = Balancer::start(balanced, &http).await;
+        let balancer = Balancer::start(front, &http).await;
         stub.launch();
         stub.ready().await;
         let mut trio = Self {
