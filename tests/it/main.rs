@@ -51,6 +51,8 @@ mod look_back;
 
 mod takeover;
 
+mod doors;
+
 mod campaign;
 
 // The program as a service.

@@ -1,4 +1,4 @@
-#!lua name=matrix_smpp_1
+#!lua name=matrix_smpp_2
 
 -- The functions of one store. All of its keys share a hash tag, so that each call is one atomic step of
 -- one primary. Rows are octets that nothing here looks into: no amount ever is a number of Lua.
@@ -13,22 +13,35 @@ local function over(epoch_key, epoch)
   end
 end
 
--- KEYS: owner, epoch. ARGV: time to live in ms.
--- Gives the new epoch, or 0 while the last owner may still be alive.
+-- Says how the others reach the owner. It counts only while the key of the owner has the same epoch: so
+-- it ends with the ownership, and no commit has to renew it.
+local function advertise(door_key, epoch, at)
+  redis.call('HSET', door_key, 'epoch', epoch, 'at', at)
+end
+
+-- KEYS: owner, epoch, door. ARGV: time to live in ms, how the others reach the new owner.
+-- Gives the new epoch; or 0 while the last owner may still be alive, and how that is reached ('' where
+-- it does not tell).
 local function take_over(keys, args)
-  if redis.call('EXISTS', keys[1]) == 1 then
-    return '0'
+  local owner = redis.call('GET', keys[1])
+  if owner then
+    local door = redis.call('HMGET', keys[3], 'epoch', 'at')
+    return { '0', door[1] == owner and door[2] or '' }
   end
   local epoch = tostring(redis.call('INCR', keys[2]))
   redis.call('SET', keys[1], epoch, 'PX', args[1])
-  return epoch
+  advertise(keys[3], epoch, args[2])
+  return { epoch, '' }
 end
 
--- KEYS: owner, epoch. ARGV: epoch, time to live in ms.
+-- KEYS: owner, epoch, door. ARGV: epoch, time to live in ms, how the others reach the owner.
 local function keep(keys, args)
   local refused = over(keys[2], args[1])
   if refused then return refused end
   redis.call('SET', keys[1], args[1], 'PX', args[2])
+  if redis.call('HGET', keys[3], 'epoch') ~= args[1] then
+    advertise(keys[3], args[1], args[3])
+  end
   return redis.status_reply('OK')
 end
 
@@ -89,10 +102,10 @@ local function read(keys, args)
   return found
 end
 
-redis.register_function('matrix_smpp_take_over_1', take_over)
-redis.register_function('matrix_smpp_keep_1', keep)
-redis.register_function('matrix_smpp_give_up_1', give_up)
-redis.register_function('matrix_smpp_commit_1', commit)
+redis.register_function('matrix_smpp_take_over_2', take_over)
+redis.register_function('matrix_smpp_keep_2', keep)
+redis.register_function('matrix_smpp_give_up_2', give_up)
+redis.register_function('matrix_smpp_commit_2', commit)
 redis.register_function{
-  function_name = 'matrix_smpp_read_1', callback = read, flags = {'no-writes'}
+  function_name = 'matrix_smpp_read_2', callback = read, flags = {'no-writes'}
 }

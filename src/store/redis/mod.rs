@@ -6,7 +6,8 @@
 //!
 //! - **One owner.** Who opens the store takes it over and gets an *epoch*, a number one higher than any
 //!   before. Every commit names its epoch and is refused once a newer one was given out, however late it
-//!   comes. The owner's key expires by itself: that only tells others when they may try.
+//!   comes. The owner's key expires by itself: that only tells others when they may try. Beside it
+//!   stands how they reach the owner ([`Standing`]), under the same epoch, and counts only with it.
 //! - **Exactly once.** Every commit has a number, which is kept with what it wrote. Where the answer is
 //!   lost with the connection, the same commit is sent again until there is an answer, and one that has
 //!   been done says so and changes nothing. Until then nobody is told anything.
@@ -29,6 +30,7 @@ pub(crate) use self::probe::Durability;
 use self::probe::Facts;
 use super::base::{Base, Octets, Page, Write};
 use super::ownership::{self, Ownership};
+use super::standing::{Reach, Sight, Standing};
 use super::table::AnyRow;
 use super::tables::TableId;
 use super::{Result, StoreError};
@@ -55,6 +57,8 @@ pub(crate) struct Settings {
     pub(crate) allow_eviction: bool,
     /// How long the last owner is waited for; `None` for as long as it lives.
     pub(crate) patience: Option<Duration>,
+    /// What the others are told of this one, and what it sees of them.
+    pub(crate) standing: Standing,
 }
 
 /// A store's rows in Redis, as their owner sees them.
@@ -102,18 +106,23 @@ impl Redis {
     }
 
     fn take_over(&mut self) -> Result<()> {
-        let mut command = Self::call("take_over", &[&self.key("owner"), &self.key("epoch")]);
+        let mut command = Self::call("take_over", &self.owner_keys().each_ref());
         command.arg(millis(self.settings.owner_ttl));
+        command.arg(self.settings.standing.reach());
         let pause = MAX_PAUSE.min(self.settings.owner_ttl / 10);
         let mut waited = Duration::ZERO;
         loop {
             let asked = ownership::now();
-            let epoch: String = self.connector.query(&command)?;
+            let (epoch, reach): (String, String) = self.connector.query(&command)?;
             if epoch != "0" {
                 self.epoch = epoch;
                 self.is_alive(asked);
+                self.settings.standing.see(Sight::Ours);
                 return Ok(());
             }
+            let owner = Reach::from_text(&reach);
+            let sight = owner.map_or(Sight::Nobody, Sight::Other);
+            self.settings.standing.see(sight);
             if self
                 .settings
                 .patience
@@ -150,6 +159,11 @@ impl Redis {
         format!("{{{}}}:{name}", self.settings.prefix)
     }
 
+    /// What tells who the owner is, and how it is reached.
+    fn owner_keys(&self) -> [String; 3] {
+        ["owner", "epoch", "door"].map(|name| self.key(name))
+    }
+
     fn table(&self, table: TableId) -> String {
         self.key(table.kind().name)
     }
@@ -158,7 +172,7 @@ impl Redis {
     fn call(function: &str, keys: &[&String]) -> Cmd {
         let mut command = redis::cmd("FCALL");
         command
-            .arg(format!("matrix_smpp_{function}_1"))
+            .arg(format!("matrix_smpp_{function}_2"))
             .arg(keys.len());
         for key in keys {
             command.arg(*key);
@@ -383,10 +397,11 @@ impl Base for Redis {
     }
 
     fn keep(&mut self) -> Result<()> {
-        let mut command = Self::call("keep", &[&self.key("owner"), &self.key("epoch")]);
+        let mut command = Self::call("keep", &self.owner_keys().each_ref());
         command
             .arg(&self.epoch)
-            .arg(millis(self.settings.owner_ttl));
+            .arg(millis(self.settings.owner_ttl))
+            .arg(self.settings.standing.reach());
         let asked = ownership::now();
         self.connector.query::<Value>(&command)?;
         self.is_alive(asked);
