@@ -9,11 +9,15 @@ use crate::support::dice::Dice;
 use crate::support::proxy::{http, smpp};
 
 /// A process of the campaign.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Who {
+    /// The gateway that works, whichever it is then.
     Gateway,
+    /// One that stands by.
+    Standby,
     Homeserver,
     Smsc,
+    Redis,
 }
 
 /// One thing that is done to somebody.
@@ -46,11 +50,17 @@ pub(super) enum Act {
     Request(http::Mishap, u32),
     /// Something happens to the homeserver's next transactions.
     Transaction(http::Mishap, u32),
-    /// The gateway's disk is full.
+    /// Cuts the connections to Redis: at once, or when the next answers are under way.
+    CutRedis {
+        lose_answers: bool,
+    },
+    /// Redis answers so many milliseconds later.
+    SlowRedis(u64),
+    /// The disk is full on which the data lie.
     Fill,
     /// It has room again.
     Free,
-    /// The gateway's wall clock is so many seconds wrong.
+    /// The wall clock of the gateways and of Redis is so many seconds wrong.
     Clock(i64),
 }
 
@@ -72,12 +82,16 @@ pub(super) struct Plan {
 pub(super) struct Means {
     /// The homeserver can be killed and keeps what it owes.
     pub(super) homeserver_dies: bool,
+    /// There are gateways that stand by.
+    pub(super) standbys: bool,
+    /// The data lie in Redis.
+    pub(super) redis: bool,
 }
 
 impl Plan {
     /// The plan of a seed.
     pub(super) fn new(dice: &mut Dice, lasts: Duration, means: Means) -> Self {
-        let lanes: [fn(&mut Dice, Means) -> Episode; 9] = [
+        let mut lanes: Vec<fn(&mut Dice, Means) -> Episode> = vec![
             gateway,
             homeserver,
             smsc,
@@ -88,6 +102,12 @@ impl Plan {
             transactions,
             machine,
         ];
+        if means.standbys {
+            lanes.push(standby);
+        }
+        if means.redis {
+            lanes.extend([redis as fn(&mut Dice, Means) -> Episode, way_to_redis]);
+        }
         let mut steps = Vec::new();
         for lane in lanes {
             let mut dice = dice.fork();
@@ -110,6 +130,37 @@ impl Plan {
         }
         steps.sort_by_key(|step| step.at);
         Self { steps }
+    }
+
+    /// Nothing but kills, one soon after the other: some of who has hardly started.
+    pub(super) fn kills(dice: &mut Dice, count: u64, means: Means) -> Self {
+        let mut victims = vec![Who::Gateway, Who::Gateway, Who::Gateway, Who::Smsc];
+        victims.extend(means.homeserver_dies.then_some(Who::Homeserver));
+        victims.extend(means.standbys.then_some(Who::Standby));
+        if means.redis {
+            victims.extend([Who::Redis, Who::Redis]);
+        }
+        let mut steps = Vec::new();
+        let mut at = Duration::ZERO;
+        for _ in 0..count {
+            let who = *dice.pick(&victims);
+            at += Duration::from_millis(match dice.between(0, 3) {
+                0 => dice.between(0, 200),
+                _ => dice.between(200, 1_200),
+            });
+            let act = Act::Kill(who);
+            steps.push(Step { at, act });
+            at += Duration::from_millis(dice.between(0, 200));
+            let act = Act::Start(who);
+            steps.push(Step { at, act });
+        }
+        Self { steps }
+    }
+
+    /// How often somebody is killed.
+    pub(super) fn kill_count(&self) -> usize {
+        let is_kill = |step: &&Step| matches!(step.act, Act::Kill(_));
+        self.steps.iter().filter(is_kill).count()
     }
 
     /// How often something happens after which nobody knows what was taken: each may double what
@@ -204,6 +255,35 @@ fn homeserver(dice: &mut Dice, means: Means) -> Episode {
 fn smsc(dice: &mut Dice, _: Means) -> Episode {
     let after = dice.between(4_000, 10_000);
     Episode::of_process(dice, Who::Smsc, after)
+}
+
+fn standby(dice: &mut Dice, _: Means) -> Episode {
+    let after = dice.between(1_000, 6_000);
+    Episode::of_process(dice, Who::Standby, after)
+}
+
+fn redis(dice: &mut Dice, _: Means) -> Episode {
+    let after = dice.between(1_000, 6_000);
+    Episode::of_process(dice, Who::Redis, after)
+}
+
+fn way_to_redis(dice: &mut Dice, _: Means) -> Episode {
+    let after = dice.between(500, 3_000);
+    match dice.between(0, 4) {
+        0 => Episode::of(
+            after,
+            dice.between(500, 2_000),
+            Act::SlowRedis(dice.between(20, 300)),
+            Act::SlowRedis(0),
+        ),
+        1 => Episode::once(
+            after,
+            Act::CutRedis {
+                lose_answers: false,
+            },
+        ),
+        _ => Episode::once(after, Act::CutRedis { lose_answers: true }),
+    }
 }
 
 fn links(dice: &mut Dice, _: Means) -> Episode {
@@ -304,7 +384,17 @@ mod tests {
 
     const MEANS: Means = Means {
         homeserver_dies: true,
+        standbys: true,
+        redis: true,
     };
+
+    const ALL: [Who; 5] = [
+        Who::Gateway,
+        Who::Standby,
+        Who::Homeserver,
+        Who::Smsc,
+        Who::Redis,
+    ];
 
     #[test]
     fn a_seed_is_a_plan_and_another_seed_another_one() {
@@ -317,7 +407,7 @@ mod tests {
     fn whoever_is_taken_down_comes_up_before_the_end() {
         for seed in 0..200 {
             let plan = Plan::new(&mut Dice::new(seed), Duration::from_secs(30), MEANS);
-            for who in [Who::Gateway, Who::Homeserver, Who::Smsc] {
+            for who in ALL {
                 let mut up = true;
                 for step in &plan.steps {
                     up = match step.act {

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::stage::{Homeserver, Stage};
+use super::homeserver::Homeserver;
+use super::stage::Stage;
 use super::traffic::Traffic;
 use crate::support::dice::Dice;
 use crate::support::wait::{PATIENCE, now};
@@ -42,9 +43,9 @@ pub(super) async fn settle(stage: &mut Stage, traffic: &Traffic) -> Result<(), S
         if traffic.all_have_their_fate().await {
             return Ok(());
         }
-        stage.gateway.kill().await;
+        stage.gateways.kill().await;
         traffic.write_once(&mut Dice::new(0), 0).await;
-        stage.start_gateway().await;
+        stage.gateways.start().await;
         still(stage).await?;
     }
     Err("texts without a fate".to_owned())
@@ -105,7 +106,10 @@ fn wires(stage: &Stage) -> Wires {
 
 /// Where something lies; empty where nothing does.
 async fn places(stage: &Stage) -> String {
-    let Some(waiting) = stage.gateway.may_wait(&WAITING).await else {
+    let Some(gateway) = stage.gateways.only_worker().await else {
+        return "none of the gateways works, or several do".to_owned();
+    };
+    let Some(waiting) = gateway.may_wait(&WAITING).await else {
         return "the gateway does not answer".to_owned();
     };
     if !waiting.is_empty() {
