@@ -14,14 +14,17 @@
 //! | `CAMPAIGN_ENGINE` | what keeps the gateway's data: `sqlite`, `redis` |
 //! | `CAMPAIGN_GATEWAYS` | how many gateways share one Redis |
 //! | `CAMPAIGN_KILLS` | nothing happens but so many kills, in campaigns of a hundred |
+//! | `CAMPAIGN_FAILOVERS` | how many fail-overs to a replica each row of their table has |
 //! | `CAMPAIGN_KEEP` | a folder that gets all data and logs of campaigns that fail |
 
 mod evidence;
+mod failover;
 mod gateways;
 mod homeserver;
 mod keeper;
 mod plan;
 mod quiet;
+mod replicated;
 mod stage;
 mod table;
 mod traffic;
@@ -37,10 +40,11 @@ use crate::support::dice::Dice;
 use crate::support::wait::now;
 use homeserver::Kind;
 use keeper::Engine;
-use plan::Plan;
+use plan::{Means, Plan};
 use stage::{Cast, LINKS, Stage};
 use table::Table;
 use traffic::Traffic;
+use verdict::Verdict;
 
 /// The seed of the ordinary run.
 const SEED: u64 = 1;
@@ -76,26 +80,27 @@ fn engine() -> Engine {
 async fn campaigns(homeserver: Kind, engine: Engine, seconds: u64) {
     let (first, kills) = (number("SEED", SEED), number("KILLS", 0));
     let count = number("SEEDS", kills.div_ceil(KILLS).max(1));
+    let script = match kills {
+        0 => Script::Everything(Duration::from_secs(number("SECONDS", seconds))),
+        _ => Script::Kills,
+    };
     let mut failed = Vec::new();
     let mut total = Table::default();
     for seed in first..first + count {
-        let mut dice = Dice::new(seed);
-        let links: &&str = dice.pick(&LINKS);
-        let cast = Cast {
+        let cast = |links| Cast {
             links,
             homeserver,
             engine,
             gateways: gateways(engine),
         };
-        let (table, problem) = campaign(seed, dice, cast, seconds).await;
-        total.add(&table);
-        failed.extend(problem);
+        let (title, verdict) = campaign(seed, cast, script).await;
+        total.add(&verdict.table);
+        let problems = verdict.problems.join("\n");
+        failed.extend((!problems.is_empty()).then(|| format!("{title}:\n{problems}")));
     }
     if count > 1 {
-        eprintln!(
-            "{count} campaigns from seed {first}, {} failed\n{total}",
-            failed.len()
-        );
+        let failures = failed.len();
+        eprintln!("{count} campaigns from seed {first}, {failures} failed\n{total}");
     }
     assert!(failed.is_empty(), "{}", failed.join("\n"));
 }
@@ -113,17 +118,40 @@ fn number(variable: &str, otherwise: u64) -> u64 {
     given(variable).map_or(otherwise, |text| text.parse().expect("a whole number"))
 }
 
-/// One campaign. Returns its account, and what must not be.
-async fn campaign(seed: u64, mut dice: Dice, cast: Cast, seconds: u64) -> (Table, Option<String>) {
+/// What happens in a campaign.
+#[derive(Debug, Clone, Copy)]
+enum Script {
+    /// All that can go wrong, for so long.
+    Everything(Duration),
+    Kills,
+    FailOver {
+        gateway_dies: bool,
+    },
+}
+
+impl Script {
+    fn plan(self, dice: &mut Dice, means: Means) -> Plan {
+        match self {
+            Self::Everything(lasts) => Plan::new(dice, lasts, means),
+            Self::Kills => Plan::kills(dice, KILLS, means),
+            Self::FailOver { gateway_dies } => Plan::fail_over(dice, gateway_dies),
+        }
+    }
+}
+
+/// One campaign. Returns what it is called, and what became of it.
+async fn campaign(
+    seed: u64,
+    cast: impl FnOnce(&'static str) -> Cast,
+    script: Script,
+) -> (String, Verdict) {
     let begun = now();
+    let mut dice = Dice::new(seed);
+    let links: &&str = dice.pick(&LINKS);
+    let cast = cast(links);
     let mut stage = Stage::set(cast).await;
     let (mut havoc, flow) = (dice.fork(), dice.fork());
-    let plan = if given("KILLS").is_some() {
-        Plan::kills(&mut havoc, KILLS, stage.means())
-    } else {
-        let lasts = Duration::from_secs(number("SECONDS", seconds));
-        Plan::new(&mut havoc, lasts, stage.means())
-    };
+    let plan = script.plan(&mut havoc, stage.means());
     let title = format!("CAMPAIGN_SEED={seed} {cast:?}");
     eprintln!("{title}\n{plan}");
     let traffic = Traffic::prepare(&stage).await;
@@ -140,23 +168,21 @@ async fn campaign(seed: u64, mut dice: Dice, cast: Cast, seconds: u64) -> (Table
     let verdict = verdict::judge(&mut stage, &traffic, &plan).await;
     eprintln!(
         "{title}, {} steps; {}\n{}\n\
-         ready after {ready:.1?}, all over after {ended:.1?}, judged after {:.1?}",
+         ready after {ready:.1?}, all over after {ended:.1?}, judged after {:.1?}\n{}",
         plan.steps.len(),
         stage.struck(),
         verdict.table,
         begun.elapsed(),
+        verdict.problems.join("\n"),
     );
-    let name = format!("{:?}-{:?}-{seed}", cast.homeserver, cast.engine);
-    if given("KEEP_ALL").is_some() || !verdict.problems.is_empty() {
-        keep(stage.home(), &name);
+    let is_well = verdict.problems.is_empty();
+    if given("KEEP_ALL").is_some() || !is_well {
+        keep(stage.home(), &format!("{:?}-{seed}", cast.homeserver));
     }
-    if verdict.problems.is_empty() {
+    if is_well {
         stage.gateways.stop().await;
-        return (verdict.table, None);
     }
-    let problems = verdict.problems.join("\n");
-    eprintln!("{problems}");
-    (verdict.table, Some(format!("{title}:\n{problems}")))
+    (title, verdict)
 }
 
 /// Copies a campaign's folder to where somebody can look at it.

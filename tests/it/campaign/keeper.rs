@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal};
 
+use super::replicated::{Replicated, Replication};
 use crate::support::clock::Clock;
 use crate::support::disk::Disk;
 use crate::support::gateway::Plan;
@@ -14,13 +15,15 @@ use crate::support::redis::{self, Redis};
 
 /// When a standby takes over from an owner that says nothing: some pauses of a plan are shorter, some
 /// are longer.
-const TAKEOVER: &str = "1500ms";
+const TAKEOVER: &str = "3s";
 
 /// Which engine plays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Engine {
     Sqlite,
     Redis,
+    /// Redis with a replica that can take over.
+    Replicated(Replication),
 }
 
 impl Engine {
@@ -37,7 +40,7 @@ impl Engine {
     pub(super) const fn gateways(self) -> u8 {
         match self {
             Self::Sqlite => 1,
-            Self::Redis => 2,
+            Self::Redis | Self::Replicated(_) => 2,
         }
     }
 }
@@ -46,6 +49,7 @@ impl Engine {
 pub(super) enum Keeper {
     Sqlite(Disk),
     Redis(Box<Server>),
+    Replicated(Box<Replicated>),
 }
 
 /// A Redis, its disk, and the way to it.
@@ -62,6 +66,11 @@ impl Keeper {
     /// Starts what is needed, and tells the gateways of it.
     pub(super) async fn start(engine: Engine, home: &Path, plan: &mut Plan, clock: &Clock) -> Self {
         let wrapper = Disk::wrapper();
+        if let Engine::Replicated(replication) = engine {
+            let replicated = Replicated::start(home, replication).await;
+            plan.more.push_str(&replicated.toml(TAKEOVER));
+            return Self::Replicated(Box::new(replicated));
+        }
         if engine == Engine::Sqlite {
             let disk = Disk::new(home.join("gateway/data"));
             plan.data = Some(disk.folder().to_owned());
@@ -87,8 +96,8 @@ impl Keeper {
 
     fn server(&mut self) -> Option<&mut Server> {
         match self {
-            Self::Sqlite(_) => None,
             Self::Redis(server) => Some(server),
+            Self::Sqlite(_) | Self::Replicated(_) => None,
         }
     }
 
@@ -108,7 +117,7 @@ impl Keeper {
         match self {
             Self::Sqlite(disk) => gateways.for_each(|process| disk.fill(process)),
             Self::Redis(server) if !server.is_down => server.disk.fill(server.redis.pid()),
-            Self::Redis(_) => {}
+            Self::Redis(_) | Self::Replicated(_) => {}
         }
     }
 
@@ -123,6 +132,7 @@ impl Keeper {
                 let process = (!server.is_down).then(|| server.redis.pid());
                 server.disk.free(process);
             }
+            Self::Replicated(_) => {}
         }
     }
 
@@ -163,10 +173,17 @@ impl Keeper {
         }
     }
 
+    /// The primary dies, and the replica goes on.
+    pub(super) async fn fail_over(&mut self) {
+        if let Self::Replicated(replicated) = self {
+            replicated.fail_over().await;
+        }
+    }
+
     /// What happened to it.
     pub(super) fn struck(&self) -> String {
         match self {
-            Self::Sqlite(_) => String::new(),
+            Self::Sqlite(_) | Self::Replicated(_) => String::new(),
             Self::Redis(server) => format!(
                 "; the way to Redis broke {} times and Redis ended by itself {} times",
                 server.way.struck(),

@@ -1,12 +1,13 @@
 //! What goes wrong in a campaign and when: decided by its seed alone, before anything starts.
 
+mod lanes;
+
 use std::fmt;
 use std::time::Duration;
 
-use matrix_smpp_codec::CommandId;
-
 use crate::support::dice::Dice;
 use crate::support::proxy::{http, smpp};
+use lanes::Episode;
 
 /// A process of the campaign.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -54,6 +55,10 @@ pub(super) enum Act {
     CutRedis {
         lose_answers: bool,
     },
+    /// The primary Redis dies, and the gateway that works with it where it says so; a replica goes on.
+    FailOver {
+        gateway_dies: bool,
+    },
     /// Redis answers so many milliseconds later.
     SlowRedis(u64),
     /// The disk is full on which the data lie.
@@ -91,25 +96,26 @@ pub(super) struct Means {
 impl Plan {
     /// The plan of a seed.
     pub(super) fn new(dice: &mut Dice, lasts: Duration, means: Means) -> Self {
-        let mut lanes: Vec<fn(&mut Dice, Means) -> Episode> = vec![
-            gateway,
-            homeserver,
-            smsc,
-            links,
-            responses,
-            answers,
-            requests,
-            transactions,
-            machine,
+        let mut all: Vec<fn(&mut Dice, Means) -> Episode> = vec![
+            lanes::gateway,
+            lanes::homeserver,
+            lanes::smsc,
+            lanes::links,
+            lanes::responses,
+            lanes::answers,
+            lanes::requests,
+            lanes::transactions,
+            lanes::machine,
         ];
         if means.standbys {
-            lanes.push(standby);
+            all.push(lanes::standby);
         }
         if means.redis {
-            lanes.extend([redis as fn(&mut Dice, Means) -> Episode, way_to_redis]);
+            all.push(lanes::redis);
+            all.push(lanes::way_to_redis);
         }
         let mut steps = Vec::new();
-        for lane in lanes {
+        for lane in all {
             let mut dice = dice.fork();
             let mut at = 0;
             loop {
@@ -157,6 +163,15 @@ impl Plan {
         Self { steps }
     }
 
+    /// Nothing but a fail-over, in the middle of the traffic.
+    pub(super) fn fail_over(dice: &mut Dice, gateway_dies: bool) -> Self {
+        let step = Step {
+            at: Duration::from_millis(dice.between(3_000, 5_000)),
+            act: Act::FailOver { gateway_dies },
+        };
+        Self { steps: vec![step] }
+    }
+
     /// How often somebody is killed.
     pub(super) fn kill_count(&self) -> usize {
         let is_kill = |step: &&Step| matches!(step.act, Act::Kill(_));
@@ -169,7 +184,12 @@ impl Plan {
         let breaks = |step: &&Step| {
             matches!(
                 step.act,
-                Act::Kill(_) | Act::Stop(_) | Act::Pause(_) | Act::Cut { .. } | Act::HalfOpen
+                Act::Kill(_)
+                    | Act::Stop(_)
+                    | Act::Pause(_)
+                    | Act::Cut { .. }
+                    | Act::HalfOpen
+                    | Act::FailOver { .. }
             )
         };
         self.steps.iter().filter(breaks).count()
@@ -183,199 +203,6 @@ impl fmt::Display for Plan {
         }
         Ok(())
     }
-}
-
-/// One thing that goes wrong, and the end of it.
-struct Episode {
-    /// Milliseconds of peace before it.
-    after: u64,
-    begin: Option<Act>,
-    /// How many milliseconds it goes on.
-    lasts: u64,
-    end: Option<Act>,
-}
-
-impl Episode {
-    fn of(after: u64, lasts: u64, begin: Act, end: Act) -> Self {
-        Self {
-            after,
-            begin: Some(begin),
-            lasts,
-            end: Some(end),
-        }
-    }
-
-    fn once(after: u64, act: Act) -> Self {
-        Self {
-            after,
-            begin: Some(act),
-            lasts: 0,
-            end: None,
-        }
-    }
-
-    /// A process dies, stops or stands still.
-    fn of_process(dice: &mut Dice, who: Who, after: u64) -> Self {
-        match dice.between(0, 6) {
-            0 => Self::of(
-                after,
-                dice.between(100, 3_000),
-                Act::Pause(who),
-                Act::Resume(who),
-            ),
-            1 => Self::of(after, dice.between(0, 500), Act::Stop(who), Act::Start(who)),
-            _ => Self::of(after, dice.between(0, 400), Act::Kill(who), Act::Start(who)),
-        }
-    }
-}
-
-fn gateway(dice: &mut Dice, _: Means) -> Episode {
-    let after = match dice.between(0, 3) {
-        0 => dice.between(20, 400),
-        1 => dice.between(400, 1_500),
-        _ => dice.between(1_500, 4_000),
-    };
-    Episode::of_process(dice, Who::Gateway, after)
-}
-
-fn homeserver(dice: &mut Dice, means: Means) -> Episode {
-    let after = dice.between(2_000, 8_000);
-    if means.homeserver_dies {
-        return Episode::of_process(dice, Who::Homeserver, after);
-    }
-    let lasts = dice.between(100, 3_000);
-    Episode::of(
-        after,
-        lasts,
-        Act::Pause(Who::Homeserver),
-        Act::Resume(Who::Homeserver),
-    )
-}
-
-fn smsc(dice: &mut Dice, _: Means) -> Episode {
-    let after = dice.between(4_000, 10_000);
-    Episode::of_process(dice, Who::Smsc, after)
-}
-
-fn standby(dice: &mut Dice, _: Means) -> Episode {
-    let after = dice.between(1_000, 6_000);
-    Episode::of_process(dice, Who::Standby, after)
-}
-
-fn redis(dice: &mut Dice, _: Means) -> Episode {
-    let after = dice.between(1_000, 6_000);
-    Episode::of_process(dice, Who::Redis, after)
-}
-
-fn way_to_redis(dice: &mut Dice, _: Means) -> Episode {
-    let after = dice.between(500, 3_000);
-    match dice.between(0, 4) {
-        0 => Episode::of(
-            after,
-            dice.between(500, 2_000),
-            Act::SlowRedis(dice.between(20, 300)),
-            Act::SlowRedis(0),
-        ),
-        1 => Episode::once(
-            after,
-            Act::CutRedis {
-                lose_answers: false,
-            },
-        ),
-        _ => Episode::once(after, Act::CutRedis { lose_answers: true }),
-    }
-}
-
-fn links(dice: &mut Dice, _: Means) -> Episode {
-    let after = dice.between(1_000, 5_000);
-    match dice.between(0, 3) {
-        0 => Episode::once(after, Act::Cut { refuse: false }),
-        1 => Episode::of(
-            after,
-            dice.between(100, 2_000),
-            Act::Cut { refuse: true },
-            Act::Mend,
-        ),
-        _ => Episode::once(after, Act::HalfOpen),
-    }
-}
-
-fn responses(dice: &mut Dice, _: Means) -> Episode {
-    let kinds = [
-        CommandId::SUBMIT_SM_RESP,
-        CommandId::SUBMIT_SM_RESP,
-        CommandId::DELIVER_SM_RESP,
-        CommandId::DELIVER_SM_RESP,
-        CommandId::ENQUIRE_LINK_RESP,
-    ];
-    let mishap = match dice.between(0, 3) {
-        0 => smpp::Mishap::Drop,
-        1 => smpp::Mishap::Duplicate,
-        _ => smpp::Mishap::Delay(Duration::from_millis(dice.between(100, 2_500))),
-    };
-    let fault = smpp::Fault {
-        response: *dice.pick(&kinds),
-        mishap,
-        times: 1,
-    };
-    Episode::once(dice.between(300, 2_000), Act::Response(fault))
-}
-
-fn answers(dice: &mut Dice, _: Means) -> Episode {
-    let after = dice.between(500, 3_000);
-    if dice.one_in(2) {
-        return Episode::of(
-            after,
-            dice.between(500, 2_000),
-            Act::Slow(dice.between(10, 150)),
-            Act::Slow(0),
-        );
-    }
-    let statuses = ["ESME_RTHROTTLED", "ESME_RMSGQFUL", "ESME_RSYSERR"];
-    let status = *dice.pick(&statuses);
-    let times = if dice.one_in(2) { 1 } else { 4 };
-    Episode::once(after, Act::Status(status, times))
-}
-
-fn requests(dice: &mut Dice, _: Means) -> Episode {
-    let mishap = match dice.between(0, 6) {
-        0 => http::Mishap::Refuse(429),
-        1 => http::Mishap::Refuse(500),
-        2 => http::Mishap::LoseAnswer(500),
-        3 => http::Mishap::LoseAnswer(429),
-        4 => http::Mishap::Never,
-        _ => http::Mishap::Delay(Duration::from_millis(dice.between(200, 3_000))),
-    };
-    let times = if dice.one_in(3) { 5 } else { 1 };
-    Episode::once(dice.between(300, 2_500), Act::Request(mishap, times))
-}
-
-fn transactions(dice: &mut Dice, _: Means) -> Episode {
-    let mishap = match dice.between(0, 7) {
-        1 => http::Mishap::AsAnother,
-        2 => http::Mishap::UnderOldId,
-        3 => http::Mishap::LoseAnswer(502),
-        4 => http::Mishap::Refuse(503),
-        5 => http::Mishap::Delay(Duration::from_millis(dice.between(100, 2_000))),
-        _ => http::Mishap::Repeat,
-    };
-    Episode::once(dice.between(200, 1_500), Act::Transaction(mishap, 1))
-}
-
-/// The disk fills, or the clock jumps.
-fn machine(dice: &mut Dice, _: Means) -> Episode {
-    let after = dice.between(2_000, 7_000);
-    if dice.one_in(2) {
-        return Episode::of(after, dice.between(200, 2_500), Act::Fill, Act::Free);
-    }
-    // What is put off while the clock is ahead waits until it is there again.
-    let wrong = *dice.pick(&[-7_200, -600, -30, 10]);
-    Episode::of(
-        after,
-        dice.between(1_000, 5_000),
-        Act::Clock(wrong),
-        Act::Clock(0),
-    )
 }
 
 #[cfg(test)]

@@ -94,7 +94,7 @@ impl Stage {
         Means {
             homeserver_dies: self.cast.homeserver == Kind::Stub,
             standbys: self.cast.gateways > 1,
-            redis: self.cast.engine == Engine::Redis,
+            redis: self.cast.engine != Engine::Sqlite,
         }
     }
 
@@ -140,10 +140,21 @@ impl Stage {
             Act::Request(mishap, times) => self.requests.strike(*mishap, *times),
             Act::Transaction(mishap, times) => self.transactions.strike(*mishap, *times),
             Act::CutRedis { lose_answers } => self.keeper.cut(*lose_answers),
+            Act::FailOver { gateway_dies } => self.fail_over(*gateway_dies).await,
             Act::SlowRedis(by) => self.keeper.delay(*by),
             Act::Fill => self.keeper.fill(self.gateways.processes()),
             Act::Free => self.keeper.free(self.gateways.processes()),
             Act::Clock(wrong) => self.clock.set(*wrong),
+        }
+    }
+
+    async fn fail_over(&mut self, gateway_dies: bool) {
+        if gateway_dies {
+            self.gateways.end(Who::Gateway, Signal::KILL).await;
+        }
+        self.keeper.fail_over().await;
+        if gateway_dies {
+            self.gateways.begin(Who::Gateway);
         }
     }
 

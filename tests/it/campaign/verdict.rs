@@ -18,15 +18,17 @@ pub(super) struct Verdict {
     pub(super) table: Table,
     /// What must not be; empty where all is well.
     pub(super) problems: Vec<String>,
+    /// Nothing was on its way any more when it was counted.
+    pub(super) is_settled: bool,
 }
 
 /// Waits until nothing moves any more, then counts.
 pub(super) async fn judge(stage: &mut Stage, traffic: &Traffic, plan: &Plan) -> Verdict {
     let mut verdict = Verdict::default();
     verdict.table.kills = plan.kill_count();
-    if let Err(problem) = quiet::settle(stage, traffic).await {
-        verdict.problems.push(problem);
-    }
+    let settled = quiet::settle(stage, traffic).await;
+    verdict.is_settled = settled.is_ok();
+    verdict.problems.extend(settled.err());
     let evidence = Evidence::collect(stage, traffic).await;
     let gateway = stage.gateways.worker().await;
     for (talk, one) in traffic.talks.iter().enumerate() {
