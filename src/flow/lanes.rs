@@ -6,8 +6,9 @@ mod tests;
 
 use std::collections::HashMap;
 use std::fmt::Debug;
-use std::future::{Future, ready};
+use std::future::Future;
 use std::hash::Hash;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -23,6 +24,9 @@ use lines::{Job, Lines};
 
 /// How many items are read from the store at once.
 const PAGE: usize = 512;
+
+/// How long nobody looks into the store without a reason.
+const LOOK: Duration = Duration::from_mins(1);
 
 /// A kind of durable work that is done in lanes.
 pub(crate) trait LaneWork: Clone + Send + Sync + 'static {
@@ -119,35 +123,47 @@ pub(crate) async fn run<W: LaneWork>(
     stop: CancellationToken,
 ) {
     let mut worker = Worker::new(work, retry);
+    let mut look = Look::<W>::None;
     loop {
         if wake.again.swap(false, Ordering::Acquire) {
             worker.again();
         }
-        let read = worker.refill().await;
-        let next = worker.lines.wake(now());
-        worker.start(concurrency);
-        let look = now() + worker.pause(read);
-        let pause = next.map_or(look, |next| next.min(look));
+        if let Look::None = look
+            && let Some(begun) = worker.look()
+        {
+            look = begun;
+        }
+        let until = worker.prepare(concurrency);
         tokio::select! {
             biased;
             () = stop.cancelled() => return,
-            Some(ended) = worker.tasks.join_next_with_id() => worker.end(ended),
-            () = wake.bell.notified() => {}
-            () = ready(()), if matches!(read, Read::Some) => {}
-            () = tokio::time::sleep_until(pause) => {}
+            found = look.found() => {
+                look = Look::None;
+                worker.take_in(found);
+            }
+            Some(ended) = worker.tasks.join_next_with_id() => worker.end_all(ended),
+            () = wake.bell.notified() => worker.is_due = true,
+            () = tokio::time::sleep_until(until) => worker.tick(),
         }
     }
 }
 
-/// What a look into the store brought.
-#[derive(Debug, Clone, Copy)]
-enum Read {
-    /// There may be more.
-    Some,
-    /// Nothing more, or no room for it.
-    All,
-    /// The store did not answer.
-    Failed,
+type Found<W> = Result<Vec<<W as LaneWork>::Item>, Trouble>;
+
+/// A look into the store. Work goes on meanwhile: it takes as long as a commit.
+enum Look<W: LaneWork> {
+    None,
+    Begun(Pin<Box<dyn Future<Output = Found<W>> + Send>>),
+}
+
+impl<W: LaneWork> Look<W> {
+    /// What it brings; never anything where none has begun.
+    async fn found(&mut self) -> Found<W> {
+        match self {
+            Self::None => std::future::pending().await,
+            Self::Begun(found) => found.await,
+        }
+    }
 }
 
 /// How a try ended.
@@ -162,6 +178,14 @@ struct Worker<W: LaneWork> {
     retry: Retry,
     lines: Lines<W>,
     cursor: W::Place,
+    /// There is a reason to look into the store.
+    is_due: bool,
+    /// The last look has failed.
+    has_failed: bool,
+    /// The look that is under way began before the cursor was set back.
+    is_stale: bool,
+    /// When to look without any other reason.
+    look_at: Instant,
     tasks: JoinSet<Tried>,
     running: HashMap<Id, (W::Lane, Job<W::Item>)>,
 }
@@ -173,6 +197,10 @@ impl<W: LaneWork> Worker<W> {
             retry,
             lines: Lines::new(),
             cursor: W::START,
+            is_due: true,
+            has_failed: false,
+            is_stale: false,
+            look_at: now() + LOOK,
             tasks: JoinSet::new(),
             running: HashMap::new(),
         }
@@ -182,42 +210,69 @@ impl<W: LaneWork> Worker<W> {
     fn again(&mut self) {
         self.lines.again();
         self.cursor = W::START;
+        self.is_due = true;
+        self.is_stale = true;
     }
 
-    /// Reads on from the store where there is room.
-    async fn refill(&mut self) -> Read {
-        if !self.lines.have_room() {
-            return Read::All;
+    /// Reads on from the store where there is a reason to, and room.
+    fn look(&mut self) -> Option<Look<W>> {
+        let is_thirsty = self.lines.is_thirsty() && !self.has_failed;
+        if !(self.is_due || is_thirsty) || !self.lines.have_room() {
+            return None;
         }
-        let items = match self.work.fetch(self.cursor, PAGE).await {
+        self.is_due = false;
+        self.has_failed = false;
+        self.is_stale = false;
+        self.look_at = now() + LOOK;
+        // What has ended by now is not found any more.
+        self.lines.forget_idle();
+        let (work, cursor) = (self.work.clone(), self.cursor);
+        Some(Look::Begun(Box::pin(async move {
+            work.fetch(cursor, PAGE).await
+        })))
+    }
+
+    /// Takes in what a look has brought.
+    fn take_in(&mut self, found: Found<W>) {
+        let items = match found {
             Ok(items) => items,
             Err(trouble) => {
                 warn!(%trouble, "cannot read pending work");
-                return Read::Failed;
+                self.has_failed = true;
+                self.look_at = now() + self.retry.first;
+                return;
             }
         };
-        let read = items.len();
+        if self.is_stale {
+            return;
+        }
+        let is_last = items.len() < PAGE;
         for item in items {
             self.cursor = W::place(&item);
             self.lines.push(item);
         }
-        if read == PAGE {
-            return Read::Some;
-        }
-        match self.lines.rewind() {
-            Some(start) => {
-                self.cursor = start;
-                Read::Some
-            }
-            None => Read::All,
+        if !is_last {
+            self.is_due = true;
+        } else if let Some(start) = self.lines.rewind() {
+            self.cursor = start;
+            self.is_due = true;
         }
     }
 
-    fn pause(&self, read: Read) -> Duration {
-        match read {
-            Read::Some | Read::All => Duration::from_mins(1),
-            Read::Failed => self.retry.first,
+    /// A time has come that [`Self::prepare`] gave.
+    fn tick(&mut self) {
+        let at = now();
+        if self.look_at <= at {
+            self.is_due = true;
+            self.look_at = at + LOOK;
         }
+    }
+
+    /// Starts what can be done now; gives the time when there may be more.
+    fn prepare(&mut self, concurrency: usize) -> Instant {
+        let next = self.lines.wake(now());
+        self.start(concurrency);
+        next.map_or(self.look_at, |next| next.min(self.look_at))
     }
 
     fn start(&mut self, concurrency: usize) {
@@ -227,6 +282,14 @@ impl<W: LaneWork> Worker<W> {
             };
             let task = self.tasks.spawn(attend(self.work.clone(), job.clone()));
             self.running.insert(task.id(), (lane, job));
+        }
+    }
+
+    /// A task ended, and with it maybe others.
+    fn end_all(&mut self, first: Result<(Id, Tried), JoinError>) {
+        self.end(first);
+        while let Some(ended) = self.tasks.try_join_next_with_id() {
+            self.end(ended);
         }
     }
 

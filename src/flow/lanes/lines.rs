@@ -5,6 +5,7 @@
 //! its end and the lane has room, the next scan starts behind the last item that the lane kept.
 //! Such a scan finds again what other lanes have in memory: they know it by its place.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
@@ -56,6 +57,12 @@ struct Line<W: LaneWork> {
     missed: Missed,
 }
 
+impl<W: LaneWork> Line<W> {
+    fn is_idle(&self) -> bool {
+        !self.busy && !self.troubled && self.waiting.is_empty()
+    }
+}
+
 /// What the store holds of a lane that a scan has passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Missed {
@@ -82,6 +89,8 @@ pub(super) struct Lines<W: LaneWork> {
     again: VecDeque<W::Lane>,
     /// Lanes whose failed head waits for its time; the number keeps the keys apart.
     parked: BTreeMap<(Instant, u64), W::Lane>,
+    /// Lanes that had nothing left when their last item was done.
+    idle: Vec<W::Lane>,
     turn: u64,
     waiting: usize,
     troubled: usize,
@@ -98,6 +107,7 @@ impl<W: LaneWork> Lines<W> {
             fresh: VecDeque::new(),
             again: VecDeque::new(),
             parked: BTreeMap::new(),
+            idle: Vec::new(),
             turn: 0,
             waiting: 0,
             troubled: 0,
@@ -163,8 +173,10 @@ impl<W: LaneWork> Lines<W> {
     }
 
     /// Something may be in the store again that was done. A lane that has something in memory reads
-    /// on when it has done that, and then from the beginning.
+    /// on when it has done that, and then from the beginning. What a look that is under way brings
+    /// does not count any more.
     pub(super) fn again(&mut self) {
+        self.by_lane.retain(|_, state| !state.is_idle());
         for state in self.by_lane.values_mut() {
             state.missed = Missed::Older;
         }
@@ -186,7 +198,26 @@ impl<W: LaneWork> Lines<W> {
         } else if state.missed > Missed::Nothing {
             self.thirsty = true;
         } else {
-            self.by_lane.remove(lane);
+            // A look that is under way may bring again what has just been done.
+            self.idle.push(lane.clone());
+        }
+    }
+
+    /// True where a lane has room again for what it missed.
+    pub(super) fn is_thirsty(&self) -> bool {
+        self.thirsty
+    }
+
+    /// Forgets the lanes that have done all that is known of them. Only while no look is under
+    /// way that counts.
+    pub(super) fn forget_idle(&mut self) {
+        for lane in self.idle.drain(..) {
+            if let Entry::Occupied(state) = self.by_lane.entry(lane)
+                && state.get().is_idle()
+                && state.get().missed == Missed::Nothing
+            {
+                state.remove();
+            }
         }
     }
 
@@ -231,15 +262,14 @@ impl<W: LaneWork> Lines<W> {
         if !std::mem::take(&mut self.thirsty) {
             return None;
         }
-        let idle = |state: &Line<W>| !state.busy && !state.troubled && state.waiting.is_empty();
         self.by_lane
-            .retain(|_, state| state.missed > Missed::Nothing || !idle(state));
+            .retain(|_, state| state.missed > Missed::Nothing || !state.is_idle());
         let mut start = None;
-        for state in self.by_lane.values_mut() {
+        for (lane, state) in &mut self.by_lane {
             let readable = match state.missed {
                 Missed::Nothing => false,
                 Missed::Newer => !state.troubled,
-                Missed::Older => idle(state),
+                Missed::Older => state.is_idle(),
             };
             if readable {
                 if state.missed == Missed::Older {
@@ -247,6 +277,7 @@ impl<W: LaneWork> Lines<W> {
                 }
                 state.missed = Missed::Nothing;
                 start = Some(start.map_or(state.kept, |at: W::Place| at.min(state.kept)));
+                self.idle.push(lane.clone());
             }
         }
         start

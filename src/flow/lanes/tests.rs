@@ -19,6 +19,8 @@ struct Script {
     /// Set aside at first.
     hidden: Arc<Mutex<HashSet<usize>>>,
     wake: Wake,
+    /// How long a look takes, in turns of the others.
+    slowness: usize,
     dead: usize,
     finished: Arc<Notify>,
 }
@@ -104,7 +106,12 @@ impl LaneWork for Script {
         let ended: HashSet<_> = done.into_iter().chain(aside).chain(hidden).collect();
         let pending = self.items.iter().skip(after);
         let pending = pending.filter(|item| !ended.contains(&item.0));
-        Ok(pending.take(limit).copied().collect())
+        let found = pending.take(limit).copied().collect();
+        // What is found can be done before it is read.
+        for _ in 0..self.slowness {
+            tokio::task::yield_now().await;
+        }
+        Ok(found)
     }
 
     async fn attend(&self, item: &Self::Item) -> Result<(), Trouble> {
@@ -197,6 +204,42 @@ async fn what_comes_back_is_done_though_newer_items_were_read_before() {
         done.sort_unstable();
         let all: Vec<_> = (1..=items.len()).collect();
         assert_eq!(done, all, "each once");
+    }
+}
+
+#[tokio::test]
+async fn a_burst_in_many_lanes_is_done_once_and_in_order_while_looks_are_slow() {
+    const LANES: u32 = 300;
+    for (slowness, concurrency) in [(0, 512), (5, 512), (40, 512), (40, 20), (400, 512)] {
+        let items: Vec<_> = (0..2_400)
+            .map(|number| match number % 1_000 {
+                999 => (lane(number % LANES), Act::FailTwice),
+                _ => (lane(number % LANES), Act::Work),
+            })
+            .collect();
+        let mut script = Script::new(&items);
+        script.slowness = slowness;
+        script.hidden = Arc::new(Mutex::new((1..=items.len()).collect()));
+        let arrive = async {
+            for first in (1..=items.len()).step_by(10) {
+                let mut hidden = script.hidden.lock().expect("lock");
+                hidden.retain(|place| !(first..first + 10).contains(place));
+                drop(hidden);
+                match first % 70 {
+                    1 => script.wake.ring_again(),
+                    _ => script.wake.ring(),
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::join!(script.play(concurrency), arrive);
+        for number in 0..LANES {
+            let order = script.order_of(lane(number));
+            let all: Vec<_> = (1..=8)
+                .map(|turn| turn * 300 + number as usize - 299)
+                .collect();
+            assert_eq!(order, all, "slowness {slowness}, lane {number}");
+        }
     }
 }
 
