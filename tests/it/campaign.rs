@@ -55,7 +55,7 @@ const SECONDS: u64 = 15;
 /// The same with Redis.
 const SECONDS_WITH_REDIS: u64 = 8;
 
-/// How many kills one campaign has where it has nothing else.
+/// How many kills one campaign has at most where it has nothing else.
 const KILLS: u64 = 100;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -82,7 +82,7 @@ async fn campaigns(homeserver: Kind, engine: Engine, seconds: u64) {
     let count = number("SEEDS", kills.div_ceil(KILLS).max(1));
     let script = match kills {
         0 => Script::Everything(Duration::from_secs(number("SECONDS", seconds))),
-        _ => Script::Kills,
+        kills => Script::Kills(kills.div_ceil(count)),
     };
     let mut failed = Vec::new();
     let mut total = Table::default();
@@ -123,7 +123,8 @@ fn number(variable: &str, otherwise: u64) -> u64 {
 enum Script {
     /// All that can go wrong, for so long.
     Everything(Duration),
-    Kills,
+    /// Nothing but so many kills.
+    Kills(u64),
     FailOver {
         gateway_dies: bool,
     },
@@ -133,7 +134,7 @@ impl Script {
     fn plan(self, dice: &mut Dice, means: Means) -> Plan {
         match self {
             Self::Everything(lasts) => Plan::new(dice, lasts, means),
-            Self::Kills => Plan::kills(dice, KILLS, means),
+            Self::Kills(count) => Plan::kills(dice, count, means),
             Self::FailOver { gateway_dies } => Plan::fail_over(dice, gateway_dies),
         }
     }

@@ -167,9 +167,13 @@ impl Keeper {
         }
     }
 
-    pub(super) fn delay(&mut self, millis: u64) {
-        if let Some(server) = self.server() {
-            server.way.delay(Duration::from_millis(millis));
+    /// Redis answers that much later, or its replica is that far behind.
+    pub(super) fn delay(&self, millis: u64) {
+        let by = Duration::from_millis(millis);
+        match self {
+            Self::Sqlite(_) => {}
+            Self::Redis(server) => server.way.delay(by),
+            Self::Replicated(replicated) => replicated.delay(by),
         }
     }
 

@@ -59,7 +59,7 @@ pub(super) enum Act {
     FailOver {
         gateway_dies: bool,
     },
-    /// Redis answers so many milliseconds later.
+    /// Redis answers so many milliseconds later; where it has a replica, that hears of it so much later.
     SlowRedis(u64),
     /// The disk is full on which the data lie.
     Fill,
@@ -92,6 +92,9 @@ pub(super) struct Means {
     /// The data lie in Redis.
     pub(super) redis: bool,
 }
+
+/// How many milliseconds a replica is behind when its primary dies.
+const BEHIND: u64 = 500;
 
 impl Plan {
     /// The plan of a seed.
@@ -163,13 +166,17 @@ impl Plan {
         Self { steps }
     }
 
-    /// Nothing but a fail-over, in the middle of the traffic.
+    /// Nothing but a fail-over, in the middle of the traffic, to a replica that is behind: a busy one is,
+    /// and one of another site.
     pub(super) fn fail_over(dice: &mut Dice, gateway_dies: bool) -> Self {
-        let step = Step {
-            at: Duration::from_millis(dice.between(3_000, 5_000)),
-            act: Act::FailOver { gateway_dies },
+        let step = |at, act| Step {
+            at: Duration::from_millis(at),
+            act,
         };
-        Self { steps: vec![step] }
+        let behind = step(0, Act::SlowRedis(BEHIND));
+        let at = dice.between(3_000, 5_000);
+        let steps = vec![behind, step(at, Act::FailOver { gateway_dies })];
+        Self { steps }
     }
 
     /// How often somebody is killed.

@@ -10,9 +10,9 @@ use crate::support::proxy::tcp::TcpProxy;
 use crate::support::redis::Redis;
 use crate::support::wait::until;
 
-/// How far the replica is behind at least; a busy one, or one of another site, is. What is under way to
-/// it when the primary's machine dies never arrives.
-const BEHIND: Duration = Duration::from_millis(500);
+/// Milliseconds after which Sentinel would take the proxy before the primary for a wrong primary, and mend
+/// that: longer than any campaign.
+const LONG: u32 = 3_600_000;
 
 /// How these two keep what they are given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,7 +64,6 @@ impl Replicated {
         })
         .await;
         let (sentinel, watch) = watch(home.join("sentinel"), primary.port()).await;
-        way_to_replica.delay(BEHIND);
         Self {
             replication,
             primary,
@@ -89,17 +88,23 @@ impl Replicated {
         )
     }
 
+    /// From now on the replica is that far behind at least.
+    pub(super) fn delay(&self, by: Duration) {
+        self.way_to_replica.delay(by);
+    }
+
     /// The primary's machine dies with all that is under way from it. Returns when the replica is the
     /// primary; the old one has come back then, as its replica.
     pub(super) async fn fail_over(&mut self) {
         self.primary.kill().await;
         self.way_to_replica.cut();
-        let port = self.replica.port();
+        let port = self.replica.port().to_string();
+        let named = ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", "ours"];
         until("the replica is the primary", async || {
-            ask(port, &["ROLE"]).starts_with("master").then_some(())
+            ask(self.sentinel, &named).contains(&port).then_some(())
         })
         .await;
-        let of = ["--replicaof", "127.0.0.1", &port.to_string()];
+        let of = ["--replicaof", "127.0.0.1", &port];
         let arguments = [&self.replication.arguments()[..], &of].concat();
         self.primary.set(&arguments);
         self.primary.start_again().await;
@@ -112,7 +117,7 @@ async fn watch(home: PathBuf, primary: u16) -> (u16, Peer) {
     let port = free_port();
     let settings = format!(
         "port {port}\nbind 127.0.0.1\nsentinel monitor ours 127.0.0.1 {primary} 1\n\
-         sentinel down-after-milliseconds ours 500\nsentinel failover-timeout ours 5000\n"
+         sentinel down-after-milliseconds ours 500\nsentinel failover-timeout ours {LONG}\n"
     );
     std::fs::write(home.join("sentinel.conf"), settings).expect("its settings");
     let command = ["redis-server", "sentinel.conf", "--sentinel"];
@@ -122,8 +127,6 @@ async fn watch(home: PathBuf, primary: u16) -> (u16, Peer) {
         said.contains("slave").then_some(())
     })
     .await;
-    // It would take the proxy before the primary for a wrong primary, and mend that.
-    ask(port, &["SENTINEL", "DEBUG", "PUBLISH-PERIOD", "600000"]);
     (port, peer)
 }
 
