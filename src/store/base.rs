@@ -35,6 +35,10 @@ pub(crate) struct Page {
 /// All that the store promises comes down to [`Base::commit`]: all of its writes or none, durable
 /// when it returns, and refused where this owner is not the owner any more.
 pub(crate) trait Base: Debug + Send {
+    /// The same rows in the name of the same owner, over a way of its own: one of the two reads while the
+    /// other commits. What has been committed over one is seen over the other.
+    fn twin(&self) -> Result<Box<dyn Base>>;
+
     /// A read costs a journey: the engine gathers what it misses and reads it at once.
     fn is_remote(&self) -> bool;
 

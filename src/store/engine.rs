@@ -1,10 +1,16 @@
-//! The one thread that knows the store. It takes whatever operations wait as one group, does them one
-//! after the other on the [`State`], commits all of their changes at once, and tells nobody before
-//! that is durable.
+//! The thread that knows the store. It takes whatever operations wait, does them one after the other on
+//! the [`State`], and hands all of their changes to [`committer`] as one group; while that group is in
+//! flight it goes on with the next. Nobody is told anything before the group that it is built on is
+//! durable.
 //!
 //! So every operation is atomic, because its changes are undone where it fails and committed with
 //! those of its group where it does not; and what one operation sees of another is never taken back
-//! without its own answer being an error too.
+//! without its own answer being an error too: where a group cannot be committed, whatever was done since
+//! is undone with it.
+
+mod committer;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,6 +22,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
+use self::committer::{Committer, Flight};
 use super::base::Base;
 use super::ownership::Ownership;
 use super::state::State;
@@ -34,11 +41,19 @@ const PAGE: usize = 10_000;
 /// until they are durable.
 #[derive(Debug)]
 pub(crate) struct Engine {
-    jobs: Option<mpsc::Sender<Box<dyn Job>>>,
+    jobs: Option<mpsc::Sender<Message>>,
     thread: Option<JoinHandle<()>>,
     done: Arc<Done>,
     lost: CancellationToken,
     ownership: Arc<Ownership>,
+}
+
+/// What the thread is told.
+enum Message {
+    /// Something to do.
+    Job(Box<dyn Job>),
+    /// A group has landed.
+    Landed,
 }
 
 /// What the thread has done.
@@ -57,9 +72,11 @@ impl Engine {
         let done = Arc::new(Done::default());
         let lost = CancellationToken::new();
         let ownership = base.ownership();
+        let committer = Committer::start(base.twin()?, Arc::clone(&done), jobs.downgrade())?;
         let desk = Desk {
             state,
             base,
+            committer,
             done: Arc::clone(&done),
             lost: lost.clone(),
             ownership: Arc::clone(&ownership),
@@ -128,7 +145,8 @@ impl Engine {
             sender,
         };
         let jobs = self.jobs.as_ref().ok_or_else(|| self.closed())?;
-        jobs.send(Box::new(job)).await.map_err(|_| self.closed())?;
+        let message = Message::Job(Box::new(job));
+        jobs.send(message).await.map_err(|_| self.closed())?;
         receiver.await.map_err(|_| self.closed())?
     }
 
@@ -242,12 +260,11 @@ enum Fate {
     Lost,
 }
 
-impl From<Result<()>> for Fate {
-    fn from(committed: Result<()>) -> Self {
-        match committed {
-            Ok(()) => Self::Kept,
-            Err(StoreError::Lost) => Self::Lost,
-            Err(error) => Self::Failed(error.to_string()),
+impl From<StoreError> for Fate {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Lost => Self::Lost,
+            error => Self::Failed(error.to_string()),
         }
     }
 }
@@ -256,6 +273,7 @@ impl From<Result<()>> for Fate {
 struct Desk {
     state: State,
     base: Box<dyn Base>,
+    committer: Committer,
     done: Arc<Done>,
     lost: CancellationToken,
     ownership: Arc<Ownership>,
@@ -264,20 +282,25 @@ struct Desk {
 }
 
 impl Desk {
-    fn work(mut self, mut queue: mpsc::Receiver<Box<dyn Job>>) {
+    fn work(mut self, mut queue: mpsc::Receiver<Message>) {
         while let Some(first) = queue.blocking_recv() {
-            let mut group = vec![first];
-            while group.len() < GROUP {
-                let Ok(next) = queue.try_recv() else { break };
-                group.push(next);
+            let mut group = Vec::new();
+            let mut next = Some(first);
+            while let Some(message) = next {
+                if let Message::Job(job) = message {
+                    group.push(job);
+                }
+                let is_full = self.ran.len() + group.len() >= GROUP;
+                next = if is_full { None } else { queue.try_recv().ok() };
             }
             self.run_group(group);
-            self.commit();
+            self.go_on();
             if self.lost.is_cancelled() {
                 // What it knows may be untrue by now, and nothing can be changed any more.
                 return;
             }
         }
+        self.settle();
         self.base.close();
     }
 
@@ -288,14 +311,15 @@ impl Desk {
             let mut waiting = Vec::new();
             for mut job in group {
                 if job.is_alone() {
-                    self.commit();
+                    self.settle();
                 }
-                let misses = self.run(job.as_mut());
-                if misses.is_empty() {
-                    self.ran.push(job);
-                } else {
-                    missing.extend(misses);
-                    waiting.push(job);
+                match self.run(job.as_mut()) {
+                    Ran::Answered => job.answer(&Fate::Kept),
+                    Ran::Done => self.ran.push(job),
+                    Ran::Misses(misses) => {
+                        missing.extend(misses);
+                        waiting.push(job);
+                    }
                 }
             }
             if let Err(error) = self.read(missing) {
@@ -308,28 +332,30 @@ impl Desk {
         }
     }
 
-    /// Runs an operation; gives what it misses.
-    fn run(&mut self, job: &mut dyn Job) -> Vec<(TableId, String)> {
+    /// Runs an operation.
+    fn run(&mut self, job: &mut dyn Job) -> Ran {
         let mark = self.state.mark();
         let mut tx = Tx::new(&mut self.state, self.base.as_mut());
         let is_done = job.run(&mut tx);
-        let (missing, is_lost) = tx.end();
-        if is_lost {
+        let ended = tx.end();
+        if ended.is_lost {
             self.lost.cancel();
         }
-        if !is_done || !missing.is_empty() {
+        if !is_done || !ended.missing.is_empty() {
             self.state.undo(mark);
         }
-        if missing.is_empty() {
-            let changed = self.state.mark() > mark;
-            let count = if changed {
-                &self.done.changes
-            } else {
-                &self.done.questions
-            };
-            count.fetch_add(1, Ordering::Relaxed);
+        if !ended.missing.is_empty() {
+            return Ran::Misses(ended.missing);
         }
-        missing
+        if self.state.mark() > mark {
+            self.done.changes.fetch_add(1, Ordering::Relaxed);
+            return Ran::Done;
+        }
+        self.done.questions.fetch_add(1, Ordering::Relaxed);
+        if is_done && ended.saw_committed_only && !self.lost.is_cancelled() {
+            return Ran::Answered;
+        }
+        Ran::Done
     }
 
     fn read(&mut self, mut missing: Vec<(TableId, String)>) -> Result<()> {
@@ -353,23 +379,65 @@ impl Desk {
         Ok(())
     }
 
-    /// Commits what has been done, and tells who asked for it.
-    fn commit(&mut self) {
-        let fate = Fate::from(self.write());
-        match &fate {
-            Fate::Kept => self.state.committed(),
-            Fate::Failed(_) => {
-                self.state.undo(0);
-                if self.ownership.is_closing() {
-                    // Nobody waited until it was known; nothing may be built on what may be untrue.
-                    self.lost.cancel();
-                }
-            }
-            Fate::Lost => self.lost.cancel(),
+    /// Takes in what has landed, and lets the next group take off.
+    fn go_on(&mut self) {
+        if let Some(landed) = self.committer.landed() {
+            self.take_in(landed);
         }
-        for job in self.ran.drain(..) {
-            job.answer(&fate);
+        if self.ran.len() >= GROUP {
+            self.wait();
         }
+        self.take_off();
+    }
+
+    /// Waits until everything that was done is committed, or undone.
+    fn settle(&mut self) {
+        self.wait();
+        self.take_off();
+        self.wait();
+    }
+
+    /// Waits for the group in flight.
+    fn wait(&mut self) {
+        if let Some(landed) = self.committer.wait() {
+            self.take_in(landed);
+        }
+    }
+
+    /// Lets what was done take off, where nothing is in flight.
+    fn take_off(&mut self) {
+        if self.ran.is_empty() || self.committer.is_busy() {
+            return;
+        }
+        let jobs = std::mem::take(&mut self.ran);
+        if self.lost.is_cancelled() {
+            return tell(jobs, &Fate::Lost);
+        }
+        if self.state.mark() == 0 {
+            return tell(jobs, &Fate::Kept);
+        }
+        let rows = self.state.take_off();
+        if let Err(flight) = self.committer.commit(Flight { rows, jobs }) {
+            // Its thread has panicked; nobody can tell what has been kept.
+            self.lost.cancel();
+            tell(flight.jobs, &Fate::Lost);
+        }
+    }
+
+    /// A group has landed. Who asked for it has been told where it was kept.
+    fn take_in(&mut self, landed: Result<(), (StoreError, Vec<Box<dyn Job>>)>) {
+        let Err((error, jobs)) = landed else {
+            return self.state.landed();
+        };
+        self.state.undo_all();
+        // Where it closes, nobody waited until it was known, and nothing may be built on what may be
+        // untrue.
+        if matches!(error, StoreError::Lost) || self.ownership.is_closing() {
+            self.lost.cancel();
+        }
+        let fate = Fate::from(error);
+        tell(jobs, &fate);
+        tell(std::mem::take(&mut self.ran), &fate);
     }
 
     fn note(&self, error: &StoreError) {
@@ -377,16 +445,21 @@ impl Desk {
             self.lost.cancel();
         }
     }
+}
 
-    fn write(&mut self) -> Result<()> {
-        if self.lost.is_cancelled() {
-            return Err(StoreError::Lost);
-        }
-        if self.state.mark() == 0 {
-            return Ok(());
-        }
-        let writes = self.state.writes()?;
-        self.done.commits.fetch_add(1, Ordering::Relaxed);
-        self.base.commit(&writes)
+/// How an operation went.
+enum Ran {
+    /// It has changed nothing and seen nothing that is not committed: it can be answered.
+    Answered,
+    /// It is to be answered after the commit.
+    Done,
+    /// It must be run again when these rows are at hand.
+    Misses(Vec<(TableId, String)>),
+}
+
+/// Tells those who asked.
+fn tell(jobs: Vec<Box<dyn Job>>, fate: &Fate) {
+    for job in jobs {
+        job.answer(fate);
     }
 }

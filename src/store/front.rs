@@ -506,7 +506,7 @@ impl Store for TableStore {
                 () = lost.cancelled() => {}
                 () = tokio::time::sleep(pause) => {
                     // Where it fails for another reason, the next commit says the same.
-                    drop(self.engine.run_alone(tx::keep).await);
+                    drop(self.engine.run(tx::keep).await);
                 }
             }
         }

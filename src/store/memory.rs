@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 
 use super::base::{Base, Octets, Page, Write};
 use super::tables::TableId;
@@ -22,6 +22,8 @@ struct Content {
     journeys: usize,
     /// Rows of each commit.
     commits: Vec<usize>,
+    /// The next commit says that it has begun, and waits.
+    hold: Option<(mpsc::Sender<()>, mpsc::Receiver<()>)>,
 }
 
 impl Memory {
@@ -35,6 +37,14 @@ impl Memory {
     /// Has the next commit fail.
     pub(crate) fn fail_with(&self, error: StoreError) {
         self.content().failures.push(error);
+    }
+
+    /// Has the next commit wait until the sender is used or dropped; the receiver hears when it begins.
+    pub(crate) fn hold(&self) -> (mpsc::Receiver<()>, mpsc::Sender<()>) {
+        let (begins, begun) = mpsc::channel();
+        let (release, released) = mpsc::channel();
+        self.content().hold = Some((begins, released));
+        (begun, release)
     }
 
     /// Puts a row there behind the engine's back.
@@ -65,6 +75,10 @@ impl Memory {
 }
 
 impl Base for Memory {
+    fn twin(&self) -> Result<Box<dyn Base>> {
+        Ok(Box::new(self.clone()))
+    }
+
     fn is_remote(&self) -> bool {
         self.content().is_remote
     }
@@ -104,6 +118,11 @@ impl Base for Memory {
     }
 
     fn commit(&mut self, writes: &[Write]) -> Result<()> {
+        let hold = self.content().hold.take();
+        if let Some((begins, released)) = hold {
+            begins.send(()).ok();
+            released.recv().ok();
+        }
         let mut content = self.content();
         if let Some(error) = content.failures.pop() {
             return Err(error);

@@ -5,7 +5,8 @@
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::os::unix::fs::DirBuilderExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
@@ -24,8 +25,9 @@ const VERSION: i64 = 1;
 #[derive(Debug)]
 pub(crate) struct Sqlite {
     connection: Connection,
-    /// Held until the connection is closed.
-    _lock: File,
+    path: PathBuf,
+    /// Held until all connections are closed.
+    lock: Arc<File>,
 }
 
 impl Sqlite {
@@ -37,23 +39,29 @@ impl Sqlite {
         let lock = lock(path)?;
         // Created here, so that nobody else may read it; SQLite gives its log the same rights.
         private().open(path).map_err(|error| io(&error))?;
-        let connection = Connection::open(path)?;
-        connection.busy_timeout(BUSY)?;
-        connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
-        connection.pragma_update(None, "synchronous", "FULL")?;
-        connection.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024)?;
-        connection.pragma_update(None, "wal_autocheckpoint", 4_000)?;
-        connection.pragma_update(None, "cache_size", -65_536)?;
-        connection.pragma_update(None, "temp_store", "MEMORY")?;
-        connection.pragma_update(None, "trusted_schema", false)?;
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
-        connection.set_prepared_statement_cache_capacity(4 * TableId::ALL.len());
+        let connection = connect(path)?;
         make_tables(&connection)?;
         Ok(Self {
             connection,
-            _lock: lock,
+            path: path.to_owned(),
+            lock: Arc::new(lock),
         })
     }
+}
+
+fn connect(path: &Path) -> Result<Connection> {
+    let connection = Connection::open(path)?;
+    connection.busy_timeout(BUSY)?;
+    connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024)?;
+    connection.pragma_update(None, "wal_autocheckpoint", 4_000)?;
+    connection.pragma_update(None, "cache_size", -65_536)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    connection.set_prepared_statement_cache_capacity(4 * TableId::ALL.len());
+    Ok(connection)
 }
 
 fn make_tables(connection: &Connection) -> Result<()> {
@@ -80,20 +88,32 @@ impl Sqlite {
         Ok(self.connection.prepare_cached(sql)?)
     }
 
-    fn write(&self, write: &Write) -> Result<()> {
-        let name = write.table.kind().name;
-        if let Some(row) = &write.value {
-            let sql = format!("INSERT OR REPLACE INTO \"{name}\" (key, row) VALUES (?1, ?2)");
-            self.statement(&sql)?.execute(params![&*write.key, row])?;
-        } else {
-            let sql = format!("DELETE FROM \"{name}\" WHERE key = ?1");
-            self.statement(&sql)?.execute([&*write.key])?;
+    /// Writes rows of one table.
+    fn write(&self, table: TableId, writes: &[Write]) -> Result<()> {
+        let name = table.kind().name;
+        let sql = format!("INSERT OR REPLACE INTO \"{name}\" (key, row) VALUES (?1, ?2)");
+        let mut put = self.statement(&sql)?;
+        let sql = format!("DELETE FROM \"{name}\" WHERE key = ?1");
+        let mut delete = self.statement(&sql)?;
+        for write in writes {
+            match &write.value {
+                Some(row) => put.execute(params![&*write.key, row])?,
+                None => delete.execute([&*write.key])?,
+            };
         }
         Ok(())
     }
 }
 
 impl Base for Sqlite {
+    fn twin(&self) -> Result<Box<dyn Base>> {
+        Ok(Box::new(Self {
+            connection: connect(&self.path)?,
+            path: self.path.clone(),
+            lock: Arc::clone(&self.lock),
+        }))
+    }
+
     fn is_remote(&self) -> bool {
         false
     }
@@ -141,7 +161,11 @@ impl Base for Sqlite {
     fn commit(&mut self, writes: &[Write]) -> Result<()> {
         // Ends a transaction that an error left open, and is rolled back by any error in here.
         let transaction = self.connection.unchecked_transaction()?;
-        writes.iter().try_for_each(|write| self.write(write))?;
+        for writes in writes.chunk_by(|one, next| one.table == next.table) {
+            if let Some(first) = writes.first() {
+                self.write(first.table, writes)?;
+            }
+        }
         Ok(transaction.commit()?)
     }
 

@@ -1,13 +1,13 @@
 //! What a store knows at one moment: rows that were read or changed, and the indexes over them.
 //!
-//! Changes are made here at once and can be undone, one by one or all since the last commit, until
-//! the engine has committed them.
+//! Changes are made here at once. They *take off* as one group, which is then in flight until it has been
+//! committed; further ones are made meanwhile. What has not been committed can be undone: one change
+//! after the other, or all of them with those in flight.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::Result;
-use super::base::Write;
+use foldhash::HashMap;
+
 use super::indexes::Indexes;
 use super::table::AnyRow;
 use super::tables::TableId;
@@ -24,13 +24,26 @@ pub(crate) struct State {
     tables: Vec<Rows>,
     pub(crate) indexes: Indexes,
     changes: Vec<Change>,
+    /// Those in flight.
+    flying: Vec<Change>,
+}
+
+/// A row as it is to be committed.
+#[derive(Debug)]
+pub(crate) struct Changed {
+    pub(crate) table: TableId,
+    pub(crate) key: Arc<str>,
+    /// `None` where it is to be deleted.
+    pub(crate) row: Cell,
 }
 
 /// What is known of one table.
 #[derive(Debug, Default)]
 struct Rows {
-    /// Changed since the last commit.
+    /// Changed since the last group took off.
     dirty: HashMap<Arc<str>, Cell>,
+    /// Changed by the group in flight.
+    flying: HashMap<Arc<str>, Cell>,
     /// Read or committed lately.
     young: HashMap<Arc<str>, Cell>,
     /// The same, longer ago. What is asked for again becomes young.
@@ -56,6 +69,7 @@ impl State {
             tables: TableId::ALL.iter().map(|_| Rows::default()).collect(),
             indexes: Indexes::default(),
             changes: Vec::new(),
+            flying: Vec::new(),
         }
     }
 
@@ -67,7 +81,8 @@ impl State {
     /// What is known of a key; `None` where it must be read first.
     pub(crate) fn known(&mut self, table: TableId, key: &str) -> Option<Cell> {
         let rows = self.rows(table);
-        if let Some(cell) = rows.dirty.get(key).or_else(|| rows.young.get(key)) {
+        let uncommitted = rows.dirty.get(key).or_else(|| rows.flying.get(key));
+        if let Some(cell) = uncommitted.or_else(|| rows.young.get(key)) {
             return Some(cell.clone());
         }
         let (key, cell) = rows.old.remove_entry(key)?;
@@ -115,52 +130,74 @@ impl State {
         while self.changes.len() > mark
             && let Some(change) = self.changes.pop()
         {
-            let Change {
-                table,
-                key,
-                before,
-                was_dirty,
-            } = change;
-            let rows = self.rows(table);
-            let after = rows.dirty.get(&key).cloned().flatten();
-            rows.count += i64::from(before.is_some()) - i64::from(after.is_some());
-            if was_dirty {
-                rows.dirty.insert(Arc::clone(&key), before.clone());
-            } else {
-                rows.dirty.remove(&key);
-            }
-            (table.kind().index)(&mut self.indexes, &key, after.as_ref(), before.as_ref());
+            self.take_back(change, |rows| &mut rows.dirty);
         }
     }
 
-    /// What is to be committed.
-    pub(crate) fn writes(&self) -> Result<Vec<Write>> {
-        let mut writes = Vec::new();
-        for (table, rows) in TableId::ALL.iter().zip(&self.tables) {
-            let kind = table.kind();
-            let first = writes.len();
-            for (key, cell) in &rows.dirty {
-                let value = cell.as_ref().map(|row| (kind.encode)(row)).transpose()?;
-                let key = Arc::clone(key);
-                writes.push(Write {
-                    table: *table,
-                    key,
-                    value,
-                });
-            }
-            // In the order of the keys: those that follow each other lie side by side on the disk.
-            if let Some(of_table) = writes.get_mut(first..) {
-                of_table.sort_unstable_by(|left, right| left.key.cmp(&right.key));
-            }
+    /// Undoes whatever is not committed, what is in flight too.
+    pub(crate) fn undo_all(&mut self) {
+        self.undo(0);
+        while let Some(change) = self.flying.pop() {
+            self.take_back(change, |rows| &mut rows.flying);
         }
-        Ok(writes)
     }
 
-    /// Everything that was changed is committed.
-    pub(crate) fn committed(&mut self) {
-        self.changes.clear();
+    fn take_back(
+        &mut self,
+        change: Change,
+        of: impl Fn(&mut Rows) -> &mut HashMap<Arc<str>, Cell>,
+    ) {
+        let Change {
+            table,
+            key,
+            before,
+            was_dirty,
+        } = change;
+        let rows = self.rows(table);
+        let after = if was_dirty {
+            of(rows).insert(Arc::clone(&key), before.clone())
+        } else {
+            of(rows).remove(&key)
+        };
+        let after = after.flatten();
+        rows.count += i64::from(before.is_some()) - i64::from(after.is_some());
+        (table.kind().index)(&mut self.indexes, &key, after.as_ref(), before.as_ref());
+    }
+
+    /// Whether there is something that is not committed.
+    pub(crate) fn is_uncommitted(&self) -> bool {
+        !self.changes.is_empty() || !self.flying.is_empty()
+    }
+
+    /// Whether a row is as it has been committed, or is not known at all.
+    pub(crate) fn is_committed(&mut self, table: TableId, key: &str) -> bool {
+        let rows = self.rows(table);
+        !rows.dirty.contains_key(key) && !rows.flying.contains_key(key)
+    }
+
+    /// What has been changed takes off to be committed, table by table. Nothing may be in flight.
+    pub(crate) fn take_off(&mut self) -> Vec<Changed> {
+        self.flying = std::mem::take(&mut self.changes);
+        let mut changed = Vec::with_capacity(self.flying.len());
+        for (table, rows) in TableId::ALL.iter().zip(&mut self.tables) {
+            if rows.dirty.is_empty() {
+                continue;
+            }
+            rows.flying = std::mem::take(&mut rows.dirty);
+            changed.extend(rows.flying.iter().map(|(key, row)| Changed {
+                table: *table,
+                key: Arc::clone(key),
+                row: row.clone(),
+            }));
+        }
+        changed
+    }
+
+    /// What was in flight is committed.
+    pub(crate) fn landed(&mut self) {
+        self.flying.clear();
         for rows in &mut self.tables {
-            for (key, cell) in std::mem::take(&mut rows.dirty) {
+            for (key, cell) in std::mem::take(&mut rows.flying) {
                 rows.keep(key, cell);
             }
         }

@@ -1,10 +1,11 @@
 //! One operation's view of the store.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use super::base::Base;
 use super::indexes::Indexes;
-use super::state::{Cell, State};
+use super::state::{self, State};
 use super::table::{Table, typed};
 use super::tables::{Sequences, TableId};
 use super::timer::{self, Timer};
@@ -20,14 +21,26 @@ use crate::gateway::model::Timestamp;
 pub(crate) struct Tx<'a> {
     state: &'a mut State,
     base: &'a mut dyn Base,
-    missing: Vec<(TableId, String)>,
-    is_lost: bool,
+    ended: Ended,
+    /// It has looked at what all rows come to.
+    has_looked: Cell<bool>,
+}
+
+/// What an operation has come to.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    /// What must be read before it can be run again; nothing where it has been run.
+    pub(crate) missing: Vec<(TableId, String)>,
+    /// The store was found to have another owner.
+    pub(crate) is_lost: bool,
+    /// Nothing that it has seen waits to be committed.
+    pub(crate) saw_committed_only: bool,
 }
 
 /// Says that this owner is alive.
 pub(crate) fn keep(tx: &mut Tx<'_>) -> Result<()> {
     let kept = tx.base.keep();
-    tx.is_lost |= matches!(kept, Err(StoreError::Lost));
+    tx.ended.is_lost |= matches!(kept, Err(StoreError::Lost));
     kept
 }
 
@@ -43,15 +56,21 @@ impl<'a> Tx<'a> {
         Self {
             state,
             base,
-            missing: Vec::new(),
-            is_lost: false,
+            ended: Ended {
+                missing: Vec::new(),
+                is_lost: false,
+                saw_committed_only: true,
+            },
+            has_looked: Cell::new(false),
         }
     }
 
-    /// What must be read before the operation can be run again (nothing where it has been run), and
-    /// whether the store was found to have another owner.
-    pub(crate) fn end(self) -> (Vec<(TableId, String)>, bool) {
-        (self.missing, self.is_lost)
+    /// The operation is over, for this time.
+    pub(crate) fn end(mut self) -> Ended {
+        if self.has_looked.get() && self.state.is_uncommitted() {
+            self.ended.saw_committed_only = false;
+        }
+        self.ended
     }
 
     /// A row.
@@ -153,11 +172,13 @@ impl<'a> Tx<'a> {
 
     /// The indexes, true to every change so far.
     pub(crate) fn indexes(&self) -> &Indexes {
+        self.has_looked.set(true);
         &self.state.indexes
     }
 
     /// How many rows a table has.
     pub(crate) fn count<T: Table>(&self) -> u64 {
+        self.has_looked.set(true);
         self.state.count(T::ID)
     }
 
@@ -219,15 +240,16 @@ impl<'a> Tx<'a> {
         Ok(all)
     }
 
-    fn cell(&mut self, table: TableId, key: &str) -> Result<Cell> {
+    fn cell(&mut self, table: TableId, key: &str) -> Result<state::Cell> {
         if let Some(cell) = self.state.known(table, key) {
+            self.ended.saw_committed_only &= self.state.is_committed(table, key);
             return Ok(cell);
         }
         if let Some(reason) = self.state.spoilt(table, key) {
             return Err(StoreError::Corrupt(reason));
         }
         if self.base.is_remote() {
-            self.missing.push((table, key.to_owned()));
+            self.ended.missing.push((table, key.to_owned()));
             return Err(StoreError::Unavailable("not read yet".to_owned()));
         }
         let octets = self.base.get(&[(table, key)])?.pop().flatten();

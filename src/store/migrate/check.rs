@@ -131,7 +131,7 @@ fn audit(base: &mut dyn Base) -> Result<Vec<AuditDifference>> {
     loop {
         let mut tx = Tx::new(&mut state, base);
         let differences = money::audit(&mut tx);
-        let (missing, _) = tx.end();
+        let missing = tx.end().missing;
         if missing.is_empty() {
             return differences;
         }
@@ -151,6 +151,10 @@ struct Attended<'a> {
 }
 
 impl Base for Attended<'_> {
+    fn twin(&self) -> Result<Box<dyn Base>> {
+        self.base.twin()
+    }
+
     fn is_remote(&self) -> bool {
         self.base.is_remote()
     }

@@ -79,6 +79,10 @@ struct Failing {
 }
 
 impl Base for Failing {
+    fn twin(&self) -> Result<Box<dyn Base>> {
+        self.base.twin()
+    }
+
     fn is_remote(&self) -> bool {
         self.base.is_remote()
     }

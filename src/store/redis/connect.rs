@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use redis::cluster::ClusterClient;
@@ -83,6 +84,11 @@ fn direct(client: &Client) -> RedisResult<Box<dyn ConnectionLike + Send>> {
 pub(super) struct Connector {
     place: Place,
     connection: Option<Box<dyn ConnectionLike + Send>>,
+    /// How many connections had been lost when it was made.
+    made_after: u64,
+    /// How many connections to this store were lost, this one's and its twin's: where one of them has
+    /// met a new primary, the other must not go on with the old one.
+    lost: Arc<AtomicU64>,
     ownership: Arc<Ownership>,
 }
 
@@ -98,7 +104,20 @@ impl Connector {
         Self {
             place,
             connection: None,
+            made_after: 0,
+            lost: Arc::default(),
             ownership,
+        }
+    }
+
+    /// One more connection to the same store.
+    pub(super) fn twin(&self) -> Self {
+        Self {
+            place: self.place.clone(),
+            connection: None,
+            made_after: 0,
+            lost: Arc::clone(&self.lost),
+            ownership: Arc::clone(&self.ownership),
         }
     }
 
@@ -162,6 +181,7 @@ impl Connector {
             }
             // Whatever comes on this connection later would be taken for another answer.
             self.connection = None;
+            self.lost.fetch_add(1, Ordering::AcqRel);
             std::thread::sleep(pause);
             pause = LAST_PAUSE.min(pause * 2);
         }
@@ -171,10 +191,13 @@ impl Connector {
         &mut self,
         ask: &mut impl FnMut(&mut dyn ConnectionLike) -> RedisResult<T>,
     ) -> Result<T, RedisError> {
-        let mut connection = match self.connection.take() {
+        let lost = self.lost.load(Ordering::Acquire);
+        let known = self.connection.take();
+        let mut connection = match known.filter(|_| self.made_after == lost) {
             Some(connection) => connection,
             None => self.place.connect()?,
         };
+        self.made_after = lost;
         let answer = ask(connection.as_mut())?;
         self.connection = Some(connection);
         Ok(answer)

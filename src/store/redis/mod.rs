@@ -298,6 +298,18 @@ fn load_functions(connection: &mut dyn redis::ConnectionLike) -> redis::RedisRes
 }
 
 impl Base for Redis {
+    fn twin(&self) -> Result<Box<dyn Base>> {
+        Ok(Box::new(Self {
+            settings: self.settings.clone(),
+            connector: self.connector.twin(),
+            epoch: self.epoch.clone(),
+            number: self.number,
+            facts: self.facts.clone(),
+            ownership: Arc::clone(&self.ownership),
+            alive_at: self.alive_at,
+        }))
+    }
+
     fn is_remote(&self) -> bool {
         true
     }
