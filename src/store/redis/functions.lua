@@ -6,7 +6,7 @@
 -- Who owns the store has the epoch that was given out last. A change in the name of an older one is
 -- refused: its owner was away for too long and another one has taken over.
 --
--- Each commit names the one before it, and each reading the latest. A replica that became the primary
+-- Each commit names the one before it, and each reading the last that is known. A replica that became the primary
 -- before it had them all says which was its last: nothing is built on a gap.
 
 -- Refuses a change in the name of an epoch that is over.
@@ -95,13 +95,22 @@ local function commit(keys, args)
   return redis.status_reply('OK')
 end
 
+-- Whether nothing is missing of what an owner knows: the last commit is the one that it found, where it
+-- has made none, or one of its own that is not older than its last.
+local function is_whole(last, found, epoch, count)
+  if count == '0' and last == found then return true end
+  local of, number = string.match(last, '^(.*):(%d+)$')
+  return of == epoch and tonumber(number) >= tonumber(count)
+end
+
 -- KEYS: number of the last commit, then tables.
--- ARGV: that number as the reader knows it, then for each table how many rows, and their keys.
--- Gives a list of rows for each table, or the number of the last commit where that is another one.
+-- ARGV: that number as the owner found it, its epoch, how many commits it has made, then for each table
+-- how many rows, and their keys.
+-- Gives a list of rows for each table, or the number of the last commit where some are missing.
 local function read(keys, args)
   local last = latest(keys[1])
-  if last ~= args[1] then return last end
-  local found, at = {}, 2
+  if not is_whole(last, args[1], args[2], args[3]) then return last end
+  local found, at = {}, 4
   for k = 2, #keys do
     local count = tonumber(args[at])
     found[k - 1] = redis.call('HMGET', keys[k], unpack(args, at + 1, at + count))

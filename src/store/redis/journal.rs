@@ -5,6 +5,9 @@
 use std::collections::VecDeque;
 
 use redis::Cmd;
+use tracing::{error, warn};
+
+use crate::store::{Result, StoreError};
 
 /// How many octets of rows are kept, beside those of the last commit: seconds of the heaviest traffic.
 const OCTETS: usize = 64 * 1024 * 1024;
@@ -12,6 +15,10 @@ const OCTETS: usize = 64 * 1024 * 1024;
 /// The latest commits in order, each of which follows the one before it.
 #[derive(Debug, Default)]
 pub(super) struct Journal {
+    /// The number of the last commit that is surely done, whoever made it; empty before the first.
+    pub(super) latest: String,
+    /// How many this owner has tried to make.
+    pub(super) count: u64,
     commits: VecDeque<Commit>,
     octets: usize,
 }
@@ -49,11 +56,20 @@ impl Journal {
         self.commits.get(place)
     }
 
-    /// The place of the commit that follows the one of this number; `None` where it is not known.
-    pub(super) fn after(&self, number: &str) -> Option<usize> {
-        self.commits
-            .iter()
-            .rposition(|commit| commit.before == number)
+    /// The place of what follows the last commit that Redis has. Fails with [`StoreError::Lost`] where
+    /// that is not known: what Redis has then is another story than the one that this owner tells.
+    pub(super) fn after(&self, latest: &str) -> Result<usize> {
+        let mut commits = self.commits.iter();
+        let place = commits.rposition(|commit| commit.before == latest);
+        if place.is_some() {
+            warn!("Redis has fallen back to an older state; sending again what it lacks");
+        } else {
+            error!(
+                "Redis has fallen back to an older state, and what it lacks is not known any more: \
+                 changes that were acknowledged are lost"
+            );
+        }
+        place.ok_or(StoreError::Lost)
     }
 }
 
@@ -74,16 +90,13 @@ mod tests {
         let mut journal = Journal::default();
         assert_eq!(journal.add(commit("", 1)), 0);
         assert_eq!(journal.add(commit("e:1", 1)), 1);
-        assert_eq!(
-            (journal.after(""), journal.after("e:1")),
-            (Some(0), Some(1))
-        );
-        assert_eq!(journal.after("e:2"), None);
+        let after = |journal: &Journal, latest| journal.after(latest).ok();
+        assert_eq!(after(&journal, ""), Some(0));
+        assert_eq!(after(&journal, "e:1"), Some(1));
+        assert_eq!(after(&journal, "e:2"), None);
         assert_eq!(journal.add(commit("e:2", OCTETS)), 0, "one stays");
-        assert_eq!(
-            (journal.after("e:1"), journal.after("e:2")),
-            (None, Some(0))
-        );
+        assert_eq!(after(&journal, "e:1"), None);
+        assert_eq!(after(&journal, "e:2"), Some(0));
         journal.take_back();
         assert_eq!(journal.add(commit("e:2", OCTETS)), 0);
         assert_eq!(journal.octets, OCTETS);

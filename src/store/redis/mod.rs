@@ -20,14 +20,16 @@ mod connect;
 mod failure;
 mod journal;
 mod probe;
+mod read;
 #[cfg(test)]
 pub(in crate::store) mod tests;
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use redis::{Cmd, Value};
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 use uuid::Uuid;
 
 use self::connect::Connector;
@@ -37,7 +39,6 @@ pub(crate) use self::probe::Durability;
 use self::probe::Facts;
 use super::base::{Base, Octets, Page, Write};
 use super::ownership::{self, Ownership};
-use super::table::AnyRow;
 use super::tables::TableId;
 use super::{Result, StoreError};
 
@@ -71,11 +72,12 @@ pub(crate) struct Redis {
     settings: Settings,
     connector: Connector,
     epoch: String,
-    /// How many commits this owner has made.
-    count: u64,
-    /// The number of the last commit, whoever made it; empty before the first.
-    latest: String,
-    journal: Journal,
+    /// The number of the last commit before this owner's first one; empty where there was none.
+    found: String,
+    /// How many commits this owner has made that are surely done.
+    done: Arc<AtomicU64>,
+    /// Held while a commit is under way.
+    journal: Arc<Mutex<Journal>>,
     facts: Facts,
     ownership: Arc<Ownership>,
     /// When the owner last said that it is alive, on the clock of [`ownership::now`].
@@ -98,9 +100,9 @@ impl Redis {
             settings,
             connector,
             epoch: String::new(),
-            count: 0,
-            latest: String::new(),
-            journal: Journal::default(),
+            found: String::new(),
+            done: Arc::default(),
+            journal: Arc::default(),
             facts,
             ownership,
             alive_at: 0,
@@ -124,7 +126,8 @@ impl Redis {
             let asked = ownership::now();
             let (epoch, latest) = self.ask_for_it(&command)?;
             if epoch != "0" {
-                (self.epoch, self.latest) = (epoch, latest);
+                self.journal().latest.clone_from(&latest);
+                (self.epoch, self.found) = (epoch, latest);
                 self.is_alive(asked);
                 return Ok(());
             }
@@ -183,7 +186,7 @@ impl Redis {
     }
 
     /// The call that writes these rows under a number.
-    fn commit_command(&self, writes: &[Write], number: &str) -> Cmd {
+    fn commit_command(&self, writes: &[Write], before: &str, number: &str) -> Cmd {
         let of_tables = call::by_table(writes);
         let mut keys = vec!["owner", "epoch", "commit"];
         keys.extend(of_tables.iter().map(|(table, _)| *table));
@@ -192,7 +195,7 @@ impl Redis {
             .arg(&self.epoch)
             .arg(millis(self.settings.owner_ttl))
             .arg(number)
-            .arg(&self.latest);
+            .arg(before);
         for (_, rows) in of_tables {
             call::add_rows(&mut command, rows);
         }
@@ -201,14 +204,16 @@ impl Redis {
 
     /// Sends the commits of the journal from this place on, and waits until enough replicas have them;
     /// goes back where Redis has lost some.
-    fn send(&mut self, mut place: usize) -> Result<()> {
+    fn send(&mut self, journal: &Journal, mut place: usize) -> Result<()> {
         let wait = self.facts.wait_command(&self.settings);
-        while let Some(commit) = self.journal.at(place) {
+        while let Some(commit) = journal.at(place) {
             let answer = self
                 .connector
                 .query_until_known(&commit.command, wait.as_ref())?;
             match answer {
-                (Value::BulkString(latest), _) => place = self.after(&latest)?,
+                (Value::BulkString(latest), _) => {
+                    place = journal.after(&String::from_utf8_lossy(&latest))?;
+                }
                 (_, replicas) if self.is_enough(&replicas) => place += 1,
                 _ if self.ownership.is_closing() => {
                     let reason = "too few replicas have the last commit".to_owned();
@@ -224,65 +229,28 @@ impl Redis {
         probe::reached(replicas) >= i64::from(self.settings.replicas)
     }
 
-    /// The place in the journal of what follows the last commit that Redis has.
-    fn after(&self, latest: &[u8]) -> Result<usize> {
-        let place = self.journal.after(&String::from_utf8_lossy(latest));
-        if place.is_some() {
-            warn!("Redis has fallen back to an older state; sending again what it lacks");
-        } else {
-            error!(
-                "Redis has fallen back to an older state, and what it lacks is not known any more: \
-                 changes that were acknowledged are lost"
-            );
+    /// Sends again what Redis lacks, unless the one who commits has done so already.
+    fn mend(&mut self) -> Result<()> {
+        let journal = Arc::clone(&self.journal);
+        let journal = lock(&journal);
+        let mut command = redis::cmd("GET");
+        command.arg(call::key(&self.settings.prefix, "commit"));
+        let latest: Option<String> = self.connector.query(&command)?;
+        let latest = latest.unwrap_or_default();
+        if latest == journal.latest {
+            return Ok(());
         }
-        place.ok_or(StoreError::Lost)
+        let place = journal.after(&latest)?;
+        self.send(&journal, place)
     }
 
-    /// Reads rows by their keys.
-    fn read(&mut self, keys: &[(TableId, &str)]) -> Result<Vec<Option<Octets>>> {
-        let of_tables: Vec<_> = keys.chunk_by(|a, b| a.0 == b.0).collect();
-        let tables = of_tables.iter().filter_map(|rows| rows.first());
-        let mut names = vec!["commit"];
-        names.extend(tables.map(|(table, _)| table.kind().name));
-        let mut command = self.call("read", &names);
-        command.arg(&self.latest);
-        for rows in of_tables {
-            command.arg(rows.len());
-            for (_, key) in rows {
-                command.arg(*key);
-            }
-        }
-        loop {
-            match self.connector.query::<Value>(&command)? {
-                Value::BulkString(latest) => {
-                    let place = self.after(&latest)?;
-                    self.send(place)?;
-                }
-                rows => {
-                    let rows = call::rows_of(rows)?;
-                    return Ok(rows.into_iter().flatten().collect());
-                }
-            }
-        }
+    fn journal(&self) -> MutexGuard<'_, Journal> {
+        lock(&self.journal)
     }
+}
 
-    /// A page of the timers, in order.
-    fn scan_timers(&mut self, from: Option<&str>, limit: usize) -> Result<Page> {
-        let mut command = redis::cmd("ZRANGEBYLEX");
-        command
-            .arg(self.table(TableId::Timers))
-            .arg(from.map_or_else(|| "-".to_owned(), |from| format!("({from}")))
-            .arg("+")
-            .arg("LIMIT")
-            .arg(0)
-            .arg(limit);
-        let keys: Vec<String> = self.connector.query(&command)?;
-        let next = keys.last().filter(|_| keys.len() == limit).cloned();
-        let row: AnyRow = Arc::new(());
-        let octets = (TableId::Timers.kind().encode)(&row)?;
-        let rows = keys.into_iter().map(|key| (key, octets.clone())).collect();
-        Ok(Page { rows, next })
-    }
+fn lock(journal: &Mutex<Journal>) -> MutexGuard<'_, Journal> {
+    journal.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn millis(duration: Duration) -> u64 {
@@ -303,7 +271,9 @@ impl Base for Redis {
             settings: self.settings.clone(),
             connector: self.connector.twin(),
             epoch: self.epoch.clone(),
-            number: self.number,
+            found: self.found.clone(),
+            done: Arc::clone(&self.done),
+            journal: Arc::clone(&self.journal),
             facts: self.facts.clone(),
             ownership: Arc::clone(&self.ownership),
             alive_at: self.alive_at,
@@ -364,20 +334,25 @@ impl Base for Redis {
     }
 
     fn commit(&mut self, writes: &[Write]) -> Result<()> {
-        self.count += 1;
-        let number = format!("{}:{}", self.epoch, self.count);
+        let journal = Arc::clone(&self.journal);
+        let mut journal = lock(&journal);
+        journal.count += 1;
+        let count = journal.count;
+        let number = format!("{}:{count}", self.epoch);
         let octets = |write: &Write| write.key.len() + write.value.as_ref().map_or(0, Vec::len);
-        let place = self.journal.add(Commit {
-            before: self.latest.clone(),
-            command: self.commit_command(writes, &number),
+        let commit = Commit {
+            before: journal.latest.clone(),
+            command: self.commit_command(writes, &journal.latest, &number),
             octets: writes.iter().map(octets).sum(),
-        });
+        };
+        let place = journal.add(commit);
         let asked = ownership::now();
-        if let Err(error) = self.send(place) {
-            self.journal.take_back();
+        if let Err(error) = self.send(&journal, place) {
+            journal.take_back();
             return Err(error);
         }
-        self.latest = number;
+        journal.latest = number;
+        self.done.store(count, Ordering::Release);
         self.is_alive(asked);
         Ok(())
     }

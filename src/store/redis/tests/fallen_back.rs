@@ -7,7 +7,7 @@ use super::*;
 fn fallen_back(server: &Server) -> Redis {
     let mut base = Redis::open(settings(server)).unwrap();
     base.commit(&[put("a", "1")]).unwrap();
-    let first = base.latest.clone();
+    let first = base.journal().latest.clone();
     base.commit(&[put("a", "2"), put("b", "2")]).unwrap();
     base.commit(&[put("c", "3"), timer("01|x")]).unwrap();
     server.command(&["SET", "{test}:commit", &first]);
@@ -38,6 +38,18 @@ fn an_owner_does_not_read_what_has_fallen_back() {
     let mut base = fallen_back(&server);
     everything_is_there(&mut base);
     base.commit(&[put("d", "4")]).unwrap();
+}
+
+#[test]
+fn what_one_way_has_lost_the_other_one_sends_again() {
+    let server = Server::start();
+    let mut base = fallen_back(&server);
+    let mut twin = base.twin().unwrap();
+    let found = twin.get(&[(TableId::Meta, "c")]).unwrap();
+    assert_eq!(found, [Some(b"3".to_vec())]);
+    twin.commit(&[put("d", "4")]).unwrap();
+    everything_is_there(&mut base);
+    assert_eq!(read(&mut base, "d").as_deref(), Some("4"));
 }
 
 #[test]
