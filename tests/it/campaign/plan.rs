@@ -94,7 +94,7 @@ pub(super) struct Means {
 }
 
 /// How many milliseconds a replica is behind when its primary dies.
-const BEHIND: u64 = 500;
+const BEHIND: u64 = 200;
 
 impl Plan {
     /// The plan of a seed.

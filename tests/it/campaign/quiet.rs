@@ -6,7 +6,7 @@ use super::homeserver::Homeserver;
 use super::stage::Stage;
 use super::traffic::Traffic;
 use crate::support::dice::Dice;
-use crate::support::wait::{PATIENCE, now};
+use crate::support::wait::now;
 
 /// What may wait in the gateway's store; none of it does in the end. Parts of texts of which the rest
 /// never came are left out: they wait for it.
@@ -25,6 +25,9 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// After so long it is worth telling what still moves.
 const SLOW: Duration = Duration::from_secs(8);
+
+/// A machine that has no time for these processes makes one gateway after the other lose its store.
+const PATIENCE: Duration = Duration::from_mins(4);
 
 /// How often a homeserver is made to look again for what it left lying.
 const ABSENCES: usize = 5;

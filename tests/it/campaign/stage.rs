@@ -283,7 +283,7 @@ reconnect_cap = "1s""#;
 /// still: what it brings again while its link lives, nobody can tell from a second text.
 fn scenario(home: &Path) -> Vec<String> {
     let file = home.join("scenario.toml");
-    let toml = "[timers]\nenquire_link = \"1s\"\nresponse = \"8s\"\nsession_init = \"5s\"\n";
+    let toml = "[timers]\nenquire_link = \"1s\"\nresponse = \"20s\"\nsession_init = \"5s\"\n";
     std::fs::write(&file, toml).expect("the scenario");
     let file = file.to_str().expect("a UTF-8 path").to_owned();
     vec!["--scenario".to_owned(), file]
