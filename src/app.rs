@@ -328,6 +328,10 @@ impl Running {
         self.crew
             .spawn("the outbox worker", flow::outbox::run(gateway(), stop()));
         self.crew
+            .spawn("the look back", flow::look_back::run(gateway(), stop()));
+        self.crew
+            .spawn("the watcher of pools", flow::pools::run(gateway(), stop()));
+        self.crew
             .spawn("the sweeper", flow::sweep::run(gateway(), stop()));
         self.crew.spawn("the watchdog", watchdog(gateway(), stop()));
         self.crew
@@ -397,7 +401,8 @@ fn gateway(hall: &Hall, store: Arc<dyn Store>, clock: Clock) -> Result<Gateway, 
     Ok(Gateway::new(Parts {
         bounds: flow::Bounds::default(),
         ghosts: Ghosts::new(Arc::clone(&store)),
-        wakes: Wakes::for_groups(settings.group_names()),
+        wakes: Wakes::for_groups(settings.group_names())
+            .and_homeservers(homeservers.keys().map(|name| name.as_str())),
         metrics: hall.metrics.clone(),
         settings: Arc::clone(settings),
         store,
@@ -454,7 +459,7 @@ async fn greet(gateway: Gateway, answered: Arc<AtomicBool>, stop: CancellationTo
 }
 
 /// Makes the homeserver's bot and asks the homeserver to call us, which also ends the back-off in
-/// which it may be since we were last away; then asks every minute whether it still answers.
+/// which it may be since we were last away; then asks again and again whether it still answers.
 async fn visit(gateway: &Gateway, name: &OwnedServerName, home: &Connected, silent: &Silent) {
     let mut attempt = 0;
     loop {
@@ -463,6 +468,7 @@ async fn visit(gateway: &Gateway, name: &OwnedServerName, home: &Connected, sile
                 info!(homeserver = %name, "the homeserver answers and reaches us");
                 attempt = 0;
                 silent.hears(name);
+                gateway.look_back(name);
                 while home.api.whoami().await.is_ok() {
                     tokio::time::sleep(VISIT).await;
                 }
@@ -479,7 +485,7 @@ async fn visit(gateway: &Gateway, name: &OwnedServerName, home: &Connected, sile
 }
 
 /// How often a homeserver is asked whether it still answers.
-const VISIT: Duration = Duration::from_mins(1);
+const VISIT: Duration = Duration::from_secs(10);
 
 /// The homeservers that do not answer; `all_answer` is true while there are none.
 struct Silent {

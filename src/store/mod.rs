@@ -6,10 +6,12 @@
 //! What the rest of the world must hear of a change (the room, the phone) is queued in the same
 //! commit as the change itself.
 
+mod audit;
 mod base;
 #[cfg(test)]
 mod conformance;
 mod contract;
+mod counts;
 mod engine;
 mod front;
 mod indexes;

@@ -47,6 +47,8 @@ mod aside;
 // Everything again, while somebody dies.
 mod restart;
 
+mod look_back;
+
 mod takeover;
 
 mod doors;
