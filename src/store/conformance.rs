@@ -3,6 +3,7 @@
 //! An engine runs it by `suite!(TheEngine)` in its own tests, where `TheEngine: Engine + Default`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use matrix_smpp_codec::e164::E164;
 use matrix_smpp_codec::segment::{ReferenceWidth, split};
@@ -384,6 +385,21 @@ async fn queue(store: &Arc<dyn Store>, message: NewMessage) -> MessageId {
         "{acceptance:?}"
     );
     id
+}
+
+/// Has a text of `alice` wait in the store for links of [`LINKS`], from `now` on.
+pub(crate) async fn queue_a_text(store: &Arc<dyn Store>, now: Timestamp) -> MessageId {
+    let alice = user("alice");
+    let credit = store.top_up(&alice, money(10_000), "first", at(1));
+    credit.await.unwrap();
+    let conversation = open(store, group("a", ANNA, "alice")).await;
+    let new = NewMessage {
+        valid_until: now.after(Duration::from_hours(1)),
+        receipt_by: now.after(Duration::from_hours(2)),
+        now,
+        ..message(&conversation, "one")
+    };
+    queue(store, new).await
 }
 
 /// A store in which `alice` has credit for many messages.
