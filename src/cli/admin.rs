@@ -10,10 +10,12 @@ use matrix_smpp_codec::values::CommandStatus;
 use matrix_smpp_config::{Engine, Money};
 use ruma::OwnedUserId;
 
+use super::submission;
 use super::{Failure, say, settings};
 use crate::clock::Clock;
+use crate::gateway::pools::PoolUse;
 use crate::ops::admin::{self, AccountLine, Answer, AsideLine, LeaseLine, Request};
-use crate::store::{self, AsideId, History, Step};
+use crate::store::{self, AsideId, History, Standing, Step};
 
 /// `matrix-smpp credit …`
 #[derive(Debug, Subcommand)]
@@ -55,6 +57,8 @@ pub(super) enum Credit {
 pub(super) enum Lease {
     /// Show every lease, active and cooling off.
     List,
+    /// Show how full each pool is.
+    Pools,
     /// Free a number for a handset at once, cooling-off included.
     Release {
         /// The VMN.
@@ -127,6 +131,7 @@ pub(super) fn credit(config: &Path, credit: Credit) -> Result<(), Failure> {
 pub(super) fn lease(config: &Path, lease: Lease) -> Result<(), Failure> {
     let request = match lease {
         Lease::List => Request::Leases,
+        Lease::Pools => Request::Pools,
         Lease::Release { number, handset } => Request::ReleaseLease {
             number: number.to_string(),
             handset,
@@ -163,7 +168,7 @@ fn tell(config: &Path, request: Request) -> Result<(), Failure> {
         if settings.store.engine == Engine::Sqlite {
             belongs_to_us(&settings.store.path)?;
         }
-        let store = store::open(&settings, Some(Duration::ZERO))?;
+        let store = store::open(&settings, Some(Duration::ZERO), Standing::default())?;
         Ok(admin::answer(&*store, &settings, &Clock::system(), request).await)
     })?;
     print(answer, &settings.gateway.currency)
@@ -220,15 +225,17 @@ fn print(answer: Answer, currency: &str) -> Result<(), Failure> {
         }
         Answer::Audit(differences) => return Err(Failure::new(differences.join("\n"))),
         Answer::Leases(leases) => lines(&leases, "no leases", lease_line),
+        Answer::Pools(pools) => lines(&pools, "no pools", pool_line),
         Answer::Dedicated(numbers) => lines(&numbers, "no numbers", |(number, owner)| {
             format!("{number}  {owner}")
         }),
         Answer::Histories(histories) if histories.is_empty() => {
             return Err(Failure::new(
-                "no message has this id, and none came from this event",
+                "no message and nothing that an account submitted has this id, and no message came from this event",
             ));
         }
         Answer::Histories(histories) => lines(&histories, "", history),
+        Answer::Submissions(submissions) => lines(&submissions, "", submission::history),
         Answer::Queue(aside) => lines(&aside, "nothing was set aside", aside_line),
     };
     say(&text);
@@ -267,6 +274,20 @@ fn lease_line(lease: &LeaseLine) -> String {
         Some(until) => format!("{line}  cooling off until {}", admin::utc(until)),
         None => line,
     }
+}
+
+fn pool_line(pool: &PoolUse) -> String {
+    format!(
+        "{}  {} numbers  {} leased  {} cooling off  at most {} by one phone, {} left for it  \
+         {} phones have none left",
+        pool.name,
+        pool.numbers,
+        pool.active,
+        pool.cooling,
+        pool.most_used,
+        pool.free(),
+        pool.full
+    )
 }
 
 fn aside_line(aside: &AsideLine) -> String {

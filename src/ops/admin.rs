@@ -5,6 +5,7 @@
 use std::fmt;
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use matrix_smpp_codec::e164::E164;
 use matrix_smpp_config::{Money, Settings};
@@ -19,9 +20,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::clock::Clock;
-use crate::flow::Gateway;
+use crate::flow::{Gateway, pools};
 use crate::gateway::model::{Account, Handset, MessageState, Timestamp};
-use crate::store::{Aside, AsideId, History, Store, StoreError};
+use crate::gateway::pools::PoolUse;
+use crate::smsc;
+use crate::store::{Aside, AsideId, History, Store, StoreError, SubmissionHistory};
 
 /// The longest request, in octets.
 const MAX_REQUEST: u64 = 64 * 1024;
@@ -57,6 +60,8 @@ pub enum Request {
     Audit,
     /// Every lease.
     Leases,
+    /// How full the pools are.
+    Pools,
     /// Free a lease.
     ReleaseLease {
         /// The VMN.
@@ -107,14 +112,18 @@ pub enum Answer {
     Done,
     /// Accounts.
     Accounts(Vec<AccountLine>),
-    /// Accounts that the ledger contradicts, for people.
+    /// Accounts that the ledger contradicts and what could not be compared, for people.
     Audit(Vec<String>),
     /// Leases.
     Leases(Vec<LeaseLine>),
+    /// How full each pool is.
+    Pools(Vec<PoolUse>),
     /// Dedicated numbers and their owners.
     Dedicated(Vec<(String, OwnedUserId)>),
     /// Histories.
     Histories(Vec<History>),
+    /// The same of what accounts submitted.
+    Submissions(Vec<SubmissionHistory>),
     /// What was set aside.
     Queue(Vec<AsideLine>),
 }
@@ -241,6 +250,10 @@ async fn try_answer(
         }
         Request::Audit => audit(store).await?,
         Request::Leases => leases(store).await?,
+        Request::Pools => {
+            let (pools, pause) = (&settings.pools, Duration::ZERO);
+            Answer::Pools(pools::count(store, pools, clock.now(), pause).await?)
+        }
         Request::ReleaseLease { number, handset } => release(store, &number, &handset).await?,
         Request::Dedicate { number, owner } => dedicate(store, settings, &number, &owner).await?,
         Request::Undedicate { number } => done_if(
@@ -248,7 +261,7 @@ async fn try_answer(
             "this number is not dedicated by command",
         ),
         Request::Dedicated => Answer::Dedicated(store.dedicated().await?),
-        Request::Explain { id } => Answer::Histories(store.explain(&id).await?),
+        Request::Explain { id } => explain(store, &id).await?,
         Request::Queue => queue(store, clock).await?,
         Request::Retry { id } => match id.parse() {
             Ok(id) => done_if(store.retry_aside(id, clock.now()).await?, NOT_ASIDE),
@@ -259,6 +272,18 @@ async fn try_answer(
             Err(why) => Answer::Failed(why.to_owned()),
         },
     })
+}
+
+/// A `message_id` that we gave to an account looks like no id of a message or an event.
+async fn explain(store: &dyn Store, id: &str) -> Result<Answer, StoreError> {
+    let mut submissions = Vec::new();
+    for (name, taken) in smsc::submissions_named(store.instance(), id) {
+        submissions.extend(store.explain_submission(taken, &name).await?);
+    }
+    if submissions.is_empty() {
+        return Ok(Answer::Histories(store.explain(id).await?));
+    }
+    Ok(Answer::Submissions(submissions))
 }
 
 fn one(account: Account, owner: OwnedUserId) -> Answer {
@@ -282,14 +307,21 @@ fn done_if(done: bool, otherwise: &str) -> Answer {
 }
 
 async fn audit(store: &dyn Store) -> Result<Answer, StoreError> {
-    let differences = store.audit().await?;
+    let audit = store.audit().await?;
     let line = |one: &crate::store::AuditDifference| {
         format!(
             "{}: stored {:?}, the ledger says {:?}",
             one.owner, one.stored, one.ledger
         )
     };
-    Ok(Answer::Audit(differences.iter().map(line).collect()))
+    let mut lines: Vec<String> = audit.differences.iter().map(line).collect();
+    if audit.unreadable > 0 {
+        lines.push(format!(
+            "{} rows of the ledger or of accounts cannot be read: of those this says nothing",
+            audit.unreadable
+        ));
+    }
+    Ok(Answer::Audit(lines))
 }
 
 /// The most of each kind that is listed at once, oldest first.
@@ -305,8 +337,17 @@ async fn queue(store: &dyn Store, clock: &Clock) -> Result<Answer, StoreError> {
         about: one.about,
         reason: one.reason,
     };
+    let unreadable = store.unreadable().into_iter();
+    let left_out = unreadable.map(|(table, count)| AsideLine {
+        id: "-".to_owned(),
+        age: 0,
+        about: format!("table {table}"),
+        reason: format!("{count} rows could not be read at the start; the log names them"),
+    });
     let aside = store.aside(MAX_LISTED).await?;
-    Ok(Answer::Queue(aside.into_iter().map(line).collect()))
+    Ok(Answer::Queue(
+        left_out.chain(aside.into_iter().map(line)).collect(),
+    ))
 }
 
 async fn leases(store: &dyn Store) -> Result<Answer, StoreError> {

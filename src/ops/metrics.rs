@@ -8,8 +8,10 @@ use prometheus::core::Collector;
 use prometheus::{
     Encoder, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
+use ruma::ServerName;
 
 use crate::gateway::plan::Unplannable;
+use crate::gateway::pools::PoolUse;
 use crate::matrix::appservice::Counts;
 use crate::store::{Refusal, Sizes, Work};
 
@@ -27,6 +29,9 @@ pub struct Metrics {
     pub copies: IntCounterVec,
     /// Segments sent though an earlier attempt may have arrived, by link group.
     pub possible_duplicates: IntCounterVec,
+    /// Events that were found by reading rooms back.
+    pub read_back: IntCounter,
+    look_back_due: IntGaugeVec,
     /// Items set aside.
     pub set_aside: IntCounter,
     /// Invitations of ghosts that were declined.
@@ -51,6 +56,9 @@ pub struct Metrics {
     pub binds: IntGaugeVec,
     /// Of the SMPP listener.
     pub listener: ListenerMetrics,
+    pools: PoolMetrics,
+    /// Of the doors between the gateways of one store.
+    pub doors: DoorMetrics,
     /// What waits in the store, by kind.
     pub waiting: IntGaugeVec,
     /// What homeservers called.
@@ -60,6 +68,7 @@ pub struct Metrics {
     changes: IntCounter,
     questions: IntCounter,
     durability: IntGaugeVec,
+    unreadable: IntGaugeVec,
 }
 
 /// What the SMPP listener shows.
@@ -87,6 +96,102 @@ impl ListenerMetrics {
             connections: register(registry, IntGaugeVec::new(connections, &["state"])),
             refused: register(registry, IntCounterVec::new(refused, &["reason"])),
         }
+    }
+}
+
+/// How full pools are, by pool.
+#[derive(Debug, Clone)]
+struct PoolMetrics {
+    numbers: IntGaugeVec,
+    pairs: IntGaugeVec,
+    most_used: IntGaugeVec,
+    nearly_full: IntGaugeVec,
+    full: IntGaugeVec,
+}
+
+impl PoolMetrics {
+    fn new(registry: &Registry) -> Self {
+        let gauges = |name: &str, help: &str, labels: &[&str]| {
+            let opts = Opts::new(full(name), help);
+            register(registry, IntGaugeVec::new(opts, labels))
+        };
+        let pool = ["pool"];
+        Self {
+            numbers: gauges("pool_numbers", "Numbers of a pool", &pool),
+            pairs: gauges(
+                "pool_leases",
+                "Pairs of a number of the pool and a phone",
+                &["pool", "state"],
+            ),
+            most_used: gauges(
+                "pool_most_used",
+                "Numbers that the phone uses which uses the most of the pool",
+                &pool,
+            ),
+            nearly_full: gauges(
+                "pool_phones_nearly_full",
+                "Phones that use 80 % of the pool or more",
+                &pool,
+            ),
+            full: gauges(
+                "pool_phones_full",
+                "Phones for which no number of the pool is free",
+                &pool,
+            ),
+        }
+    }
+}
+
+/// What gateways over one store show of each other.
+#[derive(Debug, Clone)]
+pub struct DoorMetrics {
+    /// 1 while this gateway works with the store, 0 while it stands by.
+    pub owner: IntGauge,
+    forwarded: IntGaugeVec,
+    forwards: IntCounterVec,
+    /// Connections that no gateway took, by door.
+    pub failed: IntCounterVec,
+    /// Callers at the inner door that were refused.
+    pub refused: IntCounter,
+}
+
+impl DoorMetrics {
+    fn new(registry: &Registry) -> Self {
+        let opts = |name, help: &str| Opts::new(full(name), help);
+        let owner = opts("owner", "1 while this gateway works, 0 while it stands by");
+        let forwarded = opts(
+            "forwarded_connections",
+            "Connections that are forwarded now",
+        );
+        let forwards = opts("forwards_total", "Connections forwarded to another gateway");
+        let failed = opts("forwards_failed_total", "Connections that no gateway took");
+        let refused = opts("inner_calls_refused_total", "Refused at the inner door");
+        Self {
+            owner: register(registry, IntGauge::with_opts(owner)),
+            forwarded: register(registry, IntGaugeVec::new(forwarded, &["door"])),
+            forwards: register(registry, IntCounterVec::new(forwards, &["door"])),
+            failed: register(registry, IntCounterVec::new(failed, &["door"])),
+            refused: register(registry, IntCounter::with_opts(refused)),
+        }
+    }
+
+    /// Counts a connection that is forwarded until what this gives is dropped.
+    #[must_use]
+    pub fn forwards(&self, door: &str) -> Forwarded {
+        self.forwards.with_label_values(&[door]).inc();
+        let gauge = self.forwarded.with_label_values(&[door]);
+        gauge.inc();
+        Forwarded(gauge)
+    }
+}
+
+/// A connection that is forwarded.
+#[derive(Debug)]
+pub struct Forwarded(IntGauge);
+
+impl Drop for Forwarded {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
 
@@ -131,6 +236,15 @@ impl Metrics {
                 "Segments sent again though they may have arrived",
                 &group,
             ),
+            read_back: counter(
+                "read_back_events_total",
+                "Events found by reading rooms back",
+            ),
+            look_back_due: gauges(
+                "look_back_due",
+                "1 while the rooms of a homeserver are to be read back",
+                &["homeserver"],
+            ),
             set_aside: counter("set_aside_total", "Items that could not be handled"),
             declined: counter("invites_declined_total", "Invitations declined"),
             refused: counters("refused_messages_total", "Messages refused", &["reason"]),
@@ -155,6 +269,8 @@ impl Metrics {
             ),
             binds: gauges("binds", "Binds of an account to our listener", &group),
             listener: ListenerMetrics::new(&registry),
+            pools: PoolMetrics::new(&registry),
+            doors: DoorMetrics::new(&registry),
             waiting: gauges("waiting", "Items that wait in the store", &["kind"]),
             calls: Arc::default(),
             called: counters(
@@ -165,6 +281,11 @@ impl Metrics {
             commits: counter("store_commits_total", "Commits of the store"),
             changes: counter("store_changes_total", "Changes that shared those commits"),
             questions: counter("store_questions_total", "Questions to the store"),
+            unreadable: gauges(
+                "store_unreadable_rows",
+                "Rows that could not be read at the start, by table",
+                &["table"],
+            ),
             durability: gauges(
                 "store_durability",
                 "1 for what the store keeps of its last operations at a loss of power",
@@ -196,6 +317,12 @@ impl Metrics {
         self.refused.with_label_values(&[reason]).inc();
     }
 
+    /// 1 while the rooms of a homeserver are to be read back.
+    #[must_use]
+    pub fn look_backs_due(&self, homeserver: &ServerName) -> IntGauge {
+        self.look_back_due.with_label_values(&[homeserver.as_str()])
+    }
+
     /// Shows what waits in the store.
     pub fn set_sizes(&self, sizes: &Sizes) {
         for (kind, size) in [
@@ -206,6 +333,7 @@ impl Metrics {
             ("uncertain_segments", sizes.uncertain),
             ("outbox", sizes.outbox),
             ("sms", sizes.sms),
+            ("scheduled_sms", sizes.scheduled_sms),
             ("partial_sms", sizes.partial_sms),
             ("parked_receipts", sizes.parked_receipts),
             ("owed_receipts", sizes.owed_receipts),
@@ -221,9 +349,34 @@ impl Metrics {
         }
     }
 
+    /// Shows how full the pools are.
+    pub fn set_pools(&self, pools: &[PoolUse]) {
+        let show = |gauge: &IntGaugeVec, labels: &[&str], count: u64| {
+            let count = i64::try_from(count).unwrap_or(i64::MAX);
+            gauge.with_label_values(labels).set(count);
+        };
+        for pool in pools {
+            let (metrics, name) = (&self.pools, &*pool.name);
+            show(&metrics.numbers, &[name], pool.numbers);
+            show(&metrics.pairs, &[name, "active"], pool.active);
+            show(&metrics.pairs, &[name, "cooling"], pool.cooling);
+            show(&metrics.most_used, &[name], pool.most_used);
+            show(&metrics.nearly_full, &[name], pool.nearly_full);
+            show(&metrics.full, &[name], pool.full);
+        }
+    }
+
     /// Shows what the store keeps at a loss of power.
     pub fn set_durability(&self, level: &str) {
         self.durability.with_label_values(&[level]).set(1);
+    }
+
+    /// Shows what the store could not read.
+    pub fn set_unreadable(&self, tables: &[(&'static str, u64)]) {
+        for (table, count) in tables {
+            let count = i64::try_from(*count).unwrap_or(i64::MAX);
+            self.unreadable.with_label_values(&[table]).set(count);
+        }
     }
 
     /// Shows what the store has done.

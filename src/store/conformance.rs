@@ -28,6 +28,7 @@ pub(crate) mod outbox;
 pub(crate) mod populated;
 pub(crate) mod receipts;
 pub(crate) mod rooms;
+pub(crate) mod scheduled;
 pub(crate) mod sms;
 pub(crate) mod smsc;
 pub(crate) mod submissions;
@@ -52,6 +53,7 @@ macro_rules! suite {
                 a_probe_changes_nothing_that_can_be_seen,
                 an_event_set_aside_is_counted_and_out_of_the_way,
                 a_finished_event_is_forgotten_after_a_month,
+                an_event_that_never_came_is_unknown,
                 extras_wait_for_their_reader_for_a_month;
             rooms:
                 a_room_never_put_is_unknown,
@@ -59,6 +61,7 @@ macro_rules! suite {
                 encryption_has_no_way_back,
                 the_room_with_the_bot_is_the_newest_that_only_the_two_share,
                 a_ghost_is_ready_once_that_was_said,
+                every_room_is_in_a_page,
                 a_room_that_ours_have_left_is_forgotten_when_nothing_goes_on_there;
             conversations:
                 one_room_and_handset_have_one_conversation,
@@ -108,7 +111,8 @@ macro_rules! suite {
                 a_message_past_its_validity_is_refunded_and_never_claimed,
                 submitted_is_told_once_and_only_when_all_segments_are,
                 a_relayed_sms_is_told_only_when_it_fails,
-                only_temporary_errors_count_as_retries;
+                only_temporary_errors_count_as_retries,
+                what_was_put_off_by_a_clock_that_was_ahead_is_not_waited_for;
             receipts:
                 a_receipt_finds_its_segment_by_id,
                 an_id_is_found_however_it_is_padded_but_never_for_another_phone,
@@ -176,6 +180,12 @@ macro_rules! suite {
                 a_submission_past_its_validity_is_never_said,
                 a_receipt_is_owed_until_it_is_taken,
                 a_receipt_that_nobody_fetches_is_given_up;
+            scheduled:
+                a_scheduled_submission_stands_in_the_line_from_its_time_on,
+                a_scheduled_submission_can_be_withdrawn,
+                a_scheduled_submission_can_have_another_text_and_another_time,
+                the_latest_time_of_its_parts_is_that_of_a_long_submission,
+                a_scheduled_submission_outlives_its_validity_nowhere;
             smsc:
                 every_sms_is_taken_once_whenever_binds_die;
             outbox:
@@ -185,6 +195,7 @@ macro_rules! suite {
                 an_entry_is_queued_once_by_its_key,
                 busy_lanes_are_left_out,
                 an_entry_set_aside_lets_its_lane_go_on,
+                what_was_queued_by_a_clock_that_was_ahead_is_not_waited_for,
                 an_item_survives_the_store;
             aside:
                 what_is_set_aside_is_told_once_in_the_same_step,
@@ -201,6 +212,8 @@ macro_rules! suite {
                 concurrent_messages_never_overdraw,
                 amounts_stay_within_their_bounds,
                 a_dedicated_number_has_one_owner,
+                an_audit_agrees_though_money_moves_meanwhile,
+                all_leases_of_a_phone_are_in_one_page,
                 a_lease_can_be_released_by_hand;
             model:
                 money_and_leases_hold_under_any_order_of_operations;
@@ -416,7 +429,7 @@ async fn state(store: &Arc<dyn Store>, id: MessageId) -> MessageState {
 
 /// Balance, reserved and settled of `alice`, after a look at the sums.
 async fn account(store: &Arc<dyn Store>) -> (i64, i64, i64) {
-    assert_eq!(store.audit().await.unwrap(), Vec::new());
+    assert_eq!(store.audit().await.unwrap(), Audit::default());
     let account = store.account(&user("alice")).await.unwrap();
     let sum = account.balance.micros() + account.reserved.micros() + account.settled.micros();
     assert_eq!(sum, account.top_ups.micros());

@@ -21,8 +21,8 @@ use crate::gateway::model::{
 };
 
 pub use super::submitted::{
-    Cancel, OwedReceipt, Party, ReceiptAnswer, ReceiptOutcome, Replacement, Submission,
-    SubmissionIn, SubmissionRef,
+    Cancel, OwedReceipt, Party, ReceiptAnswer, ReceiptHistory, ReceiptOutcome, Replacement,
+    Submission, SubmissionHistory, SubmissionIn, SubmissionRef,
 };
 pub use crate::gateway::message::{Failure, MessageView, NewMessage, OriginatorPlan, Refusal};
 pub use crate::gateway::model::Membership;
@@ -36,6 +36,14 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// sends again. Idempotent by event id, never by transaction id, which repeats after a
     /// restart of Synapse.
     async fn take_transaction(&self, transaction: Transaction) -> Result<Taken>;
+
+    /// Those of these events that never came, in the same order. An event that came is known for 30
+    /// days after it.
+    async fn unknown_events(
+        &self,
+        homeserver: &ServerName,
+        events: Vec<OwnedEventId>,
+    ) -> Result<Vec<OwnedEventId>>;
 
     /// Events not finished yet, after `after`, oldest first.
     async fn pending_events(&self, after: InboxSeq, limit: usize) -> Result<Vec<InboxEvent>>;
@@ -71,6 +79,10 @@ pub trait Store: fmt::Debug + Send + Sync {
 
     /// What is known of a room with its active conversations; `None` for one never seen.
     async fn room(&self, homeserver: &ServerName, room: &RoomId) -> Result<Option<RoomView>>;
+
+    /// About `limit` of all rooms, in no order, from the beginning or from where the last page ended.
+    /// A room that is known throughout is in at least one page.
+    async fn rooms(&self, from: Option<String>, limit: usize) -> Result<RoomsPage>;
 
     /// The room that only `bot` and `user` share (either may still be invited); the newest of
     /// several.
@@ -161,6 +173,12 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// parked receipts and duplicate keys. Does at most `limit` of each; true if there may be more.
     async fn sweep(&self, now: Timestamp, limit: usize) -> Result<bool>;
 
+    /// What is put off to later than `latest` is due at `latest`, and at once where it was never tried:
+    /// segments, things to do at homeservers, owed receipts. For what was put off while the clock
+    /// was ahead: `latest` is later than anything is put off by a clock that is right. At most
+    /// `limit` of each; true if there may be more. Idempotent.
+    async fn hasten(&self, now: Timestamp, latest: Timestamp, limit: usize) -> Result<bool>;
+
     // --- what the SMSC says -------------------------------------------------------------------
 
     /// A delivery receipt. Matches the segment by (link group, message id), else by evidence (the
@@ -198,9 +216,12 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// are owed. Tells how many; an SMS of several parts is withdrawn by all of them or none.
     async fn cancel_submissions(&self, which: Cancel, now: Timestamp) -> Result<usize>;
 
-    /// Gives a submission of one part another text, as long as it cannot have been said yet. False
-    /// where that is too late or there is none.
+    /// Gives a submission of one part another text and, where its time has not come, another time;
+    /// as long as it cannot have been said yet. False where that is too late or there is none.
     async fn replace_submission(&self, replacement: Replacement) -> Result<bool>;
+
+    /// Gives submissions one name together, which their receipts bear ([`OwedReceipt::name`]).
+    async fn name_submissions(&self, ids: Vec<TakenId>, name: String) -> Result<()>;
 
     /// Takes up to `limit` receipts that are owed to a link group and due. What is returned may be
     /// written to the wire.
@@ -277,13 +298,18 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Every account, by Matrix ID.
     async fn accounts(&self) -> Result<Vec<(OwnedUserId, Account)>>;
 
-    /// Rebuilds every account from the ledger and lists those that differ; empty when all is well.
-    async fn audit(&self) -> Result<Vec<AuditDifference>>;
+    /// Rebuilds every account from the ledger and lists those that differ; none when all is well. Other
+    /// operations go on meanwhile, and are in what is compared.
+    async fn audit(&self) -> Result<Audit>;
 
     // --- numbers ------------------------------------------------------------------------------
 
     /// All leases, active and cooling.
     async fn leases(&self) -> Result<Vec<Lease>>;
+
+    /// The leases of about `limit` phones, in no order, from the beginning or from where the last page
+    /// ended. A phone whose leases stay as they are throughout is in at least one page.
+    async fn leases_page(&self, from: Option<String>, limit: usize) -> Result<LeasesPage>;
 
     /// Frees a lease at once, cooling-off included; its conversation forgets the number. True if
     /// there was one. Fails with [`StoreError::Conflict`] while a message from the number may still
@@ -311,6 +337,13 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// redaction or a reaction is about, by its own event id.
     async fn explain(&self, id: &str) -> Result<Vec<History>>;
 
+    /// The history of what an account submitted, under the id `name`; `None` for what is not known.
+    async fn explain_submission(
+        &self,
+        id: TakenId,
+        name: &str,
+    ) -> Result<Option<SubmissionHistory>>;
+
     /// Sizes for the gauges.
     async fn sizes(&self) -> Result<Sizes>;
 
@@ -331,6 +364,13 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// store is this instance's alone.
     fn is_surely_ours(&self) -> bool {
         true
+    }
+
+    /// How many rows of unfinished things could not be read at the start, by table: a bug or a damaged
+    /// file. They stay where they are, and nothing becomes of them. Tables without such rows are
+    /// not named.
+    fn unreadable(&self) -> Vec<(&'static str, u64)> {
+        Vec::new()
     }
 
     /// What the store has done since its start, for the counters.
@@ -504,6 +544,15 @@ pub struct Member {
     pub membership: Membership,
     /// Their name in this room.
     pub display_name: Option<String>,
+}
+
+/// Some rooms.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RoomsPage {
+    /// Them.
+    pub rooms: Vec<RoomFacts>,
+    /// Where the next page begins; `None` after the last.
+    pub next: Option<String>,
 }
 
 /// A room with its active conversations.
@@ -953,6 +1002,32 @@ pub struct Lease {
     pub cooling_until: Option<Timestamp>,
 }
 
+/// The leases of some phones.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LeasesPage {
+    /// All leases of each phone.
+    pub phones: Vec<Vec<Lease>>,
+    /// Where the next page begins; `None` after the last.
+    pub next: Option<String>,
+}
+
+/// What a comparison of all accounts with the ledger has found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Audit {
+    /// Accounts that the ledger contradicts, by Matrix ID.
+    pub differences: Vec<AuditDifference>,
+    /// Accounts and ledger rows that cannot be read: it says nothing of those.
+    pub unreadable: u64,
+}
+
+impl Audit {
+    /// Everything was read, and agrees.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.differences.is_empty() && self.unreadable == 0
+    }
+}
+
 /// An account that the ledger contradicts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditDifference {
@@ -1029,6 +1104,8 @@ pub struct Sizes {
     pub outbox: u64,
     /// Whole SMS not handed on yet.
     pub sms: u64,
+    /// Whole SMS for which their senders have set a time that has not come.
+    pub scheduled_sms: u64,
     /// SMS that wait for parts.
     pub partial_sms: u64,
     /// Receipts that wait for their answer.

@@ -21,25 +21,39 @@ local function latest(key)
   return redis.call('GET', key) or ''
 end
 
--- KEYS: owner, epoch, number of the last commit. ARGV: time to live in ms, the taker's name.
--- Gives the new epoch and the number of the last commit, or 0 while the last owner may still be alive.
--- The name keeps epochs apart where a replica became the primary before it knew the last one.
-local function take_over(keys, args)
-  if redis.call('EXISTS', keys[1]) == 1 then
-    return {'0', ''}
-  end
-  local last = string.match(redis.call('GET', keys[2]) or '0', '^%d+')
-  local epoch = string.format('%d-%s', tonumber(last) + 1, args[2])
-  redis.call('SET', keys[2], epoch)
-  redis.call('SET', keys[1], epoch, 'PX', args[1])
-  return {epoch, latest(keys[3])}
+-- Says how the others reach the owner. It counts only while the key of the owner has the same epoch: so
+-- it ends with the ownership, and no commit has to renew it.
+local function advertise(door_key, epoch, at)
+  redis.call('HSET', door_key, 'epoch', epoch, 'at', at)
 end
 
--- KEYS: owner, epoch. ARGV: epoch, time to live in ms.
+-- KEYS: owner, epoch, door, number of the last commit.
+-- ARGV: time to live in ms, how the others reach the new owner, its name.
+-- Gives the new epoch and the number of the last commit; or 0 while the last owner may still be alive, and
+-- how that is reached ('' where it does not tell).
+-- The name keeps epochs apart where a replica became the primary before it knew the last one.
+local function take_over(keys, args)
+  local owner = redis.call('GET', keys[1])
+  if owner then
+    local door = redis.call('HMGET', keys[3], 'epoch', 'at')
+    return { '0', door[1] == owner and door[2] or '' }
+  end
+  local last = string.match(redis.call('GET', keys[2]) or '0', '^%d+')
+  local epoch = string.format('%d-%s', tonumber(last) + 1, args[3])
+  redis.call('SET', keys[2], epoch)
+  redis.call('SET', keys[1], epoch, 'PX', args[1])
+  advertise(keys[3], epoch, args[2])
+  return { epoch, latest(keys[4]) }
+end
+
+-- KEYS: owner, epoch, door. ARGV: epoch, time to live in ms, how the others reach the owner.
 local function keep(keys, args)
   local refused = over(keys[2], args[1])
   if refused then return refused end
   redis.call('SET', keys[1], args[1], 'PX', args[2])
+  if redis.call('HGET', keys[3], 'epoch') ~= args[1] then
+    advertise(keys[3], args[1], args[3])
+  end
   return redis.status_reply('OK')
 end
 

@@ -6,7 +6,8 @@
 //!
 //! - **One owner.** Who opens the store takes it over and gets an *epoch*, a number one higher than any
 //!   before. Every commit names its epoch and is refused once a newer one was given out, however late it
-//!   comes. The owner's key expires by itself: that only tells others when they may try.
+//!   comes. The owner's key expires by itself: that only tells others when they may try. Beside it
+//!   stands how they reach the owner ([`Standing`]), under the same epoch, and counts only with it.
 //! - **Exactly once.** Every commit has a number, which is kept with what it wrote. Where the answer is
 //!   lost with the connection, the same commit is sent again until there is an answer, and one that has
 //!   been done says so and changes nothing. Until then nobody is told anything.
@@ -39,6 +40,7 @@ pub(crate) use self::probe::Durability;
 use self::probe::Facts;
 use super::base::{Base, Octets, Page, Write};
 use super::ownership::{self, Ownership};
+use super::standing::{Reach, Sight, Standing};
 use super::tables::TableId;
 use super::{Result, StoreError};
 
@@ -64,6 +66,8 @@ pub(crate) struct Settings {
     pub(crate) allow_eviction: bool,
     /// How long the last owner is waited for; `None` for as long as it lives.
     pub(crate) patience: Option<Duration>,
+    /// What the others are told of this one, and what it sees of them.
+    pub(crate) standing: Standing,
 }
 
 /// A store's rows in Redis, as their owner sees them.
@@ -117,20 +121,25 @@ impl Redis {
     }
 
     fn take_over(&mut self) -> Result<()> {
-        let mut command = self.call("take_over", &["owner", "epoch", "commit"]);
+        let mut command = self.call("take_over", &["owner", "epoch", "door", "commit"]);
         let name = Uuid::new_v4().simple().to_string();
-        command.arg(millis(self.settings.owner_ttl)).arg(name);
+        command.arg(millis(self.settings.owner_ttl));
+        command.arg(self.settings.standing.reach()).arg(name);
         let pause = MAX_PAUSE.min(self.settings.owner_ttl / 10);
         let mut waited = Duration::ZERO;
         loop {
             let asked = ownership::now();
-            let (epoch, latest) = self.ask_for_it(&command)?;
+            let (epoch, told) = self.ask_for_it(&command)?;
             if epoch != "0" {
-                self.journal().latest.clone_from(&latest);
-                (self.epoch, self.found) = (epoch, latest);
+                self.journal().latest.clone_from(&told);
+                (self.epoch, self.found) = (epoch, told);
                 self.is_alive(asked);
+                self.settings.standing.see(Sight::Ours);
                 return Ok(());
             }
+            let owner = Reach::from_text(&told);
+            let sight = owner.map_or(Sight::Nobody, Sight::Other);
+            self.settings.standing.see(sight);
             if self
                 .settings
                 .patience
@@ -358,10 +367,11 @@ impl Base for Redis {
     }
 
     fn keep(&mut self) -> Result<()> {
-        let mut command = self.call("keep", &["owner", "epoch"]);
+        let mut command = self.call("keep", &["owner", "epoch", "door"]);
         command
             .arg(&self.epoch)
-            .arg(millis(self.settings.owner_ttl));
+            .arg(millis(self.settings.owner_ttl))
+            .arg(self.settings.standing.reach());
         let asked = ownership::now();
         self.connector.query::<Value>(&command)?;
         self.is_alive(asked);

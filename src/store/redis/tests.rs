@@ -28,6 +28,7 @@ pub(in crate::store) fn settings_for(server: &Server, prefix: &str) -> Settings 
         replicas: 0,
         allow_eviction: false,
         patience: None,
+        standing: Standing::default(),
     }
 }
 

@@ -209,6 +209,12 @@ impl Gateway {
         self.peer.take().expect("a gateway that runs")
     }
 
+    /// What it answers on a page of its operations listener, such as `/health`; `None` where that is
+    /// no success.
+    pub(crate) async fn tells(&self, page: &str) -> Option<String> {
+        self.ops.probe(page).await
+    }
+
     // --- the command line ------------------------------------------------------------------------
 
     /// Runs a command of the program with its configuration. Returns what it printed; fails the
