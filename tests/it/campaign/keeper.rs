@@ -18,6 +18,9 @@ use crate::support::redis::{self, Redis};
 /// are longer.
 const TAKEOVER: &str = "3s";
 
+/// Who stands by forwards what comes to it, so that the homeserver may call any of them.
+const INNER_DOOR: &str = "inner_listen = \"127.0.0.1:0\"\n";
+
 /// Which engine plays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Engine {
@@ -72,6 +75,7 @@ impl Keeper {
         if let Engine::Replicated(replication) = engine {
             let replicated = Replicated::start(home, replication).await;
             plan.more.push_str(&replicated.toml(TAKEOVER));
+            plan.more.push_str(INNER_DOOR);
             return Self::Replicated(Box::new(replicated));
         }
         if engine == Engine::Sqlite {
@@ -96,6 +100,7 @@ impl Keeper {
         let door = free_port();
         plan.more.push_str(&redis::toml(door, TAKEOVER));
         plan.more.push_str(&more);
+        plan.more.push_str(INNER_DOOR);
         Self::Redis(Box::new(Server {
             way: TcpProxy::start(door, redis.port()).await,
             redis,
