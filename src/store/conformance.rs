@@ -62,6 +62,7 @@ macro_rules! suite {
                 the_room_with_the_bot_is_the_newest_that_only_the_two_share,
                 a_ghost_is_ready_once_that_was_said,
                 every_room_is_in_a_page,
+                whoever_asks_for_a_room_knows_of_every_change,
                 a_room_that_ours_have_left_is_forgotten_when_nothing_goes_on_there;
             conversations:
                 one_room_and_handset_have_one_conversation,
@@ -81,6 +82,8 @@ macro_rules! suite {
                 accepting_twice_queues_and_charges_once,
                 a_number_and_a_handset_never_serve_two_conversations,
                 a_conversation_keeps_its_number,
+                an_event_is_accepted_and_ended_in_one_step,
+                an_event_of_which_a_message_is_refused_stays_as_it_was,
                 an_exhausted_pool_refuses_and_changes_nothing,
                 credit_is_reserved_whole_or_refused_whole,
                 an_ended_conversation_takes_no_message,

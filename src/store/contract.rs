@@ -130,6 +130,12 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// nothing. Idempotent by [`NewMessage::id`]: a repeat tells the present state.
     async fn accept_message(&self, message: NewMessage) -> Result<Acceptance>;
 
+    /// Accepts everything that event `seq` says to phones and ends it, in one commit: each message as
+    /// [`Store::accept_message`] does, the event as [`Store::finish_event`] does. Fails with
+    /// [`StoreError::Conflict`] where a message is refused; then the others are not accepted either.
+    /// Idempotent by each [`NewMessage::id`] and by `seq`: what was accepted or has ended stays as it is.
+    async fn accept_event(&self, seq: InboxSeq, messages: Vec<NewMessage>) -> Result<()>;
+
     /// Takes up to `limit` due segments of a link group, lane heads only, and records for each the
     /// intent to send it. What is returned may be written to the wire.
     async fn claim(&self, link_group: &str, limit: usize, now: Timestamp) -> Result<Vec<Claimed>>;
