@@ -1,6 +1,8 @@
 //! Prometheus metrics. Labels are bounded: link groups, links, commands, statuses, reasons; never
 //! a number, a user or a room.
 
+mod doors;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -10,6 +12,7 @@ use prometheus::{
 };
 use ruma::ServerName;
 
+pub use self::doors::{DoorMetrics, Forwarded};
 use crate::gateway::plan::Unplannable;
 use crate::gateway::pools::PoolUse;
 use crate::matrix::appservice::Counts;
@@ -56,9 +59,9 @@ pub struct Metrics {
     pub binds: IntGaugeVec,
     /// Of the SMPP listener.
     pub listener: ListenerMetrics,
-    pools: PoolMetrics,
     /// Of the doors between the gateways of one store.
     pub doors: DoorMetrics,
+    pools: PoolMetrics,
     /// What waits in the store, by kind.
     pub waiting: IntGaugeVec,
     /// What homeservers called.
@@ -142,59 +145,6 @@ impl PoolMetrics {
     }
 }
 
-/// What gateways over one store show of each other.
-#[derive(Debug, Clone)]
-pub struct DoorMetrics {
-    /// 1 while this gateway works with the store, 0 while it stands by.
-    pub owner: IntGauge,
-    forwarded: IntGaugeVec,
-    forwards: IntCounterVec,
-    /// Connections that no gateway took, by door.
-    pub failed: IntCounterVec,
-    /// Callers at the inner door that were refused.
-    pub refused: IntCounter,
-}
-
-impl DoorMetrics {
-    fn new(registry: &Registry) -> Self {
-        let opts = |name, help: &str| Opts::new(full(name), help);
-        let owner = opts("owner", "1 while this gateway works, 0 while it stands by");
-        let forwarded = opts(
-            "forwarded_connections",
-            "Connections that are forwarded now",
-        );
-        let forwards = opts("forwards_total", "Connections forwarded to another gateway");
-        let failed = opts("forwards_failed_total", "Connections that no gateway took");
-        let refused = opts("inner_calls_refused_total", "Refused at the inner door");
-        Self {
-            owner: register(registry, IntGauge::with_opts(owner)),
-            forwarded: register(registry, IntGaugeVec::new(forwarded, &["door"])),
-            forwards: register(registry, IntCounterVec::new(forwards, &["door"])),
-            failed: register(registry, IntCounterVec::new(failed, &["door"])),
-            refused: register(registry, IntCounter::with_opts(refused)),
-        }
-    }
-
-    /// Counts a connection that is forwarded until what this gives is dropped.
-    #[must_use]
-    pub fn forwards(&self, door: &str) -> Forwarded {
-        self.forwards.with_label_values(&[door]).inc();
-        let gauge = self.forwarded.with_label_values(&[door]);
-        gauge.inc();
-        Forwarded(gauge)
-    }
-}
-
-/// A connection that is forwarded.
-#[derive(Debug)]
-pub struct Forwarded(IntGauge);
-
-impl Drop for Forwarded {
-    fn drop(&mut self) {
-        self.0.dec();
-    }
-}
-
 impl Metrics {
     /// Registers everything.
     ///
@@ -269,8 +219,8 @@ impl Metrics {
             ),
             binds: gauges("binds", "Binds of an account to our listener", &group),
             listener: ListenerMetrics::new(&registry),
-            pools: PoolMetrics::new(&registry),
             doors: DoorMetrics::new(&registry),
+            pools: PoolMetrics::new(&registry),
             waiting: gauges("waiting", "Items that wait in the store", &["kind"]),
             calls: Arc::default(),
             called: counters(

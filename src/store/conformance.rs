@@ -3,6 +3,7 @@
 //! An engine runs it by `suite!(TheEngine)` in its own tests, where `TheEngine: Engine + Default`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use matrix_smpp_codec::e164::E164;
 use matrix_smpp_codec::segment::{ReferenceWidth, split};
@@ -119,6 +120,8 @@ macro_rules! suite {
             receipts:
                 a_receipt_finds_its_segment_by_id,
                 an_id_is_found_however_it_is_padded_but_never_for_another_phone,
+                an_id_that_two_messages_were_given_means_the_one_to_its_phone,
+                a_throttled_segment_still_asks_for_its_receipt,
                 an_id_means_nothing_in_another_link_group,
                 a_receipt_that_came_first_waits_for_its_answer,
                 a_final_state_never_goes_back,
@@ -387,6 +390,21 @@ async fn queue(store: &Arc<dyn Store>, message: NewMessage) -> MessageId {
         "{acceptance:?}"
     );
     id
+}
+
+/// Has a text of `alice` wait in the store for links of [`LINKS`], from `now` on.
+pub(crate) async fn queue_a_text(store: &Arc<dyn Store>, now: Timestamp) -> MessageId {
+    let alice = user("alice");
+    let credit = store.top_up(&alice, money(10_000), "first", at(1));
+    credit.await.unwrap();
+    let conversation = open(store, group("a", ANNA, "alice")).await;
+    let new = NewMessage {
+        valid_until: now.after(Duration::from_hours(1)),
+        receipt_by: now.after(Duration::from_hours(2)),
+        now,
+        ..message(&conversation, "one")
+    };
+    queue(store, new).await
 }
 
 /// A store in which `alice` has credit for many messages.

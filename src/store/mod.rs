@@ -36,8 +36,12 @@ mod tests;
 mod timer;
 mod tx;
 
+#[cfg(test)]
+pub(crate) use conformance::queue_a_text;
 pub use contract::*;
 pub use front::TableStore;
+#[cfg(test)]
+pub(crate) use memory::Memory;
 pub use migrate::Moved;
 pub use open::{migrate, open};
 pub use standing::{Reach, Sight, Standing};

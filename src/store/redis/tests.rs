@@ -1,5 +1,6 @@
 //! With a real redis-server: what this engine promises beside the contract.
 
+mod door;
 mod fallen_back;
 mod server;
 mod several;
