@@ -17,6 +17,7 @@ use crate::gateway::model::{
 };
 
 pub(crate) mod aside;
+pub(crate) mod at_once;
 pub(crate) mod conversations;
 pub(crate) mod copies;
 pub(crate) mod events;
@@ -83,8 +84,6 @@ macro_rules! suite {
                 accepting_twice_queues_and_charges_once,
                 a_number_and_a_handset_never_serve_two_conversations,
                 a_conversation_keeps_its_number,
-                an_event_is_accepted_and_ended_in_one_step,
-                an_event_of_which_a_message_is_refused_stays_as_it_was,
                 an_exhausted_pool_refuses_and_changes_nothing,
                 credit_is_reserved_whole_or_refused_whole,
                 an_ended_conversation_takes_no_message,
@@ -99,6 +98,9 @@ macro_rules! suite {
                 a_shortcode_is_shared_and_leases_nothing,
                 a_message_is_forgotten_long_after_its_end_but_its_cost_is_not,
                 a_long_text_is_carried_as_it_was_split;
+            at_once:
+                an_event_is_accepted_and_ended_in_one_step,
+                an_event_of_which_a_message_is_refused_stays_as_it_was;
             lanes:
                 only_the_first_message_of_a_conversation_is_claimed,
                 the_next_message_waits_for_every_segment_of_the_first,

@@ -46,6 +46,7 @@ pub use crate::gateway::model::Membership;
 /// | [`open_conversation`](Self::open_conversation) | the active conversation of this room and handset, or of this owner and handset: it is found |
 /// | [`end_conversation`](Self::end_conversation) | the conversation is not active; its lease cools off since the first time |
 /// | [`accept_message`](Self::accept_message) | the message of this id, which is computed from its source and conversation: its state is told. A refusal leaves nothing, and is judged anew |
+/// | [`accept_event`](Self::accept_event) | both: the messages of these ids, and the row of the event is gone. A refusal leaves nothing of any of them |
 /// | [`claim`](Self::claim), [`claim_receipts`](Self::claim_receipts) | what was claimed is not queued any more. Where the answer was lost, it is as if its bytes may have left: [`recover`](Self::recover) and the policy of its route see to it |
 /// | [`record_answers`](Self::record_answers), [`record_receipts`](Self::record_receipts) | the attempt that the answer names is not on the wire any more |
 /// | [`cancel_event`](Self::cancel_event), [`cancel_submissions`](Self::cancel_submissions) | nothing of it waits: its end is final |
