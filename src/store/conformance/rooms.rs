@@ -201,7 +201,7 @@ pub(crate) async fn whoever_asks_for_a_room_knows_of_every_change(engine: &dyn E
     let moved = view(&store, "a").await.conversations;
     assert_eq!(moved[0].id, second.id);
     assert_eq!(view(&store, "b").await.conversations, []);
-    let cooling_off = std::time::Duration::from_secs(1);
+    let cooling_off = Duration::from_secs(1);
     let ended = store.end_conversation(second.id, cooling_off, at(12));
     ended.await.unwrap();
     assert_eq!(view(&store, "a").await.conversations, []);
