@@ -126,6 +126,7 @@ macro_rules! suite {
                 a_receipt_proves_the_only_uncertain_segment_sent,
                 two_uncertain_segments_make_a_receipt_wait,
                 a_receipt_that_two_could_mean_proves_neither,
+                a_receipt_of_one_given_up_proves_nothing_of_one_that_is_held,
                 a_receipt_from_before_an_attempt_proves_nothing_of_it,
                 a_receipt_that_comes_again_proves_nothing_of_a_later_attempt,
                 a_segment_on_the_wire_may_still_claim_the_receipt,

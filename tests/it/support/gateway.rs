@@ -273,9 +273,13 @@ impl Gateway {
 
     // --- metrics ---------------------------------------------------------------------------------
 
-    /// Which of these kinds of items wait, where it answers.
+    /// Which of these kinds of items wait, where it works and answers.
     pub(crate) async fn may_wait<'a>(&self, kinds: &[&'a str]) -> Option<Vec<(&'a str, u64)>> {
         let page = self.ops.probe("/metrics").await?;
+        let works = page.contains("\nmatrix_smpp_waiting{");
+        if !works {
+            return None;
+        }
         let count = |kind: &&'a str| (*kind, sum(&page, "matrix_smpp_waiting", &[("kind", kind)]));
         let counts = kinds.iter().map(count);
         Some(counts.filter(|(_, count)| *count > 0).collect())
