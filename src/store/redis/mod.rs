@@ -121,23 +121,23 @@ impl Redis {
     }
 
     fn take_over(&mut self) -> Result<()> {
-        let mut command = self.call("take_over", &["owner", "epoch", "commit", "door"]);
+        let mut command = self.call("take_over", &["owner", "epoch", "door", "commit"]);
         let name = Uuid::new_v4().simple().to_string();
-        command.arg(millis(self.settings.owner_ttl)).arg(name);
-        command.arg(self.settings.standing.reach());
+        command.arg(millis(self.settings.owner_ttl));
+        command.arg(self.settings.standing.reach()).arg(name);
         let pause = MAX_PAUSE.min(self.settings.owner_ttl / 10);
         let mut waited = Duration::ZERO;
         loop {
             let asked = ownership::now();
-            let (epoch, latest, reach) = self.ask_for_it(&command)?;
+            let (epoch, told) = self.ask_for_it(&command)?;
             if epoch != "0" {
-                self.journal().latest.clone_from(&latest);
-                (self.epoch, self.found) = (epoch, latest);
+                self.journal().latest.clone_from(&told);
+                (self.epoch, self.found) = (epoch, told);
                 self.is_alive(asked);
                 self.settings.standing.see(Sight::Ours);
                 return Ok(());
             }
-            let owner = Reach::from_text(&reach);
+            let owner = Reach::from_text(&told);
             let sight = owner.map_or(Sight::Nobody, Sight::Other);
             self.settings.standing.see(sight);
             if self
@@ -158,7 +158,7 @@ impl Redis {
 
     /// Asks to become the owner. Where Redis was away meanwhile the last owner goes first: what a replica
     /// lacks only it can send again, and it could not say that it lives.
-    fn ask_for_it(&mut self, command: &Cmd) -> Result<(String, String, String)> {
+    fn ask_for_it(&mut self, command: &Cmd) -> Result<(String, String)> {
         let grace = self.settings.owner_ttl;
         let mut was_away = false;
         self.connector.until_answered(|connection| {
