@@ -3,6 +3,7 @@
 //! An engine runs it by `suite!(TheEngine)` in its own tests, where `TheEngine: Engine + Default`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use matrix_smpp_codec::e164::E164;
 use matrix_smpp_codec::segment::{ReferenceWidth, split};
@@ -395,8 +396,8 @@ pub(crate) async fn queue_a_text(store: &Arc<dyn Store>, now: Timestamp) -> Mess
     credit.await.unwrap();
     let conversation = open(store, group("a", ANNA, "alice")).await;
     let new = NewMessage {
-        valid_until: now.after(std::time::Duration::from_hours(1)),
-        receipt_by: now.after(std::time::Duration::from_hours(2)),
+        valid_until: now.after(Duration::from_hours(1)),
+        receipt_by: now.after(Duration::from_hours(2)),
         now,
         ..message(&conversation, "one")
     };
