@@ -25,6 +25,7 @@ use crate::crew::Crew;
 use crate::doors::{Doors, Entrance, Inlet, Shared};
 use crate::flow::{self, Connected, Gateway, Parts, Wakes, front};
 use crate::gateway::names::Names;
+use crate::gateway::number;
 use crate::matrix::client::{HomeserverAccess, HttpHomeserver};
 use crate::matrix::ghost::Ghosts;
 use crate::matrix::http::{self, HttpLimits};
@@ -157,6 +158,8 @@ async fn open(
     // A thread of its own, for the end of the gateway does not wait for it.
     std::thread::spawn(move || {
         let _inside = runtime.enter();
+        // Before it has the store: on a busy machine an owner that is held up by this loses it again.
+        number::learn_plans();
         drop(sender.send(store::open(&settings, None, standing)));
     });
     let opened = tokio::select! {
