@@ -163,8 +163,11 @@ macro_rules! counted {
         impl Field for $name {
             keeps_nothing!();
 
-            /// That of the longest list, short as most are: they are rare.
-            const ROOM: usize = <$entry>::ROOM.saturating_mul($max).saturating_add(1);
+            const ROOM: usize = 1;
+
+            fn more_room(&self) -> usize {
+                <$entry>::ROOM.saturating_mul(self.0.len())
+            }
 
             fn take<'a>(&mut self, input: &'a [u8]) -> Taken<'a, ()> {
                 let (mut rest, count) = be_u8(input)?;

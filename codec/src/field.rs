@@ -87,8 +87,15 @@ pub(crate) trait Field: Default {
     /// Where in the frame the octets are that are to be kept, if any.
     type Part: Part;
 
-    /// Enough octets for [`Field::put`] of any value.
+    /// Enough octets for [`Field::put`] of any value, but for the entries of a list. A number when
+    /// this is compiled: to make the room costs a few instructions.
     const ROOM: usize;
+
+    /// The room for the entries of a list.
+    #[inline]
+    fn more_room(&self) -> usize {
+        0
+    }
 
     /// Reads the value at the start of `input`, whose end is the end of the frame. The value was
     /// the default before.

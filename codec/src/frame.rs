@@ -249,31 +249,16 @@ impl Pdu {
     /// out when it says nothing, as §4.1.2 and §4.4.2 want.
     #[inline]
     pub fn encode(&self, out: &mut BytesMut) {
-        if self.body.is_empty() {
-            self.header().write(out);
+        if self.status.is_ok() || !self.says_nothing() {
+            Body::write(self, out);
         } else {
-            self.encode_with_body(out);
+            self.header().write(out);
         }
     }
 
-    #[inline(never)]
-    fn encode_with_body(&self, out: &mut BytesMut) {
-        if self.leaves_body_out() {
-            return self.header().write(out);
-        }
-        let start = out.len();
-        self.body.write(out);
-        let whole = out.get_mut(start..).unwrap_or_default();
-        let len = whole.len();
-        if let Some(place) = whole.first_chunk_mut() {
-            *place = self.header().octets(len);
-        }
-    }
-
-    fn leaves_body_out(&self) -> bool {
-        if self.status.is_ok() {
-            return false;
-        }
+    /// Whether the body may be left out where the status is an error.
+    #[cold]
+    fn says_nothing(&self) -> bool {
         match &self.body {
             Body::BindReceiverResp(resp)
             | Body::BindTransmitterResp(resp)
@@ -395,7 +380,9 @@ fn empty_response(header: Header, body_len: usize, error: DecodeError) -> Option
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{DeliverSm, SubmitSm, SubmitSmResp};
+    use crate::{
+        DeliverSm, DestAddress, SubmitMulti, SubmitMultiResp, SubmitSm, SubmitSmResp, UnsuccessSme,
+    };
 
     fn encoded(pdu: &Pdu) -> Bytes {
         let mut out = BytesMut::new();
@@ -414,6 +401,27 @@ mod tests {
         buffer.extend_from_slice(&enquire_link[15..]);
         assert_eq!(cut(&mut buffer, 1024), Ok(Some(enquire_link)));
         assert!(buffer.is_empty());
+    }
+
+    #[test]
+    fn room_is_made_for_the_destinations_that_there_are() {
+        let multi = |count: usize| SubmitMulti {
+            dest_addresses: vec![DestAddress::default(); count].try_into().unwrap(),
+            ..SubmitMulti::default()
+        };
+        let refused = SubmitMultiResp {
+            unsuccess_smes: vec![UnsuccessSme::default()].try_into().unwrap(),
+            ..SubmitMultiResp::default()
+        };
+        for (body, most) in [
+            (Body::SubmitMulti(multi(1)), 200),
+            (Body::SubmitMulti(multi(10)), 400),
+            (Body::SubmitMultiResp(refused), 200),
+        ] {
+            let mut out = BytesMut::new();
+            Pdu::new(1, body).encode(&mut out);
+            assert!(out.capacity() < most, "{} octets", out.capacity());
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use bytes::{BufMut, BytesMut};
 
 use crate::dests::{DestAddresses, UnsuccessSmes};
 use crate::field::{Cursor, DecodeError, Field, FieldError, Frame, Part, Source};
-use crate::frame::{HEADER_LEN, Inbound};
+use crate::frame::{HEADER_LEN, Header, Inbound, Pdu};
 use crate::octets::{Address, COctets, MessageId, Password, ShortMessage};
 use crate::tlv::Tlvs;
 use crate::values::{
@@ -17,15 +17,23 @@ trait Layout: Default {
     /// behind them is not looked at.
     fn read(&mut self, frame: &mut Frame<'_, impl Source>) -> Result<(), DecodeError>;
 
-    /// Enough octets for [`Layout::put`] of any value. A number when this is compiled: to make the
-    /// room costs a few instructions.
+    /// Enough octets for [`Layout::put`] of any value, but for the entries of lists.
     const ROOM: usize;
+
+    /// The room for those.
+    fn more_room(&self) -> usize;
 
     /// Writes the fields in wire order, but for their tails; `None` where there is less room.
     fn put(&self, out: &mut Cursor<'_>) -> Option<()>;
 
+    /// The octets of the tails.
+    fn tail_len(&self) -> usize;
+
     /// Appends the tails, in wire order.
     fn put_tail(&self, out: &mut BytesMut);
+
+    /// Appends the PDU `pdu`, which has this body, to `out`.
+    fn write(&self, command_id: CommandId, pdu: &Pdu, out: &mut BytesMut);
 }
 
 /// Declares one PDU: a struct of its fields in wire order, read and written in that order.
@@ -58,14 +66,46 @@ macro_rules! pdu {
             const ROOM: usize = 0_usize $(.saturating_add(<$ty as Field>::ROOM))+;
 
             #[inline]
+            fn more_room(&self) -> usize {
+                0_usize $(.saturating_add(self.$field.more_room()))+
+            }
+
+            #[inline]
             fn put(&self, out: &mut Cursor<'_>) -> Option<()> {
                 $(self.$field.put(out)?;)+
                 Some(())
             }
 
             #[inline]
+            fn tail_len(&self) -> usize {
+                0_usize $(.saturating_add(self.$field.tail().len()))+
+            }
+
+            #[inline]
             fn put_tail(&self, out: &mut BytesMut) {
                 $(append(self.$field.tail(), out);)+
+            }
+
+            /// Not inlined: no kind of PDU saves registers that another one needs.
+            #[inline(never)]
+            fn write(&self, command_id: CommandId, pdu: &Pdu, out: &mut BytesMut) {
+                let header = Header {
+                    command_id,
+                    status: pdu.status,
+                    sequence: pdu.sequence,
+                };
+                let room = const { HEADER_LEN.saturating_add(<$name as Layout>::ROOM) };
+                let room = room.saturating_add(self.more_room());
+                if out.spare_capacity_mut().len() < room {
+                    return make_room_and_write(self, command_id, pdu, room, out);
+                }
+                let fields = [$(stringify!($field)),+].len();
+                if fields <= 2 {
+                    let mut whole = [0; HEADER_LEN.saturating_add(<$name as Layout>::ROOM)];
+                    write_few(self, header, &mut whole, out);
+                } else {
+                    write_many(self, header, room, out);
+                }
             }
         }
 
@@ -490,20 +530,14 @@ macro_rules! bodies {
                 }
             }
 
-            /// Whether the operation has no body.
+            /// Appends the PDU to `out`.
             #[inline]
-            pub(crate) const fn is_empty(&self) -> bool {
-                match self {
-                    $(Self::$variant { .. } => bodies!(@is_bare $(($body))?),)+
-                }
-            }
-
-            /// Appends the place of a header and the body behind it to `out`.
-            #[inline]
-            pub(crate) fn write(&self, out: &mut BytesMut) {
-                match self {
-                    $($(Self::$variant(body) => write::<$body>(body, out),)?)+
-                    _ => out.put_bytes(0, HEADER_LEN),
+            pub(crate) fn write(pdu: &Pdu, out: &mut BytesMut) {
+                match &pdu.body {
+                    $($(Self::$variant(body) => {
+                        <$body as Layout>::write(body, CommandId::$id, pdu, out);
+                    })?)+
+                    _ => pdu.header().write(out),
                 }
             }
         }
@@ -559,17 +593,72 @@ fn read<B: Layout>(
     frame.finish();
 }
 
-/// Appends the place of a header and a body to `out`.
+/// Appends a PDU of few fields to `out`: put together in `whole`, which is all 0 and may never be
+/// in memory, as the places of its fields are known when this is compiled.
 #[inline]
-fn write<B: Layout>(body: &B, out: &mut BytesMut) {
-    let start = out.len().saturating_add(HEADER_LEN);
-    out.put_bytes(0, HEADER_LEN.saturating_add(B::ROOM));
-    let mut cursor = Cursor::new(out.get_mut(start..).unwrap_or_default());
+fn write_few<B: Layout, const N: usize>(
+    body: &B,
+    header: Header,
+    whole: &mut [u8; N],
+    out: &mut BytesMut,
+) {
+    let start = out.len();
+    let tail_len = body.tail_len();
+    let len = put(body, header, tail_len, whole);
+    out.extend_from_slice(whole);
+    out.truncate(start.saturating_add(len));
+    if tail_len > 0 {
+        put_tail(body, out);
+    }
+}
+
+/// Out of the way: what is not called in the middle of [`Layout::write`] takes no registers from it.
+#[cold]
+#[inline(never)]
+fn make_room_and_write<B: Layout>(
+    body: &B,
+    command_id: CommandId,
+    pdu: &Pdu,
+    room: usize,
+    out: &mut BytesMut,
+) {
+    out.reserve(room);
+    body.write(command_id, pdu, out);
+}
+
+#[inline(never)]
+fn put_tail<B: Layout>(body: &B, out: &mut BytesMut) {
+    body.put_tail(out);
+}
+
+/// Appends a PDU to `out`: put together there.
+#[inline]
+fn write_many<B: Layout>(body: &B, header: Header, room: usize, out: &mut BytesMut) {
+    let start = out.len();
+    out.put_bytes(0, room);
+    let tail_len = body.tail_len();
+    let whole = out.get_mut(start..).unwrap_or_default();
+    let len = put(body, header, tail_len, whole);
+    out.truncate(start.saturating_add(len));
+    if tail_len > 0 {
+        put_tail(body, out);
+    }
+}
+
+/// Writes header and body, but for its tails, to the front of a room that is made for them; gives
+/// their length.
+#[inline]
+fn put<B: Layout>(body: &B, header: Header, tail_len: usize, whole: &mut [u8]) -> usize {
+    let Some((head, rest)) = whole.split_first_chunk_mut() else {
+        return 0;
+    };
+    let room = rest.len();
+    let mut cursor = Cursor::new(rest);
     let put = body.put(&mut cursor);
     debug_assert!(put.is_some(), "room was made for every field");
-    let unused = cursor.left();
-    out.truncate(out.len().saturating_sub(unused));
-    body.put_tail(out);
+    let len = HEADER_LEN.saturating_add(room.saturating_sub(cursor.left()));
+    *head = header.octets(len.saturating_add(tail_len));
+    len
 }
 
 /// Most tails are empty: that costs no more than to see it.

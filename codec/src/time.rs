@@ -353,13 +353,15 @@ fn days(count: u8) -> i64 {
     i64::from(count)
 }
 
+/// The only turn of a century from 1938 to 2037, that of 2000, is a leap year as any fourth.
 const fn is_leap(year: u16) -> bool {
-    year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
+    year.is_multiple_of(4)
 }
 
-const fn days_in_year(year: u16) -> i64 {
-    if is_leap(year) { 366 } else { 365 }
-}
+/// The days of four years, the first of which is a leap year.
+const DAYS_IN_FOUR_YEARS: i64 = 1461;
+/// From the start of 1936, which is a leap year, to the start of 1970.
+const DAYS_FROM_1936: i64 = 12_419;
 
 const fn days_in_month(year: u16, month: u8) -> u8 {
     match month {
@@ -372,16 +374,26 @@ const fn days_in_month(year: u16, month: u8) -> u8 {
 
 /// Days from the start of 1970 to the start of the year.
 fn days_before_year(year: u16) -> i64 {
-    let after: i64 = (1970..year).map(days_in_year).sum();
-    let before: i64 = (year..1970).map(days_in_year).sum();
-    after.saturating_sub(before)
+    let years = i64::from(year).saturating_sub(1936);
+    // A leap year counts from its end on.
+    let leap_years = years.saturating_add(3).div_euclid(4);
+    years
+        .saturating_mul(365)
+        .saturating_add(leap_years)
+        .saturating_sub(DAYS_FROM_1936)
 }
 
 /// The year that a day since 1970 is in, and the day in it from 0.
 fn year_of(day: i64) -> Option<(u16, i64)> {
-    (FIRST_YEAR..=LAST_YEAR)
-        .map(|year| (year, day.saturating_sub(days_before_year(year))))
-        .find(|(year, rest)| (0..days_in_year(*year)).contains(rest))
+    let day = day.saturating_add(DAYS_FROM_1936);
+    let day_of_four = day.rem_euclid(DAYS_IN_FOUR_YEARS);
+    let year_of_four = day_of_four.saturating_sub(1).max(0).div_euclid(365);
+    let years = day.div_euclid(DAYS_IN_FOUR_YEARS).saturating_mul(4);
+    let year = years.saturating_add(year_of_four).saturating_add(1936);
+    let year = u16::try_from(year).ok()?;
+    let is_known = (FIRST_YEAR..=LAST_YEAR).contains(&year);
+    let before = days_before_year(year).saturating_add(DAYS_FROM_1936);
+    is_known.then(|| (year, day.saturating_sub(before)))
 }
 
 /// The month that a day of a year is in, and the day in it from 1.
@@ -449,6 +461,35 @@ mod tests {
             AbsoluteTime::from_unix(0).unwrap().to_string(),
             "700101000000000+"
         );
+    }
+
+    #[test]
+    fn each_day_of_a_hundred_years_follows_the_one_before() {
+        let first = absolute("380101000000000+")
+            .unix()
+            .div_euclid(SECONDS_IN_DAY);
+        let last = absolute("371231000000000+")
+            .unix()
+            .div_euclid(SECONDS_IN_DAY);
+        assert_eq!((first, last), (-11_688, 24_836), "as date(1) has it");
+        let midnight = |day: i64| AbsoluteTime::from_unix(day * SECONDS_IN_DAY);
+        assert_eq!((midnight(first - 1), midnight(last + 1)), (None, None));
+        for day in first..last {
+            let (today, tomorrow) = (midnight(day).unwrap(), midnight(day + 1).unwrap());
+            let AbsoluteTime { year, month, .. } = today;
+            let follows = if today.day < days_in_month(year, month) {
+                (year, month, today.day + 1)
+            } else if month < 12 {
+                (year, month + 1, 1)
+            } else {
+                (year + 1, 1, 1)
+            };
+            assert_eq!((tomorrow.year, tomorrow.month, tomorrow.day), follows);
+            assert_eq!(today.unix(), day * SECONDS_IN_DAY);
+        }
+        for year in [1938, 1999, 2000, 2001, 2004, 2037] {
+            assert_eq!(days_in_month(year, 2), if year % 4 == 0 { 29 } else { 28 });
+        }
     }
 
     #[test]

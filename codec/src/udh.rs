@@ -294,11 +294,15 @@ impl InboundText {
         }
     }
 
+    /// A whole text is turned round. A segment may begin or end within a unit: it stays as it came
+    /// and says by a byte order mark what it is, which [`join`] takes out of all but the first.
     fn of_little_endian(self) -> Self {
-        Self {
-            payload: ucs2::swapped(&self.payload).into(),
-            ..self
-        }
+        let payload = match self.concat {
+            None => ucs2::swapped(&self.payload).into(),
+            Some(_) if ucs2::is_marked(&self.payload) => self.payload,
+            Some(_) => ucs2::marked_little_endian(&self.payload).into(),
+        };
+        Self { payload, ..self }
     }
 
     fn of_windows_1252(self) -> Self {

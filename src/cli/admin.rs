@@ -10,6 +10,7 @@ use matrix_smpp_codec::values::CommandStatus;
 use matrix_smpp_config::{Engine, Money};
 use ruma::OwnedUserId;
 
+use super::submission;
 use super::{Failure, say, settings};
 use crate::clock::Clock;
 use crate::gateway::pools::PoolUse;
@@ -230,10 +231,11 @@ fn print(answer: Answer, currency: &str) -> Result<(), Failure> {
         }),
         Answer::Histories(histories) if histories.is_empty() => {
             return Err(Failure::new(
-                "no message has this id, and none came from this event",
+                "no message and nothing that an account submitted has this id, and no message came from this event",
             ));
         }
         Answer::Histories(histories) => lines(&histories, "", history),
+        Answer::Submissions(submissions) => lines(&submissions, "", submission::history),
         Answer::Queue(aside) => lines(&aside, "nothing was set aside", aside_line),
     };
     say(&text);

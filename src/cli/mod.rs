@@ -5,6 +5,7 @@ mod check;
 mod registration;
 mod run;
 mod store;
+mod submission;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -50,7 +51,8 @@ enum Command {
     /// What the store lies in.
     #[command(subcommand)]
     Store(store::Store),
-    /// Tell the history of a message, by its id or by the Matrix event it came from.
+    /// Tell the history of a message, by its id or by the Matrix event it came from, or of what an
+    /// account submitted, by the id that it got.
     Explain {
         /// A message id or an event id.
         id: String,

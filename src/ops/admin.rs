@@ -23,7 +23,8 @@ use crate::clock::Clock;
 use crate::flow::{Gateway, pools};
 use crate::gateway::model::{Account, Handset, MessageState, Timestamp};
 use crate::gateway::pools::PoolUse;
-use crate::store::{Aside, AsideId, History, Store, StoreError};
+use crate::smsc;
+use crate::store::{Aside, AsideId, History, Store, StoreError, SubmissionHistory};
 
 /// The longest request, in octets.
 const MAX_REQUEST: u64 = 64 * 1024;
@@ -121,6 +122,8 @@ pub enum Answer {
     Dedicated(Vec<(String, OwnedUserId)>),
     /// Histories.
     Histories(Vec<History>),
+    /// The same of what accounts submitted.
+    Submissions(Vec<SubmissionHistory>),
     /// What was set aside.
     Queue(Vec<AsideLine>),
 }
@@ -258,7 +261,7 @@ async fn try_answer(
             "this number is not dedicated by command",
         ),
         Request::Dedicated => Answer::Dedicated(store.dedicated().await?),
-        Request::Explain { id } => Answer::Histories(store.explain(&id).await?),
+        Request::Explain { id } => explain(store, &id).await?,
         Request::Queue => queue(store, clock).await?,
         Request::Retry { id } => match id.parse() {
             Ok(id) => done_if(store.retry_aside(id, clock.now()).await?, NOT_ASIDE),
@@ -269,6 +272,18 @@ async fn try_answer(
             Err(why) => Answer::Failed(why.to_owned()),
         },
     })
+}
+
+/// A `message_id` that we gave to an account looks like no id of a message or an event.
+async fn explain(store: &dyn Store, id: &str) -> Result<Answer, StoreError> {
+    let mut submissions = Vec::new();
+    for (name, taken) in smsc::submissions_named(store.instance(), id) {
+        submissions.extend(store.explain_submission(taken, &name).await?);
+    }
+    if submissions.is_empty() {
+        return Ok(Answer::Histories(store.explain(id).await?));
+    }
+    Ok(Answer::Submissions(submissions))
 }
 
 fn one(account: Account, owner: OwnedUserId) -> Answer {

@@ -277,6 +277,7 @@ impl Metrics {
             ("uncertain_segments", sizes.uncertain),
             ("outbox", sizes.outbox),
             ("sms", sizes.sms),
+            ("scheduled_sms", sizes.scheduled_sms),
             ("partial_sms", sizes.partial_sms),
             ("parked_receipts", sizes.parked_receipts),
             ("owed_receipts", sizes.owed_receipts),

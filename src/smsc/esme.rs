@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::try_join_all;
 use matrix_smpp_codec::receipt::Receipt;
-use matrix_smpp_codec::time::{AbsoluteTime, Time};
+use matrix_smpp_codec::time::{AbsoluteTime, Time, TimeError};
 use matrix_smpp_codec::values::{
     CommandStatus, EsmClass, MessageState, Npi, RegisteredDelivery, Ton,
 };
@@ -22,6 +22,9 @@ use crate::store::{
     Cancel, OwedReceipt, Party, Replacement, StoreError, Submission, SubmissionIn, SubmissionRef,
 };
 
+/// How far ahead a text may be put off.
+const LATEST: Duration = Duration::from_hours(7 * 24);
+
 /// What is wanted for a text that an account submits, or the status that refuses it.
 pub(super) trait Wishes {
     fn wishes(&self, now: Timestamp) -> Result<SubmissionIn, CommandStatus>;
@@ -30,9 +33,12 @@ pub(super) trait Wishes {
 impl Wishes for SubmitSm {
     fn wishes(&self, now: Timestamp) -> Result<SubmissionIn, CommandStatus> {
         refuse_receipt(self.esm_class)?;
-        refuse_schedule(&self.schedule_delivery_time, now)?;
+        let deliver_at = deliver_at(&self.schedule_delivery_time, now)?;
+        let valid_until = valid_until(&self.validity_period, now)?;
+        refuse_never(deliver_at, valid_until)?;
         Ok(SubmissionIn {
-            valid_until: valid_until(&self.validity_period, now)?,
+            deliver_at,
+            valid_until,
             ..wanted(
                 party(
                     self.source_addr_ton,
@@ -79,6 +85,7 @@ fn wanted(source: Party, destination: Party, receipt: RegisteredDelivery) -> Sub
         destination,
         receipt,
         receipt_age: Duration::ZERO,
+        deliver_at: None,
         valid_until: None,
         to_nobody: false,
     }
@@ -97,18 +104,30 @@ fn refuse_receipt(esm_class: EsmClass) -> Result<(), CommandStatus> {
     Ok(())
 }
 
-/// Nothing is kept for later.
-fn refuse_schedule(field: &COctets<17>, now: Timestamp) -> Result<(), CommandStatus> {
-    let refused = Err(CommandStatus::ESME_RINVSCHED);
-    match Time::of(field) {
-        Ok(Some(time)) if time.unix(seconds(now)) > seconds(now) => refused,
-        Ok(_) => Ok(()),
-        Err(_) => refused,
+/// `schedule_delivery_time`. SMPP 3.4 §5.2.15.
+fn deliver_at(field: &COctets<17>, now: Timestamp) -> Result<Option<Timestamp>, CommandStatus> {
+    let refused = CommandStatus::ESME_RINVSCHED;
+    let at = moment(field, now).map_err(|_| refused)?;
+    if at.is_some_and(|at| at > now.after(LATEST)) {
+        return Err(refused);
+    }
+    Ok(at)
+}
+
+/// What cannot be said between its two times never could be.
+fn refuse_never(from: Option<Timestamp>, until: Option<Timestamp>) -> Result<(), CommandStatus> {
+    match (from, until) {
+        (Some(from), Some(until)) if until <= from => Err(CommandStatus::ESME_RINVEXPIRY),
+        _ => Ok(()),
     }
 }
 
 fn valid_until(field: &COctets<17>, now: Timestamp) -> Result<Option<Timestamp>, CommandStatus> {
-    let time = Time::of(field).map_err(|_| CommandStatus::ESME_RINVEXPIRY)?;
+    moment(field, now).map_err(|_| CommandStatus::ESME_RINVEXPIRY)
+}
+
+fn moment(field: &COctets<17>, now: Timestamp) -> Result<Option<Timestamp>, TimeError> {
+    let time = Time::of(field)?;
     Ok(time.map(|time| Timestamp(time.unix(seconds(now)).saturating_mul(1_000))))
 }
 
@@ -192,7 +211,11 @@ impl Inbound {
     async fn replace(&self, replace: &ReplaceSm) -> Answered {
         let status = match self.replacement(replace) {
             Ok(by) => match self.gateway.store.replace_submission(by).await {
-                Ok(true) => CommandStatus::ESME_ROK,
+                Ok(true) => {
+                    // Its new time may be now.
+                    self.gateway.wakes.sms.ring();
+                    CommandStatus::ESME_ROK
+                }
                 Ok(false) => CommandStatus::ESME_RREPLACEFAIL,
                 Err(error) => self.cannot(&error),
             },
@@ -203,7 +226,9 @@ impl Inbound {
 
     fn replacement(&self, replace: &ReplaceSm) -> Result<Replacement, CommandStatus> {
         let now = self.gateway.clock.now();
-        refuse_schedule(&replace.schedule_delivery_time, now)?;
+        let deliver_at = deliver_at(&replace.schedule_delivery_time, now)?;
+        let valid_until = valid_until(&replace.validity_period, now)?;
+        refuse_never(deliver_at, valid_until)?;
         let mut all = self.of(&replace.message_id, &replace.source_addr);
         // Many cannot be replaced at once: some may have been said by then.
         let (Some(of), None) = (all.next(), all.next()) else {
@@ -213,7 +238,9 @@ impl Inbound {
             of,
             payload: replace.short_message.bytes().clone(),
             receipt: replace.registered_delivery,
-            valid_until: valid_until(&replace.validity_period, now)?,
+            deliver_at,
+            valid_until,
+            at: now,
         })
     }
 

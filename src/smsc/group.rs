@@ -290,8 +290,9 @@ impl Dispatcher {
             outcome,
         };
         // An address that came in a PDU fits into another.
-        let name = self.multis.name(owed.id);
-        let name = name.unwrap_or_else(|| names::name(self.gateway.store.instance(), &[owed.id]));
+        let shared = owed.name.as_deref();
+        let shared = shared.and_then(|name| name.parse().ok());
+        let name = shared.unwrap_or_else(|| names::name(self.gateway.store.instance(), &[owed.id]));
         let Ok(pdu) = esme::receipt(owed, &name) else {
             return Some(answer(ReceiptOutcome::Over));
         };

@@ -176,7 +176,7 @@ impl Inbound {
             if fates.undecided().is_some() {
                 return Some(Undecided { request, fates });
             }
-            self.answer(&request, &fates);
+            self.finish(Undecided { request, fates }).await;
             None
         });
         join_all(taken).await.into_iter().flatten().collect()
@@ -208,7 +208,7 @@ impl Inbound {
                 () = &mut enough => break,
             }
         }
-        self.answer(&request, &fates);
+        self.finish(Undecided { request, fates }).await;
     }
 
     /// Tries again what was not decided.
@@ -222,9 +222,13 @@ impl Inbound {
         }
     }
 
-    /// Asks the peer to bring it again.
-    pub(super) fn put_off(&self, undecided: &Undecided) {
-        self.answer(&undecided.request, &undecided.fates);
+    /// Answers; what is undecided still the peer is asked to bring again.
+    pub(super) async fn finish(&self, undecided: Undecided) {
+        let Undecided { request, mut fates } = undecided;
+        if let Fates::Each(fates) = &mut fates {
+            self.name_all(fates).await;
+        }
+        self.answer(&request, &fates);
     }
 
     async fn fates(&self, request: &Request, living: &[Uuid]) -> Fates {

@@ -93,7 +93,7 @@ impl Pump {
                         if undecided.len() < MAX_UNDECIDED {
                             undecided.push(self.inbound.clone().settle(one));
                         } else {
-                            self.inbound.put_off(&one);
+                            self.inbound.finish(one).await;
                         }
                     }
                 }

@@ -33,6 +33,7 @@ pub use connect::Unusable;
 use group::Group;
 use listen::Door;
 pub use listen::NotListening;
+pub use names::submissions_named;
 
 /// Every link of every group. Cheap to clone.
 #[derive(Debug, Clone, Default)]

@@ -1,9 +1,7 @@
 //! `submit_multi`: one text for many, and for each of them a submission of its own. SMPP 3.4 §4.5.
 //!
-//! The answer's `message_id` stands for all that were taken ([`names`]), and their receipts bear it.
-
-use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+//! The answer's `message_id` stands for all that were taken ([`names`]), and their receipts bear it:
+//! it is durable before the answer goes out.
 
 use futures_util::future::join_all;
 use matrix_smpp_codec::{
@@ -11,63 +9,26 @@ use matrix_smpp_codec::{
     UnsuccessSme, UnsuccessSmes,
 };
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+use tracing::warn;
 use uuid::Uuid;
 
 use super::inbound::{Fate, Inbound, Request};
 use super::names;
 use crate::gateway::model::TakenId;
 
-/// Submissions of one account whose receipts are known to bear the name of many. The store keeps
-/// each by itself, so that those of the oldest, and all after a restart, bear their own.
-const REMEMBERED: usize = 50_000;
-
-/// Which submissions of an account have their name together with others.
+/// Keeps the receipts of an account waiting until it is known what name they bear.
 #[derive(Debug, Default)]
-pub(super) struct Multis {
-    /// No receipt is claimed before it is known what name it bears.
-    taking: RwLock<()>,
-    names: Mutex<Names>,
-}
-
-#[derive(Debug, Default)]
-struct Names {
-    by_id: HashMap<TakenId, Arc<MessageId>>,
-    oldest: VecDeque<TakenId>,
-}
+pub(super) struct Multis(RwLock<()>);
 
 impl Multis {
-    fn names(&self) -> MutexGuard<'_, Names> {
-        self.names.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// To be held from before one is taken until its name is given.
     pub(super) async fn taking(&self) -> RwLockReadGuard<'_, ()> {
-        self.taking.read().await
+        self.0.read().await
     }
 
     /// To be held while receipts are claimed.
     pub(super) async fn claiming(&self) -> RwLockWriteGuard<'_, ()> {
-        self.taking.write().await
-    }
-
-    fn remember(&self, ids: &[TakenId], name: MessageId) {
-        let name = Arc::new(name);
-        let mut names = self.names();
-        for id in ids {
-            if names.by_id.insert(*id, Arc::clone(&name)).is_none() {
-                names.oldest.push_back(*id);
-            }
-        }
-        while names.oldest.len() > REMEMBERED {
-            if let Some(oldest) = names.oldest.pop_front() {
-                names.by_id.remove(&oldest);
-            }
-        }
-    }
-
-    /// The name that a submission has together with others.
-    pub(super) fn name(&self, id: TakenId) -> Option<MessageId> {
-        self.names().by_id.get(&id).map(|name| **name)
+        self.0.write().await
     }
 }
 
@@ -112,27 +73,39 @@ impl Inbound {
         }
     }
 
+    /// Has the receipts of those that were taken bear their common name. Where that cannot be made to
+    /// last, none counts as taken.
+    pub(super) async fn name_all(&self, fates: &mut [Fate]) {
+        let taken = taken(fates);
+        let Some(name) = self.name(&taken).filter(|_| taken.len() > 1) else {
+            return;
+        };
+        let named = self.gateway.store.name_submissions(taken, name.to_text());
+        if let Err(error) = named.await {
+            warn!(%error, group = self.terms.group, "cannot store the name of a text for many");
+            fates.fill(Fate::CannotStore);
+        }
+    }
+
+    fn name(&self, taken: &[TakenId]) -> Option<MessageId> {
+        let store = &self.gateway.store;
+        (!taken.is_empty()).then(|| names::name(store.instance(), taken))
+    }
+
     /// OK where anybody can have the text. Otherwise the status that all share.
     pub(super) fn multi_answer(
         &self,
         multi: &SubmitMulti,
         fates: &[Fate],
     ) -> (CommandStatus, Body) {
-        let taken: Vec<_> = fates.iter().filter_map(|fate| fate.taken()).collect();
+        let taken = taken(fates);
         let all = multi.dest_addresses.iter().zip(fates);
         let failed = all.map(|(one, fate)| unsuccess(one, self.status(*fate)));
         let failed: Vec<_> = failed
             .filter(|one| !one.error_status_code.is_ok())
             .collect();
         let status = overall(multi.dest_addresses.len(), &failed);
-        let message_id = if taken.is_empty() {
-            MessageId::default()
-        } else {
-            names::name(self.gateway.store.instance(), &taken)
-        };
-        if taken.len() > 1 {
-            self.multis.remember(&taken, message_id);
-        }
+        let message_id = self.name(&taken).unwrap_or_default();
         let answer = SubmitMultiResp {
             message_id,
             // There are no more of them than of destinations.
@@ -141,6 +114,10 @@ impl Inbound {
         };
         (status, Body::SubmitMultiResp(answer))
     }
+}
+
+fn taken(fates: &[Fate]) -> Vec<TakenId> {
+    fates.iter().filter_map(|fate| fate.taken()).collect()
 }
 
 fn overall(all: usize, failed: &[UnsuccessSme]) -> CommandStatus {

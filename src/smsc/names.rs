@@ -56,6 +56,16 @@ pub(super) fn named(instance: &str, name: &MessageId) -> Vec<TakenId> {
     runs.and_then(numbers).unwrap_or_default()
 }
 
+/// What accounts submitted under this `message_id`, each with the name of its own; nothing where it is
+/// none of ours.
+#[must_use]
+pub fn submissions_named(instance: &str, message_id: &str) -> Vec<(String, TakenId)> {
+    let name = message_id.parse().unwrap_or_default();
+    let ids = named(instance, &name).into_iter();
+    ids.map(|id| (self::name(instance, &[id]).to_text(), id))
+        .collect()
+}
+
 fn numbers(runs: &str) -> Option<Vec<TakenId>> {
     let mut numbers: Vec<TakenId> = Vec::new();
     for run in runs.split('.') {

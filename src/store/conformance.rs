@@ -28,6 +28,7 @@ pub(crate) mod outbox;
 pub(crate) mod populated;
 pub(crate) mod receipts;
 pub(crate) mod rooms;
+pub(crate) mod scheduled;
 pub(crate) mod sms;
 pub(crate) mod smsc;
 pub(crate) mod submissions;
@@ -89,6 +90,7 @@ macro_rules! suite {
                 taking_back_a_waiting_message_does_not_let_others_overtake,
                 a_dedicated_number_is_never_leased_to_another,
                 the_history_tells_each_change,
+                a_message_without_progress_is_news_only_where_it_fails,
                 an_edit_leads_to_the_history_of_what_it_edits,
                 a_shortcode_is_shared_and_leases_nothing,
                 a_message_is_forgotten_long_after_its_end_but_its_cost_is_not,
@@ -177,6 +179,12 @@ macro_rules! suite {
                 a_submission_past_its_validity_is_never_said,
                 a_receipt_is_owed_until_it_is_taken,
                 a_receipt_that_nobody_fetches_is_given_up;
+            scheduled:
+                a_scheduled_submission_stands_in_the_line_from_its_time_on,
+                a_scheduled_submission_can_be_withdrawn,
+                a_scheduled_submission_can_have_another_text_and_another_time,
+                the_latest_time_of_its_parts_is_that_of_a_long_submission,
+                a_scheduled_submission_outlives_its_validity_nowhere;
             smsc:
                 every_sms_is_taken_once_whenever_binds_die;
             outbox:
@@ -348,6 +356,7 @@ fn message(conversation: &Conversation, name: &str) -> NewMessage {
         price: money(PRICE),
         segments: split("Hello", ReferenceWidth::Sixteen).unwrap(),
         receipts: true,
+        progress: true,
         uncertain: UncertainPolicy::Hold(60_000),
         valid_until: VALID_UNTIL,
         receipt_by: RECEIPT_BY,

@@ -21,8 +21,8 @@ use crate::gateway::model::{
 };
 
 pub use super::submitted::{
-    Cancel, OwedReceipt, Party, ReceiptAnswer, ReceiptOutcome, Replacement, Submission,
-    SubmissionIn, SubmissionRef,
+    Cancel, OwedReceipt, Party, ReceiptAnswer, ReceiptHistory, ReceiptOutcome, Replacement,
+    Submission, SubmissionHistory, SubmissionIn, SubmissionRef,
 };
 pub use crate::gateway::message::{Failure, MessageView, NewMessage, OriginatorPlan, Refusal};
 pub use crate::gateway::model::Membership;
@@ -216,9 +216,12 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// are owed. Tells how many; an SMS of several parts is withdrawn by all of them or none.
     async fn cancel_submissions(&self, which: Cancel, now: Timestamp) -> Result<usize>;
 
-    /// Gives a submission of one part another text, as long as it cannot have been said yet. False
-    /// where that is too late or there is none.
+    /// Gives a submission of one part another text and, where its time has not come, another time;
+    /// as long as it cannot have been said yet. False where that is too late or there is none.
     async fn replace_submission(&self, replacement: Replacement) -> Result<bool>;
+
+    /// Gives submissions one name together, which their receipts bear ([`OwedReceipt::name`]).
+    async fn name_submissions(&self, ids: Vec<TakenId>, name: String) -> Result<()>;
 
     /// Takes up to `limit` receipts that are owed to a link group and due. What is returned may be
     /// written to the wire.
@@ -333,6 +336,13 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// The history of one message, of every message of one event id, or of those that an edit, a
     /// redaction or a reaction is about, by its own event id.
     async fn explain(&self, id: &str) -> Result<Vec<History>>;
+
+    /// The history of what an account submitted, under the id `name`; `None` for what is not known.
+    async fn explain_submission(
+        &self,
+        id: TakenId,
+        name: &str,
+    ) -> Result<Option<SubmissionHistory>>;
 
     /// Sizes for the gauges.
     async fn sizes(&self) -> Result<Sizes>;
@@ -1094,6 +1104,8 @@ pub struct Sizes {
     pub outbox: u64,
     /// Whole SMS not handed on yet.
     pub sms: u64,
+    /// Whole SMS for which their senders have set a time that has not come.
+    pub scheduled_sms: u64,
     /// SMS that wait for parts.
     pub partial_sms: u64,
     /// Receipts that wait for their answer.

@@ -27,8 +27,8 @@ use super::{
     Acceptance, Answer, Aside, AsideId, Audit, Cancel, Claimed, Ending, History, InboxEvent, Lease,
     LeasesPage, Member, MessageView, NewMessage, NewOutbox, OpenConversation, Opened, OutboxEntry,
     OwedReceipt, ReceiptAnswer, ReceiptIn, ReceiptTaken, Replacement, Result, RoomFacts, RoomView,
-    RoomsPage, Sizes, Sms, SmsIn, SmsTaken, Store, Submission, SubmissionRef, Taken, Transaction,
-    Work,
+    RoomsPage, Sizes, Sms, SmsIn, SmsTaken, Store, Submission, SubmissionHistory, SubmissionRef,
+    Taken, Transaction, Work,
 };
 use crate::gateway::model::{
     Account, Conversation, ConversationId, Handset, InboxSeq, MessageId, OutboxId, SmsId, TakenId,
@@ -370,6 +370,12 @@ impl Store for TableStore {
             .await
     }
 
+    async fn name_submissions(&self, ids: Vec<TakenId>, name: String) -> Result<()> {
+        self.engine
+            .run(move |tx| submissions::name(tx, &ids, &name))
+            .await
+    }
+
     async fn claim_receipts(
         &self,
         link_group: &str,
@@ -520,6 +526,17 @@ impl Store for TableStore {
     async fn explain(&self, id: &str) -> Result<Vec<History>> {
         let id = id.to_owned();
         self.engine.run(move |tx| explain::explain(tx, &id)).await
+    }
+
+    async fn explain_submission(
+        &self,
+        id: TakenId,
+        name: &str,
+    ) -> Result<Option<SubmissionHistory>> {
+        let name = name.to_owned();
+        self.engine
+            .run(move |tx| submissions::explain(tx, id, &name))
+            .await
     }
 
     async fn sizes(&self) -> Result<Sizes> {

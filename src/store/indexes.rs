@@ -24,6 +24,8 @@ pub(crate) struct Indexes {
     pub(crate) parked: ParkedIndex,
     /// Whole SMS.
     pub(crate) sms: Waiting,
+    /// Those whose time has not come; a timer stands for each.
+    pub(crate) scheduled: BTreeSet<i64>,
     /// Long SMS with parts still to come.
     pub(crate) partials: PartialIndex,
     /// What accounts have submitted and has not reached its end.
@@ -210,6 +212,8 @@ pub(crate) struct PartialIndex {
     pub(crate) between: HashMap<String, BTreeMap<i64, String>>,
     /// By when the first part came.
     pub(crate) waiting: BTreeSet<(Timestamp, String)>,
+    /// How many of them were withdrawn.
+    pub(crate) withdrawn: u64,
 }
 
 impl PartialIndex {
@@ -218,6 +222,7 @@ impl PartialIndex {
         let partials = self.between.entry(between).or_default();
         partials.insert(row.id, key.to_owned());
         self.waiting.insert((row.at, key.to_owned()));
+        self.withdrawn += u64::from(row.withdrawn.is_some());
     }
 
     pub(crate) fn remove(&mut self, key: &str, row: &PartialRow) {
@@ -229,6 +234,9 @@ impl PartialIndex {
             }
         }
         self.waiting.remove(&(row.at, key.to_owned()));
+        self.withdrawn = self
+            .withdrawn
+            .saturating_sub(row.withdrawn.is_some().into());
     }
 }
 

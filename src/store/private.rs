@@ -29,10 +29,10 @@ debug_without_the_private! {
     SmsIn { link_group, session, from, concat, data_coding, at }
     Member { membership }
     OpenConversation { homeserver, room, handset, owner, direct, originator, now }
-    SubmissionIn { source, destination, receipt, valid_until }
+    SubmissionIn { source, destination, receipt, deliver_at, valid_until }
     Party { ton, npi }
     SubmissionRef { link_group, id }
-    Replacement { of, receipt, valid_until }
+    Replacement { of, receipt, deliver_at, valid_until, at }
     Sms { id, link_group, from, missing_parts, recipient, at }
 }
 

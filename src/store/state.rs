@@ -185,7 +185,7 @@ impl State {
             if rows.dirty.is_empty() {
                 continue;
             }
-            rows.flying = std::mem::take(&mut rows.dirty);
+            std::mem::swap(&mut rows.flying, &mut rows.dirty);
             changed.extend(rows.flying.iter().map(|(key, row)| Changed {
                 table: *table,
                 key: Arc::clone(key),
@@ -206,9 +206,20 @@ impl State {
     pub(crate) fn landed(&mut self) {
         self.flying.clear();
         self.counts.landed();
-        for rows in &mut self.tables {
-            for (key, cell) in std::mem::take(&mut rows.flying) {
-                rows.keep(key, cell);
+        for (table, rows) in TableId::ALL.iter().zip(&mut self.tables) {
+            let mut flying = std::mem::take(&mut rows.flying);
+            // Written once, and read by nobody but from end to end.
+            let is_log = matches!(table, TableId::Ledger | TableId::Timers);
+            for (key, cell) in flying.drain() {
+                if is_log || cell.is_none() {
+                    rows.forget(&key);
+                } else {
+                    rows.keep(key, cell);
+                }
+            }
+            // The next flight will be about as large.
+            if rows.dirty.is_empty() {
+                rows.dirty = flying;
             }
         }
     }
@@ -226,6 +237,11 @@ impl State {
 }
 
 impl Rows {
+    fn forget(&mut self, key: &str) {
+        self.old.remove(key);
+        self.young.remove(key);
+    }
+
     fn keep(&mut self, key: Arc<str>, cell: Cell) {
         if self.young.len() >= GENERATION {
             self.old = std::mem::take(&mut self.young);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use matrix_smpp_codec::values::{MessageState as WireState, Npi, RegisteredDelivery, Ton};
+use serde::{Deserialize, Serialize};
 
 use crate::gateway::model::{TakenId, Timestamp};
 
@@ -18,6 +19,8 @@ pub struct SubmissionIn {
     pub receipt: RegisteredDelivery,
     /// How long a receipt waits for the account.
     pub receipt_age: Duration,
+    /// Not to be said before; an earlier time than now means at once.
+    pub deliver_at: Option<Timestamp>,
     /// Not to be said from then on.
     pub valid_until: Option<Timestamp>,
     /// One that is for nobody is taken too, as undeliverable ([`SmsTaken::Undeliverable`](super::SmsTaken::Undeliverable)).
@@ -43,6 +46,56 @@ pub struct Submission {
     pub state: WireState,
     /// When it reached its final state.
     pub ended_at: Option<Timestamp>,
+}
+
+/// What is known of a submission, for `explain`: nothing that was said, and no number.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SubmissionHistory {
+    /// Its id, as its account knows it.
+    pub id: String,
+    /// The account.
+    pub account: String,
+    /// [`Submission::state`], as SMPP counts them.
+    pub state: u8,
+    /// Whom it is for; `None` for nobody, and once that is forgotten.
+    pub recipient: Option<String>,
+    /// It is a part of a long SMS that waits for the others.
+    pub waits_for_parts: bool,
+    /// Why its SMS was set aside, where it was.
+    pub aside: Option<String>,
+    /// When it came.
+    pub at: Timestamp,
+    /// The time that it waits for.
+    pub due_at: Option<Timestamp>,
+    /// The end of its validity.
+    pub valid_until: Option<Timestamp>,
+    /// When it was last tried to say it.
+    pub said_at: Option<Timestamp>,
+    /// When it reached its final state.
+    pub ended_at: Option<Timestamp>,
+    /// What became of its receipt.
+    pub receipt: ReceiptHistory,
+}
+
+/// How far the receipt of a submission is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReceiptHistory {
+    /// None was asked for, or none for such an end.
+    NotWanted,
+    /// Its message has not reached its end.
+    NotYet,
+    /// The account is owed it.
+    Owed {
+        /// How often it was sent.
+        attempts: u32,
+        /// Due then; `None` while its answer is waited for.
+        due_at: Option<Timestamp>,
+        /// Given up then.
+        until: Timestamp,
+    },
+    /// The account took it or refused it, or did not fetch it in time.
+    Over,
 }
 
 /// A message of an account by its id and its source, which must fit.
@@ -81,8 +134,12 @@ pub struct Replacement {
     pub payload: Bytes,
     /// Which receipts are wanted now.
     pub receipt: RegisteredDelivery,
+    /// Not to be said before; only of one whose time has not come. `None` to keep what was.
+    pub deliver_at: Option<Timestamp>,
     /// Not to be said from then on; `None` to keep what was.
     pub valid_until: Option<Timestamp>,
+    /// When this is wanted.
+    pub at: Timestamp,
 }
 
 /// A receipt that an account is owed and that may be written to the wire.
@@ -90,6 +147,8 @@ pub struct Replacement {
 pub struct OwedReceipt {
     /// What it is about.
     pub id: TakenId,
+    /// The name that this has together with others, where it was given one.
+    pub name: Option<String>,
     /// 1 for the first, and one more for each claim; must come back in the [`ReceiptAnswer`].
     pub attempt: u32,
     /// How many earlier attempts ended in an error.

@@ -11,6 +11,8 @@ pub(crate) enum Timer {
     Unanswered(i64, u8),
     /// Leases of a phone, by its handset's key, may have cooled off.
     Leases(String),
+    /// An SMS may be due for which its sender has set the time.
+    Sms(i64),
 }
 
 /// The key of a timer: keys stand in the order of the times.
@@ -20,6 +22,7 @@ pub(crate) fn key(at: Timestamp, timer: &Timer) -> String {
         Timer::Receipt(message) => format!("{at:019}|receipt|{message}"),
         Timer::Unanswered(message, number) => format!("{at:019}|unanswered|{message}|{number}"),
         Timer::Leases(handset) => format!("{at:019}|leases|{handset}"),
+        Timer::Sms(sms) => format!("{at:019}|sms|{sms}"),
     }
 }
 
@@ -39,6 +42,7 @@ pub(crate) fn parse(key: &str) -> Option<Timer> {
             Timer::Unanswered(message.parse().ok()?, number.parse().ok()?)
         }
         "leases" => Timer::Leases(what.to_owned()),
+        "sms" => Timer::Sms(what.parse().ok()?),
         _ => return None,
     })
 }
@@ -53,6 +57,7 @@ mod tests {
             Timer::Receipt(7),
             Timer::Unanswered(7, 2),
             Timer::Leases("=s12345".to_owned()),
+            Timer::Sms(7),
         ] {
             assert_eq!(parse(&key(Timestamp(5), &timer)), Some(timer));
         }

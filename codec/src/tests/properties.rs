@@ -1,6 +1,6 @@
 //! What must hold for every value and for every row of octets.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use unicode_segmentation::UnicodeSegmentation;
@@ -176,6 +176,16 @@ proptest! {
     fn what_was_decoded_encodes_to_itself(pdu: Pdu) {
         let frame = encoded(&pdu);
         prop_assert_eq!(encoded(&decoded(&frame)), frame);
+    }
+
+    #[test]
+    fn a_pdu_is_appended_with_and_without_room_for_it(pdu: Pdu, room in 0_usize..200) {
+        let frame = encoded(&pdu);
+        let mut out = BytesMut::with_capacity(1 + room);
+        out.put_u8(0xAA);
+        pdu.encode(&mut out);
+        prop_assert_eq!(out.get_u8(), 0xAA);
+        prop_assert_eq!(out, frame);
     }
 
     #[test]

@@ -48,6 +48,19 @@ pub(crate) fn continued<'a>(first: &[u8], octets: &'a [u8]) -> &'a [u8] {
     }
 }
 
+/// Whether the octets begin with a byte order mark.
+pub(crate) fn is_marked(octets: &[u8]) -> bool {
+    matches!(
+        octets.first_chunk(),
+        Some(&(BIG_ENDIAN_MARK | LITTLE_ENDIAN_MARK))
+    )
+}
+
+/// Little-endian octets behind the mark that says so.
+pub(crate) fn marked_little_endian(octets: &[u8]) -> Vec<u8> {
+    [&LITTLE_ENDIAN_MARK, octets].concat()
+}
+
 /// The octets with each pair turned round; an odd one at the end is dropped.
 #[must_use]
 pub fn swapped(octets: &[u8]) -> Vec<u8> {

@@ -86,7 +86,7 @@ mod tests {
     use super::*;
     use crate::text::Language;
     use crate::udh::{Concat, InboundText, Reference, header};
-    use crate::{DeliverSm, EsmClass};
+    use crate::{DeliverSm, EsmClass, Quirk, Quirks};
 
     fn deliver_sm(esm_class: EsmClass, octets: &[u8]) -> DeliverSm {
         DeliverSm {
@@ -164,6 +164,45 @@ mod tests {
         assert_eq!(
             join(&[part(&[0x04, 0x16, 0x00]), part(&[0x04, 0x16])]),
             "ЖЖ"
+        );
+    }
+
+    /// The text of segments that a little-endian peer makes of these octets.
+    fn little_endian(segments: &[&[u8]]) -> String {
+        let total = u8::try_from(segments.len()).unwrap();
+        let parts = (1..).zip(segments).map(|(index, octets)| {
+            let concat = Concat {
+                reference: Reference::Eight(7),
+                total,
+                index,
+            };
+            let octets = [&header(Some(concat), Shifts::NONE), *octets].concat();
+            let sm = DeliverSm {
+                data_coding: DataCoding::UCS2,
+                ..deliver_sm(EsmClass::UDHI, &octets)
+            };
+            let quirks = Quirks::NONE.with(Quirk::LittleEndianUcs2);
+            let text = InboundText::with(&sm, quirks);
+            (text.data_coding, text.payload)
+        });
+        join(&parts.collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn a_little_endian_text_that_is_cut_anywhere_is_whole_after_joining() {
+        let octets: Vec<u8> = "Жaб👍".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        for first in 0..=octets.len() {
+            for second in first..=octets.len() {
+                let (one, two) = (&octets[..first], &octets[first..second]);
+                let text = little_endian(&[one, two, &octets[second..]]);
+                assert_eq!(text, "Жaб👍", "cut at {first} and {second}");
+            }
+        }
+        let marked = [&[0xff, 0xfe], &octets[..]].concat();
+        assert_eq!(little_endian(&[&marked[..5], &marked[5..]]), "Жaб👍");
+        assert_eq!(
+            little_endian(&[&[0x16, 0x04], &[0x16, 0x04, 0x00], &[0x16, 0x04]]),
+            "ЖЖЖ"
         );
     }
 

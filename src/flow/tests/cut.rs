@@ -187,6 +187,7 @@ cut_store! {
     Question fn submission(of: SubmissionRef) -> Option<Submission>;
     Commit fn cancel_submissions(which: Cancel, now: Timestamp) -> usize;
     Commit fn replace_submission(replacement: Replacement) -> bool;
+    Commit fn name_submissions(ids: Vec<TakenId>, name: String) -> ();
     Commit fn claim_receipts(link_group: &str, limit: usize, now: Timestamp) -> Vec<OwedReceipt>;
     Commit fn record_receipts(answers: Vec<ReceiptAnswer>, now: Timestamp) -> ();
     Commit fn enqueue(entries: Vec<NewOutbox>, now: Timestamp) -> ();
@@ -211,6 +212,7 @@ cut_store! {
     Question fn dedicated() -> Vec<(String, OwnedUserId)>;
     Commit fn probe() -> ();
     Question fn explain(id: &str) -> Vec<History>;
+    Question fn explain_submission(id: TakenId, name: &str) -> Option<SubmissionHistory>;
     Question fn sizes() -> Sizes;
 }
 

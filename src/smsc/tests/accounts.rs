@@ -6,6 +6,7 @@ mod multi;
 mod parts;
 mod proof;
 mod reload;
+mod scheduled;
 
 use matrix_smpp_codec::receipt::Receipt;
 use matrix_smpp_codec::values::{
@@ -18,7 +19,8 @@ use matrix_smpp_session::{BindMode, CloseReason};
 use super::*;
 use crate::gateway::model::{E164Text, Handset, MessageState, Source};
 use crate::gateway::plan::{self, Draft};
-use crate::store::{Acceptance, OpenConversation};
+use crate::ops::admin;
+use crate::store::{Acceptance, OpenConversation, ReceiptHistory};
 use door::{Door, Esme, sm};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -169,8 +171,17 @@ async fn what_cannot_be_done_is_refused_with_its_own_status() {
         ..sm("id:1 stat:DELIVRD")
     };
     let later = SubmitSm {
+        schedule_delivery_time: COctets::try_from("000007000001000R").unwrap(),
+        ..sm("later than a week")
+    };
+    let sometime = SubmitSm {
+        schedule_delivery_time: COctets::try_from("tomorrow").unwrap(),
+        ..sm("when")
+    };
+    let never = SubmitSm {
         schedule_delivery_time: COctets::try_from("000001000000000R").unwrap(),
-        ..sm("later")
+        validity_period: COctets::try_from("000001000000000R").unwrap(),
+        ..sm("never")
     };
     let validity = SubmitSm {
         validity_period: COctets::try_from("tomorrow").unwrap(),
@@ -179,11 +190,60 @@ async fn what_cannot_be_done_is_refused_with_its_own_status() {
     for (sm, status) in [
         (receipt, CommandStatus::ESME_RINVESMCLASS),
         (later, CommandStatus::ESME_RINVSCHED),
+        (sometime, CommandStatus::ESME_RINVSCHED),
+        (never, CommandStatus::ESME_RINVEXPIRY),
         (validity, CommandStatus::ESME_RINVEXPIRY),
     ] {
         assert_eq!(esme.submit(sm).await, Err(status));
     }
     assert_eq!(door.texts().await, [""; 0]);
+    door.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn explain_tells_the_life_of_what_was_submitted_by_its_id() {
+    let door = Door::open().await;
+    let mut esme = door.bind(BindMode::Transmitter).await;
+    let id = esme.submit(sm("one")).await.unwrap();
+    let explained = async |id: String| {
+        let asked = admin::Request::Explain { id };
+        let (store, settings) = (&*door.store, &door.gateway.settings);
+        match admin::answer(store, settings, &door.clock, asked).await {
+            admin::Answer::Submissions(found) => found,
+            admin::Answer::Histories(none) => {
+                assert_eq!(none, []);
+                Vec::new()
+            }
+            _ => panic!("another answer"),
+        }
+    };
+    let enroute = explained(id.to_text()).await.remove(0);
+    assert_eq!(enroute.id, id.to_text());
+    assert_eq!(enroute.account, "aggregator");
+    assert_eq!(enroute.state, WireState::ENROUTE.0);
+    assert_eq!(enroute.recipient.as_deref(), Some("@alice:example.org"));
+    assert_eq!(enroute.receipt, ReceiptHistory::NotYet);
+    assert_eq!((enroute.said_at, enroute.ended_at), (None, None));
+    door.say_all().await;
+    let delivered = explained(id.to_text().to_uppercase()).await.remove(0);
+    assert_eq!(delivered.state, WireState::DELIVERED.0);
+    assert_eq!(delivered.ended_at, Some(door.clock.now()));
+    let owed = ReceiptHistory::Owed {
+        attempts: 0,
+        due_at: Some(door.clock.now()),
+        until: door.clock.now().after(Duration::from_hours(1)),
+    };
+    assert_eq!(delivered.receipt, owed);
+    let mut receiver = door.bind(BindMode::Receiver).await;
+    receiver.receipt().await;
+    let over = async || loop {
+        let now = explained(id.to_text()).await.remove(0);
+        if now.receipt == ReceiptHistory::Over {
+            break;
+        }
+    };
+    timeout(LONG, over()).await.unwrap();
+    assert!(explained("no such id".to_owned()).await.is_empty());
     door.close().await;
 }
 

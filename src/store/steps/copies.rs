@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::sms::{place, reference};
+use super::parts::{place, reference};
 use crate::gateway::model::{TakenId, Timestamp};
 use crate::store::tables::{Copies, CopyRow, Taken, copy_key, number};
 use crate::store::tx::{Sequence, Tx};

@@ -39,7 +39,10 @@ pub(in crate::store) fn sizes(tx: &mut Tx<'_>) -> Result<Sizes> {
         uncertain,
         outbox: outbox.pending,
         sms: count(sms.pending.len()),
-        partial_sms: tx.count::<Partials>(),
+        scheduled_sms: count(indexes.scheduled.len()),
+        partial_sms: tx
+            .count::<Partials>()
+            .saturating_sub(indexes.partials.withdrawn),
         parked_receipts: count(indexes.parked.all.len()),
         owed_receipts: tx.count::<Owed>(),
         leases,

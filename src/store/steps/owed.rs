@@ -5,7 +5,7 @@ use matrix_smpp_codec::values::{MessageState, RegisteredDelivery};
 use crate::gateway::model::{TakenId, Timestamp};
 use crate::store::tables::{EndedSubmissions, Owed, OwedRow, SubmissionRow, number};
 use crate::store::tx::Tx;
-use crate::store::{OwedReceipt, ReceiptAnswer, ReceiptOutcome, Result};
+use crate::store::{OwedReceipt, ReceiptAnswer, ReceiptHistory, ReceiptOutcome, Result};
 
 /// The account of a submission that ends now is owed a receipt, if it asked for one.
 pub(super) fn owe(tx: &mut Tx<'_>, submission: &SubmissionRow, ended_at: Timestamp) {
@@ -71,6 +71,7 @@ fn due(tx: &Tx<'_>, link_group: &str, limit: usize, now: Timestamp) -> Vec<i64> 
 fn receipt(row: &OwedRow, of: &SubmissionRow, attempt: u32) -> OwedReceipt {
     OwedReceipt {
         id: TakenId(row.id),
+        name: of.name.clone(),
         attempt,
         retries: row.retries,
         possible_duplicate: row.resends > 0,
@@ -80,6 +81,24 @@ fn receipt(row: &OwedRow, of: &SubmissionRow, attempt: u32) -> OwedReceipt {
         at: of.at,
         ended_at: of.ended_at.unwrap_or(of.at),
     }
+}
+
+/// How far the receipt of a submission is.
+pub(super) fn history(tx: &mut Tx<'_>, of: &SubmissionRow) -> Result<ReceiptHistory> {
+    if let Some(row) = tx.get::<Owed>(&number(of.id))? {
+        return Ok(ReceiptHistory::Owed {
+            attempts: row.attempt,
+            due_at: (!row.on_wire).then_some(row.due_at),
+            until: row.until,
+        });
+    }
+    let wanted = RegisteredDelivery(of.receipt);
+    let is_delivered = of.state == MessageState::DELIVERED.0;
+    Ok(match of.ended_at {
+        None if wanted.wants_receipt(true) || wanted.wants_receipt(false) => ReceiptHistory::NotYet,
+        Some(_) if wanted.wants_receipt(is_delivered) => ReceiptHistory::Over,
+        _ => ReceiptHistory::NotWanted,
+    })
 }
 
 pub(in crate::store) fn next_due(tx: &Tx<'_>, link_group: &str) -> Option<Timestamp> {

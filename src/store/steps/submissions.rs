@@ -9,34 +9,44 @@ use bytes::Bytes;
 use matrix_smpp_codec::udh::join;
 use matrix_smpp_codec::values::{DataCoding, MessageState};
 
-use super::{owed, sms};
+use super::sweep::each;
+use super::{owed, parts, scheduled, sms};
 use crate::gateway::model::{SmsId, TakenId, Timestamp};
 use crate::store::tables::{
     EndedSubmissions, HomeRow, Partials, PartyRow, SubmissionRow, Submissions, number,
 };
 use crate::store::tx::Tx;
 use crate::store::{
-    Cancel, Replacement, Result, Sms, SmsIn, Submission, SubmissionIn, SubmissionRef,
+    Cancel, Replacement, Result, Sms, SmsIn, Submission, SubmissionHistory, SubmissionIn,
+    SubmissionRef,
 };
 
-/// Notes what was submitted. One for nobody has reached its end at once.
+/// Notes what was submitted. One for nobody has reached its end at once, and so has a part of what was
+/// withdrawn.
 pub(super) fn begin(tx: &mut Tx<'_>, sms: &SmsIn, id: TakenId, home: HomeRow) -> Result<()> {
     let Some(submitted) = &sms.submitted else {
         return Ok(());
     };
-    match &home {
-        HomeRow::Sms(of) => sms::change(tx, *of, |row| row.submissions.push(id.0))?,
-        HomeRow::Partial(key) => {
-            tx.update::<Partials>(key, |row| row.submissions.push(id.0))?;
+    let ended = match &home {
+        HomeRow::Sms(of) => {
+            sms::change(tx, *of, |row| row.submissions.push(id.0))?;
+            None
         }
-        HomeRow::Nowhere => {}
-    }
-    let to_nobody = home == HomeRow::Nowhere;
+        HomeRow::Partial(key) => {
+            let partial = tx.get::<Partials>(key)?;
+            let withdrawn = partial.and_then(|row| row.withdrawn);
+            if withdrawn.is_none() {
+                tx.update::<Partials>(key, |row| row.submissions.push(id.0))?;
+            }
+            withdrawn.map(MessageState)
+        }
+        HomeRow::Nowhere => Some(MessageState::UNDELIVERABLE),
+    };
     tx.insert::<Submissions>(&number(id.0), row(sms, submitted, id, home));
-    if to_nobody {
-        end(tx, id.0, MessageState::UNDELIVERABLE, Some(sms.at))?;
+    match ended {
+        Some(state) => end(tx, id.0, state, Some(sms.at)),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 fn row(sms: &SmsIn, submitted: &SubmissionIn, id: TakenId, home: HomeRow) -> SubmissionRow {
@@ -55,6 +65,7 @@ fn row(sms: &SmsIn, submitted: &SubmissionIn, id: TakenId, home: HomeRow) -> Sub
         state: MessageState::ENROUTE.0,
         said_at: None,
         ended_at: None,
+        name: None,
     }
 }
 
@@ -161,11 +172,7 @@ fn withdraw(tx: &mut Tx<'_>, home: &HomeRow, state: MessageState, now: Timestamp
             sms::withdraw(tx, *sms)?;
             ids
         }
-        HomeRow::Partial(key) => {
-            let waiting = tx.get::<Partials>(key)?;
-            tx.delete::<Partials>(key)?;
-            waiting.map_or_else(Vec::new, |row| row.submissions.clone())
-        }
+        HomeRow::Partial(key) => parts::withdraw(tx, key, state, now)?,
         HomeRow::Nowhere => Vec::new(),
     };
     for id in &ids {
@@ -195,6 +202,55 @@ pub(in crate::store) fn get(tx: &mut Tx<'_>, of: &SubmissionRef) -> Result<Optio
         state: MessageState(row.state),
         ended_at: row.ended_at,
     }))
+}
+
+pub(in crate::store) fn explain(
+    tx: &mut Tx<'_>,
+    id: TakenId,
+    name: &str,
+) -> Result<Option<SubmissionHistory>> {
+    let Some(row) = find(tx, id.0)? else {
+        return Ok(None);
+    };
+    let (mut recipient, mut aside, mut due_at) = (None, None, None);
+    match &row.home {
+        HomeRow::Sms(sms) => {
+            let sms = sms::find(tx, *sms)?;
+            recipient = sms.as_ref().map(|sms| sms.recipient.to_string());
+            due_at = sms.as_ref().and_then(|sms| sms.due_at);
+            aside = sms.and_then(|sms| sms.aside.as_ref().map(|aside| aside.reason.clone()));
+        }
+        HomeRow::Partial(key) => {
+            let partial = tx.get::<Partials>(key)?;
+            recipient = partial.as_ref().map(|row| row.recipient.to_string());
+            due_at = partial.and_then(|row| row.due_at);
+        }
+        HomeRow::Nowhere => {}
+    }
+    Ok(Some(SubmissionHistory {
+        id: name.to_owned(),
+        account: row.link_group.clone(),
+        state: row.state,
+        recipient,
+        waits_for_parts: row.ended_at.is_none() && matches!(row.home, HomeRow::Partial(_)),
+        aside,
+        at: row.at,
+        due_at,
+        valid_until: row.valid_until,
+        said_at: row.said_at,
+        ended_at: row.ended_at,
+        receipt: owed::history(tx, &row)?,
+    }))
+}
+
+/// Gives submissions, ended or not, one name together. Says the same again to the same.
+pub(in crate::store) fn name(tx: &mut Tx<'_>, ids: &[TakenId], name: &str) -> Result<()> {
+    let keys: Vec<String> = ids.iter().map(|id| number(id.0)).collect();
+    tx.fetch::<Submissions>(keys.iter().map(String::as_str));
+    tx.fetch::<EndedSubmissions>(keys.iter().map(String::as_str));
+    each(ids, |id| {
+        change(tx, id.0, |row| row.name = Some(name.to_owned()))
+    })
 }
 
 pub(in crate::store) fn cancel(tx: &mut Tx<'_>, which: &Cancel, now: Timestamp) -> Result<usize> {
@@ -240,12 +296,21 @@ pub(in crate::store) fn replace(tx: &mut Tx<'_>, by: &Replacement) -> Result<boo
     if of_sms(tx, sms)?.len() > 1 {
         return Ok(false);
     }
+    // What stands in the line already is not taken out of it. With its time the SMS may get another
+    // number, so its words come first.
+    let scheduled = tx.indexes().scheduled.contains(&sms);
+    if !scheduled && by.deliver_at.is_some_and(|at| at > by.at) {
+        return Ok(false);
+    }
     let text = join(&[(DataCoding(row.data_coding), Bytes::clone(&by.payload))]);
     sms::change(tx, sms, |row| row.text = text)?;
     change(tx, row.id, |row| {
         row.receipt = by.receipt.0;
         row.valid_until = by.valid_until.or(row.valid_until);
     })?;
+    if let Some(deliver_at) = by.deliver_at {
+        scheduled::put_off(tx, sms, deliver_at, by.at)?;
+    }
     Ok(true)
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::scrub::{self, Scrub};
-use super::{dispatch, leases, owed, receipts, sms, submissions};
+use super::{dispatch, leases, owed, parts, receipts, scheduled, submissions};
 use crate::gateway::model::Timestamp;
 use crate::store::Result;
 use crate::store::timer::Timer;
@@ -66,6 +66,7 @@ fn go_off(tx: &mut Tx<'_>, timers: &[Timer], now: Timestamp) -> Result<usize> {
         Timer::Receipt(message) => receipts::wait_is_over(tx, *message, now),
         Timer::Unanswered(message, number) => receipts::hold_is_over(tx, *message, *number, now),
         Timer::Leases(handset) => leases::forget_cooled(tx, handset, now),
+        Timer::Sms(sms) => scheduled::due(tx, *sms, now),
     })?;
     Ok(timers.len())
 }
@@ -77,6 +78,6 @@ fn give_up_partial_sms(tx: &mut Tx<'_>, before: Timestamp, limit: usize) -> Resu
         .map(|(_, key)| key.clone())
         .take(limit)
         .collect();
-    each(&stale, |key| sms::give_up(tx, key))?;
+    each(&stale, |key| parts::give_up(tx, key))?;
     Ok(stale.len())
 }

@@ -28,6 +28,9 @@ pub(crate) struct SmsRow {
     /// Set where it was set aside.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) aside: Option<AsideRow>,
+    /// Not to be said before; it has no place in the line yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) due_at: Option<Timestamp>,
     /// Withdrawn by who submitted it: never said.
     #[serde(default)]
     pub(crate) withdrawn: bool,
@@ -51,6 +54,17 @@ pub(crate) enum RecipientRow {
     Owner(OwnedUserId),
 }
 
+/// For people.
+impl std::fmt::Display for RecipientRow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Conversation(id) => write!(f, "conversation {id}"),
+            Self::Former(id) => write!(f, "conversation {id}, which had ended"),
+            Self::Owner(owner) => write!(f, "{owner}"),
+        }
+    }
+}
+
 impl From<&RecipientRow> for SmsRecipient {
     fn from(row: &RecipientRow) -> Self {
         match row {
@@ -63,16 +77,22 @@ impl From<&RecipientRow> for SmsRecipient {
 
 impl Row for SmsRow {
     fn index(indexes: &mut Indexes, _: &str, old: Option<&Self>, new: Option<&Self>) {
-        if let Some(old) = old {
-            indexes
-                .sms
-                .remove(old.id, old.aside.as_ref().map(|aside| aside.at));
+        match old {
+            Some(old) if old.due_at.is_some() => drop(indexes.scheduled.remove(&old.id)),
+            Some(old) => indexes.sms.remove(old.id, old.aside_at()),
+            None => {}
         }
-        if let Some(new) = new {
-            indexes
-                .sms
-                .insert(new.id, new.aside.as_ref().map(|aside| aside.at));
+        match new {
+            Some(new) if new.due_at.is_some() => drop(indexes.scheduled.insert(new.id)),
+            Some(new) => indexes.sms.insert(new.id, new.aside_at()),
+            None => {}
         }
+    }
+}
+
+impl SmsRow {
+    fn aside_at(&self) -> Option<Timestamp> {
+        self.aside.as_ref().map(|aside| aside.at)
     }
 }
 
@@ -88,8 +108,14 @@ pub(crate) struct PartialRow {
     pub(crate) recipient: RecipientRow,
     /// Of the first part.
     pub(crate) at: Timestamp,
+    /// Not to be said before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) due_at: Option<Timestamp>,
     /// In the order of their numbers.
     pub(crate) parts: Vec<PartRow>,
+    /// Withdrawn: its words are gone, and what still comes of it has this `message_state` at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) withdrawn: Option<u8>,
     /// The submissions that it is made of.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) submissions: Vec<i64>,
@@ -121,6 +147,16 @@ pub(crate) struct PartRow {
     pub(crate) data_coding: u8,
     #[serde(with = "super::octets")]
     pub(crate) payload: Bytes,
+}
+
+impl PartRow {
+    /// The part without its words.
+    pub(crate) fn silent(self) -> Self {
+        Self {
+            payload: Bytes::new(),
+            ..self
+        }
+    }
 }
 
 impl std::fmt::Debug for PartRow {
@@ -167,6 +203,9 @@ pub(crate) struct SubmissionRow {
     /// About to be said then, so it may have been.
     pub(crate) said_at: Option<Timestamp>,
     pub(crate) ended_at: Option<Timestamp>,
+    /// The name that its receipt bears instead of its own: it was one of many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) name: Option<String>,
 }
 
 impl Row for SubmissionRow {

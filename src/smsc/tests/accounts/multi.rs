@@ -171,10 +171,34 @@ async fn after_a_restart_the_name_of_a_text_for_many_still_covers_all_of_them() 
         .await;
     drop(esme);
     let door = Door::open_in(door.close().await).await;
-    let mut esme = door.bind(BindMode::Transmitter).await;
+    let mut esme = door.bind(BindMode::Transceiver).await;
     assert_eq!(esme.query(name).await, Ok(WireState::ENROUTE));
     assert_eq!(esme.cancel(name).await, CommandStatus::ESME_ROK);
     assert_eq!(door.texts().await, [""; 0]);
+    let deleted = |number: &str| (number.to_owned(), name.to_text(), WireState::DELETED);
+    let receipts = esme.receipts(2).await;
+    assert_eq!(receipts, [deleted(OTHER), deleted(ONE)]);
+    door.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn receipts_that_wait_over_a_restart_bear_the_name_of_all() {
+    let door = Door::open().await;
+    let mut esme = door.bind(BindMode::Transmitter).await;
+    // One of them has reached its end before all have their name.
+    let name = esme
+        .submits_to_all(multi("to all", [sme(ONE), sme(NOBODYS)]))
+        .await;
+    assert_eq!(door.say_all().await, ["to all"]);
+    drop(esme);
+    let door = Door::open_in(door.close().await).await;
+    let mut esme = door.bind(BindMode::Receiver).await;
+    let told = |number: &str, state| (number.to_owned(), name.to_text(), state);
+    let expected = [
+        told(NOBODYS, WireState::UNDELIVERABLE),
+        told(ONE, WireState::DELIVERED),
+    ];
+    assert_eq!(esme.receipts(2).await, expected);
     door.close().await;
 }
 
@@ -183,7 +207,7 @@ async fn a_text_for_many_that_none_can_have_is_refused_as_a_whole() {
     let door = Door::open().await;
     let mut esme = door.bind(BindMode::Transceiver).await;
     let later = SubmitMulti {
-        schedule_delivery_time: COctets::try_from("000001000000000R").unwrap(),
+        schedule_delivery_time: COctets::try_from("000008000000000R").unwrap(),
         ..multi("later", [sme(ONE), sme(OTHER)])
     };
     for (multi, status) in [

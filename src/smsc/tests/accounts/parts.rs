@@ -82,8 +82,31 @@ async fn the_parts_of_a_text_that_was_withdrawn_before_its_end_are_not_delivered
     let deleted = |id: MessageId| (id.to_text(), WireState::DELETED);
     let told = receipts(&mut esme, 2).await;
     assert_eq!(told, [deleted(first), deleted(second)]);
+    // What still comes of it goes with it, over a restart too, and its account is told.
+    let door = Door::open_in(door.close().await).await;
+    let mut esme = door.bind(BindMode::Transceiver).await;
+    let third = esme.submit(part(3, "three")).await.unwrap();
+    assert_eq!(esme.query(third).await, Ok(WireState::DELETED));
+    door.gateway.wakes.groups.ring_accounts();
+    assert_eq!(receipts(&mut esme, 1).await, [deleted(third)]);
     door.clock.advance(Duration::from_hours(25));
     door.store.sweep(door.clock.now(), 100).await.unwrap();
     assert_eq!(door.say_all().await, [""; 0]);
+    door.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reference_that_was_withdrawn_can_be_used_again() {
+    let door = Door::open().await;
+    let mut esme = door.bind(BindMode::Transceiver).await;
+    let first = esme.submit(part(1, "one ")).await.unwrap();
+    assert_eq!(esme.cancel(first).await, CommandStatus::ESME_ROK);
+    receipts(&mut esme, 1).await;
+    for (number, text) in [(1, "eins "), (2, "zwei "), (3, "drei")] {
+        esme.submit(part(number, text)).await.unwrap();
+    }
+    assert_eq!(door.say_all().await, ["eins zwei drei"]);
+    let told = receipts(&mut esme, 3).await;
+    assert!(told.iter().all(|(_, state)| *state == WireState::DELIVERED));
     door.close().await;
 }

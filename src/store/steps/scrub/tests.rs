@@ -174,6 +174,7 @@ fn aside(id: i64) -> SmsRow {
             reason: "why".to_owned(),
             at: Timestamp(id),
         }),
+        due_at: None,
         withdrawn: false,
         submissions: Vec::new(),
     }

@@ -70,6 +70,7 @@ pub(super) fn message(conversation: &Conversation, number: u32) -> NewMessage {
         price: Money::from_micros(PRICE).unwrap(),
         segments: split("Hello", ReferenceWidth::Sixteen).unwrap(),
         receipts: true,
+        progress: true,
         uncertain: UncertainPolicy::Hold(60_000),
         valid_until: Timestamp(1_000_000),
         receipt_by: Timestamp(2_000_000),
