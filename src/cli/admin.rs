@@ -15,7 +15,7 @@ use super::{Failure, say, settings};
 use crate::clock::Clock;
 use crate::gateway::pools::PoolUse;
 use crate::ops::admin::{self, AccountLine, Answer, AsideLine, LeaseLine, Request};
-use crate::store::{self, AsideId, History, Step};
+use crate::store::{self, AsideId, History, Standing, Step};
 
 /// `matrix-smpp credit …`
 #[derive(Debug, Subcommand)]
@@ -168,7 +168,7 @@ fn tell(config: &Path, request: Request) -> Result<(), Failure> {
         if settings.store.engine == Engine::Sqlite {
             belongs_to_us(&settings.store.path)?;
         }
-        let store = store::open(&settings, Some(Duration::ZERO))?;
+        let store = store::open(&settings, Some(Duration::ZERO), Standing::default())?;
         Ok(admin::answer(&*store, &settings, &Clock::system(), request).await)
     })?;
     print(answer, &settings.gateway.currency)

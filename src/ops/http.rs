@@ -8,10 +8,12 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
+use tokio::sync::watch;
 
+use crate::doors;
 use crate::ops::metrics::Metrics;
 use crate::smsc::Links;
-use crate::store::{self, Store};
+use crate::store::{self, Sight, Store};
 
 /// What the operations listener tells about.
 #[derive(Debug, Clone)]
@@ -33,6 +35,43 @@ pub fn router(ops: Ops) -> Router {
         .route("/health", get(health))
         .route("/ready", get(ready))
         .with_state(ops)
+}
+
+/// What a gateway tells that stands by.
+#[derive(Debug, Clone)]
+pub struct Standby {
+    /// Counts.
+    pub metrics: Metrics,
+    /// Who works instead.
+    pub sight: watch::Receiver<Sight>,
+}
+
+/// The same routes for a gateway that stands by.
+pub fn standby_router(standby: Standby) -> Router {
+    Router::new()
+        .route("/metrics", get(metrics_of_standby))
+        .route("/health", get(health_of_standby))
+        .route("/ready", get(ready_of_standby))
+        .with_state(standby)
+}
+
+async fn metrics_of_standby(State(standby): State<Standby>) -> String {
+    standby.metrics.render()
+}
+
+/// The process lives.
+async fn health_of_standby(State(standby): State<Standby>) -> String {
+    format!("{}\n", doors::told(&standby.sight.borrow()))
+}
+
+/// What comes in is taken to a gateway that works.
+async fn ready_of_standby(State(standby): State<Standby>) -> (StatusCode, String) {
+    let sight = standby.sight.borrow();
+    let status = match *sight {
+        Sight::Other(_) => StatusCode::OK,
+        Sight::Nobody | Sight::Ours => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    (status, format!("{}\n", doors::told(&sight)))
 }
 
 async fn metrics(State(ops): State<Ops>) -> String {

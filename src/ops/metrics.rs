@@ -1,6 +1,8 @@
 //! Prometheus metrics. Labels are bounded: link groups, links, commands, statuses, reasons; never
 //! a number, a user or a room.
 
+mod doors;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -10,6 +12,7 @@ use prometheus::{
 };
 use ruma::ServerName;
 
+pub use self::doors::{DoorMetrics, Forwarded};
 use crate::gateway::plan::Unplannable;
 use crate::gateway::pools::PoolUse;
 use crate::matrix::appservice::Counts;
@@ -56,6 +59,8 @@ pub struct Metrics {
     pub binds: IntGaugeVec,
     /// Of the SMPP listener.
     pub listener: ListenerMetrics,
+    /// Of the doors between the gateways of one store.
+    pub doors: DoorMetrics,
     pools: PoolMetrics,
     /// What waits in the store, by kind.
     pub waiting: IntGaugeVec,
@@ -214,6 +219,7 @@ impl Metrics {
             ),
             binds: gauges("binds", "Binds of an account to our listener", &group),
             listener: ListenerMetrics::new(&registry),
+            doors: DoorMetrics::new(&registry),
             pools: PoolMetrics::new(&registry),
             waiting: gauges("waiting", "Items that wait in the store", &["kind"]),
             calls: Arc::default(),

@@ -3,6 +3,7 @@
 //! An engine runs it by `suite!(TheEngine)` in its own tests, where `TheEngine: Engine + Default`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use matrix_smpp_codec::e164::E164;
 use matrix_smpp_codec::segment::{ReferenceWidth, split};
@@ -125,6 +126,7 @@ macro_rules! suite {
                 a_receipt_proves_the_only_uncertain_segment_sent,
                 two_uncertain_segments_make_a_receipt_wait,
                 a_receipt_that_two_could_mean_proves_neither,
+                a_receipt_of_one_given_up_proves_nothing_of_one_that_is_held,
                 a_receipt_from_before_an_attempt_proves_nothing_of_it,
                 a_receipt_that_comes_again_proves_nothing_of_a_later_attempt,
                 a_segment_on_the_wire_may_still_claim_the_receipt,
@@ -383,6 +385,21 @@ async fn queue(store: &Arc<dyn Store>, message: NewMessage) -> MessageId {
         "{acceptance:?}"
     );
     id
+}
+
+/// Has a text of `alice` wait in the store for links of [`LINKS`], from `now` on.
+pub(crate) async fn queue_a_text(store: &Arc<dyn Store>, now: Timestamp) -> MessageId {
+    let alice = user("alice");
+    let credit = store.top_up(&alice, money(10_000), "first", at(1));
+    credit.await.unwrap();
+    let conversation = open(store, group("a", ANNA, "alice")).await;
+    let new = NewMessage {
+        valid_until: now.after(Duration::from_hours(1)),
+        receipt_by: now.after(Duration::from_hours(2)),
+        now,
+        ..message(&conversation, "one")
+    };
+    queue(store, new).await
 }
 
 /// A store in which `alice` has credit for many messages.

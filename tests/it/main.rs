@@ -53,6 +53,8 @@ mod takeover;
 
 mod migrate;
 
+mod doors;
+
 mod campaign;
 
 // The program as a service.

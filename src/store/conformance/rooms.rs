@@ -136,7 +136,7 @@ pub(crate) async fn a_room_that_ours_have_left_is_forgotten_when_nothing_goes_on
     assert!(leave("alice").await, "not one of ours");
     assert!(leave(&ghost).await, "its conversation has to be ended");
     store
-        .end_conversation(conversation.id, std::time::Duration::ZERO, at(20))
+        .end_conversation(conversation.id, Duration::ZERO, at(20))
         .await
         .unwrap();
     assert_eq!(rooms().await, 0);

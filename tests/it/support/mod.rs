@@ -1,6 +1,7 @@
 //! Real peers for the tests: each starts in a folder of its own, on free loopback ports, and is
 //! gone when its test ends, however it ends.
 
+pub(crate) mod balancer;
 pub(crate) mod capture;
 pub(crate) mod clock;
 pub(crate) mod dice;
@@ -9,6 +10,7 @@ pub(crate) mod gateway;
 pub(crate) mod http;
 pub(crate) mod kannel;
 pub(crate) mod peer;
+pub(crate) mod power;
 pub(crate) mod proxy;
 pub(crate) mod redis;
 pub(crate) mod room;
