@@ -117,6 +117,8 @@ macro_rules! suite {
             receipts:
                 a_receipt_finds_its_segment_by_id,
                 an_id_is_found_however_it_is_padded_but_never_for_another_phone,
+                an_id_that_two_messages_were_given_means_the_one_to_its_phone,
+                a_throttled_segment_still_asks_for_its_receipt,
                 an_id_means_nothing_in_another_link_group,
                 a_receipt_that_came_first_waits_for_its_answer,
                 a_final_state_never_goes_back,

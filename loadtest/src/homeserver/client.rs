@@ -141,13 +141,13 @@ impl IntoResponse for Refusal {
 }
 
 /// The access token of a request.
-fn token(headers: &HeaderMap) -> Option<&str> {
+pub(crate) fn token(headers: &HeaderMap) -> Option<&str> {
     let header = headers.get(header::AUTHORIZATION)?;
     header.to_str().ok()?.strip_prefix("Bearer ")
 }
 
 /// The application service as one of its users, or a person.
-struct As(String);
+pub(crate) struct As(pub(crate) String);
 
 #[derive(Deserialize)]
 struct Identity {
@@ -272,7 +272,7 @@ async fn create_room(State(hub): Stub, As(user): As, body: Body) -> Reply {
                 sender: &user,
                 event_type: text(&event, "type"),
                 state_key: Some(text(&event, "state_key")),
-                content: event["content"].clone(),
+                content: event["content"].clone().into(),
             };
             model.set_state(now, saying)?;
         }
@@ -321,7 +321,7 @@ async fn state_event(
     if format.format.as_deref() == Some("event") {
         return Ok(Json(json!(&*event)));
     }
-    Ok(Json(event.content.clone()))
+    Ok(Json(json!(event.content)))
 }
 
 async fn set_state(State(hub): Stub, As(user): As, Path(place): Path<Place>, body: Body) -> Reply {
@@ -330,7 +330,7 @@ async fn set_state(State(hub): Stub, As(user): As, Path(place): Path<Place>, bod
         sender: &user,
         event_type: &place.event_type,
         state_key: Some(&place.key),
-        content: content(body)?,
+        content: content(body)?.into(),
     };
     let event_id = hub.model(|model, now| model.set_state(now, saying))?;
     Ok(Json(json!({ "event_id": event_id })))
@@ -367,7 +367,7 @@ async fn send(
         sender: &user,
         event_type: &event_type,
         state_key: None,
-        content: content(body)?,
+        content: content(body)?.into(),
     };
     let event_id = hub.model(|model, now| model.send(now, saying, &txn))?;
     Ok(Json(json!({ "event_id": event_id })))

@@ -144,9 +144,14 @@ impl Hub {
         faults.set(list);
     }
 
+    /// Whether anything may go wrong.
+    pub(crate) fn goes_wrong(&self) -> bool {
+        self.goes_wrong.load(Relaxed)
+    }
+
     /// What goes wrong with this request.
     pub(crate) fn fault(&self, request: &str) -> Option<Fault> {
-        let any = self.goes_wrong.load(Relaxed);
+        let any = self.goes_wrong();
         any.then(|| self.faults().draw(request))?
     }
 

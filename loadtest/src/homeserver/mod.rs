@@ -30,7 +30,9 @@
 //! | `GET /_stub/sends?after=n&limit=m` | what the application service sent: `number`, `event` |
 
 mod client;
+mod content;
 mod control;
+mod direct;
 mod faults;
 mod flood;
 mod hub;
@@ -43,7 +45,8 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::serve::ListenerExt;
+use axum::ServiceExt as _;
+use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
 use tokio_util::sync::DropGuard;
 
@@ -51,6 +54,7 @@ pub use faults::Fault;
 pub use flood::{Flood, Pair};
 pub use settings::HomeserverSettings;
 
+use self::direct::Direct;
 use self::hub::Hub;
 
 /// A running stub. Dropped, it ends.
@@ -101,7 +105,11 @@ impl StubHomeserver {
                 tracing::debug!(%error, "cannot set TCP_NODELAY");
             }
         });
-        let served = axum::serve(listener, router).into_future();
+        let direct = Direct {
+            hub: Arc::clone(&hub),
+            router,
+        };
+        let served = axum::serve(listener, direct.into_make_service()).into_future();
         hub.tasks
             .spawn(stop.clone().run_until_cancelled_owned(async move {
                 if let Err(error) = served.await {

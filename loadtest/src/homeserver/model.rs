@@ -8,6 +8,7 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::homeserver::content::Content;
 use crate::homeserver::journal::Change;
 
 /// What the access token of a person begins with; their Matrix ID follows.
@@ -52,7 +53,7 @@ pub(crate) struct Event {
     pub(crate) kind: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) state_key: Option<String>,
-    pub(crate) content: Value,
+    pub(crate) content: Content,
     pub(crate) origin_server_ts: u64,
 }
 
@@ -78,8 +79,21 @@ struct User {
 
 #[derive(Debug, Default)]
 struct Room {
-    state: BTreeMap<(String, String), Arc<Event>>,
+    /// By type, then by key.
+    state: BTreeMap<String, BTreeMap<String, Arc<Event>>>,
     timeline: VecDeque<Arc<Event>>,
+}
+
+impl Room {
+    /// A piece of state, by type and key.
+    fn state(&self, (kind, key): (&str, &str)) -> Option<&Arc<Event>> {
+        self.state.get(kind)?.get(key)
+    }
+}
+
+/// One key of the three parts, whatever is in them.
+fn known_as(sender: &str, room: &str, txn_id: &str) -> Arc<str> {
+    format!("{}:{}:{sender}{room}{txn_id}", sender.len(), room.len()).into()
 }
 
 /// What an event says, before it has an id.
@@ -89,7 +103,7 @@ pub(crate) struct Saying<'a> {
     pub(crate) sender: &'a str,
     pub(crate) event_type: &'a str,
     pub(crate) state_key: Option<&'a str>,
-    pub(crate) content: Value,
+    pub(crate) content: Content,
 }
 
 #[derive(Debug)]
@@ -100,11 +114,13 @@ pub(crate) struct Model {
     prefix: String,
     users: HashMap<String, User>,
     rooms: BTreeMap<String, Room>,
-    known: HashMap<SendKey, String>,
-    known_order: VecDeque<SendKey>,
+    known: HashMap<Arc<str>, Arc<Event>>,
+    known_order: VecDeque<Arc<str>>,
     outbox: VecDeque<Owed>,
     sends: VecDeque<(u64, Arc<Event>)>,
     sent: BTreeMap<String, u64>,
+    /// All of them.
+    sent_ever: u64,
     events: u64,
     run: u64,
     dropped: u64,
@@ -134,6 +150,7 @@ impl Model {
             outbox: VecDeque::new(),
             sends: VecDeque::new(),
             sent: BTreeMap::new(),
+            sent_ever: 0,
             events: 0,
             run,
             dropped: 0,
@@ -184,8 +201,8 @@ impl Model {
                 self.events = number;
                 let event = Arc::new(event);
                 self.keep_event(now, &event);
-                if let Some(key) = send {
-                    self.know(key, &event);
+                if let Some((sender, room, txn_id)) = send {
+                    self.know(known_as(&sender, &room, &txn_id), &event);
                 }
             }
             Change::Told { count } => {
@@ -350,7 +367,7 @@ impl Model {
                 sender: creator,
                 event_type: "m.room.create",
                 state_key: Some(""),
-                content: json!({ "room_version": "12" }),
+                content: json!({ "room_version": "12" }).into(),
             },
         );
         self.set_member(
@@ -372,7 +389,12 @@ impl Model {
     pub(crate) fn state(&self, room: &str, user: &str) -> Result<Vec<Arc<Event>>, Refusal> {
         self.joined(room, user)?;
         let room = self.rooms.get(room).ok_or(NOT_FOUND)?;
-        Ok(room.state.values().cloned().collect())
+        Ok(room
+            .state
+            .values()
+            .flat_map(BTreeMap::values)
+            .cloned()
+            .collect())
     }
 
     pub(crate) fn state_event(
@@ -383,15 +405,16 @@ impl Model {
     ) -> Result<Arc<Event>, Refusal> {
         self.joined(room, user)?;
         let room = self.rooms.get(room).ok_or(NOT_FOUND)?;
-        let place = (place.0.to_owned(), place.1.to_owned());
-        room.state.get(&place).cloned().ok_or(NOT_FOUND)
+        room.state(place).cloned().ok_or(NOT_FOUND)
     }
 
     pub(crate) fn set_state(&mut self, now: Now, saying: Saying<'_>) -> Result<String, Refusal> {
         self.joined(saying.room, saying.sender)?;
         if saying.event_type == "m.room.member" {
             let invitee = saying.state_key.unwrap_or_default();
-            if saying.content["membership"] == "invite" && self.joined(saying.room, invitee).is_ok()
+            let membership = saying.content.field("membership");
+            if membership.is_some_and(|it| it == "invite")
+                && self.joined(saying.room, invitee).is_ok()
             {
                 return Err(FORBIDDEN);
             }
@@ -422,22 +445,26 @@ impl Model {
         saying: Saying<'_>,
         txn_id: &str,
     ) -> Result<String, Refusal> {
-        let key = [saying.sender, saying.room, txn_id].map(str::to_owned);
-        let key: (String, String, String) = key.into();
-        if let Some(event_id) = self.known.get(&key) {
-            return Ok(event_id.clone());
+        let key = known_as(saying.sender, saying.room, txn_id);
+        if let Some(event) = self.known.get(&key) {
+            return Ok(event.id.clone());
         }
         self.joined(saying.room, saying.sender)?;
-        let event = self.append_sent(now, saying, Some(key.clone()));
+        let event = self.append_sent(now, saying, Some(txn_id));
+        let id = event.id.clone();
         self.know(key, &event);
-        Ok(event.id.clone())
+        Ok(id)
     }
 
     /// Remembers what was sent under a transaction id; counts it where the application service did.
-    fn know(&mut self, key: SendKey, event: &Arc<Event>) {
+    fn know(&mut self, key: Arc<str>, event: &Arc<Event>) {
         if self.is_ours(&event.sender) {
-            *self.sent.entry(event.kind.clone()).or_default() += 1;
-            let number = self.sent.values().sum();
+            match self.sent.get_mut(&event.kind) {
+                Some(count) => *count += 1,
+                None => drop(self.sent.insert(event.kind.clone(), 1)),
+            }
+            self.sent_ever += 1;
+            let number = self.sent_ever;
             if self.sends.len() >= SENDS {
                 self.sends.pop_front();
             }
@@ -448,8 +475,8 @@ impl Model {
         {
             self.known.remove(&oldest);
         }
-        self.known_order.push_back(key.clone());
-        self.known.insert(key, event.id.clone());
+        self.known_order.push_back(Arc::clone(&key));
+        self.known.insert(key, Arc::clone(event));
     }
 
     /// Whether a user is one of the application service's.
@@ -467,14 +494,14 @@ impl Model {
             sender,
             event_type: "m.room.message",
             state_key: None,
-            content,
+            content: content.into(),
         };
         self.append(now, saying).id.clone()
     }
 
     pub(crate) fn membership(&self, room: &str, user: &str) -> Option<&str> {
-        let key = ("m.room.member".to_owned(), user.to_owned());
-        self.rooms.get(room)?.state.get(&key)?.content["membership"].as_str()
+        let member = self.rooms.get(room)?.state(("m.room.member", user))?;
+        member.content.field("membership")?.as_str()
     }
 
     // === what the application service is told ===
@@ -535,7 +562,7 @@ impl Model {
                 sender,
                 event_type: "m.room.member",
                 state_key: Some(user),
-                content,
+                content: content.into(),
             },
         );
     }
@@ -544,7 +571,7 @@ impl Model {
         self.append_sent(now, saying, None)
     }
 
-    fn append_sent(&mut self, now: Now, saying: Saying<'_>, send: Option<SendKey>) -> Arc<Event> {
+    fn append_sent(&mut self, now: Now, saying: Saying<'_>, txn_id: Option<&str>) -> Arc<Event> {
         let number = self.number();
         let event = Arc::new(Event {
             id: format!("${:016x}{number:0>27}", self.run),
@@ -559,7 +586,10 @@ impl Model {
         self.note(|| Change::Event {
             number,
             event: (*event).clone(),
-            send,
+            send: txn_id.map(|txn_id| {
+                let key = [&event.sender, &event.room, txn_id];
+                key.map(str::to_owned).into()
+            }),
         });
         event
     }
@@ -567,8 +597,8 @@ impl Model {
     fn keep_event(&mut self, now: Now, event: &Arc<Event>) {
         let room = self.rooms.entry(event.room.clone()).or_default();
         if let Some(key) = &event.state_key {
-            let place = (event.kind.clone(), key.clone());
-            room.state.insert(place, Arc::clone(event));
+            let of_type = room.state.entry(event.kind.clone()).or_default();
+            of_type.insert(key.clone(), Arc::clone(event));
         }
         if room.timeline.len() >= self.timeline {
             room.timeline.pop_front();
@@ -617,7 +647,7 @@ mod tests {
             sender,
             event_type: "m.room.message",
             state_key: None,
-            content: json!({ "body": "hello" }),
+            content: json!({ "body": "hello" }).into(),
         }
     }
 
@@ -689,7 +719,7 @@ mod tests {
         let bodies = |model: &Model| {
             let owed = model.owed(2);
             owed.iter()
-                .map(|one| one.event.content["body"].clone())
+                .map(|one| one.event.content.field("body").cloned().unwrap())
                 .collect::<Vec<_>>()
         };
         assert_eq!(bodies(&model), [json!(0), json!(1)]);

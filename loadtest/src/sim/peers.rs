@@ -34,8 +34,9 @@ use crate::sim::wire::{Socket, Wire};
 /// What the simulator calls itself in `bind_resp`.
 const SYSTEM_ID: &str = "smsc-sim";
 
-/// How many `deliver_sm` may wait for their answers on one bind, unless its account says otherwise.
-const WINDOW: usize = 100;
+/// How many `deliver_sm` may wait for their answers on one bind, unless its account says otherwise. As
+/// many as a load tool submits at once, so that receipts keep up with what they are for.
+const WINDOW: usize = 1_000;
 
 /// How long a link that is to be unbound may take over what is still unanswered.
 const DRAIN: Duration = Duration::from_secs(1);

@@ -156,11 +156,21 @@ async fn http_as(
     (method, path): (&str, &str),
     body: &Value,
 ) -> (u16, Value) {
+    let line = format!("{method} {path}");
+    let kinds = (authorization, "application/json");
+    http_of(address, &line, kinds, &body.to_string()).await
+}
+
+async fn http_of(
+    address: SocketAddr,
+    line: &str,
+    (authorization, content_type): (&str, &str),
+    body: &str,
+) -> (u16, Value) {
     let mut stream = TcpStream::connect(address).await.unwrap();
-    let body = body.to_string();
     let request = format!(
-        "{method} {path} HTTP/1.1\r\nhost: stub\r\nconnection: close\r\n\
-         authorization: {authorization}\r\ncontent-type: application/json\r\n\
+        "{line} HTTP/1.1\r\nhost: stub\r\nconnection: close\r\n\
+         authorization: {authorization}\r\ncontent-type: {content_type}\r\n\
          content-length: {}\r\n\r\n{body}",
         body.len()
     );
@@ -338,6 +348,50 @@ async fn requests_go_wrong_as_asked() {
     let silent = service.ask("GET", "/account/whoami", &Value::Null);
     assert!(timeout(Duration::from_millis(100), silent).await.is_err());
     assert_eq!(service.counts().await["faults"], 3);
+}
+
+#[tokio::test]
+async fn a_message_is_taken_alike_the_short_way_and_the_long_one() {
+    const PLAIN: &str = "application/json";
+    const OTHER: &str = "application/json; charset=utf-8";
+    let mut service = Service::start().await;
+    let pair = service.pair().await;
+    service.join(&pair).await;
+    let address = service.stub.address;
+    let send = async |kinds: (&str, &str), (user, txn): (&str, &str), body: &str| {
+        let line = format!(
+            "PUT /_matrix/client/v3/rooms/{}/send/m.room.message/{txn}?user_id={user}",
+            room(&pair)
+        );
+        http_of(address, &line, kinds, body).await
+    };
+    let right = "Bearer as-secret";
+    let words = r#"{"z": 1, "body": "caf\u00e9", "msgtype": "m.text"}"#;
+    let short = send((right, PLAIN), (GHOST, "1"), words).await;
+    let long = send((right, OTHER), (GHOST, "1"), words).await;
+    let encoded = send((right, PLAIN), (GHOST, "%31"), words).await;
+    assert_eq!(short.0, 200);
+    assert_eq!((&short, &short), (&long, &encoded), "one event");
+    let told = service.told(|event| event["event_id"] == short.1["event_id"]);
+    let told = told.await;
+    assert_eq!(told["content"]["body"], "café");
+    assert_eq!(told["sender"], GHOST);
+    assert_eq!(service.counts().await["requests"]["send"], 3);
+    assert_eq!(service.counts().await["sent"]["m.room.message"], 1);
+    for (token, who, body, status, errcode) in [
+        ("Bearer wrong", GHOST, words, 401, "M_UNKNOWN_TOKEN"),
+        ("Basic x", GHOST, words, 401, "M_MISSING_TOKEN"),
+        (right, "@nobody:example.org", words, 403, "M_FORBIDDEN"),
+        (right, GHOST, "{", 400, "M_NOT_JSON"),
+    ] {
+        let short = send((token, PLAIN), (who, "2"), body).await;
+        let long = send((token, OTHER), (who, "2"), body).await;
+        assert_eq!(short, long);
+        assert_eq!(
+            (short.0, short.1["errcode"].as_str()),
+            (status, Some(errcode))
+        );
+    }
 }
 
 #[tokio::test]

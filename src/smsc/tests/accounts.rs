@@ -12,7 +12,7 @@ use matrix_smpp_codec::receipt::Receipt;
 use matrix_smpp_codec::values::{
     DataCoding, EsmClass, MessageState as WireState, RegisteredDelivery,
 };
-use matrix_smpp_codec::{COctets, MessageId, SubmitSm};
+use matrix_smpp_codec::{COctets, DeliverSmResp, MessageId, SubmitSm};
 use matrix_smpp_config::Money;
 use matrix_smpp_session::{BindMode, CloseReason};
 
@@ -70,6 +70,35 @@ async fn a_text_is_enroute_until_it_was_said_and_then_the_account_gets_its_recei
     assert_eq!(esme.cancel(id).await, CommandStatus::ESME_RCANCELFAIL);
     let late = esme.replace(id, "three").await;
     assert_eq!(late, CommandStatus::ESME_RREPLACEFAIL);
+    door.close().await;
+}
+
+/// jasmin#139 sent them as `data_sm`, which many ESMEs do not know.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receipt_goes_to_an_account_as_deliver_sm_with_its_mark() {
+    let door = Door::open().await;
+    let mut esme = door.bind(BindMode::Transceiver).await;
+    let id = esme.submit(sm("one")).await.unwrap();
+    door.say_all().await;
+    let (epoch, sequence, body) = loop {
+        let event = esme.next().await;
+        if let LinkEvent::Request {
+            epoch,
+            sequence,
+            body,
+        } = event
+        {
+            break (epoch, sequence, body);
+        }
+    };
+    let Body::DeliverSm(sm) = body else {
+        panic!("{body:?}")
+    };
+    assert_eq!(sm.esm_class, EsmClass::RECEIPT);
+    assert_eq!(sm.tlvs.receipted_message_id(), Some(id));
+    let answer = Body::DeliverSmResp(DeliverSmResp::default());
+    esme.link
+        .respond(sequence, epoch, CommandStatus::ESME_ROK, answer);
     door.close().await;
 }
 

@@ -86,6 +86,43 @@ pub(crate) async fn an_id_is_found_however_it_is_padded_but_never_for_another_ph
     assert_eq!(state(&store, id).await, MessageState::Delivered);
 }
 
+/// Restcomm-Connect#2963.
+pub(crate) async fn an_id_that_two_messages_were_given_means_the_one_to_its_phone(
+    engine: &dyn Engine,
+) {
+    let store = with_credit(engine).await;
+    let anna = sent(&store, "77").await;
+    let conversation = open(&store, group("b", BERT, "alice")).await;
+    queue(&store, message(&conversation, "to Bert")).await;
+    let claimed = claim(&store, 10).await.remove(0);
+    answer(&store, &claimed, submitted("77"), 20).await;
+    let receipt = ReceiptIn {
+        handset: Some(number(BERT)),
+        ..receipt("77", WireState::DELIVERED)
+    };
+    let taken = store.take_receipt(receipt).await.unwrap();
+    assert_eq!(taken, ReceiptTaken::Matched);
+    let bert = claimed.segment.message;
+    assert_eq!(state(&store, bert).await, MessageState::Delivered);
+    assert_eq!(state(&store, anna).await, MessageState::Submitted);
+}
+
+/// jasmin#796 forgot it.
+pub(crate) async fn a_throttled_segment_still_asks_for_its_receipt(engine: &dyn Engine) {
+    let store = with_credit(engine).await;
+    let first = on_the_wire(&store, "one").await;
+    assert!(first.receipts);
+    let throttled = Outcome::Throttled { retry_at: at(20) };
+    answer(&store, &first, throttled, 20).await;
+    let again = claim(&store, 20).await.remove(0);
+    assert!(again.receipts);
+    answer(&store, &again, submitted("9"), 21).await;
+    let taken = take(&store, "9", WireState::DELIVERED).await;
+    assert_eq!(taken, ReceiptTaken::Matched);
+    let told = state(&store, again.segment.message).await;
+    assert_eq!(told, MessageState::Delivered);
+}
+
 pub(crate) async fn an_id_means_nothing_in_another_link_group(engine: &dyn Engine) {
     let store = with_credit(engine).await;
     let id = sent(&store, "1").await;
