@@ -75,7 +75,7 @@ impl fmt::Display for Row {
             After::Itself(durability) => ("itself, power lost".to_owned(), durability),
         };
         let gateway = if self.gateway_dies { "dies" } else { "lives" };
-        write!(f, "{after:24}{durability:10}{gateway:8}")
+        write!(f, "{after:24}{durability:12}{gateway:8}")
     }
 }
 
@@ -119,7 +119,7 @@ async fn a_failover_loses_nothing_that_a_replica_has_or_a_living_gateway_knows()
     let titles = ["then works", "durability", "gateway", "accepted", "lost"];
     let [after, durability, gateway, accepted, lost] = titles;
     let mut account = format!(
-        "{after:24}{durability:10}{gateway:8}{accepted:>10}{lost:>6}  doubled  reordered  drift leases\n"
+        "{after:24}{durability:12}{gateway:8}{accepted:>10}{lost:>6}  doubled  reordered  drift leases\n"
     );
     let mut wrong = Vec::new();
     for row in rows() {
