@@ -46,6 +46,7 @@ pub use crate::gateway::model::Membership;
 /// | [`open_conversation`](Self::open_conversation) | the active conversation of this room and handset, or of this owner and handset: it is found |
 /// | [`end_conversation`](Self::end_conversation) | the conversation is not active; its lease cools off since the first time |
 /// | [`accept_message`](Self::accept_message) | the message of this id, which is computed from its source and conversation: its state is told. A refusal leaves nothing, and is judged anew |
+/// | [`accept_event`](Self::accept_event) | both: the messages of these ids, and the row of the event is gone. A refusal leaves nothing of any of them |
 /// | [`claim`](Self::claim), [`claim_receipts`](Self::claim_receipts) | what was claimed is not queued any more. Where the answer was lost, it is as if its bytes may have left: [`recover`](Self::recover) and the policy of its route see to it |
 /// | [`record_answers`](Self::record_answers), [`record_receipts`](Self::record_receipts) | the attempt that the answer names is not on the wire any more |
 /// | [`cancel_event`](Self::cancel_event), [`cancel_submissions`](Self::cancel_submissions) | nothing of it waits: its end is final |
@@ -162,6 +163,12 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// free VMN), reserves its whole price and queues its segments; or refuses it and changes
     /// nothing. Idempotent by [`NewMessage::id`]: a repeat tells the present state.
     async fn accept_message(&self, message: NewMessage) -> Result<Acceptance>;
+
+    /// Accepts everything that event `seq` says to phones and ends it, in one commit: each message as
+    /// [`Store::accept_message`] does, the event as [`Store::finish_event`] does. Fails with
+    /// [`StoreError::Conflict`] where a message is refused; then the others are not accepted either.
+    /// Idempotent by each [`NewMessage::id`] and by `seq`: what was accepted or has ended stays as it is.
+    async fn accept_event(&self, seq: InboxSeq, messages: Vec<NewMessage>) -> Result<()>;
 
     /// Takes up to `limit` due segments of a link group, lane heads only, and records for each the
     /// intent to send it. What is returned may be written to the wire.

@@ -47,6 +47,9 @@ use super::{Result, StoreError};
 /// The longest that a standby sleeps: an owner that is stopped hands over at once.
 const MAX_PAUSE: Duration = Duration::from_millis(250);
 
+/// How long an owner may take at most to find a Redis again that was away.
+const GRACE: Duration = Duration::from_secs(5);
+
 /// How long whoever does not wait for other owners waits for Redis itself.
 const REACH: Duration = Duration::from_secs(10);
 
@@ -166,7 +169,7 @@ impl Redis {
     /// Asks to become the owner. Where Redis was away meanwhile the last owner goes first: what a replica
     /// lacks only it can send again, and it could not say that it lives.
     fn ask_for_it(&mut self, command: &Cmd) -> Result<(String, String)> {
-        let grace = self.settings.owner_ttl;
+        let grace = GRACE.min(self.settings.owner_ttl);
         let mut was_away = false;
         self.connector.until_answered(|connection| {
             if was_away {
