@@ -26,16 +26,28 @@ test: setup ## Run all tests, the ones against real peers last.
 	@cargo test --locked -p matrix-smpp --test it
 
 # SEED is the first seed, SEEDS how many, DURATION the seconds of trouble in each; ENGINE keeps the
-# gateway's data; KEEP is a folder for the data of campaigns that fail.
-soak: setup ## Run for long what `test` runs for short: campaigns, power losses, wires, fuzzing; SEED=n SEEDS=n DURATION=n CUTS=n SECONDS=n choose.
+# gateway's data (sqlite, redis; both where left out), GATEWAYS share one Redis; FAILOVERS is how many each
+# row of their table has; KEEP is a folder for the data of campaigns that fail. With KILLS nothing runs but
+# campaigns of that many kills for each engine.
+CAMPAIGN = CAMPAIGN_SEED=$(or $(SEED),1) $(if $(GATEWAYS),CAMPAIGN_GATEWAYS=$(GATEWAYS)) $(if $(KEEP),CAMPAIGN_KEEP=$(KEEP))
+CAMPAIGNS = cargo test --locked -p matrix-smpp --test it -- --nocapture campaign::
+
+ifdef KILLS
+soak: setup
 	cargo build --locked --workspace --bins
-	CAMPAIGN_SEED=$(or $(SEED),1) CAMPAIGN_SEEDS=$(or $(SEEDS),20) CAMPAIGN_SECONDS=$(or $(DURATION),60) \
-		CAMPAIGN_ENGINE=$(or $(ENGINE),sqlite) $(if $(KEEP),CAMPAIGN_KEEP=$(KEEP)) \
-		cargo test --locked -p matrix-smpp --test it -- --nocapture campaign::whatever_goes_wrong
+	@set -e; for engine in $(or $(ENGINE),sqlite redis); do \
+		$(CAMPAIGN) CAMPAIGN_ENGINE=$$engine CAMPAIGN_KILLS=$(KILLS) $(CAMPAIGNS)whatever_goes_wrong_every_text; done
+else
+soak: setup ## Run for long what `test` runs for short: campaigns, power losses, wires, fuzzing; ENGINE=e KILLS=n SEED=n SEEDS=n DURATION=n CUTS=n SECONDS=n choose.
+	cargo build --locked --workspace --bins
+	@set -e; for engine in $(or $(ENGINE),sqlite redis); do $(CAMPAIGN) CAMPAIGN_ENGINE=$$engine \
+		CAMPAIGN_SEEDS=$(or $(SEEDS),20) CAMPAIGN_SECONDS=$(or $(DURATION),60) $(CAMPAIGNS)whatever_goes_wrong; done
+	$(CAMPAIGN) CAMPAIGN_FAILOVERS=$(or $(FAILOVERS),3) $(CAMPAIGNS)failover
 	POWER_SEED=$(or $(SEED),1) POWER_CUTS=$(or $(CUTS),6000) cargo test --locked -p matrix-smpp --lib -- --nocapture \
 		--exact store::tests::on_sqlite::power::what_was_acknowledged_survives_a_power_loss_at_any_moment
 	SMPP_SIM_SEEDS=20000 cargo test --locked --release -p matrix-smpp-session --test it -- simulation
 	./scripts/fuzz.sh $(or $(SECONDS),600)
+endif
 
 fuzz: setup ## Send the codec and the session what nobody thought of; SECONDS=n for each target.
 	./scripts/fuzz.sh $(or $(SECONDS),60)

@@ -78,8 +78,6 @@ def receipts(target, home, arguments):
 
 def rooms_to_phones(name, target, home, arguments, tell):
     with World(target, home, arguments.rooms, receipts=tell) as world:
-        if not tell:
-            ask(f"{world.stub_url}/_stub/faults", "PUT", [{"on": "send", "never": True}])
         rate, cost = flat_out(world, arguments.messages, tell)
         waits = half_rate(world, rate, arguments.messages, tell)
         world.audit()

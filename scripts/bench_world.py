@@ -272,6 +272,7 @@ link_group = "operator"
 originator = {{ pool = "uk" }}
 price = "0.01"
 receipts = {receipts}
+progress = {receipts}
 """
 
 KANNEL = """\

@@ -2,17 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
+use axum::serve::Listener;
 use futures_util::future::join_all;
 use matrix_smpp_config::{Engine, Homeserver as HomeserverSettings, Settings};
-use matrix_smpp_session::ListenError;
 use ruma::{OwnedServerName, OwnedUserId, UserId};
-use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
@@ -21,6 +21,7 @@ use tracing::{error, info, warn};
 
 use crate::clock::Clock;
 use crate::crew::Crew;
+use crate::doors::{Doors, Entrance, Inlet, Shared};
 use crate::flow::{self, Connected, Gateway, Parts, Wakes, front};
 use crate::gateway::names::Names;
 use crate::matrix::client::{HomeserverAccess, HttpHomeserver};
@@ -142,8 +143,11 @@ fn notify(states: &[sd_notify::NotifyState<'_>]) {
 }
 
 /// Opens the store. While another gateway works with it this one is a standby: started, as systemd
-/// sees it, and nothing more.
-async fn open(settings: &Arc<Settings>) -> Result<Arc<dyn Store>, AppError> {
+/// sees it, with doors that lead to the other one where it has an inner door, and nothing more.
+async fn open(
+    settings: &Arc<Settings>,
+    standing: store::Standing,
+) -> Result<Arc<dyn Store>, AppError> {
     if settings.store.engine == Engine::Redis {
         let status = sd_notify::NotifyState::Status("standby: another gateway works");
         notify(&[sd_notify::NotifyState::Ready, status]);
@@ -153,13 +157,55 @@ async fn open(settings: &Arc<Settings>) -> Result<Arc<dyn Store>, AppError> {
     // A thread of its own, for the end of the gateway does not wait for it.
     std::thread::spawn(move || {
         let _inside = runtime.enter();
-        drop(sender.send(store::open(&settings, None)));
+        drop(sender.send(store::open(&settings, None, standing)));
     });
     let opened = tokio::select! {
         opened = opened => opened.map_err(|_| AppError::Died("the opening of the store"))?,
         () = say_alive(None) => Err(AppError::Died("the watchdog"))?,
     };
     Ok(opened?)
+}
+
+/// What there is of a gateway before it has its store.
+struct Hall {
+    settings: Arc<Settings>,
+    metrics: Metrics,
+    crew: Crew,
+    doors: Doors,
+}
+
+impl Hall {
+    async fn open(settings: Settings) -> Result<Self, AppError> {
+        let (metrics, crew) = (Metrics::new(), Crew::default());
+        let doors = Doors::open(&settings, &metrics, &crew).await;
+        let doors = doors.map_err(|(at, cause)| AppError::Listen {
+            at: at.to_string(),
+            cause,
+        })?;
+        Ok(Self {
+            settings: Arc::new(settings),
+            metrics,
+            crew,
+            doors,
+        })
+    }
+
+    /// What comes in through a door, from now on; waits for its address as long as it may be in use.
+    async fn enter<T>(
+        &self,
+        door: &Entrance,
+        open: impl AsyncFnMut() -> io::Result<T>,
+    ) -> Result<T, AppError> {
+        let opened = until_free(patience(&self.settings), open).await;
+        opened.map_err(|cause| AppError::Listen {
+            at: door.at().to_string(),
+            cause,
+        })
+    }
+
+    async fn inlet(&self, door: &Entrance) -> Result<Inlet, AppError> {
+        self.enter(door, async || door.inlet().await).await
+    }
 }
 
 /// The running gateway.
@@ -173,17 +219,17 @@ struct Running {
 impl Running {
     async fn start(settings: Settings, config: &Path) -> Result<Self, AppError> {
         let hangup = signal(SignalKind::hangup()).map_err(AppError::Signals)?;
-        let settings = Arc::new(settings);
-        let store = open(&settings).await?;
+        let hall = Hall::open(settings).await?;
+        let store = open(&hall.settings, hall.doors.standing()).await?;
         tokio::select! {
-            begun = Self::begin(&settings, Arc::clone(&store), (config, hangup)) => begun,
+            begun = Self::begin(&hall, Arc::clone(&store), (config, hangup)) => begun,
             () = store.lost() => Err(AppError::TakenOver),
         }
     }
 
     /// Starts everything on a store that is ours.
     async fn begin(
-        settings: &Arc<Settings>,
+        hall: &Hall,
         store: Arc<dyn Store>,
         (config, hangup): (&Path, Signal),
     ) -> Result<Self, AppError> {
@@ -195,43 +241,60 @@ impl Running {
                 "segments were on the wire when the gateway last ended"
             );
         }
-        let crew = Crew::default();
-        let gateway = gateway(settings, Arc::clone(&store), clock)?;
-        let patience = patience(settings);
-        let appservice = listen(settings.appservice.listen.to_string(), patience).await?;
-        let operations = listen(settings.ops.listen.to_string(), patience).await?;
-        let links = Links::start(&gateway, &crew)?;
-        until_free(patience, async || links.listen(&gateway, &crew).await).await?;
+        let gateway = gateway(hall, Arc::clone(&store), clock)?;
+        let (doors, crew) = (&hall.doors, &hall.crew);
+        let appservice = hall.inlet(&doors.appservice).await?;
+        let operations = hall
+            .enter(&doors.ops, async || doors.ops.open().await)
+            .await?;
+        let links = Links::start(&gateway, crew)?;
+        if let Some(door) = &doors.smpp {
+            links.listen(&gateway, crew, hall.inlet(door).await?)?;
+        }
         let known = (gateway.clone(), crew.clone());
         let rereading = smsc::reload::run(config.to_owned(), links.clone(), known, hangup);
         crew.spawn("the reader of accounts", rereading);
-        let answered = Arc::new(AtomicBool::new(false));
         let running = Self {
             links,
-            crew,
+            crew: crew.clone(),
             store,
-            drain: settings.gateway.drain_timeout,
+            drain: hall.settings.gateway.drain_timeout,
         };
-        let (wanted, wishes) = mpsc::channel(WISHES);
-        let router = front::router(&gateway, wanted);
-        running.serve("the appservice listener", appservice, router);
-        running.crew.spawn(
-            "the ghost maker",
-            front::make_ghosts(gateway.clone(), wishes, running.crew.stop.clone()),
-        );
+        running.open_doors(&gateway, appservice);
+        let answered = Arc::new(AtomicBool::new(false));
         let ops = ops::Ops {
             metrics: gateway.metrics.clone(),
             store: Arc::clone(&gateway.store),
             links: running.links.clone(),
             homeservers_answer: Arc::clone(&answered),
         };
-        running.serve("the operations listener", operations, ops::router(ops));
+        doors.works();
+        gateway.metrics.doors.owner.set(1);
+        running.serve(
+            "the operations listener",
+            Shared(operations),
+            ops::router(ops),
+        );
         running.start_admin(&gateway)?;
         running.start_workers(&gateway, answered);
         Ok(running)
     }
 
-    fn serve(&self, name: &'static str, listener: TcpListener, router: Router) {
+    /// Serves what homeservers ask.
+    fn open_doors(&self, gateway: &Gateway, appservice: Inlet) {
+        let (wanted, wishes) = mpsc::channel(WISHES);
+        let router = front::router(gateway, wanted);
+        self.serve("the appservice listener", appservice, router);
+        self.crew.spawn(
+            "the ghost maker",
+            front::make_ghosts(gateway.clone(), wishes, self.crew.stop.clone()),
+        );
+    }
+
+    fn serve<L>(&self, name: &'static str, listener: L, router: Router)
+    where
+        L: Listener<Addr = SocketAddr>,
+    {
         let stop = self.crew.stop.clone().cancelled_owned();
         self.crew.spawn(name, async move {
             if let Err(error) = axum::serve(listener, router)
@@ -264,6 +327,10 @@ impl Running {
             .spawn("the SMS worker", flow::to_room::run(gateway(), stop()));
         self.crew
             .spawn("the outbox worker", flow::outbox::run(gateway(), stop()));
+        self.crew
+            .spawn("the look back", flow::look_back::run(gateway(), stop()));
+        self.crew
+            .spawn("the watcher of pools", flow::pools::run(gateway(), stop()));
         self.crew
             .spawn("the sweeper", flow::sweep::run(gateway(), stop()));
         self.crew.spawn("the watchdog", watchdog(gateway(), stop()));
@@ -301,20 +368,15 @@ fn patience(settings: &Settings) -> Duration {
 /// Between two attempts to listen.
 const LISTEN_PAUSE: Duration = Duration::from_millis(100);
 
-async fn listen(at: String, patience: Duration) -> Result<TcpListener, AppError> {
-    let listener = until_free(patience, async || TcpListener::bind(&at).await).await;
-    listener.map_err(|cause| AppError::Listen { at, cause })
-}
-
 /// Tries to listen until the address is not in use any more.
-async fn until_free<T, E: IsInUse>(
+async fn until_free<T>(
     patience: Duration,
-    mut listen: impl AsyncFnMut() -> Result<T, E>,
-) -> Result<T, E> {
+    mut listen: impl AsyncFnMut() -> io::Result<T>,
+) -> io::Result<T> {
     let mut waited = Duration::ZERO;
     loop {
         match listen().await {
-            Err(error) if error.is_in_use() && waited < patience => {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && waited < patience => {
                 if waited.is_zero() {
                     warn!(
                         "an address is in use; waiting for the gateway that had the store before"
@@ -328,32 +390,9 @@ async fn until_free<T, E: IsInUse>(
     }
 }
 
-/// Whether somebody else listens there.
-trait IsInUse {
-    fn is_in_use(&self) -> bool;
-}
-
-impl IsInUse for io::Error {
-    fn is_in_use(&self) -> bool {
-        self.kind() == io::ErrorKind::AddrInUse
-    }
-}
-
-impl IsInUse for smsc::NotListening {
-    fn is_in_use(&self) -> bool {
-        matches!(
-            self,
-            Self::Listen { cause: ListenError::Socket(error), .. } if error.is_in_use()
-        )
-    }
-}
-
 /// Everything that the workers share.
-fn gateway(
-    settings: &Arc<Settings>,
-    store: Arc<dyn Store>,
-    clock: Clock,
-) -> Result<Gateway, AppError> {
+fn gateway(hall: &Hall, store: Arc<dyn Store>, clock: Clock) -> Result<Gateway, AppError> {
+    let settings = &hall.settings;
     let client = http::http_client(trust_the_systems_roots()?, HttpLimits::default())?;
     let mut homeservers = BTreeMap::new();
     for one in &settings.homeservers {
@@ -362,8 +401,9 @@ fn gateway(
     Ok(Gateway::new(Parts {
         bounds: flow::Bounds::default(),
         ghosts: Ghosts::new(Arc::clone(&store)),
-        wakes: Wakes::for_groups(settings.group_names()),
-        metrics: Metrics::new(),
+        wakes: Wakes::for_groups(settings.group_names())
+            .and_homeservers(homeservers.keys().map(|name| name.as_str())),
+        metrics: hall.metrics.clone(),
         settings: Arc::clone(settings),
         store,
         homeservers,
@@ -419,7 +459,7 @@ async fn greet(gateway: Gateway, answered: Arc<AtomicBool>, stop: CancellationTo
 }
 
 /// Makes the homeserver's bot and asks the homeserver to call us, which also ends the back-off in
-/// which it may be since we were last away; then asks every minute whether it still answers.
+/// which it may be since we were last away; then asks again and again whether it still answers.
 async fn visit(gateway: &Gateway, name: &OwnedServerName, home: &Connected, silent: &Silent) {
     let mut attempt = 0;
     loop {
@@ -428,6 +468,7 @@ async fn visit(gateway: &Gateway, name: &OwnedServerName, home: &Connected, sile
                 info!(homeserver = %name, "the homeserver answers and reaches us");
                 attempt = 0;
                 silent.hears(name);
+                gateway.look_back(name);
                 while home.api.whoami().await.is_ok() {
                     tokio::time::sleep(VISIT).await;
                 }
@@ -444,7 +485,7 @@ async fn visit(gateway: &Gateway, name: &OwnedServerName, home: &Connected, sile
 }
 
 /// How often a homeserver is asked whether it still answers.
-const VISIT: Duration = Duration::from_mins(1);
+const VISIT: Duration = Duration::from_secs(10);
 
 /// The homeservers that do not answer; `all_answer` is true while there are none.
 struct Silent {

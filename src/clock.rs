@@ -44,6 +44,15 @@ impl Clock {
         }
     }
 
+    /// Sets a manual clock back.
+    #[cfg(test)]
+    pub(crate) fn set_back(&self, by: Duration) {
+        if let Some(millis) = &self.manual {
+            let by = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
+            millis.fetch_sub(by, Ordering::SeqCst);
+        }
+    }
+
     /// How long from now until `at`; zero for the past.
     #[must_use]
     pub fn until(&self, at: Timestamp) -> Duration {

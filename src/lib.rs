@@ -4,6 +4,8 @@
 //! read from the last to the first, they are the way of a Matrix message to a phone.
 
 // The blank lines keep the order.
+pub mod doors;
+
 pub mod smsc;
 
 pub mod flow;

@@ -22,6 +22,9 @@ section! {
         retry_first: Duration = default("\"1s\""), check lasts("10ms", "1h");
         /// The wait doubles with each attempt, up to this. 10ms to 24h.
         retry_cap: Duration = default("\"5m\""), check lasts("10ms", "24h");
+        /// How old an event may be that is found by reading a room back, after its homeserver may have
+        /// lost it for us: what is older stays unsent. 0s reads nothing back. 0s to 7d.
+        look_back: Duration = default("\"1d\""), check lasts("0s", "7d");
         /// How many phones one Matrix user may invite within an hour; further invitations are left
         /// unanswered, and the bot says so. 1 to 100000.
         invites_per_hour: usize = default("100"), check within(1..=100_000);

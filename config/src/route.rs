@@ -121,6 +121,9 @@ section! {
         price: Money = required("\"0.045\""), check |price: &Money| not_negative(*price);
         /// Whether delivery receipts are asked for.
         receipts: bool = default("true");
+        /// Whether people are shown that their messages were sent and arrived. Failures are always
+        /// shown.
+        progress: bool = default("true");
         /// What becomes of a segment whose answer never came: "hold" waits for a receipt, "resend"
         /// sends it again (the handset may get it twice), "fail" gives it up.
         uncertain: Uncertain = default("\"hold\"");

@@ -1,9 +1,10 @@
 //! `[store]`: where messages, leases and accounts are kept.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::check::{lasts, within};
+use crate::check::{host_port, lasts, within};
 use crate::link::check_readable;
 use crate::read::{FromToml, Mend, Node};
 use crate::section::{Section, section, words};
@@ -69,6 +70,13 @@ section! {
         allow_eviction: bool = default("false");
         /// After so long without a sign of the gateway that works, another one takes over. 1s to 5m.
         takeover_after: Duration = default("\"5s\""), check lasts("1s", "5m");
+        /// The IP address and port at which this gateway, while it works, takes the connections that the
+        /// others forward to it; those that stand by open their listeners then and forward. For a network
+        /// of the gateways' own: what comes in is not encrypted beyond what the peers themselves encrypt.
+        /// Without it a gateway that stands by opens nothing.
+        inner_listen: Option<SocketAddr> = optional("\"192.0.2.1:29310\"");
+        /// How the other gateways reach `inner_listen`, where they do not by the same address.
+        inner_advertise: Option<String> = optional("\"gateway-1.example.org:29310\""), check host_port;
     }
 }
 
@@ -80,7 +88,13 @@ impl FromToml for Redis {
         if raw.mode == Some(RedisMode::Sentinel) && matches!(raw.master, Some(None)) {
             return node.wrong("has no master; add what the Sentinels call it");
         }
-        raw.checked()
+        match (&raw.inner_listen, &raw.inner_advertise) {
+            (Some(None), Some(Some(_))) => node.wrong("has no inner_listen; add where to listen"),
+            (Some(Some(listen)), Some(None)) if listen.ip().is_unspecified() => node.wrong(
+                "has no inner_advertise, and inner_listen is no address to connect to; add it",
+            ),
+            _ => raw.checked(),
+        }
     }
 }
 

@@ -54,6 +54,9 @@ const OUTBOX: usize = 1_000;
 /// After so many rounds of reading and writing it is the others' turn.
 const ROUNDS: usize = 16;
 
+/// While requests may not be written, how often it is asked whether they may again.
+const HELD: Duration = Duration::from_millis(50);
+
 /// How long the last octets of a finished session and the peer's end of it may take.
 const LINGER: Duration = Duration::from_secs(1);
 
@@ -72,6 +75,8 @@ pub(crate) struct Driver {
     reader: Option<Waker>,
     /// Octets written that the session does not know of yet.
     written: usize,
+    /// Requests may be among the octets that wait for the socket.
+    holds_requests: bool,
     timer: Option<Pin<Box<Sleep>>>,
     linger_until: Option<Instant>,
     step: Step,
@@ -129,6 +134,7 @@ impl Driver {
             quiet: false,
             reader: None,
             written: 0,
+            holds_requests: false,
             timer: None,
             linger_until: None,
             step: Step {
@@ -264,6 +270,14 @@ impl Driver {
         self.feed(&mut session, &inner, now);
         let likely = LIKELY_ROOM * session.pdus_waiting();
         self.wire.outbound.reserve(likely.min(WRITE_BATCH));
+        if likely > 0 {
+            // Whoever stood still for long may not go on where it was.
+            if self.shared.may_write() {
+                self.holds_requests = true;
+            } else {
+                session.withdraw(now);
+            }
+        }
         while self.wire.outbound.len() < WRITE_BATCH
             && session.poll_transmit(&mut self.wire.outbound)
         {}
@@ -323,12 +337,21 @@ impl Driver {
         }
     }
 
-    /// Writes; whether the buffer is empty.
+    /// Writes, where that may be; whether the buffer is empty.
     fn put_out(&mut self, cx: &mut Context<'_>) -> bool {
-        let octets = self.wire.poll_drain(cx);
+        let (shared, harmless) = (&self.shared, !self.holds_requests);
+        let may = || harmless || shared.may_write();
+        let octets = self.wire.poll_drain(cx, may);
         add(&self.shared.counters.bytes_out, octets);
         self.written += octets;
-        self.wire.outbound.is_empty()
+        let is_out = self.wire.outbound.is_empty();
+        self.holds_requests &= !is_out;
+        if self.holds_requests && !self.shared.may_write() {
+            let again = clock::now() + HELD;
+            let deadline = self.step.deadline;
+            self.step.deadline = Some(deadline.map_or(again, |deadline| deadline.min(again)));
+        }
+        is_out
     }
 
     /// The reason, once the connection has ended. A finished session waits a little for that.

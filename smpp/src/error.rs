@@ -110,4 +110,7 @@ pub enum UnansweredCause {
     LinkDied,
     /// We closed the session before the answer came.
     Closed,
+    /// Nothing may be written for the time being, and it was not yet; see
+    /// [`Link::write_only_while`](crate::Link::write_only_while).
+    Withdrawn,
 }

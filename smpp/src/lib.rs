@@ -77,7 +77,9 @@ pub use outbind::{OutbindIncoming, OutbindListener, OutbindRequest, OutbindSetti
 pub use rate::Meter;
 pub use refused::Refusal;
 pub use reply::Reply;
-pub use server::{Authenticator, BindRequest, ListenError, Listener, ListenerSettings, Peer};
+pub use server::{
+    Accept, Authenticator, BindRequest, ListenError, Listener, ListenerSettings, Peer,
+};
 pub use settings::{BindSettings, LinkSettings, SessionSettings};
 pub use stream::Transport;
 pub use tls::{ServerTls, ServerTlsSettings, TlsError, TlsSettings};

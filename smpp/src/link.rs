@@ -308,6 +308,16 @@ impl Link {
             .command(|session, now| session.probe(now, patience));
     }
 
+    /// Has requests written only while `may` says so, which is asked right before each write that may
+    /// hold one; to be set before the first is submitted, once. While it says no, requests that are not
+    /// encoded yet are handed back ([`UnansweredCause::Withdrawn`](crate::UnansweredCause::Withdrawn)),
+    /// and what is encoded and not with the system yet waits until it says yes again, or the session
+    /// ends: then it was not written. Where nothing of that kind is in their way, answers and
+    /// `enquire_link` go on.
+    pub fn write_only_while(&self, may: impl Fn() -> bool + Send + Sync + 'static) {
+        self.shared.write_only_while(may);
+    }
+
     /// Closes gracefully: takes nothing more, waits for the answers that are due (no longer than
     /// [`SessionSettings::drain`](crate::SessionSettings::drain)), unbinds, and ends the future.
     pub fn close(&self) {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use matrix_smpp_codec::{
     Body, COctets, CommandStatus, InterfaceVersion, Npi, Password, Quirks, Ton,
 };
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -112,10 +112,22 @@ where
     }
 }
 
+/// Where a listener's connections come from: a socket, or what others have accepted in its place.
+pub trait Accept: Send + Sync + 'static {
+    /// The next connection, with the address of the peer at its other end. Can be dropped at any time.
+    fn accept(&self) -> impl Future<Output = io::Result<(TcpStream, SocketAddr)>> + Send;
+}
+
+impl Accept for TcpListener {
+    async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        Self::accept(self).await
+    }
+}
+
 /// Accepts connections of ESMEs.
 #[derive(Debug)]
-pub struct Listener {
-    socket: TcpListener,
+pub struct Listener<A = TcpListener> {
+    source: A,
     tls: Option<ServerTls>,
     settings: Arc<ListenerSettings>,
     watch: ListenerWatch,
@@ -138,18 +150,30 @@ impl Listener {
     pub async fn bind(address: &str, settings: ListenerSettings) -> Result<Self, ListenError> {
         let tls = settings.tls.clone().map(ServerTls::new).transpose()?;
         let socket = TcpListener::bind(address).await?;
-        let places = Places::new(settings.max_connections, settings.max_per_address);
-        Ok(Self {
-            socket,
-            tls,
-            settings: Arc::new(settings),
-            watch: ListenerWatch::new(places),
-        })
+        Ok(Self::with(socket, tls, settings))
     }
 
     /// The address that is listened on.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.socket.local_addr()
+        self.source.local_addr()
+    }
+}
+
+impl<A: Accept> Listener<A> {
+    /// Serves the connections that come from `source`.
+    pub fn over(source: A, settings: ListenerSettings) -> Result<Self, TlsError> {
+        let tls = settings.tls.clone().map(ServerTls::new).transpose()?;
+        Ok(Self::with(source, tls, settings))
+    }
+
+    fn with(source: A, tls: Option<ServerTls>, settings: ListenerSettings) -> Self {
+        let places = Places::new(settings.max_connections, settings.max_per_address);
+        Self {
+            source,
+            tls,
+            settings: Arc::new(settings),
+            watch: ListenerWatch::new(places),
+        }
     }
 
     /// The listener's TLS, to be told when the files have changed; `None` where it speaks none.
@@ -169,7 +193,7 @@ impl Listener {
     pub async fn accept(&self) -> io::Result<Incoming> {
         let (stream, address, (place, displaced)) = loop {
             self.watch.0.places.room().await?;
-            let (stream, address) = self.socket.accept().await?;
+            let (stream, address) = self.source.accept().await?;
             if let Some(place) = self.place_for(address).await? {
                 break (stream, address, place);
             }

@@ -6,7 +6,8 @@
 //! most. Wakers are called after it is released.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
@@ -22,6 +23,15 @@ use crate::operations::{BindMode, Role};
 use crate::session::{Event, Session};
 use crate::settings::SessionSettings;
 
+/// Whether requests may be written at the moment.
+pub(crate) struct MayWrite(Box<dyn Fn() -> bool + Send + Sync>);
+
+impl fmt::Debug for MayWrite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MayWrite(…)")
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) name: String,
@@ -30,6 +40,7 @@ pub(crate) struct Shared {
     pub(crate) closing: CancellationToken,
     /// Those who wait for capacity.
     pub(crate) ready: Notify,
+    may_write: OnceLock<MayWrite>,
     inner: Mutex<Inner>,
 }
 
@@ -64,6 +75,7 @@ impl Shared {
             counters: Arc::default(),
             closing: CancellationToken::new(),
             ready: Notify::new(),
+            may_write: OnceLock::new(),
             inner: Mutex::new(Inner {
                 settings,
                 session: None,
@@ -86,6 +98,16 @@ impl Shared {
     pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
         // No code that can panic leaves the session half changed: it is plain data.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has requests written only while this says so. The first who says counts.
+    pub(crate) fn write_only_while(&self, may: impl Fn() -> bool + Send + Sync + 'static) {
+        drop(self.may_write.set(MayWrite(Box::new(may))));
+    }
+
+    /// Whether requests may be written now.
+    pub(crate) fn may_write(&self) -> bool {
+        self.may_write.get().is_none_or(|may| (may.0)())
     }
 
     /// Gives the session a command and wakes the driver to see what came of it.

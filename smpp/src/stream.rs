@@ -106,10 +106,13 @@ impl Wire {
         chunk.filled().len()
     }
 
-    /// Writes as much as the socket takes; how many octets that was.
-    pub(crate) fn poll_drain(&mut self, cx: &mut Context<'_>) -> usize {
+    /// Writes as much as the socket takes, for as long as `may` says so; how many octets that was.
+    pub(crate) fn poll_drain(&mut self, cx: &mut Context<'_>, may: impl Fn() -> bool) -> usize {
         let mut written = 0;
         while !self.outbound.is_empty() && self.ended.is_none() {
+            if !may() {
+                return written;
+            }
             match self.stream.poll_write(cx, &self.outbound) {
                 Poll::Pending => break,
                 Poll::Ready(Ok(0)) => self.fail(io::ErrorKind::WriteZero),

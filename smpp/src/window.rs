@@ -122,6 +122,18 @@ impl Window {
         self.requests.front().map(|first| first.deadline)
     }
 
+    /// Takes the caller's requests that still wait in the outbox, oldest first.
+    pub(crate) fn withdraw(&mut self) -> Vec<Pending> {
+        let waits = |pending: &mut Pending| {
+            pending.offset.is_none() && matches!(pending.waiter, Waiter::Caller(_))
+        };
+        let slots = self.requests.iter_mut();
+        let slots = slots.map(|request| &mut request.pending);
+        let withdrawn: Vec<_> = slots.filter_map(|slot| slot.take_if(waits)).collect();
+        withdrawn.iter().for_each(|pending| self.settle(pending));
+        withdrawn
+    }
+
     /// Takes every request, oldest first.
     pub(crate) fn drain(&mut self) -> Vec<Pending> {
         let all = std::mem::take(self).requests.into_iter();

@@ -13,8 +13,9 @@ use ruma::OwnedUserId;
 use super::submission;
 use super::{Failure, say, settings};
 use crate::clock::Clock;
+use crate::gateway::pools::PoolUse;
 use crate::ops::admin::{self, AccountLine, Answer, AsideLine, LeaseLine, Request};
-use crate::store::{self, AsideId, History, Step};
+use crate::store::{self, AsideId, History, Standing, Step};
 
 /// `matrix-smpp credit …`
 #[derive(Debug, Subcommand)]
@@ -56,6 +57,8 @@ pub(super) enum Credit {
 pub(super) enum Lease {
     /// Show every lease, active and cooling off.
     List,
+    /// Show how full each pool is.
+    Pools,
     /// Free a number for a handset at once, cooling-off included.
     Release {
         /// The VMN.
@@ -128,6 +131,7 @@ pub(super) fn credit(config: &Path, credit: Credit) -> Result<(), Failure> {
 pub(super) fn lease(config: &Path, lease: Lease) -> Result<(), Failure> {
     let request = match lease {
         Lease::List => Request::Leases,
+        Lease::Pools => Request::Pools,
         Lease::Release { number, handset } => Request::ReleaseLease {
             number: number.to_string(),
             handset,
@@ -164,7 +168,7 @@ fn tell(config: &Path, request: Request) -> Result<(), Failure> {
         if settings.store.engine == Engine::Sqlite {
             belongs_to_us(&settings.store.path)?;
         }
-        let store = store::open(&settings, Some(Duration::ZERO))?;
+        let store = store::open(&settings, Some(Duration::ZERO), Standing::default())?;
         Ok(admin::answer(&*store, &settings, &Clock::system(), request).await)
     })?;
     print(answer, &settings.gateway.currency)
@@ -221,6 +225,7 @@ fn print(answer: Answer, currency: &str) -> Result<(), Failure> {
         }
         Answer::Audit(differences) => return Err(Failure::new(differences.join("\n"))),
         Answer::Leases(leases) => lines(&leases, "no leases", lease_line),
+        Answer::Pools(pools) => lines(&pools, "no pools", pool_line),
         Answer::Dedicated(numbers) => lines(&numbers, "no numbers", |(number, owner)| {
             format!("{number}  {owner}")
         }),
@@ -269,6 +274,20 @@ fn lease_line(lease: &LeaseLine) -> String {
         Some(until) => format!("{line}  cooling off until {}", admin::utc(until)),
         None => line,
     }
+}
+
+fn pool_line(pool: &PoolUse) -> String {
+    format!(
+        "{}  {} numbers  {} leased  {} cooling off  at most {} by one phone, {} left for it  \
+         {} phones have none left",
+        pool.name,
+        pool.numbers,
+        pool.active,
+        pool.cooling,
+        pool.most_used,
+        pool.free(),
+        pool.full
+    )
 }
 
 fn aside_line(aside: &AsideLine) -> String {

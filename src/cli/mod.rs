@@ -156,6 +156,7 @@ mod tests {
             "matrix-smpp credit list",
             "matrix-smpp credit audit",
             "matrix-smpp lease list",
+            "matrix-smpp lease pools",
             "matrix-smpp lease release 447700900900 447700900123",
             "matrix-smpp lease dedicate 447700900999 @alice:example.org",
             "matrix-smpp lease undedicate 447700900999",

@@ -1,8 +1,11 @@
 //! What homeservers ask between transactions: which users are phones, and that one be made.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
 use axum::Router;
-use ruma::{OwnedUserId, ServerName, UserId};
-use std::sync::Arc;
+use ruma::{OwnedServerName, OwnedUserId, ServerName, UserId};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -11,7 +14,10 @@ use super::{Gateway, Trouble};
 use crate::gateway::model::{E164Text, Handset};
 use crate::gateway::names::Who;
 use crate::gateway::number;
-use crate::matrix::appservice::{self, Appservice, Caller, Phonebook, WantedGhost};
+use crate::matrix::appservice::{
+    self, Appservice, Caller, Phonebook, TransactionSink, WantedGhost,
+};
+use crate::store::{StoreError, Taken, Transaction};
 
 /// The routes that homeservers call.
 pub fn router(gateway: &Gateway, wanted: mpsc::Sender<WantedGhost>) -> Router {
@@ -22,7 +28,7 @@ pub fn router(gateway: &Gateway, wanted: mpsc::Sender<WantedGhost>) -> Router {
     });
     let service = Appservice {
         callers: callers.collect(),
-        sink: Box::new(Arc::clone(&gateway.store)),
+        sink: Box::new(Brought::new(gateway.clone())),
         phonebook: Box::new(gateway.clone()),
         inbox: Arc::clone(&gateway.wakes.inbox.bell),
         wanted,
@@ -30,6 +36,41 @@ pub fn router(gateway: &Gateway, wanted: mpsc::Sender<WantedGhost>) -> Router {
         counts: Arc::clone(&gateway.metrics.calls),
     };
     appservice::router(service, settings.appservice.max_body_bytes)
+}
+
+/// Takes transactions in, and watches their numbers: Synapse counts from 1 again after some of its
+/// starts.
+#[derive(Debug)]
+struct Brought {
+    gateway: Gateway,
+    latest: Mutex<HashMap<OwnedServerName, u64>>,
+}
+
+impl Brought {
+    fn new(gateway: Gateway) -> Self {
+        let latest = Mutex::default();
+        Self { gateway, latest }
+    }
+
+    /// True where the number of a transaction is lower than that of the one before.
+    fn falls(&self, transaction: &Transaction) -> bool {
+        let Ok(number) = transaction.txn_id.parse::<u64>() else {
+            return false;
+        };
+        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = latest.insert(transaction.homeserver.clone(), number);
+        before.is_some_and(|before| before > number)
+    }
+}
+
+#[async_trait]
+impl TransactionSink for Brought {
+    async fn take(&self, transaction: Transaction) -> Result<Taken, StoreError> {
+        if self.falls(&transaction) {
+            self.gateway.look_back(&transaction.homeserver);
+        }
+        self.gateway.store.take_transaction(transaction).await
+    }
 }
 
 /// Makes the ghosts that homeservers ask for, until `stop`. One that cannot be made now is made

@@ -11,9 +11,11 @@ mod changes;
 pub mod front;
 mod inbox;
 mod lanes;
+pub mod look_back;
 mod membership;
 mod message;
 pub mod outbox;
+pub mod pools;
 mod portal;
 mod receipt;
 mod room_commands;
@@ -103,6 +105,8 @@ pub struct Wakes {
     pub unanswered: Arc<AtomicBool>,
     /// Segments wait for this link group.
     pub groups: Bells,
+    /// The rooms of this homeserver are to be read back.
+    pub look_back: Bells,
 }
 
 impl Wakes {
@@ -111,6 +115,15 @@ impl Wakes {
         Self {
             groups: Bells::new(groups),
             ..Self::default()
+        }
+    }
+
+    /// And bells for these homeservers.
+    #[must_use]
+    pub fn and_homeservers<'a>(self, homeservers: impl Iterator<Item = &'a str>) -> Self {
+        Self {
+            look_back: Bells::new(homeservers),
+            ..self
         }
     }
 
@@ -179,13 +192,16 @@ impl Gateway {
     }
 
     /// A homeserver has spoken: what waits for one that gave no answer is tried again at once,
-    /// instead of after its back-off.
+    /// instead of after its back-off, and rooms are read back.
     pub(crate) async fn heard_of_a_homeserver(&self) {
         if !self.wakes.unanswered.swap(false, Ordering::Relaxed) {
             return;
         }
         match self.store.hurry_outbox(self.clock.now()).await {
-            Ok(()) => self.wakes.outbox.notify_one(),
+            Ok(()) => {
+                self.wakes.outbox.notify_one();
+                self.wakes.look_back.ring_all();
+            }
             Err(_) => self.wakes.unanswered.store(true, Ordering::Relaxed),
         }
     }

@@ -34,6 +34,8 @@ pub struct NewMessage {
     pub segments: Segments,
     /// Ask for a delivery receipt, and expect one.
     pub receipts: bool,
+    /// Tell its writer that it was sent and has arrived, not only failures.
+    pub progress: bool,
     /// What to do where an answer never comes.
     pub uncertain: UncertainPolicy,
     /// Give up after this time.

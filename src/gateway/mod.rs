@@ -11,4 +11,5 @@ pub mod notice;
 pub mod number;
 pub mod outgoing;
 pub mod plan;
+pub mod pools;
 pub mod said;

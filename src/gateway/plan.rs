@@ -122,6 +122,7 @@ pub fn plan(settings: &Settings, draft: Draft<'_>) -> Result<NewMessage, Unplann
         price,
         segments,
         receipts: route.receipts && !is_account(settings, &route.link_group),
+        progress: route.progress,
         uncertain: policy(route),
         valid_until: draft.now.after(route.validity),
         receipt_by: draft.now.after(route.validity + route.receipt_timeout),

@@ -35,13 +35,17 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
 use super::homeserver::{
-    DEVICE_ID, ErrorKind, Homeserver, MARKER_TYPE, MatrixError, NewRoom, Result, RoomState,
+    DEVICE_ID, ErrorKind, Homeserver, MARKER_TYPE, MatrixError, NewRoom, Result, RoomHistory,
+    RoomState,
 };
 use super::http;
 use crate::store::{Member, Membership, NewEvent};
 
 /// How many events of a room are read at most when one of ours has joined it.
 const MOST_MISSED: u8 = 100;
+
+/// How many events of a room are read at once when it is read back.
+const HISTORY_PAGE: u8 = 50;
 
 /// How to reach a homeserver, from its registration.
 #[derive(Debug, Clone)]
@@ -273,6 +277,25 @@ impl Homeserver for HttpHomeserver {
         Ok(events)
     }
 
+    async fn history(
+        &self,
+        user: &UserId,
+        room: &RoomId,
+        from: Option<&str>,
+    ) -> Result<RoomHistory> {
+        let mut request = get_message_events::v3::Request::backward(room.to_owned());
+        request.limit = UInt::from(HISTORY_PAGE);
+        request.from = from.map(str::to_owned);
+        let response = self.call(Identity::new(user), request).await?;
+        let events = response.chunk.iter();
+        Ok(RoomHistory {
+            events: events
+                .filter_map(|raw| said(room, raw.json().get()))
+                .collect(),
+            next: response.end,
+        })
+    }
+
     async fn send(
         &self,
         user: &UserId,
@@ -410,7 +433,6 @@ struct MemberContent {
     displayname: Option<String>,
 }
 
-/// Takes one state event in; what cannot be read says nothing.
 /// An event as it stands in a room's timeline.
 fn said(room: &RoomId, json: &str) -> Option<NewEvent> {
     #[derive(Deserialize)]
@@ -425,6 +447,7 @@ fn said(room: &RoomId, json: &str) -> Option<NewEvent> {
     })
 }
 
+/// Takes one state event in; what cannot be read says nothing.
 fn note(state: &mut RoomState, event: StateEvent) {
     match (event.event_type.as_str(), event.state_key.as_str()) {
         ("m.room.member", user) => state.members.extend(member(user, event.content)),
@@ -847,6 +870,25 @@ mod tests {
             asked.contains("dir=b") && asked.contains("limit=100"),
             "{asked}"
         );
+    }
+
+    #[tokio::test]
+    async fn a_room_is_read_back_page_by_page_newest_first() {
+        let event = |id: &str| json!({ "event_id": id, "type": "m.room.message" });
+        let first = json!({ "start": "s", "end": "t1", "chunk": [event("$b"), { "type": 3 }] });
+        let last = json!({ "start": "t1", "chunk": [event("$a")] });
+        let server = server(&[(200, first), (200, last)]).await;
+        let read = |from| server.homeserver.history(ghost(), room(), from);
+        let page = read(None).await.expect("events");
+        assert_eq!(page.events[0].event_id, "$b");
+        assert_eq!(page.next.as_deref(), Some("t1"));
+        let page = read(Some("t1")).await.expect("events");
+        assert_eq!(page.events[0].event_id, "$a");
+        assert_eq!(page.next, None);
+        let (asked, _) = &server.seen()[1];
+        for part in ["dir=b", "from=t1", "limit=50", GHOST] {
+            assert!(asked.contains(part), "{asked}");
+        }
     }
 
     #[tokio::test]

@@ -11,8 +11,14 @@ use ruma::{
 };
 use serde_json::{Value, json};
 
-use super::homeserver::{Homeserver, MARKER_TYPE, MatrixError, NewRoom, Result, RoomState};
+use super::homeserver::{
+    Homeserver, MARKER_TYPE, MatrixError, NewRoom, Result, RoomHistory, RoomState,
+};
+use crate::gateway::model::Timestamp;
 use crate::store::{Member, Membership, NewEvent};
+
+/// How many events a page of a room's history has.
+const HISTORY_PAGE: usize = 5;
 
 /// A request, for scripting its failure and for counting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -29,6 +35,7 @@ pub enum Op {
     RoomState,
     OwnMarker,
     EventsSince,
+    History,
     Send,
     SendState,
     Ping,
@@ -61,6 +68,8 @@ pub struct FakeEvent {
     pub state_key: Option<String>,
     /// Its content.
     pub content: Value,
+    /// When it was sent.
+    pub at: Timestamp,
 }
 
 impl FakeEvent {
@@ -69,12 +78,22 @@ impl FakeEvent {
     pub fn to_json(&self) -> Value {
         let mut event = json!({
             "event_id": self.event_id, "room_id": self.room, "sender": self.sender,
-            "type": self.event_type, "content": self.content, "origin_server_ts": 0,
+            "type": self.event_type, "content": self.content, "origin_server_ts": self.at.0,
         });
         if let Some(key) = &self.state_key {
             event["state_key"] = json!(key);
         }
         event
+    }
+
+    /// The same as the gateway takes it in.
+    #[must_use]
+    pub fn to_new(&self) -> NewEvent {
+        NewEvent {
+            event_id: self.event_id.clone(),
+            room: self.room.clone(),
+            json: self.to_json().to_string(),
+        }
     }
 }
 
@@ -99,6 +118,7 @@ struct State {
     calls: Vec<Call>,
     failures: HashMap<Op, VecDeque<Failure>>,
     events: u64,
+    now: Option<Timestamp>,
 }
 
 #[derive(Debug, Default)]
@@ -148,6 +168,11 @@ impl FakeHomeserver {
     /// Forgets what a homeserver keeps only in memory.
     pub fn restart(&self) {
         self.lock().recent.clear();
+    }
+
+    /// What happens from here on happens at this time; 0 where nothing was said.
+    pub fn tell_time(&self, now: Timestamp) {
+        self.lock().now = Some(now);
     }
 
     /// Every request so far.
@@ -430,12 +455,36 @@ impl Homeserver for FakeHomeserver {
             let timeline = &state.rooms.get(room).ok_or_else(not_found)?.timeline;
             let known = timeline.iter().position(|one| one.event_id == event);
             let since = timeline.iter().skip(known.map_or(0, |at| at + 1));
-            let said = |one: &FakeEvent| NewEvent {
-                event_id: one.event_id.clone(),
-                room: room.to_owned(),
-                json: one.to_json().to_string(),
+            Ok(since.map(FakeEvent::to_new).collect())
+        })
+    }
+
+    async fn history(
+        &self,
+        user: &UserId,
+        room: &RoomId,
+        from: Option<&str>,
+    ) -> Result<RoomHistory> {
+        self.serve(Op::History, user, Some(room), |state| {
+            state.registered(user)?;
+            let timeline = &state.rooms.get(room).ok_or_else(not_found)?.timeline;
+            let theirs = |one: &&FakeEvent| one.state_key.as_deref() == Some(user.as_str());
+            // Who has left sees what was up to then.
+            let end = match state.membership(room, user).as_deref() {
+                Some("join") => timeline.len(),
+                Some("leave") => {
+                    let left = timeline.iter().rposition(|one| theirs(&one));
+                    left.map_or(0, |at| at + 1)
+                }
+                _ => return Err(forbidden()),
             };
-            Ok(since.map(said).collect())
+            let end = from.and_then(|from| from.parse().ok()).unwrap_or(end);
+            let begin = end.saturating_sub(HISTORY_PAGE);
+            let page = timeline.get(begin..end).unwrap_or_default();
+            Ok(RoomHistory {
+                events: page.iter().rev().map(FakeEvent::to_new).collect(),
+                next: (begin > 0).then(|| begin.to_string()),
+            })
         })
     }
 
@@ -605,6 +654,7 @@ impl State {
             event_type: event_type.to_owned(),
             state_key: state_key.map(str::to_owned),
             content,
+            at: self.now.unwrap_or(Timestamp(0)),
         };
         let room = self.rooms.entry(room.to_owned()).or_default();
         if let Some(key) = state_key {

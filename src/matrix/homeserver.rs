@@ -75,6 +75,16 @@ pub trait Homeserver: fmt::Debug + Send + Sync {
         event: &EventId,
     ) -> Result<Vec<NewEvent>>;
 
+    /// Some of a room's events, the newest first, as far as `user` may see them (Client-Server API,
+    /// `GET /rooms/{roomId}/messages`): from its end, or from where the last page ended. Who has left
+    /// sees what was before.
+    async fn history(
+        &self,
+        user: &UserId,
+        room: &RoomId,
+        from: Option<&str>,
+    ) -> Result<RoomHistory>;
+
     /// Sends an event as `user`'s device, which is made again where somebody deleted it.
     /// Idempotent by `txn_id`, which must be unique among all users of the application service and
     /// for ever; the homeserver remembers it for a day.
@@ -118,6 +128,15 @@ pub struct NewRoom {
     pub is_direct: bool,
     /// More state, set before anyone is invited: type, state key, content.
     pub initial_state: Vec<(String, String, Value)>,
+}
+
+/// A page of a room's events.
+#[derive(Debug, Clone, Default)]
+pub struct RoomHistory {
+    /// The newest first.
+    pub events: Vec<NewEvent>,
+    /// Where the next page begins; `None` where there is none.
+    pub next: Option<String>,
 }
 
 /// A room's state, as far as the gateway cares.

@@ -5,6 +5,7 @@
 use std::fmt;
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use matrix_smpp_codec::e164::E164;
 use matrix_smpp_config::{Money, Settings};
@@ -19,8 +20,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::clock::Clock;
-use crate::flow::Gateway;
+use crate::flow::{Gateway, pools};
 use crate::gateway::model::{Account, Handset, MessageState, Timestamp};
+use crate::gateway::pools::PoolUse;
 use crate::smsc;
 use crate::store::{Aside, AsideId, History, Store, StoreError, SubmissionHistory};
 
@@ -58,6 +60,8 @@ pub enum Request {
     Audit,
     /// Every lease.
     Leases,
+    /// How full the pools are.
+    Pools,
     /// Free a lease.
     ReleaseLease {
         /// The VMN.
@@ -108,10 +112,12 @@ pub enum Answer {
     Done,
     /// Accounts.
     Accounts(Vec<AccountLine>),
-    /// Accounts that the ledger contradicts, for people.
+    /// Accounts that the ledger contradicts and what could not be compared, for people.
     Audit(Vec<String>),
     /// Leases.
     Leases(Vec<LeaseLine>),
+    /// How full each pool is.
+    Pools(Vec<PoolUse>),
     /// Dedicated numbers and their owners.
     Dedicated(Vec<(String, OwnedUserId)>),
     /// Histories.
@@ -244,6 +250,10 @@ async fn try_answer(
         }
         Request::Audit => audit(store).await?,
         Request::Leases => leases(store).await?,
+        Request::Pools => {
+            let (pools, pause) = (&settings.pools, Duration::ZERO);
+            Answer::Pools(pools::count(store, pools, clock.now(), pause).await?)
+        }
         Request::ReleaseLease { number, handset } => release(store, &number, &handset).await?,
         Request::Dedicate { number, owner } => dedicate(store, settings, &number, &owner).await?,
         Request::Undedicate { number } => done_if(
@@ -297,14 +307,21 @@ fn done_if(done: bool, otherwise: &str) -> Answer {
 }
 
 async fn audit(store: &dyn Store) -> Result<Answer, StoreError> {
-    let differences = store.audit().await?;
+    let audit = store.audit().await?;
     let line = |one: &crate::store::AuditDifference| {
         format!(
             "{}: stored {:?}, the ledger says {:?}",
             one.owner, one.stored, one.ledger
         )
     };
-    Ok(Answer::Audit(differences.iter().map(line).collect()))
+    let mut lines: Vec<String> = audit.differences.iter().map(line).collect();
+    if audit.unreadable > 0 {
+        lines.push(format!(
+            "{} rows of the ledger or of accounts cannot be read: of those this says nothing",
+            audit.unreadable
+        ));
+    }
+    Ok(Answer::Audit(lines))
 }
 
 /// The most of each kind that is listed at once, oldest first.
@@ -320,8 +337,17 @@ async fn queue(store: &dyn Store, clock: &Clock) -> Result<Answer, StoreError> {
         about: one.about,
         reason: one.reason,
     };
+    let unreadable = store.unreadable().into_iter();
+    let left_out = unreadable.map(|(table, count)| AsideLine {
+        id: "-".to_owned(),
+        age: 0,
+        about: format!("table {table}"),
+        reason: format!("{count} rows could not be read at the start; the log names them"),
+    });
     let aside = store.aside(MAX_LISTED).await?;
-    Ok(Answer::Queue(aside.into_iter().map(line).collect()))
+    Ok(Answer::Queue(
+        left_out.chain(aside.into_iter().map(line)).collect(),
+    ))
 }
 
 async fn leases(store: &dyn Store) -> Result<Answer, StoreError> {

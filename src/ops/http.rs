@@ -8,10 +8,12 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
+use tokio::sync::watch;
 
+use crate::doors;
 use crate::ops::metrics::Metrics;
 use crate::smsc::Links;
-use crate::store::{self, Store};
+use crate::store::{self, Sight, Store};
 
 /// What the operations listener tells about.
 #[derive(Debug, Clone)]
@@ -35,12 +37,50 @@ pub fn router(ops: Ops) -> Router {
         .with_state(ops)
 }
 
+/// What a gateway tells that stands by.
+#[derive(Debug, Clone)]
+pub struct Standby {
+    /// Counts.
+    pub metrics: Metrics,
+    /// Who works instead.
+    pub sight: watch::Receiver<Sight>,
+}
+
+/// The same routes for a gateway that stands by.
+pub fn standby_router(standby: Standby) -> Router {
+    Router::new()
+        .route("/metrics", get(metrics_of_standby))
+        .route("/health", get(health_of_standby))
+        .route("/ready", get(ready_of_standby))
+        .with_state(standby)
+}
+
+async fn metrics_of_standby(State(standby): State<Standby>) -> String {
+    standby.metrics.render()
+}
+
+/// The process lives.
+async fn health_of_standby(State(standby): State<Standby>) -> String {
+    format!("{}\n", doors::told(&standby.sight.borrow()))
+}
+
+/// What comes in is taken to a gateway that works.
+async fn ready_of_standby(State(standby): State<Standby>) -> (StatusCode, String) {
+    let sight = standby.sight.borrow();
+    let status = match *sight {
+        Sight::Other(_) => StatusCode::OK,
+        Sight::Nobody | Sight::Ours => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    (status, format!("{}\n", doors::told(&sight)))
+}
+
 async fn metrics(State(ops): State<Ops>) -> String {
     if let Ok(sizes) = ops.store.sizes().await {
         ops.metrics.set_sizes(&sizes);
     }
     ops.metrics.set_work(ops.store.work());
     ops.metrics.set_durability(ops.store.durability());
+    ops.metrics.set_unreadable(&ops.store.unreadable());
     ops.links.export(&ops.metrics);
     ops.metrics.render()
 }
@@ -49,14 +89,21 @@ async fn metrics(State(ops): State<Ops>) -> String {
 const COMMIT_LIMIT: Duration = Duration::from_secs(10);
 
 /// The process lives and its store commits.
-async fn health(State(ops): State<Ops>) -> (StatusCode, &'static str) {
+async fn health(State(ops): State<Ops>) -> (StatusCode, String) {
     if commits(&*ops.store).await {
-        return (StatusCode::OK, "ok\n");
+        return (StatusCode::OK, well(&ops.store.unreadable()));
     }
-    (
-        StatusCode::SERVICE_UNAVAILABLE,
-        "the store does not commit\n",
-    )
+    waiting("the store does not commit\n".to_owned())
+}
+
+/// What is said of a store that commits. Rows that it cannot read are no reason to start again: that
+/// would not mend them.
+fn well(unreadable: &[(&'static str, u64)]) -> String {
+    let tables = unreadable.iter();
+    let lines = tables.map(|(table, count)| {
+        format!("error: {count} rows of table {table} cannot be read; nothing becomes of them\n")
+    });
+    std::iter::once("ok\n".to_owned()).chain(lines).collect()
 }
 
 /// True when the store commits within [`COMMIT_LIMIT`].
@@ -94,6 +141,13 @@ mod tests {
 
     use super::*;
     use crate::store::StoreError;
+
+    #[test]
+    fn rows_that_cannot_be_read_are_told_and_end_nothing() {
+        assert_eq!(well(&[]), "ok\n");
+        let told = well(&[("inbox", 2), ("sms", 1)]);
+        assert!(told.starts_with("ok\n") && told.contains("2 rows of table inbox"));
+    }
 
     #[tokio::test]
     async fn a_store_is_well_only_when_it_commits_in_time() {

@@ -1,6 +1,8 @@
 //! Prometheus metrics. Labels are bounded: link groups, links, commands, statuses, reasons; never
 //! a number, a user or a room.
 
+mod doors;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -8,8 +10,11 @@ use prometheus::core::Collector;
 use prometheus::{
     Encoder, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
+use ruma::ServerName;
 
+pub use self::doors::{DoorMetrics, Forwarded};
 use crate::gateway::plan::Unplannable;
+use crate::gateway::pools::PoolUse;
 use crate::matrix::appservice::Counts;
 use crate::store::{Refusal, Sizes, Work};
 
@@ -27,6 +32,9 @@ pub struct Metrics {
     pub copies: IntCounterVec,
     /// Segments sent though an earlier attempt may have arrived, by link group.
     pub possible_duplicates: IntCounterVec,
+    /// Events that were found by reading rooms back.
+    pub read_back: IntCounter,
+    look_back_due: IntGaugeVec,
     /// Items set aside.
     pub set_aside: IntCounter,
     /// Invitations of ghosts that were declined.
@@ -51,6 +59,9 @@ pub struct Metrics {
     pub binds: IntGaugeVec,
     /// Of the SMPP listener.
     pub listener: ListenerMetrics,
+    /// Of the doors between the gateways of one store.
+    pub doors: DoorMetrics,
+    pools: PoolMetrics,
     /// What waits in the store, by kind.
     pub waiting: IntGaugeVec,
     /// What homeservers called.
@@ -60,6 +71,7 @@ pub struct Metrics {
     changes: IntCounter,
     questions: IntCounter,
     durability: IntGaugeVec,
+    unreadable: IntGaugeVec,
 }
 
 /// What the SMPP listener shows.
@@ -86,6 +98,49 @@ impl ListenerMetrics {
             up: register(registry, IntGauge::with_opts(up)),
             connections: register(registry, IntGaugeVec::new(connections, &["state"])),
             refused: register(registry, IntCounterVec::new(refused, &["reason"])),
+        }
+    }
+}
+
+/// How full pools are, by pool.
+#[derive(Debug, Clone)]
+struct PoolMetrics {
+    numbers: IntGaugeVec,
+    pairs: IntGaugeVec,
+    most_used: IntGaugeVec,
+    nearly_full: IntGaugeVec,
+    full: IntGaugeVec,
+}
+
+impl PoolMetrics {
+    fn new(registry: &Registry) -> Self {
+        let gauges = |name: &str, help: &str, labels: &[&str]| {
+            let opts = Opts::new(full(name), help);
+            register(registry, IntGaugeVec::new(opts, labels))
+        };
+        let pool = ["pool"];
+        Self {
+            numbers: gauges("pool_numbers", "Numbers of a pool", &pool),
+            pairs: gauges(
+                "pool_leases",
+                "Pairs of a number of the pool and a phone",
+                &["pool", "state"],
+            ),
+            most_used: gauges(
+                "pool_most_used",
+                "Numbers that the phone uses which uses the most of the pool",
+                &pool,
+            ),
+            nearly_full: gauges(
+                "pool_phones_nearly_full",
+                "Phones that use 80 % of the pool or more",
+                &pool,
+            ),
+            full: gauges(
+                "pool_phones_full",
+                "Phones for which no number of the pool is free",
+                &pool,
+            ),
         }
     }
 }
@@ -131,6 +186,15 @@ impl Metrics {
                 "Segments sent again though they may have arrived",
                 &group,
             ),
+            read_back: counter(
+                "read_back_events_total",
+                "Events found by reading rooms back",
+            ),
+            look_back_due: gauges(
+                "look_back_due",
+                "1 while the rooms of a homeserver are to be read back",
+                &["homeserver"],
+            ),
             set_aside: counter("set_aside_total", "Items that could not be handled"),
             declined: counter("invites_declined_total", "Invitations declined"),
             refused: counters("refused_messages_total", "Messages refused", &["reason"]),
@@ -155,6 +219,8 @@ impl Metrics {
             ),
             binds: gauges("binds", "Binds of an account to our listener", &group),
             listener: ListenerMetrics::new(&registry),
+            doors: DoorMetrics::new(&registry),
+            pools: PoolMetrics::new(&registry),
             waiting: gauges("waiting", "Items that wait in the store", &["kind"]),
             calls: Arc::default(),
             called: counters(
@@ -165,6 +231,11 @@ impl Metrics {
             commits: counter("store_commits_total", "Commits of the store"),
             changes: counter("store_changes_total", "Changes that shared those commits"),
             questions: counter("store_questions_total", "Questions to the store"),
+            unreadable: gauges(
+                "store_unreadable_rows",
+                "Rows that could not be read at the start, by table",
+                &["table"],
+            ),
             durability: gauges(
                 "store_durability",
                 "1 for what the store keeps of its last operations at a loss of power",
@@ -196,6 +267,12 @@ impl Metrics {
         self.refused.with_label_values(&[reason]).inc();
     }
 
+    /// 1 while the rooms of a homeserver are to be read back.
+    #[must_use]
+    pub fn look_backs_due(&self, homeserver: &ServerName) -> IntGauge {
+        self.look_back_due.with_label_values(&[homeserver.as_str()])
+    }
+
     /// Shows what waits in the store.
     pub fn set_sizes(&self, sizes: &Sizes) {
         for (kind, size) in [
@@ -222,9 +299,34 @@ impl Metrics {
         }
     }
 
+    /// Shows how full the pools are.
+    pub fn set_pools(&self, pools: &[PoolUse]) {
+        let show = |gauge: &IntGaugeVec, labels: &[&str], count: u64| {
+            let count = i64::try_from(count).unwrap_or(i64::MAX);
+            gauge.with_label_values(labels).set(count);
+        };
+        for pool in pools {
+            let (metrics, name) = (&self.pools, &*pool.name);
+            show(&metrics.numbers, &[name], pool.numbers);
+            show(&metrics.pairs, &[name, "active"], pool.active);
+            show(&metrics.pairs, &[name, "cooling"], pool.cooling);
+            show(&metrics.most_used, &[name], pool.most_used);
+            show(&metrics.nearly_full, &[name], pool.nearly_full);
+            show(&metrics.full, &[name], pool.full);
+        }
+    }
+
     /// Shows what the store keeps at a loss of power.
     pub fn set_durability(&self, level: &str) {
         self.durability.with_label_values(&[level]).set(1);
+    }
+
+    /// Shows what the store could not read.
+    pub fn set_unreadable(&self, tables: &[(&'static str, u64)]) {
+        for (table, count) in tables {
+            let count = i64::try_from(*count).unwrap_or(i64::MAX);
+            self.unreadable.with_label_values(&[table]).set(count);
+        }
     }
 
     /// Shows what the store has done.

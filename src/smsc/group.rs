@@ -137,18 +137,28 @@ impl Group {
 
     fn add(&self, gateway: &Gateway, outgoing: Outgoing) -> Pump {
         self.links.add(outgoing.clone());
+        // What is in the link's hands when this process is held up must not leave afterwards.
+        let store = Arc::clone(&gateway.store);
+        outgoing
+            .handle
+            .write_only_while(move || store.is_surely_ours());
         let known = (Arc::clone(&self.sessions), Arc::clone(&self.multis));
         Pump::new(gateway, self.terms().clone(), outgoing, known)
     }
 
     fn dispatch(&self, gateway: &Gateway, crew: &Crew) {
-        let dispatcher = Dispatcher {
+        let dispatcher = self.dispatcher(gateway);
+        crew.spawn("a dispatcher", dispatcher.run(crew.stop.clone()));
+    }
+
+    /// What feeds its links.
+    pub(super) fn dispatcher(&self, gateway: &Gateway) -> Dispatcher {
+        Dispatcher {
             gateway: gateway.clone(),
             terms: self.terms().clone(),
             links: Arc::clone(&self.links),
             multis: Arc::clone(&self.multis),
-        };
-        crew.spawn("a dispatcher", dispatcher.run(crew.stop.clone()));
+        }
     }
 
     /// Serves a bind of the account until its end. `takes` where messages may be sent on it.
@@ -199,7 +209,7 @@ impl Group {
 
 /// Takes due segments and receipts from the store as fast as the links have room, and no faster: what
 /// is claimed is as good as on the wire.
-struct Dispatcher {
+pub(super) struct Dispatcher {
     gateway: Gateway,
     terms: Terms,
     links: Arc<Roster>,
@@ -306,7 +316,7 @@ impl Dispatcher {
     }
 
     /// Gives the answer to record where no link takes the segment.
-    fn send_one(&self, links: &[Outgoing], claimed: &Claimed) -> Option<Answer> {
+    pub(super) fn send_one(&self, links: &[Outgoing], claimed: &Claimed) -> Option<Answer> {
         let answer = |outcome| Answer {
             segment: claimed.segment,
             attempt: claimed.attempt,
@@ -330,7 +340,7 @@ impl Dispatcher {
 
     /// The link that takes the next one. None where this process was held up for so long since its
     /// claim that another one may work on the store by now, and may send the same.
-    fn taker<'a>(&self, links: &'a [Outgoing]) -> Option<&'a Outgoing> {
+    pub(super) fn taker<'a>(&self, links: &'a [Outgoing]) -> Option<&'a Outgoing> {
         let may_send = self.gateway.store.is_surely_ours();
         may_send.then(|| roomiest(links)).flatten()
     }

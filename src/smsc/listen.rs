@@ -1,15 +1,14 @@
 //! Where aggregators bind to us: the listener, and a pump for each bind.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use matrix_smpp_codec::{COctets, Password};
 use matrix_smpp_config::{Bind, Esme, ListenerTls, Settings};
 use matrix_smpp_session::{
-    Account, Accounts, AccountsSettings, BindMode, ListenError, Listener, ListenerSettings,
-    ListenerWatch, Peer, Refusal, Role, ServerTls, ServerTlsSettings, SessionSettings, TlsError,
+    Account, Accounts, AccountsSettings, BindMode, Listener, ListenerSettings, ListenerWatch, Peer,
+    Refusal, Role, ServerTls, ServerTlsSettings, SessionSettings, TlsError,
 };
 use secrecy::ExposeSecret as _;
 use tokio::sync::mpsc;
@@ -18,6 +17,7 @@ use tokio_util::task::TaskTracker;
 use super::connect::{CONFIRM_ANSWERS, Unusable, adapt, misfit};
 use super::group::Group;
 use crate::crew::Crew;
+use crate::doors::Inlet;
 use crate::flow::Gateway;
 use crate::ops::metrics::{self, Metrics};
 
@@ -34,14 +34,9 @@ pub enum NotListening {
     /// The settings of the listener or of an account do not fit into SMPP.
     #[error(transparent)]
     Settings(#[from] Unusable),
-    /// The address or the TLS settings cannot be used.
-    #[error("the SMPP listener on {at}: {cause}")]
-    Listen {
-        /// The address.
-        at: SocketAddr,
-        /// Why not.
-        cause: ListenError,
-    },
+    /// The TLS settings cannot be used.
+    #[error("the SMPP listener's TLS: {0}")]
+    Tls(#[from] TlsError),
     /// An account bears the name of a link group that runs.
     #[error("{0} is the name of a link group that runs")]
     Name(String),
@@ -50,7 +45,6 @@ pub enum NotListening {
 /// The open listener. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) struct Door {
-    pub(super) address: SocketAddr,
     accounts: Accounts,
     tls: Option<ServerTls>,
     watch: ListenerWatch,
@@ -61,27 +55,23 @@ pub(super) struct Door {
 type Served = HashMap<COctets<16>, (Account, Arc<Group>)>;
 
 impl Door {
-    /// Opens the listener, where the config has one. Nobody can bind before [`Self::serve`].
-    pub(super) async fn open(
+    /// Makes a listener of what comes in. Nobody can bind before [`Self::serve`].
+    pub(super) fn open(
         settings: &Settings,
-    ) -> Result<Option<(Self, Listener)>, NotListening> {
-        let Some(at) = settings.listener.listen else {
-            return Ok(None);
-        };
+        inlet: Inlet,
+    ) -> Result<(Self, Listener<Inlet>), NotListening> {
         let refuse = AccountsSettings {
             refusal_after: REFUSAL_AFTER,
             ..AccountsSettings::default()
         };
-        let listening = Listener::bind(&at.to_string(), listener(settings)?).await;
-        let listener = listening.map_err(|cause| NotListening::Listen { at, cause })?;
+        let listener = Listener::over(inlet, listener(settings)?)?;
         let door = Self {
-            address: listener.local_addr().unwrap_or(at),
             accounts: Accounts::new(refuse, []),
             tls: listener.tls(),
             watch: listener.watch(),
             served: Arc::default(),
         };
-        Ok(Some((door, listener)))
+        Ok((door, listener))
     }
 
     /// Lets these accounts in from now on, each served by its group. Binds of others are closed, and
@@ -141,7 +131,7 @@ impl Door {
     }
 
     /// Accepts binds until the `stop` of `crew`.
-    pub(super) async fn serve(self, listener: Listener, gateway: Gateway, crew: Crew) {
+    pub(super) async fn serve(self, listener: Listener<Inlet>, gateway: Gateway, crew: Crew) {
         let (sender, mut peers) = mpsc::channel(ARRIVALS);
         // Nobody waits for connections that are not bound.
         let accepting = listener.serve(self.accounts.clone(), sender, TaskTracker::new());

@@ -21,12 +21,12 @@ mod terms;
 mod tests;
 pub mod verdict;
 
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tracing::info;
 
 use crate::crew::Crew;
+use crate::doors::Inlet;
 use crate::flow::Gateway;
 use crate::ops::metrics::Metrics;
 pub use connect::Unusable;
@@ -59,27 +59,20 @@ impl Links {
         Ok(links)
     }
 
-    /// Opens the listener for the accounts that bind to us, where the config has one; gives its
-    /// address. No more binds are accepted after the `stop` of `crew`.
-    pub async fn listen(
-        &self,
-        gateway: &Gateway,
-        crew: &Crew,
-    ) -> Result<Option<SocketAddr>, NotListening> {
-        let Some((door, listener)) = Door::open(&gateway.settings).await? else {
-            return Ok(None);
-        };
-        let (address, serving) = (door.address, door.clone());
+    /// Lets the accounts in that bind to us. No more binds are accepted after the `stop` of `crew`.
+    pub fn listen(&self, gateway: &Gateway, crew: &Crew, inlet: Inlet) -> Result<(), NotListening> {
+        let (door, listener) = Door::open(&gateway.settings, inlet)?;
+        let serving = door.clone();
         if self.0.door.set(door).is_err() {
-            return Ok(None);
+            return Ok(());
         }
         self.meet(gateway, crew, &gateway.settings.esmes)?;
         crew.spawn(
             "the SMPP listener",
             serving.serve(listener, gateway.clone(), crew.clone()),
         );
-        info!(%address, "accounts can bind");
-        Ok(Some(address))
+        info!("accounts can bind");
+        Ok(())
     }
 
     fn door(&self) -> Option<&Door> {

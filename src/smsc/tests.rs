@@ -2,6 +2,7 @@
 //! words again.
 
 mod accounts;
+mod paused;
 
 use std::path::Path;
 use std::pin::Pin;
@@ -33,12 +34,13 @@ const LONG: Duration = Duration::from_secs(20);
 
 /// The gateway's SMPP side with two links, and the SMSC that they bind to.
 struct World {
+    gateway: Gateway,
     clock: Clock,
     store: Arc<dyn Store>,
     links: Links,
     crew: Crew,
     listener: Listener,
-    _directory: TempDir,
+    _directory: Option<TempDir>,
 }
 
 /// The SMSC's end of a bind.
@@ -97,14 +99,18 @@ async fn anybody(_: BindRequest) -> Result<(), CommandStatus> {
 
 impl World {
     async fn start() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("gw.db");
+        let store = TableStore::open_sqlite(file, Duration::from_hours(24)).unwrap();
+        Self::over(store, Some(directory)).await
+    }
+
+    /// The same over this store, whose files lie there.
+    async fn over(store: Arc<dyn Store>, directory: Option<TempDir>) -> Self {
         let listener = Listener::bind("127.0.0.1:0", ListenerSettings::default());
         let listener = listener.await.unwrap();
         let text = settings(listener.local_addr().unwrap().port());
         let settings = matrix_smpp_config::parse(&text, Path::new("test.toml"), &ProcessEnv);
-        let directory = tempfile::tempdir().unwrap();
-        let store: Arc<dyn Store> =
-            TableStore::open_sqlite(directory.path().join("gw.db"), Duration::from_hours(24))
-                .unwrap();
         let clock = Clock::manual(Timestamp(1_700_000_000_000));
         let gateway = Gateway::new(Parts {
             bounds: crate::flow::Bounds::default(),
@@ -119,6 +125,7 @@ impl World {
         let crew = Crew::default();
         Self {
             links: Links::start(&gateway, &crew).unwrap(),
+            gateway,
             clock,
             store,
             crew,

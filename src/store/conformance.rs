@@ -3,6 +3,7 @@
 //! An engine runs it by `suite!(TheEngine)` in its own tests, where `TheEngine: Engine + Default`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use matrix_smpp_codec::e164::E164;
 use matrix_smpp_codec::segment::{ReferenceWidth, split};
@@ -53,6 +54,7 @@ macro_rules! suite {
                 a_probe_changes_nothing_that_can_be_seen,
                 an_event_set_aside_is_counted_and_out_of_the_way,
                 a_finished_event_is_forgotten_after_a_month,
+                an_event_that_never_came_is_unknown,
                 extras_wait_for_their_reader_for_a_month;
             rooms:
                 a_room_never_put_is_unknown,
@@ -60,6 +62,7 @@ macro_rules! suite {
                 encryption_has_no_way_back,
                 the_room_with_the_bot_is_the_newest_that_only_the_two_share,
                 a_ghost_is_ready_once_that_was_said,
+                every_room_is_in_a_page,
                 a_room_that_ours_have_left_is_forgotten_when_nothing_goes_on_there;
             conversations:
                 one_room_and_handset_have_one_conversation,
@@ -88,6 +91,7 @@ macro_rules! suite {
                 taking_back_a_waiting_message_does_not_let_others_overtake,
                 a_dedicated_number_is_never_leased_to_another,
                 the_history_tells_each_change,
+                a_message_without_progress_is_news_only_where_it_fails,
                 an_edit_leads_to_the_history_of_what_it_edits,
                 a_shortcode_is_shared_and_leases_nothing,
                 a_message_is_forgotten_long_after_its_end_but_its_cost_is_not,
@@ -108,7 +112,8 @@ macro_rules! suite {
                 a_message_past_its_validity_is_refunded_and_never_claimed,
                 submitted_is_told_once_and_only_when_all_segments_are,
                 a_relayed_sms_is_told_only_when_it_fails,
-                only_temporary_errors_count_as_retries;
+                only_temporary_errors_count_as_retries,
+                what_was_put_off_by_a_clock_that_was_ahead_is_not_waited_for;
             receipts:
                 a_receipt_finds_its_segment_by_id,
                 an_id_is_found_however_it_is_padded_but_never_for_another_phone,
@@ -123,6 +128,7 @@ macro_rules! suite {
                 a_receipt_proves_the_only_uncertain_segment_sent,
                 two_uncertain_segments_make_a_receipt_wait,
                 a_receipt_that_two_could_mean_proves_neither,
+                a_receipt_of_one_given_up_proves_nothing_of_one_that_is_held,
                 a_receipt_from_before_an_attempt_proves_nothing_of_it,
                 a_receipt_that_comes_again_proves_nothing_of_a_later_attempt,
                 a_segment_on_the_wire_may_still_claim_the_receipt,
@@ -192,6 +198,7 @@ macro_rules! suite {
                 an_entry_is_queued_once_by_its_key,
                 busy_lanes_are_left_out,
                 an_entry_set_aside_lets_its_lane_go_on,
+                what_was_queued_by_a_clock_that_was_ahead_is_not_waited_for,
                 an_item_survives_the_store;
             aside:
                 what_is_set_aside_is_told_once_in_the_same_step,
@@ -208,6 +215,8 @@ macro_rules! suite {
                 concurrent_messages_never_overdraw,
                 amounts_stay_within_their_bounds,
                 a_dedicated_number_has_one_owner,
+                an_audit_agrees_though_money_moves_meanwhile,
+                all_leases_of_a_phone_are_in_one_page,
                 a_lease_can_be_released_by_hand;
             model:
                 money_and_leases_hold_under_any_order_of_operations;
@@ -351,6 +360,7 @@ fn message(conversation: &Conversation, name: &str) -> NewMessage {
         price: money(PRICE),
         segments: split("Hello", ReferenceWidth::Sixteen).unwrap(),
         receipts: true,
+        progress: true,
         uncertain: UncertainPolicy::Hold(60_000),
         valid_until: VALID_UNTIL,
         receipt_by: RECEIPT_BY,
@@ -377,6 +387,21 @@ async fn queue(store: &Arc<dyn Store>, message: NewMessage) -> MessageId {
         "{acceptance:?}"
     );
     id
+}
+
+/// Has a text of `alice` wait in the store for links of [`LINKS`], from `now` on.
+pub(crate) async fn queue_a_text(store: &Arc<dyn Store>, now: Timestamp) -> MessageId {
+    let alice = user("alice");
+    let credit = store.top_up(&alice, money(10_000), "first", at(1));
+    credit.await.unwrap();
+    let conversation = open(store, group("a", ANNA, "alice")).await;
+    let new = NewMessage {
+        valid_until: now.after(Duration::from_hours(1)),
+        receipt_by: now.after(Duration::from_hours(2)),
+        now,
+        ..message(&conversation, "one")
+    };
+    queue(store, new).await
 }
 
 /// A store in which `alice` has credit for many messages.
@@ -422,7 +447,7 @@ async fn state(store: &Arc<dyn Store>, id: MessageId) -> MessageState {
 
 /// Balance, reserved and settled of `alice`, after a look at the sums.
 async fn account(store: &Arc<dyn Store>) -> (i64, i64, i64) {
-    assert_eq!(store.audit().await.unwrap(), Vec::new());
+    assert_eq!(store.audit().await.unwrap(), Audit::default());
     let account = store.account(&user("alice")).await.unwrap();
     let sum = account.balance.micros() + account.reserved.micros() + account.settled.micros();
     assert_eq!(sum, account.top_ups.micros());

@@ -37,6 +37,14 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// restart of Synapse.
     async fn take_transaction(&self, transaction: Transaction) -> Result<Taken>;
 
+    /// Those of these events that never came, in the same order. An event that came is known for 30
+    /// days after it.
+    async fn unknown_events(
+        &self,
+        homeserver: &ServerName,
+        events: Vec<OwnedEventId>,
+    ) -> Result<Vec<OwnedEventId>>;
+
     /// Events not finished yet, after `after`, oldest first.
     async fn pending_events(&self, after: InboxSeq, limit: usize) -> Result<Vec<InboxEvent>>;
 
@@ -71,6 +79,10 @@ pub trait Store: fmt::Debug + Send + Sync {
 
     /// What is known of a room with its active conversations; `None` for one never seen.
     async fn room(&self, homeserver: &ServerName, room: &RoomId) -> Result<Option<RoomView>>;
+
+    /// About `limit` of all rooms, in no order, from the beginning or from where the last page ended.
+    /// A room that is known throughout is in at least one page.
+    async fn rooms(&self, from: Option<String>, limit: usize) -> Result<RoomsPage>;
 
     /// The room that only `bot` and `user` share (either may still be invited); the newest of
     /// several.
@@ -160,6 +172,12 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// holds of uncertain segments and waits for receipts, frees cooled leases, hands partial SMS over, forgets old
     /// parked receipts and duplicate keys. Does at most `limit` of each; true if there may be more.
     async fn sweep(&self, now: Timestamp, limit: usize) -> Result<bool>;
+
+    /// What is put off to later than `latest` is due at `latest`, and at once where it was never tried:
+    /// segments, things to do at homeservers, owed receipts. For what was put off while the clock
+    /// was ahead: `latest` is later than anything is put off by a clock that is right. At most
+    /// `limit` of each; true if there may be more. Idempotent.
+    async fn hasten(&self, now: Timestamp, latest: Timestamp, limit: usize) -> Result<bool>;
 
     // --- what the SMSC says -------------------------------------------------------------------
 
@@ -280,13 +298,18 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Every account, by Matrix ID.
     async fn accounts(&self) -> Result<Vec<(OwnedUserId, Account)>>;
 
-    /// Rebuilds every account from the ledger and lists those that differ; empty when all is well.
-    async fn audit(&self) -> Result<Vec<AuditDifference>>;
+    /// Rebuilds every account from the ledger and lists those that differ; none when all is well. Other
+    /// operations go on meanwhile, and are in what is compared.
+    async fn audit(&self) -> Result<Audit>;
 
     // --- numbers ------------------------------------------------------------------------------
 
     /// All leases, active and cooling.
     async fn leases(&self) -> Result<Vec<Lease>>;
+
+    /// The leases of about `limit` phones, in no order, from the beginning or from where the last page
+    /// ended. A phone whose leases stay as they are throughout is in at least one page.
+    async fn leases_page(&self, from: Option<String>, limit: usize) -> Result<LeasesPage>;
 
     /// Frees a lease at once, cooling-off included; its conversation forgets the number. True if
     /// there was one. Fails with [`StoreError::Conflict`] while a message from the number may still
@@ -341,6 +364,13 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// store is this instance's alone.
     fn is_surely_ours(&self) -> bool {
         true
+    }
+
+    /// How many rows of unfinished things could not be read at the start, by table: a bug or a damaged
+    /// file. They stay where they are, and nothing becomes of them. Tables without such rows are
+    /// not named.
+    fn unreadable(&self) -> Vec<(&'static str, u64)> {
+        Vec::new()
     }
 
     /// What the store has done since its start, for the counters.
@@ -514,6 +544,15 @@ pub struct Member {
     pub membership: Membership,
     /// Their name in this room.
     pub display_name: Option<String>,
+}
+
+/// Some rooms.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RoomsPage {
+    /// Them.
+    pub rooms: Vec<RoomFacts>,
+    /// Where the next page begins; `None` after the last.
+    pub next: Option<String>,
 }
 
 /// A room with its active conversations.
@@ -961,6 +1000,32 @@ pub struct Lease {
     pub conversation: ConversationId,
     /// Set after the conversation ended: free again from then on.
     pub cooling_until: Option<Timestamp>,
+}
+
+/// The leases of some phones.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LeasesPage {
+    /// All leases of each phone.
+    pub phones: Vec<Vec<Lease>>,
+    /// Where the next page begins; `None` after the last.
+    pub next: Option<String>,
+}
+
+/// What a comparison of all accounts with the ledger has found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Audit {
+    /// Accounts that the ledger contradicts, by Matrix ID.
+    pub differences: Vec<AuditDifference>,
+    /// Accounts and ledger rows that cannot be read: it says nothing of those.
+    pub unreadable: u64,
+}
+
+impl Audit {
+    /// Everything was read, and agrees.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.differences.is_empty() && self.unreadable == 0
+    }
 }
 
 /// An account that the ledger contradicts.

@@ -24,6 +24,7 @@ use tracing::error;
 
 use self::committer::{Committer, Flight};
 use super::base::Base;
+use super::counts;
 use super::ownership::Ownership;
 use super::state::State;
 use super::tables::TableId;
@@ -46,6 +47,7 @@ pub(crate) struct Engine {
     done: Arc<Done>,
     lost: CancellationToken,
     ownership: Arc<Ownership>,
+    unreadable: Vec<(&'static str, u64)>,
 }
 
 /// What the thread is told.
@@ -67,7 +69,7 @@ struct Done {
 impl Engine {
     /// Reads what is unfinished, and starts the thread. Blocks.
     pub(crate) fn start(mut base: Box<dyn Base>) -> Result<Self> {
-        let state = load(base.as_mut())?;
+        let (state, unreadable) = load(base.as_mut())?;
         let (jobs, queue) = mpsc::channel(QUEUE);
         let done = Arc::new(Done::default());
         let lost = CancellationToken::new();
@@ -92,7 +94,13 @@ impl Engine {
             done,
             lost,
             ownership,
+            unreadable,
         })
+    }
+
+    /// Rows that could not be read at the start, by table.
+    pub(crate) fn unreadable(&self) -> &[(&'static str, u64)] {
+        &self.unreadable
     }
 
     /// True while no other instance can have taken the store over.
@@ -174,36 +182,50 @@ fn closed() -> StoreError {
     StoreError::Unavailable("the store is closed".to_owned())
 }
 
-/// Reads the live tables, for the indexes. A row that cannot be read is told and stays where it is.
-fn load(base: &mut dyn Base) -> Result<State> {
+/// Reads the live tables, for the indexes. A row that cannot be read is told and stays where it is;
+/// gives how many there are, by table.
+fn load(base: &mut dyn Base) -> Result<(State, Vec<(&'static str, u64)>)> {
     let mut state = State::new();
-    for table in TableId::ALL {
-        state.set_count(*table, base.count(*table)?);
-        let kind = table.kind();
-        let mut from = None;
-        // A row may come in several pages.
-        let mut seen = HashSet::new();
-        if !kind.live {
-            continue;
-        }
-        loop {
-            let page = base.scan(*table, from.as_deref(), PAGE)?;
-            for (key, octets) in page.rows {
-                if base.is_remote() && !seen.insert(key.clone()) {
-                    continue;
-                }
-                match (kind.decode)(&octets) {
-                    Ok(row) => (kind.index)(&mut state.indexes, &key, None, Some(&row)),
-                    Err(reason) => error!(table = kind.name, key, %reason, "a row is left out"),
-                }
-            }
-            from = page.next;
-            if from.is_none() {
-                break;
-            }
+    counts::load(base, &mut state)?;
+    let mut unreadable = Vec::new();
+    for table in TableId::ALL.iter().filter(|table| table.kind().live) {
+        let left_out = load_table(base, &mut state, *table)?;
+        if left_out > 0 {
+            unreadable.push((table.kind().name, left_out));
         }
     }
-    Ok(state)
+    Ok((state, unreadable))
+}
+
+/// Reads a live table; gives how many rows cannot be read.
+fn load_table(base: &mut dyn Base, state: &mut State, table: TableId) -> Result<u64> {
+    let kind = table.kind();
+    let (mut count, mut unreadable) = (0, 0);
+    let mut from = None;
+    // A row may come in several pages.
+    let mut seen = HashSet::new();
+    loop {
+        let page = base.scan(table, from.as_deref(), PAGE)?;
+        for (key, octets) in page.rows {
+            if base.is_remote() && !seen.insert(key.clone()) {
+                continue;
+            }
+            count += 1;
+            match (kind.decode)(&octets) {
+                Ok(row) => (kind.index)(&mut state.indexes, &key, None, Some(&row)),
+                Err(reason) => {
+                    error!(table = kind.name, key, %reason, "a row is left out");
+                    unreadable += 1;
+                }
+            }
+        }
+        from = page.next;
+        if from.is_none() {
+            break;
+        }
+    }
+    state.set_count(table, count);
+    Ok(unreadable)
 }
 
 /// An operation with the way back to who asked for it.

@@ -10,24 +10,25 @@ use matrix_smpp_config::Money;
 use ruma::{OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, ServerName, UserId};
 use uuid::Uuid;
 
+use super::audit;
 use super::base::{Base, Write};
 use super::engine::Engine;
 use super::migrate::mark;
 use super::redis::{Redis, Settings as RedisSettings};
 use super::sqlite::Sqlite;
 use super::steps::{
-    aside, conversations, copies, dispatch, explain, inbox, leases, messages, money, outbox, owed,
-    receipts, rooms, scrub::Scrub, sms, submissions, sweep,
+    aside, conversations, copies, dispatch, explain, hasten, inbox, leases, messages, money,
+    outbox, owed, receipts, rooms, scrub::Scrub, sms, submissions, sweep,
 };
 use super::table::{AnyRow, typed};
 use super::tables::{Dedicated, TableId};
 use super::tx;
 use super::{
-    Acceptance, Answer, Aside, AsideId, AuditDifference, Cancel, Claimed, Ending, History,
-    InboxEvent, Lease, Member, MessageView, NewMessage, NewOutbox, OpenConversation, Opened,
-    OutboxEntry, OwedReceipt, ReceiptAnswer, ReceiptIn, ReceiptTaken, Replacement, Result,
-    RoomFacts, RoomView, Sizes, Sms, SmsIn, SmsTaken, Store, Submission, SubmissionHistory,
-    SubmissionRef, Taken, Transaction, Work,
+    Acceptance, Answer, Aside, AsideId, Audit, Cancel, Claimed, Ending, History, InboxEvent, Lease,
+    LeasesPage, Member, MessageView, NewMessage, NewOutbox, OpenConversation, Opened, OutboxEntry,
+    OwedReceipt, ReceiptAnswer, ReceiptIn, ReceiptTaken, Replacement, Result, RoomFacts, RoomView,
+    RoomsPage, Sizes, Sms, SmsIn, SmsTaken, Store, Submission, SubmissionHistory, SubmissionRef,
+    Taken, Transaction, Work,
 };
 use crate::gateway::model::{
     Account, Conversation, ConversationId, Handset, InboxSeq, MessageId, OutboxId, SmsId, TakenId,
@@ -108,6 +109,17 @@ impl Store for TableStore {
             .await
     }
 
+    async fn unknown_events(
+        &self,
+        homeserver: &ServerName,
+        events: Vec<OwnedEventId>,
+    ) -> Result<Vec<OwnedEventId>> {
+        let homeserver = homeserver.to_owned();
+        self.engine
+            .run(move |tx| inbox::unknown(tx, &homeserver, &events))
+            .await
+    }
+
     async fn pending_events(&self, after: InboxSeq, limit: usize) -> Result<Vec<InboxEvent>> {
         self.engine
             .run(move |tx| inbox::pending(tx, after, limit))
@@ -161,6 +173,12 @@ impl Store for TableStore {
         let (homeserver, room) = (homeserver.to_owned(), room.to_owned());
         self.engine
             .run(move |tx| rooms::room(tx, &homeserver, &room))
+            .await
+    }
+
+    async fn rooms(&self, from: Option<String>, limit: usize) -> Result<RoomsPage> {
+        self.engine
+            .run_alone(move |tx| rooms::page(tx, from.as_deref(), limit))
             .await
     }
 
@@ -290,6 +308,12 @@ impl Store for TableStore {
         let (may_be_more, scrub) = swept.await?;
         *self.scrub() = scrub;
         Ok(may_be_more)
+    }
+
+    async fn hasten(&self, now: Timestamp, latest: Timestamp, limit: usize) -> Result<bool> {
+        self.engine
+            .run(move |tx| hasten::hasten(tx, now, latest, limit))
+            .await
     }
 
     async fn take_receipt(&self, receipt: ReceiptIn) -> Result<ReceiptTaken> {
@@ -451,12 +475,18 @@ impl Store for TableStore {
         self.engine.run_alone(money::accounts).await
     }
 
-    async fn audit(&self) -> Result<Vec<AuditDifference>> {
-        self.engine.run_alone(money::audit).await
+    async fn audit(&self) -> Result<Audit> {
+        audit::audit(&self.engine).await
     }
 
     async fn leases(&self) -> Result<Vec<Lease>> {
         self.engine.run_alone(leases::all).await
+    }
+
+    async fn leases_page(&self, from: Option<String>, limit: usize) -> Result<LeasesPage> {
+        self.engine
+            .run_alone(move |tx| leases::page(tx, from.as_deref(), limit))
+            .await
     }
 
     async fn release_lease(&self, vmn: E164, handset: &Handset) -> Result<bool> {
@@ -535,6 +565,10 @@ impl Store for TableStore {
 
     fn is_surely_ours(&self) -> bool {
         self.engine.is_surely_owner()
+    }
+
+    fn unreadable(&self) -> Vec<(&'static str, u64)> {
+        self.engine.unreadable().to_vec()
     }
 
     fn work(&self) -> Work {

@@ -3,10 +3,15 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::time::Duration;
 
 use super::base::{Base, Octets, Page, Write};
+use super::ownership::{self, Ownership};
 use super::tables::TableId;
 use super::{Result, StoreError};
+
+/// Longer than any test takes.
+const LONG: Duration = Duration::from_hours(1);
 
 /// The rows. Clones share them, as two openings of one file do.
 #[derive(Debug, Clone, Default)]
@@ -24,6 +29,10 @@ struct Content {
     commits: Vec<usize>,
     /// The next commit says that it has begun, and waits.
     hold: Option<(mpsc::Sender<()>, mpsc::Receiver<()>)>,
+    /// Until when the owner can be sure of itself.
+    ownership: Option<Arc<Ownership>>,
+    /// Its owner stands still after the next commit.
+    stands_still: bool,
 }
 
 impl Memory {
@@ -32,6 +41,22 @@ impl Memory {
         let memory = Self::default();
         memory.content().is_remote = true;
         memory
+    }
+
+    /// Has the owner stand still after each commit, for longer than it is the owner for sure.
+    pub(crate) fn stand_still_after_commit(&self) {
+        self.content().stands_still = true;
+    }
+
+    /// Has the owner be sure of itself again, as after a sign of life.
+    pub(crate) fn go_on(&self) {
+        self.content().stands_still = false;
+        self.ownership().renew(ownership::now(), LONG);
+    }
+
+    /// Whether the owner is sure of itself.
+    pub(crate) fn is_sure(&self) -> bool {
+        self.ownership().is_sure()
     }
 
     /// Has the next commit fail.
@@ -117,6 +142,16 @@ impl Base for Memory {
         Ok(u64::try_from(self.rows(table)).unwrap_or(u64::MAX))
     }
 
+    fn ownership(&self) -> Arc<Ownership> {
+        let mut content = self.content();
+        let owner = content.ownership.get_or_insert_with(|| {
+            let owner = Ownership::not_yet();
+            owner.renew(ownership::now(), LONG);
+            owner
+        });
+        Arc::clone(owner)
+    }
+
     fn commit(&mut self, writes: &[Write]) -> Result<()> {
         let hold = self.content().hold.take();
         if let Some((begins, released)) = hold {
@@ -128,6 +163,11 @@ impl Base for Memory {
             return Err(error);
         }
         content.commits.push(writes.len());
+        if content.stands_still
+            && let Some(ownership) = &content.ownership
+        {
+            ownership.end();
+        }
         for write in writes {
             let rows = content.tables.entry(write.table).or_default();
             match &write.value {

@@ -6,10 +6,12 @@
 //! What the rest of the world must hear of a change (the room, the phone) is queued in the same
 //! commit as the change itself.
 
+mod audit;
 mod base;
 #[cfg(test)]
 mod conformance;
 mod contract;
+mod counts;
 mod engine;
 mod front;
 mod indexes;
@@ -21,6 +23,7 @@ mod ownership;
 mod private;
 mod redis;
 mod sqlite;
+mod standing;
 mod state;
 mod steps;
 mod submitted;
@@ -31,7 +34,12 @@ mod tests;
 mod timer;
 mod tx;
 
+#[cfg(test)]
+pub(crate) use conformance::queue_a_text;
 pub use contract::*;
 pub use front::TableStore;
+#[cfg(test)]
+pub(crate) use memory::Memory;
 pub use migrate::Moved;
 pub use open::{migrate, open};
+pub use standing::{Reach, Sight, Standing};

@@ -10,20 +10,27 @@ use super::front::TableStore;
 use super::migrate::{Migration, Moved};
 use super::redis::{self, Durability, Place, Redis};
 use super::sqlite::Sqlite;
+use super::standing::Standing;
 use super::{Result, StoreError};
 
 /// Opens the store that the settings name; one in Redis that another gateway works with is waited for,
-/// for `patience` at most where there is one. Blocks; one in Redis needs a runtime of tokio.
+/// for `patience` at most where there is one, and `standing` hears who that is. Blocks; one in Redis needs
+/// a runtime of tokio.
 ///
 /// Fails with [`StoreError::Unavailable`] while another process uses it, and with
 /// [`StoreError::Conflict`] where another version has written it, or where Redis would lose what it is
 /// given.
-pub fn open(settings: &Settings, patience: Option<Duration>) -> Result<Arc<TableStore>> {
+pub fn open(
+    settings: &Settings,
+    patience: Option<Duration>,
+    standing: Standing,
+) -> Result<Arc<TableStore>> {
     let ttl = settings.limits.mo_part_ttl;
     match settings.store.engine {
         Engine::Sqlite => TableStore::open_sqlite(&settings.store.path, ttl),
         Engine::Redis => {
-            TableStore::open_redis(redis_settings(&settings.store.redis, patience)?, ttl)
+            let redis = redis_settings(&settings.store.redis, patience, standing)?;
+            TableStore::open_redis(redis, ttl)
         }
     }
 }
@@ -44,7 +51,8 @@ pub fn migrate(settings: &Settings, to: Engine, tell: &mut dyn FnMut(&str)) -> R
     }
     let mut file = Sqlite::open(path)?;
     let patience = Some(Duration::ZERO);
-    let mut redis = Redis::open(redis_settings(&settings.store.redis, patience)?)?;
+    let redis = redis_settings(&settings.store.redis, patience, Standing::default())?;
+    let mut redis = Redis::open(redis)?;
     let (source, target): (&mut dyn Base, &mut dyn Base) = match to {
         Engine::Redis => (&mut file, &mut redis),
         Engine::Sqlite => (&mut redis, &mut file),
@@ -61,7 +69,11 @@ pub fn migrate(settings: &Settings, to: Engine, tell: &mut dyn FnMut(&str)) -> R
     moved
 }
 
-fn redis_settings(from: &config::Redis, patience: Option<Duration>) -> Result<redis::Settings> {
+fn redis_settings(
+    from: &config::Redis,
+    patience: Option<Duration>,
+    standing: Standing,
+) -> Result<redis::Settings> {
     Ok(redis::Settings {
         place: place(from)?,
         prefix: from.prefix.clone(),
@@ -74,6 +86,7 @@ fn redis_settings(from: &config::Redis, patience: Option<Duration>) -> Result<re
         replicas: from.replicas,
         allow_eviction: from.allow_eviction,
         patience,
+        standing,
     })
 }
 

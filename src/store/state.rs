@@ -6,11 +6,11 @@
 
 use std::sync::Arc;
 
-use foldhash::HashMap;
-
+use super::counts::{COUNTED, Counts};
 use super::indexes::Indexes;
 use super::table::AnyRow;
 use super::tables::TableId;
+use foldhash::HashMap;
 
 /// Rows of one table in the younger half of its cache; the older half has as many.
 const GENERATION: usize = 16_384;
@@ -26,6 +26,7 @@ pub(crate) struct State {
     changes: Vec<Change>,
     /// Those in flight.
     flying: Vec<Change>,
+    counts: Counts,
 }
 
 /// A row as it is to be committed.
@@ -70,6 +71,7 @@ impl State {
             indexes: Indexes::default(),
             changes: Vec::new(),
             flying: Vec::new(),
+            counts: Counts::default(),
         }
     }
 
@@ -183,22 +185,41 @@ impl State {
             if rows.dirty.is_empty() {
                 continue;
             }
-            rows.flying = std::mem::take(&mut rows.dirty);
+            std::mem::swap(&mut rows.flying, &mut rows.dirty);
             changed.extend(rows.flying.iter().map(|(key, row)| Changed {
                 table: *table,
                 key: Arc::clone(key),
                 row: row.clone(),
             }));
         }
+        let counts = COUNTED.map(|table| self.count(table));
+        changed.extend(self.counts.take_off(&counts));
         changed
+    }
+
+    /// What the base knows of how many rows tables have.
+    pub(crate) fn keep_counts(&mut self, counts: Counts) {
+        self.counts = counts;
     }
 
     /// What was in flight is committed.
     pub(crate) fn landed(&mut self) {
         self.flying.clear();
-        for rows in &mut self.tables {
-            for (key, cell) in std::mem::take(&mut rows.flying) {
-                rows.keep(key, cell);
+        self.counts.landed();
+        for (table, rows) in TableId::ALL.iter().zip(&mut self.tables) {
+            let mut flying = std::mem::take(&mut rows.flying);
+            // Written once, and read by nobody but from end to end.
+            let is_log = matches!(table, TableId::Ledger | TableId::Timers);
+            for (key, cell) in flying.drain() {
+                if is_log || cell.is_none() {
+                    rows.forget(&key);
+                } else {
+                    rows.keep(key, cell);
+                }
+            }
+            // The next flight will be about as large.
+            if rows.dirty.is_empty() {
+                rows.dirty = flying;
             }
         }
     }
@@ -216,6 +237,11 @@ impl State {
 }
 
 impl Rows {
+    fn forget(&mut self, key: &str) {
+        self.old.remove(key);
+        self.young.remove(key);
+    }
+
     fn keep(&mut self, key: Arc<str>, cell: Cell) {
         if self.young.len() >= GENERATION {
             self.old = std::mem::take(&mut self.young);

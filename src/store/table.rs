@@ -63,9 +63,15 @@ impl Kind {
     }
 }
 
+/// Octets of most rows.
+const USUAL: usize = 512;
+
 fn encode<R: Row>(row: &AnyRow) -> Result<Vec<u8>> {
     let row = known::<R>(row)?;
-    rmp_serde::to_vec_named(row).map_err(|error| StoreError::Corrupt(error.to_string()))
+    let mut octets = Vec::with_capacity(USUAL);
+    rmp_serde::encode::write_named(&mut octets, row)
+        .map_err(|error| StoreError::Corrupt(error.to_string()))?;
+    Ok(octets)
 }
 
 fn decode<R: Row>(octets: &[u8]) -> Result<AnyRow> {

@@ -48,6 +48,8 @@ pub(crate) fn keep(tx: &mut Tx<'_>) -> Result<()> {
 #[derive(Debug)]
 pub(crate) struct Scanned<R> {
     pub(crate) rows: Vec<(String, Arc<R>)>,
+    /// How many rows of the page cannot be read.
+    pub(crate) unreadable: u64,
     pub(crate) next: Option<String>,
 }
 
@@ -176,7 +178,7 @@ impl<'a> Tx<'a> {
         &self.state.indexes
     }
 
-    /// How many rows a table has.
+    /// How many rows a table has; one of [those that are counted](super::counts).
     pub(crate) fn count<T: Table>(&self) -> u64 {
         self.has_looked.set(true);
         self.state.count(T::ID)
@@ -212,13 +214,16 @@ impl<'a> Tx<'a> {
     ) -> Result<Scanned<T::Row>> {
         let page = self.base.scan(T::ID, from, limit)?;
         let mut rows = Vec::with_capacity(page.rows.len());
+        let mut unreadable = 0;
         for (key, octets) in page.rows {
-            if let Ok(row) = (T::ID.kind().decode)(&octets) {
-                rows.push((key, typed::<T::Row>(row)?));
+            match (T::ID.kind().decode)(&octets) {
+                Ok(row) => rows.push((key, typed::<T::Row>(row)?)),
+                Err(_) => unreadable += 1,
             }
         }
         Ok(Scanned {
             rows,
+            unreadable,
             next: page.next,
         })
     }

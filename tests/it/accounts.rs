@@ -2,7 +2,7 @@
 //! traffic for their numbers.
 
 mod crash;
-mod esme;
+pub(crate) mod esme;
 mod reload;
 
 use matrix_smpp_codec::receipt::Receipt;
@@ -15,9 +15,9 @@ use crate::support::world::{World, ghost};
 use esme::Esme;
 
 /// A phone behind the aggregator.
-const PHONE: &str = "46701740605";
+pub(crate) const PHONE: &str = "46701740605";
 /// The number of ours that its texts come from.
-const NUMBER: &str = "447700900900";
+pub(crate) const NUMBER: &str = "447700900900";
 
 /// A gateway whose numbers of +46 are an account's that binds to this port.
 async fn world() -> (World, u16) {

@@ -47,7 +47,11 @@ mod aside;
 // Everything again, while somebody dies.
 mod restart;
 
+mod look_back;
+
 mod takeover;
+
+mod doors;
 
 mod campaign;
 

@@ -224,6 +224,7 @@ fn any_line() -> impl Strategy<Value = String> {
         "data_dir",
         "admin_socket",
         "retry_cap",
+        "look_back",
         "invites_per_hour",
         "rooms_per_hour",
         "unpaid_notices_per_hour",

@@ -10,6 +10,10 @@ use serde::{Deserialize, Serialize};
 /// happens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a way to go wrong of its own"
+)]
 pub struct Fault {
     /// The request: `send`, `join`, `register`, …, as `GET /_stub/counts` names them; `any` for all
     /// that the application service asks. `transactions` are those that we send to it.
@@ -32,6 +36,10 @@ pub struct Fault {
     /// (`transactions`) The transaction is sent once more after it was answered.
     #[serde(default)]
     pub repeat: bool,
+    /// (`transactions`) It is never sent: the application service does not hear of its events, which
+    /// stay in their rooms. Homeservers that are killed can forget so.
+    #[serde(default)]
+    pub lose: bool,
     /// Of 100 requests, how many. 100 where nothing is said.
     #[serde(default = "all")]
     pub percent: u32,

@@ -62,6 +62,9 @@ async fn until_taken(hub: &Hub, http: &Client, number: u64, owed: &[Owed]) {
         let fault = hub.fault("transactions");
         if let Some(fault) = &fault {
             sleep(fault.delay()).await;
+            if fault.lose {
+                return;
+            }
         }
         if put(hub, http, number, &body).await {
             break fault.is_some_and(|fault| fault.repeat);

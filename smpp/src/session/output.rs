@@ -1,6 +1,7 @@
 //! What the session has to say, and what became of it.
 
 use std::collections::VecDeque;
+use std::time::Instant;
 
 use bytes::BytesMut;
 use matrix_smpp_codec::{CommandId, Pdu};
@@ -61,6 +62,15 @@ impl Session {
     /// The next `octets` of what `poll_transmit` gave were handed to the socket.
     pub const fn handle_sent(&mut self, octets: usize) {
         self.sent += octets as u64;
+    }
+
+    /// Hands back the owner's requests that [`poll_transmit`](Self::poll_transmit) has not given yet:
+    /// they must not go out any more. All else goes on.
+    pub fn withdraw(&mut self, now: Instant) {
+        for pending in self.window.withdraw() {
+            self.give_up(pending, UnansweredCause::Withdrawn);
+        }
+        self.unbind_when_drained(now);
     }
 
     /// The connection is gone, for the reason that the session itself gave or else for this one.

@@ -7,6 +7,7 @@
 mod accounts;
 mod common;
 mod hasty;
+mod held;
 mod hostile;
 mod loopback;
 mod outbind;

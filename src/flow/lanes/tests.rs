@@ -57,6 +57,11 @@ impl Script {
         }
     }
 
+    fn reveal(&self, places: std::ops::Range<usize>) {
+        let mut hidden = self.hidden.lock().expect("lock");
+        hidden.retain(|place| !places.contains(place));
+    }
+
     fn record(&self, list: &Mutex<Vec<usize>>, place: usize) {
         list.lock().expect("lock").push(place);
         let ended = self.done.lock().expect("lock").len() + self.aside.lock().expect("lock").len();
@@ -222,9 +227,7 @@ async fn a_burst_in_many_lanes_is_done_once_and_in_order_while_looks_are_slow() 
         script.hidden = Arc::new(Mutex::new((1..=items.len()).collect()));
         let arrive = async {
             for first in (1..=items.len()).step_by(10) {
-                let mut hidden = script.hidden.lock().expect("lock");
-                hidden.retain(|place| !(first..first + 10).contains(place));
-                drop(hidden);
+                script.reveal(first..first + 10);
                 match first % 70 {
                     1 => script.wake.ring_again(),
                     _ => script.wake.ring(),

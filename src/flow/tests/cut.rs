@@ -17,7 +17,7 @@ use crate::gateway::model::{
     Account, Conversation, ConversationId, Handset, InboxSeq, MessageId, OutboxId, SmsId, TakenId,
     Timestamp,
 };
-use crate::matrix::homeserver::{self, Homeserver, MatrixError, NewRoom, RoomState};
+use crate::matrix::homeserver::{self, Homeserver, MatrixError, NewRoom, RoomHistory, RoomState};
 use crate::store::*;
 
 /// What happens at the call.
@@ -151,6 +151,7 @@ macro_rules! cut_store {
 
 cut_store! {
     Commit fn take_transaction(transaction: Transaction) -> Taken;
+    Question fn unknown_events(homeserver: &ServerName, events: Vec<OwnedEventId>) -> Vec<OwnedEventId>;
     Question fn pending_events(after: InboxSeq, limit: usize) -> Vec<InboxEvent>;
     Commit fn finish_event(seq: InboxSeq, ending: Ending) -> ();
     Question fn ghost_is_ready(ghost: &UserId) -> bool;
@@ -159,6 +160,7 @@ cut_store! {
     Commit fn put_member(homeserver: &ServerName, room: &RoomId, member: Member) -> ();
     Commit fn set_encrypted(homeserver: &ServerName, room: &RoomId) -> ();
     Question fn room(homeserver: &ServerName, room: &RoomId) -> Option<RoomView>;
+    Question fn rooms(from: Option<String>, limit: usize) -> RoomsPage;
     Question fn bot_room(homeserver: &ServerName, bot: &UserId, user: &UserId) -> Option<OwnedRoomId>;
     Commit fn open_conversation(request: OpenConversation) -> Opened;
     Commit fn end_conversation(id: ConversationId, cooling_off: Duration, now: Timestamp) -> ();
@@ -174,6 +176,7 @@ cut_store! {
     Question fn message(id: MessageId) -> Option<MessageView>;
     Commit fn recover(now: Timestamp) -> usize;
     Commit fn sweep(now: Timestamp, limit: usize) -> bool;
+    Commit fn hasten(now: Timestamp, latest: Timestamp, limit: usize) -> bool;
     Commit fn take_receipt(receipt: ReceiptIn) -> ReceiptTaken;
     Commit fn take_sms(sms: SmsIn) -> SmsTaken;
     Commit fn sms_heard(ids: Vec<TakenId>, now: Timestamp) -> ();
@@ -200,8 +203,9 @@ cut_store! {
     Commit fn set_limit(owner: &UserId, limit: Money) -> Account;
     Question fn account(owner: &UserId) -> Account;
     Question fn accounts() -> Vec<(OwnedUserId, Account)>;
-    Question fn audit() -> Vec<AuditDifference>;
+    Question fn audit() -> Audit;
     Question fn leases() -> Vec<Lease>;
+    Question fn leases_page(from: Option<String>, limit: usize) -> LeasesPage;
     Commit fn release_lease(vmn: E164, handset: &Handset) -> bool;
     Commit fn dedicate(number: &str, owner: &UserId) -> ();
     Commit fn undedicate(number: &str) -> bool;
@@ -243,6 +247,7 @@ cut_homeserver! {
     fn room_state(user: &UserId, room: &RoomId) -> RoomState;
     fn own_marker(user: &UserId, room: &RoomId) -> Option<Value>;
     fn events_since(user: &UserId, room: &RoomId, event: &EventId) -> Vec<NewEvent>;
+    fn history(user: &UserId, room: &RoomId, from: Option<&str>) -> RoomHistory;
     fn send(user: &UserId, room: &RoomId, event_type: &str, txn_id: &str, content: &Value) -> OwnedEventId;
     fn send_state(user: &UserId, room: &RoomId, event_type: &str, state_key: &str, content: &Value) -> OwnedEventId;
     fn ping(txn_id: &str) -> Duration;

@@ -3,6 +3,7 @@
 mod aside;
 mod bounds;
 mod changes;
+mod clock;
 mod commands;
 mod crash;
 mod credit;
@@ -10,6 +11,8 @@ mod cut;
 mod echo;
 mod from_phones;
 mod invitations;
+mod look_back;
+mod pools;
 mod rooms;
 mod talk;
 mod trouble;

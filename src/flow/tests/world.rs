@@ -10,12 +10,13 @@ use bytes::Bytes;
 use matrix_smpp_codec::udh::split_header;
 use matrix_smpp_codec::values::{DataCoding, MessageState as WireState};
 use matrix_smpp_config::{ProcessEnv, Settings};
-use ruma::{OwnedRoomId, OwnedUserId, RoomId, UserId};
+use ruma::{OwnedRoomId, OwnedServerName, OwnedUserId, RoomId, UserId};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use uuid::Uuid;
 
 use super::super::lanes::{Doom, LaneWork};
+use super::super::look_back::{Pace, Watch};
 use super::super::{Bounds, Connected, Gateway, Parts, Trouble, Wakes, inbox, outbox, to_room};
 use super::cut::{Cut, CutHomeserver, CutStore};
 use crate::clock::Clock;
@@ -140,6 +141,7 @@ impl World {
                 .unwrap();
         let home = Arc::new(FakeHomeserver::new(user(BOT)));
         let clock = Clock::manual(Timestamp(1_700_000_000_000));
+        home.tell_time(clock.now());
         let cut = Arc::new(cut);
         Self {
             gateway: gateway(&settings, &store, &home, &clock, &cut),
@@ -445,17 +447,39 @@ impl World {
         true
     }
 
+    /// The homeserver dies before it has told us of what was said.
+    pub(super) fn forget(&self) {
+        let rooms = self.home.rooms().into_iter();
+        let events = rooms.flat_map(|room| self.home.timeline(&room));
+        let last = events.map(|event| event.event_id.to_string()).max();
+        *self.fed.lock().unwrap() = last.unwrap_or_default();
+    }
+
+    /// Reads all rooms back, and does what was found. Tells how many events that were.
+    pub(super) async fn look_back(&mut self) -> usize {
+        let (name, gateway) = (self.home.name().to_owned(), self.gateway.clone());
+        let found = Self::watch(&gateway, &name).read_all().await;
+        self.run().await;
+        found
+    }
+
+    /// Reads rooms back without a pause.
+    pub(super) fn watch<'a>(gateway: &'a Gateway, name: &'a OwnedServerName) -> Watch<'a> {
+        let pace = Pace {
+            settle: Duration::ZERO,
+            pause: Duration::ZERO,
+            grace: Duration::ZERO,
+            period: Duration::MAX,
+        };
+        Watch::new(gateway, name, &gateway.homeservers[name], pace)
+    }
+
     /// A transaction of the homeserver.
     pub(super) async fn take_transaction(&self, events: &[FakeEvent]) {
-        let events = events.iter().map(|event| NewEvent {
-            event_id: event.event_id.clone(),
-            room: event.room.clone(),
-            json: event.to_json().to_string(),
-        });
         let transaction = Transaction {
             homeserver: self.home.name().to_owned(),
             txn_id: "1".to_owned(),
-            events: events.collect(),
+            events: events.iter().map(FakeEvent::to_new).collect(),
             extras: None,
             at: self.clock.now(),
         };
@@ -669,7 +693,7 @@ impl World {
             )
         });
         digest.insert("leases".to_owned(), lines.collect());
-        assert_eq!(self.store.audit().await.unwrap(), [], "the ledger");
+        assert!(self.store.audit().await.unwrap().is_clean(), "the ledger");
         let sizes = self.store.sizes().await.unwrap();
         let waiting = (sizes.inbox, sizes.set_aside, sizes.outbox, sizes.sms);
         digest.insert("waiting".to_owned(), vec![format!("{waiting:?}")]);

@@ -232,3 +232,13 @@ async fn a_file_that_is_no_socket_stays() {
     assert!(error.to_string().contains("no socket"), "{error}");
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "money");
 }
+
+#[tokio::test]
+async fn pools_tell_how_full_they_are() {
+    let desk = Desk::new();
+    let pools = desk.ask(serde_json::json!("pools")).await;
+    assert!(
+        pools.contains(r#"{"name":"uk","numbers":1,"active":0,"#),
+        "{pools}"
+    );
+}

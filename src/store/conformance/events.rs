@@ -215,3 +215,21 @@ pub(crate) async fn extras_wait_for_their_reader_for_a_month(engine: &dyn Engine
     store.sweep(month_after, 1).await.unwrap();
     assert_eq!(kept().await, 0);
 }
+
+pub(crate) async fn an_event_that_never_came_is_unknown(engine: &dyn Engine) {
+    let store = engine.open();
+    store
+        .take_transaction(transaction("1", &["a", "c"]))
+        .await
+        .unwrap();
+    store.finish_event(InboxSeq(1), Ending::Done).await.unwrap();
+    let unknown = async |homeserver: &OwnedServerName, names: &[&str]| {
+        let events = names.iter().map(|name| event(name)).collect();
+        store.unknown_events(homeserver, events).await.unwrap()
+    };
+    let found = unknown(&home(), &["d", "c", "b", "a"]).await;
+    assert_eq!(found, [event("d"), event("b")]);
+    let elsewhere = "other.example".try_into().unwrap();
+    assert_eq!(unknown(&elsewhere, &["a"]).await, [event("a")]);
+    assert_eq!(pending(&store).await, ["$c"], "asking changes nothing");
+}

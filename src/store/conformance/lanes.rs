@@ -376,3 +376,37 @@ pub(crate) async fn only_temporary_errors_count_as_retries(engine: &dyn Engine) 
     }
     assert_eq!(counted, [(1, 0), (2, 0), (3, 0), (4, 1), (5, 2)]);
 }
+
+pub(crate) async fn what_was_put_off_by_a_clock_that_was_ahead_is_not_waited_for(
+    engine: &dyn Engine,
+) {
+    let store = with_credit(engine).await;
+    let conversation = conversation(&store).await;
+    let ahead = |name| NewMessage {
+        now: at(100_000),
+        valid_until: at(1_000_000),
+        ..message(&conversation, name)
+    };
+    let tried = queue(&store, ahead("one")).await;
+    let behind = queue(&store, ahead("two")).await;
+    let claimed = claim(&store, 100_000).await;
+    let retry_at = at(100_020);
+    answer(
+        &store,
+        &claimed[0],
+        Outcome::Throttled { retry_at },
+        100_010,
+    )
+    .await;
+    // The clock is set back.
+    let hasten = async |now| store.hasten(at(now), at(now + 50), 10).await.unwrap();
+    hasten(99_980).await;
+    assert_eq!(store.next_due(LINKS).await.unwrap(), Some(retry_at), "soon");
+    hasten(1_000).await;
+    assert!(claim(&store, 1_049).await.is_empty());
+    let claimed = claim(&store, 1_050).await;
+    assert_eq!(ids(&claimed), [tried]);
+    answer(&store, &claimed[0], submitted("1"), 1_050).await;
+    assert_eq!(ids(&claim(&store, 1_050).await), [behind], "at once");
+    assert!(!hasten(1_000).await);
+}

@@ -199,3 +199,55 @@ pub(crate) async fn a_lease_can_be_released_by_hand(engine: &dyn Engine) {
     let leases = store.leases().await.unwrap();
     assert_eq!((leases.len(), leases[0].conversation), (1, second.id));
 }
+
+pub(crate) async fn all_leases_of_a_phone_are_in_one_page(engine: &dyn Engine) {
+    let store = with_credit(engine).await;
+    for (name, digits) in [("a", ANNA), ("b", ANNA), ("c", BERT)] {
+        let conversation = open(&store, group(name, digits, "alice")).await;
+        queue(&store, message(&conversation, name)).await;
+    }
+    let mut phones = Vec::new();
+    let mut from = None;
+    loop {
+        let page = store.leases_page(from, 1).await.unwrap();
+        phones.extend(page.phones);
+        from = page.next;
+        if from.is_none() {
+            break;
+        }
+    }
+    phones.sort_by_key(|leases| leases[0].handset.key());
+    phones.dedup();
+    let shown = phones
+        .iter()
+        .map(|leases| (leases[0].handset.key(), leases.len()));
+    let expected = [(ANNA.to_owned(), 2), (BERT.to_owned(), 1)];
+    assert_eq!(shown.collect::<Vec<_>>(), expected);
+}
+
+pub(crate) async fn an_audit_agrees_though_money_moves_meanwhile(engine: &dyn Engine) {
+    let store = engine.open();
+    let pay = async |round: usize| {
+        for name in ["alice", "bob", "carol", "dora", "eve"] {
+            let (owner, key) = (
+                user(&format!("{name}{}", round % 7)),
+                format!("{name}{round}"),
+            );
+            store.top_up(&owner, money(7), &key, at(1)).await.unwrap();
+        }
+    };
+    for round in 0..4 {
+        pay(round).await;
+    }
+    let moving = async {
+        for round in 4..40 {
+            pay(round).await;
+        }
+    };
+    let auditing = async {
+        for _ in 0..10 {
+            assert_eq!(store.audit().await.unwrap(), Audit::default());
+        }
+    };
+    tokio::join!(moving, auditing);
+}

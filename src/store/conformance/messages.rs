@@ -289,6 +289,25 @@ pub(crate) async fn a_dedicated_number_is_never_leased_to_another(engine: &dyn E
     assert_eq!(number_of(&bobs).await, VMN_1);
 }
 
+pub(crate) async fn a_message_without_progress_is_news_only_where_it_fails(engine: &dyn Engine) {
+    let store = with_credit(engine).await;
+    let conversation = open(&store, group("a", ANNA, "alice")).await;
+    for (name, outcome) in [
+        ("one", submitted("1")),
+        ("two", Outcome::Rejected { status: 0x0b }),
+    ] {
+        let new = NewMessage {
+            progress: false,
+            ..message(&conversation, name)
+        };
+        queue(&store, new).await;
+        let claimed = claim(&store, 10).await;
+        answer(&store, &claimed[0], outcome, 20).await;
+    }
+    let rejected = message(&conversation, "two").id;
+    assert_eq!(news(&store).await, [(rejected, MessageState::Rejected)]);
+}
+
 pub(crate) async fn the_history_tells_each_change(engine: &dyn Engine) {
     let store = with_credit(engine).await;
     let conversation = open(&store, group("a", ANNA, "alice")).await;

@@ -145,3 +145,25 @@ pub(crate) async fn an_item_survives_the_store(engine: &dyn Engine) {
     let found = due(&store, 10, &[]).await.remove(0);
     assert_eq!((found.lane, found.item), (lane.to_string(), item));
 }
+
+pub(crate) async fn what_was_queued_by_a_clock_that_was_ahead_is_not_waited_for(
+    engine: &dyn Engine,
+) {
+    let store = engine.open();
+    let entries = [("a1", 1), ("a2", 1), ("b1", 2)].map(|(key, lane)| entry(key, lane));
+    store.enqueue(entries.to_vec(), at(100_000)).await.unwrap();
+    let first = due(&store, 100_000, &[]).await.remove(0);
+    store
+        .postpone_outbox(first.id, at(100_020), "502")
+        .await
+        .unwrap();
+    // The clock is set back.
+    assert_eq!(due_texts(&store, 1_000).await, [""; 0]);
+    store.hasten(at(1_000), at(1_050), 10).await.unwrap();
+    assert_eq!(due_texts(&store, 1_000).await, ["b1"]);
+    assert_eq!(store.next_outbox_due(&[]).await.unwrap(), Some(at(1_050)));
+    let first = due(&store, 1_050, &[]).await.pop().unwrap();
+    assert_eq!((text(&first), first.attempts), ("a1", 1));
+    store.finish_outbox(first.id, Ending::Done).await.unwrap();
+    assert_eq!(due_texts(&store, 1_000).await, ["a2", "b1"]);
+}

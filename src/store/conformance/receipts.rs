@@ -284,6 +284,22 @@ pub(crate) async fn a_receipt_that_two_could_mean_proves_neither(engine: &dyn En
     assert_eq!(account(&store).await, (10_000, 0, 0));
 }
 
+pub(crate) async fn a_receipt_of_one_given_up_proves_nothing_of_one_that_is_held(
+    engine: &dyn Engine,
+) {
+    let store = with_credit(engine).await;
+    let given_up = unanswered(&store, "one").await;
+    store.sweep(at(60_020), 10).await.unwrap();
+    let held = unanswered(&store, "two").await;
+    // The phone was off until now: it got the first one.
+    assert_eq!(
+        take(&store, "7", WireState::DELIVERED).await,
+        ReceiptTaken::Parked
+    );
+    assert_eq!(state(&store, given_up).await, MessageState::Lost);
+    assert_eq!(state(&store, held).await, MessageState::Uncertain);
+}
+
 pub(crate) async fn a_receipt_from_before_an_attempt_proves_nothing_of_it(engine: &dyn Engine) {
     let store = with_credit(engine).await;
     let earlier = ReceiptIn {

@@ -144,3 +144,26 @@ pub(crate) async fn a_room_that_ours_have_left_is_forgotten_when_nothing_goes_on
     assert!(!leave(&ghost).await);
     assert_eq!(rooms().await, 0);
 }
+
+pub(crate) async fn every_room_is_in_a_page(engine: &dyn Engine) {
+    let store = engine.open();
+    let mut expected = Vec::new();
+    for number in 0..7 {
+        let known = facts(&format!("r{number}"), &["alice"]);
+        store.put_room(known.clone()).await.unwrap();
+        expected.push(known);
+    }
+    let mut all = Vec::new();
+    let mut from = None;
+    loop {
+        let page = store.rooms(from, 3).await.unwrap();
+        all.extend(page.rooms);
+        from = page.next;
+        if from.is_none() {
+            break;
+        }
+    }
+    all.sort_by(|one, other| one.room.cmp(&other.room));
+    all.dedup();
+    assert_eq!(all, expected);
+}

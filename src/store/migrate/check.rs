@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use super::{MARK, Migration, PAGE};
+use crate::store::audit::audit_alone;
 use crate::store::base::{Base, Octets, Page, Write};
 use crate::store::state::State;
-use crate::store::steps::money;
 use crate::store::table::typed;
 use crate::store::tables::{AccountRow, TableId};
 use crate::store::tx::Tx;
-use crate::store::{AuditDifference, Result, StoreError};
+use crate::store::{Audit, Result, StoreError};
 
 /// What was moved and checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,11 +46,11 @@ impl Migration<'_> {
             base: self.target,
             other: self.source,
         })?;
-        if let Some(first) = audit.first() {
+        if let Some(first) = audit.differences.first() {
             return Err(StoreError::Corrupt(format!(
                 "{} accounts disagree with the ledger, {} first; `matrix-smpp credit audit` shows \
                  whether they did before",
-                audit.len(),
+                audit.differences.len(),
                 first.owner
             )));
         }
@@ -126,14 +126,14 @@ fn add_up(base: &mut dyn Base) -> Result<Moved> {
 }
 
 /// The store's own audit.
-fn audit(base: &mut dyn Base) -> Result<Vec<AuditDifference>> {
+fn audit(base: &mut dyn Base) -> Result<Audit> {
     let mut state = State::new();
     loop {
         let mut tx = Tx::new(&mut state, base);
-        let differences = money::audit(&mut tx);
+        let audit = audit_alone(&mut tx);
         let missing = tx.end().missing;
         if missing.is_empty() {
-            return differences;
+            return audit;
         }
         for (table, key) in missing {
             let octets = base.get(&[(table, &key)])?.pop().flatten();

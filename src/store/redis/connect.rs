@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use redis::cluster::ClusterClient;
 use redis::sentinel::{SentinelClient, SentinelServerType};
-use redis::{Client, Cmd, ConnectionLike, FromRedisValue, RedisError, RedisResult};
+use redis::{Client, Cmd, ConnectionLike, FromRedisValue, RedisError, RedisResult, Value};
 use tracing::{info, warn};
 
-use super::is_passing;
+use super::failure::is_passing;
 use crate::store::ownership::Ownership;
 use crate::store::{Result, StoreError};
 
@@ -129,17 +129,26 @@ impl Connector {
 
     /// The same for a command that must not be taken for undone: once an answer to it was lost, no
     /// refusal of a repetition tells that, but that of one who is not the owner any more.
-    pub(super) fn query_until_known<T: FromRedisValue>(&mut self, command: &Cmd) -> Result<T> {
+    ///
+    /// `wait` goes after it on the same connection, for it asks what became of what was written there;
+    /// both are sent again where either has no answer.
+    pub(super) fn query_until_known(
+        &mut self,
+        command: &Cmd,
+        wait: Option<&Cmd>,
+    ) -> Result<(Value, Value)> {
         let mut is_sent = false;
         self.until_answered(|connection| {
-            let answer = command.query(connection);
-            match answer {
-                Err(error) if is_sent && error.code() != Some("NOTOWNER") => Err(as_passing(error)),
-                answer => {
-                    is_sent = true;
-                    answer
+            let answer = match command.query(connection) {
+                Err(error) if is_sent && error.code() != Some("NOTOWNER") => {
+                    return Err(as_passing(error));
                 }
-            }
+                answer => answer,
+            };
+            is_sent = true;
+            let answer = answer?;
+            let waited = wait.map(|wait| wait.query(connection).map_err(as_passing));
+            Ok((answer, waited.transpose()?.unwrap_or(Value::Nil)))
         })
     }
 

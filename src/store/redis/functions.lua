@@ -1,10 +1,13 @@
-#!lua name=matrix_smpp_1
+#!lua name=matrix_smpp_2
 
 -- The functions of one store. All of its keys share a hash tag, so that each call is one atomic step of
 -- one primary. Rows are octets that nothing here looks into: no amount ever is a number of Lua.
 --
 -- Who owns the store has the epoch that was given out last. A change in the name of an older one is
 -- refused: its owner was away for too long and another one has taken over.
+--
+-- Each commit names the one before it, and each reading the last that is known. A replica that became the primary
+-- before it had them all says which was its last: nothing is built on a gap.
 
 -- Refuses a change in the name of an epoch that is over.
 local function over(epoch_key, epoch)
@@ -13,22 +16,44 @@ local function over(epoch_key, epoch)
   end
 end
 
--- KEYS: owner, epoch. ARGV: time to live in ms.
--- Gives the new epoch, or 0 while the last owner may still be alive.
-local function take_over(keys, args)
-  if redis.call('EXISTS', keys[1]) == 1 then
-    return '0'
-  end
-  local epoch = tostring(redis.call('INCR', keys[2]))
-  redis.call('SET', keys[1], epoch, 'PX', args[1])
-  return epoch
+-- Says how the others reach the owner. It counts only while the key of the owner has the same epoch: so
+-- it ends with the ownership, and no commit has to renew it.
+local function advertise(door_key, epoch, at)
+  redis.call('HSET', door_key, 'epoch', epoch, 'at', at)
 end
 
--- KEYS: owner, epoch. ARGV: epoch, time to live in ms.
+-- The number of the last commit; empty before the first.
+local function latest(key)
+  return redis.call('GET', key) or ''
+end
+
+-- KEYS: owner, epoch, number of the last commit, door. ARGV: time to live in ms, the taker's name, how
+-- the others reach it. The name keeps epochs apart where a replica became the primary before it knew the
+-- last one.
+-- Gives the new epoch and the number of the last commit; or 0 while the last owner may still be alive,
+-- nothing, and how that is reached ('' where it does not tell).
+local function take_over(keys, args)
+  local owner = redis.call('GET', keys[1])
+  if owner then
+    local door = redis.call('HMGET', keys[4], 'epoch', 'at')
+    return {'0', '', door[1] == owner and door[2] or ''}
+  end
+  local last = string.match(redis.call('GET', keys[2]) or '0', '^%d+')
+  local epoch = string.format('%d-%s', tonumber(last) + 1, args[2])
+  redis.call('SET', keys[2], epoch)
+  redis.call('SET', keys[1], epoch, 'PX', args[1])
+  advertise(keys[4], epoch, args[3])
+  return {epoch, latest(keys[3]), ''}
+end
+
+-- KEYS: owner, epoch, door. ARGV: epoch, time to live in ms, how the others reach the owner.
 local function keep(keys, args)
   local refused = over(keys[2], args[1])
   if refused then return refused end
   redis.call('SET', keys[1], args[1], 'PX', args[2])
+  if redis.call('HGET', keys[3], 'epoch') ~= args[1] then
+    advertise(keys[3], args[1], args[3])
+  end
   return redis.status_reply('OK')
 end
 
@@ -41,14 +66,20 @@ local function give_up(keys, args)
 end
 
 -- KEYS: owner, epoch, number of the last commit, then tables.
--- ARGV: epoch, time to live in ms, number of this commit, then for each table: its kind ('hash' or
--- 'sorted'), how many arguments set rows, how many delete rows, and those arguments.
+-- ARGV: epoch, time to live in ms, number of this commit and of the one before it, then for each table:
+-- its kind ('hash' or 'sorted'), how many arguments set rows, how many delete rows, and those arguments.
 -- All or nothing: everything that could fail is checked before the first write.
+-- Gives the number of the last commit where that is neither this one nor the one before it.
 local function commit(keys, args)
   local refused = over(keys[2], args[1])
   if refused then return refused end
-  if redis.call('GET', keys[3]) == args[3] then
+  local last = latest(keys[3])
+  if last == args[3] then
+    -- A write, so that who waits for replicas on this connection waits for this commit.
+    redis.call('SET', keys[1], args[1], 'PX', args[2])
     return redis.status_reply('REPEATED')
+  elseif last ~= args[4] then
+    return last
   end
   for k = 4, #keys do
     local kind = redis.call('TYPE', keys[k]).ok
@@ -56,7 +87,7 @@ local function commit(keys, args)
       return redis.error_reply('WRONGTYPE ' .. keys[k] .. ' is not ours')
     end
   end
-  local at = 4
+  local at = 5
   -- Lua hands over some thousand arguments at most.
   local function each(command, key, count)
     while count > 0 do
@@ -78,21 +109,34 @@ local function commit(keys, args)
   return redis.status_reply('OK')
 end
 
--- KEYS: tables. ARGV: for each table how many rows, and their keys. Gives a list of rows for each table.
+-- Whether nothing is missing of what an owner knows: the last commit is the one that it found, where it
+-- has made none, or one of its own that is not older than its last.
+local function is_whole(last, found, epoch, count)
+  if count == '0' and last == found then return true end
+  local of, number = string.match(last, '^(.*):(%d+)$')
+  return of == epoch and tonumber(number) >= tonumber(count)
+end
+
+-- KEYS: number of the last commit, then tables.
+-- ARGV: that number as the owner found it, its epoch, how many commits it has made, then for each table
+-- how many rows, and their keys.
+-- Gives a list of rows for each table, or the number of the last commit where some are missing.
 local function read(keys, args)
-  local found, at = {}, 1
-  for k = 1, #keys do
+  local last = latest(keys[1])
+  if not is_whole(last, args[1], args[2], args[3]) then return last end
+  local found, at = {}, 4
+  for k = 2, #keys do
     local count = tonumber(args[at])
-    found[k] = redis.call('HMGET', keys[k], unpack(args, at + 1, at + count))
+    found[k - 1] = redis.call('HMGET', keys[k], unpack(args, at + 1, at + count))
     at = at + 1 + count
   end
   return found
 end
 
-redis.register_function('matrix_smpp_take_over_1', take_over)
-redis.register_function('matrix_smpp_keep_1', keep)
-redis.register_function('matrix_smpp_give_up_1', give_up)
-redis.register_function('matrix_smpp_commit_1', commit)
+redis.register_function('matrix_smpp_take_over_2', take_over)
+redis.register_function('matrix_smpp_keep_2', keep)
+redis.register_function('matrix_smpp_give_up_2', give_up)
+redis.register_function('matrix_smpp_commit_2', commit)
 redis.register_function{
-  function_name = 'matrix_smpp_read_1', callback = read, flags = {'no-writes'}
+  function_name = 'matrix_smpp_read_2', callback = read, flags = {'no-writes'}
 }

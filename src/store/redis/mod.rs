@@ -6,30 +6,41 @@
 //!
 //! - **One owner.** Who opens the store takes it over and gets an *epoch*, a number one higher than any
 //!   before. Every commit names its epoch and is refused once a newer one was given out, however late it
-//!   comes. The owner's key expires by itself: that only tells others when they may try.
+//!   comes. The owner's key expires by itself: that only tells others when they may try. Beside it
+//!   stands how they reach the owner ([`Standing`]), under the same epoch, and counts only with it.
 //! - **Exactly once.** Every commit has a number, which is kept with what it wrote. Where the answer is
 //!   lost with the connection, the same commit is sent again until there is an answer, and one that has
 //!   been done says so and changes nothing. Until then nobody is told anything.
+//! - **Without gaps.** Every commit and every reading names the commit before it. A Redis that fell back
+//!   to an older state, as a replica does that takes over before it has everything, says so, and the
+//!   owner sends again what is missing, from its [`Journal`].
 //! - **Durable** as far as Redis is: see [`Durability`].
 
+mod call;
 mod connect;
+mod failure;
+mod journal;
 mod probe;
+mod read;
 #[cfg(test)]
 pub(in crate::store) mod tests;
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind, Value};
+use redis::{Cmd, Value};
 use tracing::{info, warn};
+use uuid::Uuid;
 
 use self::connect::Connector;
 pub(crate) use self::connect::Place;
+use self::journal::{Commit, Journal};
 pub(crate) use self::probe::Durability;
 use self::probe::Facts;
 use super::base::{Base, Octets, Page, Write};
 use super::ownership::{self, Ownership};
-use super::table::AnyRow;
+use super::standing::{Reach, Sight, Standing};
 use super::tables::TableId;
 use super::{Result, StoreError};
 
@@ -55,6 +66,8 @@ pub(crate) struct Settings {
     pub(crate) allow_eviction: bool,
     /// How long the last owner is waited for; `None` for as long as it lives.
     pub(crate) patience: Option<Duration>,
+    /// What the others are told of this one, and what it sees of them.
+    pub(crate) standing: Standing,
 }
 
 /// A store's rows in Redis, as their owner sees them.
@@ -63,8 +76,12 @@ pub(crate) struct Redis {
     settings: Settings,
     connector: Connector,
     epoch: String,
-    /// Of the last commit.
-    number: u64,
+    /// The number of the last commit before this owner's first one; empty where there was none.
+    found: String,
+    /// How many commits this owner has made that are surely done.
+    done: Arc<AtomicU64>,
+    /// Held while a commit is under way.
+    journal: Arc<Mutex<Journal>>,
     facts: Facts,
     ownership: Arc<Ownership>,
     /// When the owner last said that it is alive, on the clock of [`ownership::now`].
@@ -87,7 +104,9 @@ impl Redis {
             settings,
             connector,
             epoch: String::new(),
-            number: 0,
+            found: String::new(),
+            done: Arc::default(),
+            journal: Arc::default(),
             facts,
             ownership,
             alive_at: 0,
@@ -102,18 +121,25 @@ impl Redis {
     }
 
     fn take_over(&mut self) -> Result<()> {
-        let mut command = Self::call("take_over", &[&self.key("owner"), &self.key("epoch")]);
-        command.arg(millis(self.settings.owner_ttl));
+        let mut command = self.call("take_over", &["owner", "epoch", "commit", "door"]);
+        let name = Uuid::new_v4().simple().to_string();
+        command.arg(millis(self.settings.owner_ttl)).arg(name);
+        command.arg(self.settings.standing.reach());
         let pause = MAX_PAUSE.min(self.settings.owner_ttl / 10);
         let mut waited = Duration::ZERO;
         loop {
             let asked = ownership::now();
-            let epoch: String = self.connector.query(&command)?;
+            let (epoch, latest, reach) = self.ask_for_it(&command)?;
             if epoch != "0" {
-                self.epoch = epoch;
+                self.journal().latest.clone_from(&latest);
+                (self.epoch, self.found) = (epoch, latest);
                 self.is_alive(asked);
+                self.settings.standing.see(Sight::Ours);
                 return Ok(());
             }
+            let owner = Reach::from_text(&reach);
+            let sight = owner.map_or(Sight::Nobody, Sight::Other);
+            self.settings.standing.see(sight);
             if self
                 .settings
                 .patience
@@ -128,6 +154,20 @@ impl Redis {
             std::thread::sleep(pause);
             waited += pause;
         }
+    }
+
+    /// Asks to become the owner. Where Redis was away meanwhile the last owner goes first: what a replica
+    /// lacks only it can send again, and it could not say that it lives.
+    fn ask_for_it(&mut self, command: &Cmd) -> Result<(String, String, String)> {
+        let grace = self.settings.owner_ttl;
+        let mut was_away = false;
+        self.connector.until_answered(|connection| {
+            if was_away {
+                std::thread::sleep(grace);
+            }
+            was_away = true;
+            command.query(connection)
+        })
     }
 
     /// What was asked for then has been done in this owner's name.
@@ -146,103 +186,80 @@ impl Redis {
         self.keep()
     }
 
-    fn key(&self, name: &str) -> String {
-        format!("{{{}}}:{name}", self.settings.prefix)
-    }
-
     fn table(&self, table: TableId) -> String {
-        self.key(table.kind().name)
+        call::key(&self.settings.prefix, table.kind().name)
     }
 
-    /// A call of one of the functions with its keys; the arguments are to follow.
-    fn call(function: &str, keys: &[&String]) -> Cmd {
-        let mut command = redis::cmd("FCALL");
-        command
-            .arg(format!("matrix_smpp_{function}_1"))
-            .arg(keys.len());
-        for key in keys {
-            command.arg(*key);
-        }
-        command
+    fn call(&self, function: &str, keys: &[&str]) -> Cmd {
+        call::function(&self.settings.prefix, function, keys)
     }
 
     /// The call that writes these rows under a number.
-    fn commit_command(&self, writes: &[Write], number: u64) -> Cmd {
-        let of_tables: Vec<&[Write]> = writes.chunk_by(|a, b| a.table == b.table).collect();
-        let mut keys = vec![self.key("owner"), self.key("epoch"), self.key("commit")];
-        keys.extend(
-            of_tables
-                .iter()
-                .filter_map(|rows| rows.first())
-                .map(|row| self.table(row.table)),
-        );
-        let mut command = Self::call("commit", &keys.iter().collect::<Vec<_>>());
+    fn commit_command(&self, writes: &[Write], before: &str, number: &str) -> Cmd {
+        let of_tables = call::by_table(writes);
+        let mut keys = vec!["owner", "epoch", "commit"];
+        keys.extend(of_tables.iter().map(|(table, _)| *table));
+        let mut command = self.call("commit", &keys);
         command
             .arg(&self.epoch)
             .arg(millis(self.settings.owner_ttl))
-            .arg(format!("{}:{number}", self.epoch));
-        for rows in of_tables {
-            add_rows(&mut command, rows);
+            .arg(number)
+            .arg(before);
+        for (_, rows) in of_tables {
+            call::add_rows(&mut command, rows);
         }
         command
     }
 
-    /// A page of the timers, in order.
-    fn scan_timers(&mut self, from: Option<&str>, limit: usize) -> Result<Page> {
-        let mut command = redis::cmd("ZRANGEBYLEX");
-        command
-            .arg(self.table(TableId::Timers))
-            .arg(from.map_or_else(|| "-".to_owned(), |from| format!("({from}")))
-            .arg("+")
-            .arg("LIMIT")
-            .arg(0)
-            .arg(limit);
-        let keys: Vec<String> = self.connector.query(&command)?;
-        let next = keys.last().filter(|_| keys.len() == limit).cloned();
-        let row: AnyRow = Arc::new(());
-        let octets = (TableId::Timers.kind().encode)(&row)?;
-        let rows = keys.into_iter().map(|key| (key, octets.clone())).collect();
-        Ok(Page { rows, next })
+    /// Sends the commits of the journal from this place on, and waits until enough replicas have them;
+    /// goes back where Redis has lost some.
+    fn send(&mut self, journal: &Journal, mut place: usize) -> Result<()> {
+        let wait = self.facts.wait_command(&self.settings);
+        while let Some(commit) = journal.at(place) {
+            let answer = self
+                .connector
+                .query_until_known(&commit.command, wait.as_ref())?;
+            match answer {
+                (Value::BulkString(latest), _) => {
+                    place = journal.after(&String::from_utf8_lossy(&latest))?;
+                }
+                (_, replicas) if self.is_enough(&replicas) => place += 1,
+                _ if self.ownership.is_closing() => {
+                    let reason = "too few replicas have the last commit".to_owned();
+                    return Err(StoreError::Unavailable(reason));
+                }
+                _ => warn!("too few replicas have the last commit; waiting for them"),
+            }
+        }
+        Ok(())
     }
 
-    /// Waits until enough replicas have what was committed.
-    fn replicated(&mut self) -> Result<()> {
-        if self.settings.replicas == 0 {
+    fn is_enough(&self, replicas: &Value) -> bool {
+        probe::reached(replicas) >= i64::from(self.settings.replicas)
+    }
+
+    /// Sends again what Redis lacks, unless the one who commits has done so already.
+    fn mend(&mut self) -> Result<()> {
+        let journal = Arc::clone(&self.journal);
+        let journal = lock(&journal);
+        let mut command = redis::cmd("GET");
+        command.arg(call::key(&self.settings.prefix, "commit"));
+        let latest: Option<String> = self.connector.query(&command)?;
+        let latest = latest.unwrap_or_default();
+        if latest == journal.latest {
             return Ok(());
         }
-        let command = self.facts.wait_command(&self.settings);
-        loop {
-            let reached = self.connector.query::<Value>(&command)?;
-            if probe::reached(&reached) >= i64::from(self.settings.replicas) {
-                return Ok(());
-            }
-            if self.ownership.is_closing() {
-                let reason = "too few replicas have the last commit".to_owned();
-                return Err(StoreError::Unavailable(reason));
-            }
-            warn!("too few replicas have the last commit; waiting for them");
-        }
+        let place = journal.after(&latest)?;
+        self.send(&journal, place)
+    }
+
+    fn journal(&self) -> MutexGuard<'_, Journal> {
+        lock(&self.journal)
     }
 }
 
-/// Adds a table's rows to a commit.
-fn add_rows(command: &mut Cmd, rows: &[Write]) {
-    let is_sorted = rows.first().is_some_and(|row| row.table == TableId::Timers);
-    let sets = rows.iter().filter(|row| row.value.is_some()).count();
-    command
-        .arg(if is_sorted { "sorted" } else { "hash" })
-        .arg(2 * sets)
-        .arg(rows.len() - sets);
-    for row in rows {
-        match &row.value {
-            Some(_) if is_sorted => command.arg(0).arg(&*row.key),
-            Some(octets) => command.arg(&*row.key).arg(&octets[..]),
-            None => continue,
-        };
-    }
-    for row in rows.iter().filter(|row| row.value.is_none()) {
-        command.arg(&*row.key);
-    }
+fn lock(journal: &Mutex<Journal>) -> MutexGuard<'_, Journal> {
+    journal.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn millis(duration: Duration) -> u64 {
@@ -257,49 +274,15 @@ fn load_functions(connection: &mut dyn redis::ConnectionLike) -> redis::RedisRes
     command.query::<Value>(connection).map(drop)
 }
 
-impl From<RedisError> for StoreError {
-    fn from(error: RedisError) -> Self {
-        if error.code() == Some("NOTOWNER") {
-            return Self::Lost;
-        }
-        match error.kind() {
-            ErrorKind::UnexpectedReturnType => Self::Corrupt(error.to_string()),
-            _ => Self::Unavailable(error.to_string()),
-        }
-    }
-}
-
-/// Whether the same command may be answered otherwise later.
-fn is_passing(error: &RedisError) -> bool {
-    let by_server = matches!(
-        error.kind(),
-        ErrorKind::Server(
-            ServerErrorKind::BusyLoading
-                | ServerErrorKind::TryAgain
-                | ServerErrorKind::ClusterDown
-                | ServerErrorKind::MasterDown
-                | ServerErrorKind::ReadOnly
-        )
-    );
-    // Sentinels forget a primary for a moment while they replace it.
-    let by_sentinels = matches!(
-        error.kind(),
-        ErrorKind::MasterNameNotFoundBySentinel | ErrorKind::NoValidReplicasFoundBySentinel
-    );
-    by_server
-        || by_sentinels
-        || error.is_io_error()
-        || error.is_connection_dropped()
-        || error.is_timeout()
-}
-
 impl Base for Redis {
     fn twin(&self) -> Result<Box<dyn Base>> {
         Ok(Box::new(Self {
             settings: self.settings.clone(),
             connector: self.connector.twin(),
             epoch: self.epoch.clone(),
-            number: self.number,
+            found: self.found.clone(),
+            done: Arc::clone(&self.done),
+            journal: Arc::clone(&self.journal),
             facts: self.facts.clone(),
             ownership: Arc::clone(&self.ownership),
             alive_at: self.alive_at,
@@ -315,21 +298,7 @@ impl Base for Redis {
         let mut found = Vec::with_capacity(keys.len());
         // The function hands over some thousand keys of one table at most.
         for keys in keys.chunks(2_000) {
-            let of_tables: Vec<_> = keys.chunk_by(|a, b| a.0 == b.0).collect();
-            let tables: Vec<String> = of_tables
-                .iter()
-                .filter_map(|rows| rows.first())
-                .map(|(table, _)| self.table(*table))
-                .collect();
-            let mut command = Self::call("read", &tables.iter().collect::<Vec<_>>());
-            for rows in of_tables {
-                command.arg(rows.len());
-                for (_, key) in rows {
-                    command.arg(*key);
-                }
-            }
-            let rows: Vec<Vec<Option<Octets>>> = self.connector.query(&command)?;
-            found.extend(rows.into_iter().flatten());
+            found.extend(self.read(keys)?);
         }
         Ok(found)
     }
@@ -374,19 +343,35 @@ impl Base for Redis {
     }
 
     fn commit(&mut self, writes: &[Write]) -> Result<()> {
-        self.number += 1;
-        let command = self.commit_command(writes, self.number);
+        let journal = Arc::clone(&self.journal);
+        let mut journal = lock(&journal);
+        journal.count += 1;
+        let count = journal.count;
+        let number = format!("{}:{count}", self.epoch);
+        let octets = |write: &Write| write.key.len() + write.value.as_ref().map_or(0, Vec::len);
+        let commit = Commit {
+            before: journal.latest.clone(),
+            command: self.commit_command(writes, &journal.latest, &number),
+            octets: writes.iter().map(octets).sum(),
+        };
+        let place = journal.add(commit);
         let asked = ownership::now();
-        self.connector.query_until_known::<Value>(&command)?;
+        if let Err(error) = self.send(&journal, place) {
+            journal.take_back();
+            return Err(error);
+        }
+        journal.latest = number;
+        self.done.store(count, Ordering::Release);
         self.is_alive(asked);
-        self.replicated()
+        Ok(())
     }
 
     fn keep(&mut self) -> Result<()> {
-        let mut command = Self::call("keep", &[&self.key("owner"), &self.key("epoch")]);
+        let mut command = self.call("keep", &["owner", "epoch", "door"]);
         command
             .arg(&self.epoch)
-            .arg(millis(self.settings.owner_ttl));
+            .arg(millis(self.settings.owner_ttl))
+            .arg(self.settings.standing.reach());
         let asked = ownership::now();
         self.connector.query::<Value>(&command)?;
         self.is_alive(asked);
@@ -398,7 +383,7 @@ impl Base for Redis {
     }
 
     fn close(&mut self) {
-        let mut command = Self::call("give_up", &[&self.key("owner"), &self.key("epoch")]);
+        let mut command = self.call("give_up", &["owner", "epoch"]);
         command.arg(&self.epoch);
         self.ownership.end();
         // Where it fails, the key expires by itself.

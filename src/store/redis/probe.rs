@@ -141,16 +141,20 @@ impl Facts {
         Ok(())
     }
 
-    /// What waits for replicas: until they have synced, where Redis knows how to ask that.
-    pub(super) fn wait_command(&self, settings: &Settings) -> Cmd {
+    /// What waits for replicas, where any are wanted: until they have synced, where Redis knows how to
+    /// ask that.
+    pub(super) fn wait_command(&self, settings: &Settings) -> Option<Cmd> {
+        if settings.replicas == 0 {
+            return None;
+        }
         if self.version >= (7, 2) && settings.durability >= Durability::Everysec {
             let mut command = redis::cmd("WAITAOF");
             command.arg(0).arg(settings.replicas).arg(WAIT);
-            return command;
+            return Some(command);
         }
         let mut command = redis::cmd("WAIT");
         command.arg(settings.replicas).arg(WAIT);
-        command
+        Some(command)
     }
 }
 

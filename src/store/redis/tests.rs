@@ -1,5 +1,7 @@
 //! With a real redis-server: what this engine promises beside the contract.
 
+mod door;
+mod fallen_back;
 mod server;
 mod several;
 
@@ -27,6 +29,7 @@ pub(in crate::store) fn settings_for(server: &Server, prefix: &str) -> Settings 
         replicas: 0,
         allow_eviction: false,
         patience: None,
+        standing: Standing::default(),
     }
 }
 
@@ -159,7 +162,8 @@ fn a_commit_that_is_sent_again_is_done_once() {
     let server = Server::start();
     let mut base = Redis::open(settings(&server)).unwrap();
     base.commit(&[put("a", "1")]).unwrap();
-    let again = base.commit_command(&[put("a", "again")], base.number);
+    let number = base.journal().latest.clone();
+    let again = base.commit_command(&[put("a", "again")], "", &number);
     let answer: String = base.connector.query(&again).unwrap();
     assert_eq!(answer, "REPEATED");
     assert_eq!(read(&mut base, "a").as_deref(), Some("1"));

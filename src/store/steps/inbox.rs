@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::ops::Bound;
 
+use ruma::{OwnedEventId, ServerName};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -66,6 +67,25 @@ fn fresh<'a>(tx: &mut Tx<'_>, transaction: &'a Transaction) -> Result<Vec<Fresh<
         }
     }
     unknown.map(|()| fresh)
+}
+
+/// Those that have not come, in their order.
+pub(in crate::store) fn unknown(
+    tx: &mut Tx<'_>,
+    homeserver: &ServerName,
+    events: &[OwnedEventId],
+) -> Result<Vec<OwnedEventId>> {
+    let mut unknown = Vec::new();
+    // All are asked for before the first that is not at hand ends this run.
+    let mut unread = Ok(());
+    for event in events {
+        match tx.get::<Events>(&event_key(homeserver, event.as_str())) {
+            Ok(Some(known)) if known.seq > 0 => {}
+            Ok(_) => unknown.push(event.clone()),
+            Err(error) => unread = Err(error),
+        }
+    }
+    unread.map(|()| unknown)
 }
 
 fn take(tx: &mut Tx<'_>, from: &Transaction, fresh: &Fresh<'_>, seq: i64) -> Result<()> {

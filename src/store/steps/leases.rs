@@ -20,7 +20,7 @@ use crate::store::tables::{
 };
 use crate::store::timer::Timer;
 use crate::store::tx::Tx;
-use crate::store::{Lease, Result, StoreError};
+use crate::store::{Lease, LeasesPage, Result, StoreError};
 
 /// The name of [`total`] in [`Totals`].
 const TOTAL: &str = "leases";
@@ -45,15 +45,33 @@ impl LeaseRow {
 pub(in crate::store) fn all(tx: &mut Tx<'_>) -> Result<Vec<Lease>> {
     let mut keyed = Vec::new();
     for (key, rows) in tx.all::<Leases>()? {
-        let handset = Handset::from_key(&key)
-            .ok_or_else(|| StoreError::Corrupt("the leases of no handset".to_owned()))?;
-        let leases = rows.iter().map(|row| row.lease(handset.clone()));
+        let leases = of_row(&key, &rows)?.into_iter();
         keyed.extend(leases.map(|lease| (key.clone(), lease)));
     }
     keyed.sort_unstable_by(|(key, lease), (other_key, other)| {
         (lease.vmn.as_str(), key).cmp(&(other.vmn.as_str(), other_key))
     });
     Ok(keyed.into_iter().map(|(_, lease)| lease).collect())
+}
+
+/// The leases of some phones. Runs alone.
+pub(in crate::store) fn page(
+    tx: &mut Tx<'_>,
+    from: Option<&str>,
+    limit: usize,
+) -> Result<LeasesPage> {
+    let page = tx.scan::<Leases>(from, limit)?;
+    let phones = page.rows.iter().map(|(key, rows)| of_row(key, rows));
+    Ok(LeasesPage {
+        phones: phones.collect::<Result<_>>()?,
+        next: page.next,
+    })
+}
+
+fn of_row(key: &str, rows: &[LeaseRow]) -> Result<Vec<Lease>> {
+    let handset = Handset::from_key(key)
+        .ok_or_else(|| StoreError::Corrupt("the leases of no handset".to_owned()))?;
+    Ok(rows.iter().map(|row| row.lease(handset.clone())).collect())
 }
 
 /// How many leases there are, active, cooling, or not forgotten yet.

@@ -31,7 +31,7 @@ enum Sender {
 }
 
 pub(in crate::store) fn accept(tx: &mut Tx<'_>, new: &NewMessage) -> Result<Acceptance> {
-    if let Some(known) = find(tx, new.id)? {
+    if let Some(known) = known(tx, new)? {
         return Ok(Acceptance::Repeated(known.state));
     }
     check(new)?;
@@ -64,6 +64,21 @@ pub(in crate::store) fn accept(tx: &mut Tx<'_>, new: &NewMessage) -> Result<Acce
     Ok(Acceptance::Queued {
         balance: money::account(tx, &new.payer)?.balance,
     })
+}
+
+/// The message, where it has been accepted before. An event names all that came from it for as long as
+/// they are known, and it is at hand: most are new, and need not be looked for.
+fn known(tx: &mut Tx<'_>, new: &NewMessage) -> Result<Option<Arc<MessageRow>>> {
+    if let Source::Event {
+        homeserver, event, ..
+    } = &new.source
+    {
+        let event = tx.get::<Events>(&event_key(homeserver, event.as_str()))?;
+        if event.is_none_or(|event| event.messages.is_empty()) {
+            return Ok(None);
+        }
+    }
+    find(tx, new.id)
 }
 
 fn check(new: &NewMessage) -> Result<()> {
@@ -119,7 +134,7 @@ fn queue(tx: &mut Tx<'_>, new: &NewMessage, originator: Originator) -> Result<()
     };
     row.step(None, MessageState::Queued, (new.now, "accepted".into()));
     tx.insert::<Messages>(&number(key), row);
-    tx.put::<MessageNumbers>(&new.id.to_string(), key)?;
+    tx.insert::<MessageNumbers>(&new.id.to_string(), key);
     if let Source::Event {
         homeserver, event, ..
     } = &new.source
@@ -144,6 +159,7 @@ fn plan(new: &NewMessage, key: i64, originator: Originator) -> PlanRow {
         price: new.price.micros(),
         data_coding: new.segments.data_coding.0,
         receipts: new.receipts,
+        progress: new.progress,
         uncertain: new.uncertain,
         valid_until: new.valid_until,
         receipt_by: new.receipts.then_some(new.receipt_by),

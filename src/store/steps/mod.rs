@@ -6,6 +6,7 @@ pub(super) mod conversations;
 pub(super) mod copies;
 pub(super) mod dispatch;
 pub(super) mod explain;
+pub(super) mod hasten;
 pub(super) mod ids;
 pub(super) mod inbox;
 pub(super) mod leases;

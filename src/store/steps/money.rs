@@ -3,7 +3,7 @@
 //! account, in the same operation. It happens once: a payment by its key in [`TopUps`], a message's
 //! price because a message is accepted once, a segment's because the segment says what became of it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use matrix_smpp_config::Money;
 use ruma::{OwnedUserId, UserId};
@@ -11,10 +11,7 @@ use ruma::{OwnedUserId, UserId};
 use crate::gateway::model::{Account, MessageId, Timestamp};
 use crate::store::tables::{AccountRow, Accounts, Ledger, LedgerRow, Movement, TopUps, number};
 use crate::store::tx::{Sequence, Tx};
-use crate::store::{AuditDifference, Result, StoreError};
-
-/// Ledger rows that an audit holds at once.
-const PAGE: usize = 10_000;
+use crate::store::{Result, StoreError};
 
 /// What a message costs, in whose name.
 #[derive(Debug, Clone, Copy)]
@@ -99,7 +96,7 @@ pub(in crate::store) fn accounts(tx: &mut Tx<'_>) -> Result<Vec<(OwnedUserId, Ac
 }
 
 impl AccountRow {
-    fn account(&self) -> Result<Account> {
+    pub(in crate::store) fn account(&self) -> Result<Account> {
         Ok(Account {
             balance: money(self.balance)?,
             reserved: money(self.reserved)?,
@@ -110,7 +107,7 @@ impl AccountRow {
     }
 
     /// The account after a movement; `None` where its amounts are beyond what can be kept.
-    fn after(&self, movement: Movement, amount: i64) -> Option<Self> {
+    pub(in crate::store) fn after(&self, movement: Movement, amount: i64) -> Option<Self> {
         let taken = amount.checked_neg()?;
         let (balance, reserved, settled, top_ups) = match movement {
             Movement::TopUp => (amount, 0, 0, amount),
@@ -137,7 +134,7 @@ impl AccountRow {
     }
 
     /// What a ledger can tell of an account.
-    fn sums(&self) -> (i64, i64, i64, i64) {
+    pub(in crate::store) fn sums(&self) -> (i64, i64, i64, i64) {
         (self.balance, self.reserved, self.settled, self.top_ups)
     }
 }
@@ -224,79 +221,107 @@ fn write(tx: &mut Tx<'_>, row: LedgerRow) -> Result<i64> {
     Ok(at)
 }
 
-/// Every account that its ledger contradicts, those with only one of the two included. Runs alone,
-/// and reads the whole ledger.
-pub(in crate::store) fn audit(tx: &mut Tx<'_>) -> Result<Vec<AuditDifference>> {
-    let ledger = add_up(tx)?;
-    let stored: BTreeMap<String, _> = tx.all::<Accounts>()?.into_iter().collect();
-    let owners: BTreeSet<&String> = ledger.keys().chain(stored.keys()).collect();
-    let mut differences = Vec::new();
+/// Some of the ledger, in no order.
+#[derive(Debug)]
+pub(in crate::store) struct LedgerPage {
+    /// Numbers and movements; one may come again in a later page.
+    pub(in crate::store) rows: Vec<(i64, Arc<LedgerRow>)>,
+    /// Rows that cannot be read.
+    pub(in crate::store) unreadable: u64,
+    /// Where the next page begins.
+    pub(in crate::store) next: Option<String>,
+}
+
+/// A page of the ledger. Runs alone.
+pub(in crate::store) fn ledger_page(
+    tx: &mut Tx<'_>,
+    from: Option<&str>,
+    limit: usize,
+) -> Result<LedgerPage> {
+    let page = tx.scan::<Ledger>(from, limit)?;
+    let rows = page.rows.into_iter();
+    Ok(LedgerPage {
+        rows: rows
+            .filter_map(|(key, row)| Some((key.parse().ok()?, row)))
+            .collect(),
+        unreadable: page.unreadable,
+        next: page.next,
+    })
+}
+
+/// Movements that follow each other.
+#[derive(Debug)]
+pub(in crate::store) struct Movements {
+    /// Them.
+    pub(in crate::store) rows: Vec<Arc<LedgerRow>>,
+    /// Those among them that cannot be read.
+    pub(in crate::store) unreadable: u64,
+    /// The number of the last of them.
+    pub(in crate::store) until: i64,
+    /// There are no more.
+    pub(in crate::store) are_all: bool,
+}
+
+/// The movements after number `after`, at most `limit`.
+pub(in crate::store) fn movements(tx: &mut Tx<'_>, after: i64, limit: usize) -> Result<Movements> {
+    let last = tx.last(Sequence::Ledger)?;
+    let most = i64::try_from(limit).unwrap_or(i64::MAX);
+    let until = last.min(after.saturating_add(most));
+    let keys: Vec<String> = (after + 1..=until).map(number).collect();
+    tx.fetch::<Ledger>(keys.iter().map(String::as_str));
+    let mut movements = Movements {
+        rows: Vec::with_capacity(keys.len()),
+        unreadable: 0,
+        until,
+        are_all: until == last,
+    };
+    for key in keys {
+        match tx.get::<Ledger>(&key) {
+            Err(StoreError::Corrupt(_)) => movements.unreadable += 1,
+            row => movements.rows.extend(row?),
+        }
+    }
+    Ok(movements)
+}
+
+/// Some accounts, in no order.
+#[derive(Debug)]
+pub(in crate::store) struct AccountsPage {
+    /// Owners and accounts; one may come again in a later page.
+    pub(in crate::store) rows: Vec<(String, AccountRow)>,
+    /// Rows that cannot be read.
+    pub(in crate::store) unreadable: u64,
+    /// Where the next page begins.
+    pub(in crate::store) next: Option<String>,
+}
+
+/// A page of accounts. Runs alone.
+pub(in crate::store) fn accounts_page(
+    tx: &mut Tx<'_>,
+    from: Option<&str>,
+    limit: usize,
+) -> Result<AccountsPage> {
+    let page = tx.scan::<Accounts>(from, limit)?;
+    let rows = page.rows.into_iter();
+    Ok(AccountsPage {
+        rows: rows.map(|(owner, row)| (owner, *row)).collect(),
+        unreadable: page.unreadable,
+        next: page.next,
+    })
+}
+
+/// The accounts of these owners; all zero where there is none.
+pub(in crate::store) fn accounts_of(
+    tx: &mut Tx<'_>,
+    owners: &[String],
+) -> Result<Vec<(String, AccountRow)>> {
+    let mut rows = Vec::with_capacity(owners.len());
+    tx.fetch::<Accounts>(owners.iter().map(String::as_str));
     for owner in owners {
-        let stored = stored.get(owner).map(|row| **row).unwrap_or_default();
-        let ledger = AccountRow {
-            overdraft: stored.overdraft,
-            ..ledger.get(owner).copied().unwrap_or_default()
-        };
-        if stored.sums() != ledger.sums() {
-            differences.push(AuditDifference {
-                owner: person(owner.clone())?,
-                stored: stored.account()?,
-                ledger: ledger.account()?,
-            });
-        }
+        let row = tx.get::<Accounts>(owner)?;
+        rows.push((owner.clone(), row.map(|row| *row).unwrap_or_default()));
     }
-    Ok(differences)
-}
-
-/// What the ledger says of every owner in it.
-fn add_up(tx: &mut Tx<'_>) -> Result<BTreeMap<String, AccountRow>> {
-    let mut sums: BTreeMap<String, AccountRow> = BTreeMap::new();
-    let mut seen = Numbers::up_to(tx.last(Sequence::Ledger)?);
-    let mut from = None;
-    loop {
-        let page = tx.scan::<Ledger>(from.as_deref(), PAGE)?;
-        for (key, row) in page.rows {
-            // A page may bring again what an earlier one has brought.
-            if !key.parse().is_ok_and(|number| seen.insert(number)) {
-                continue;
-            }
-            let before = sums.get(&row.owner).copied().unwrap_or_default();
-            let after = before.after(row.movement, row.amount);
-            let after = after.ok_or_else(|| {
-                StoreError::Corrupt("the ledger's sums are out of bounds".to_owned())
-            })?;
-            match sums.get_mut(&row.owner) {
-                Some(sum) => *sum = after,
-                None => drop(sums.insert(row.owner.clone(), after)),
-            }
-        }
-        match page.next {
-            Some(next) => from = Some(next),
-            None => return Ok(sums),
-        }
-    }
-}
-
-/// A set of numbers: one bit for each that could be in it.
-struct Numbers(Vec<u64>);
-
-impl Numbers {
-    fn up_to(last: i64) -> Self {
-        let words = usize::try_from(last).unwrap_or(0) / 64 + 1;
-        Self(vec![0; words])
-    }
-
-    /// False where the number is in the set, or cannot be.
-    fn insert(&mut self, number: usize) -> bool {
-        let bit = 1_u64 << (number % 64);
-        match self.0.get_mut(number / 64) {
-            Some(bits) if *bits & bit == 0 => {
-                *bits |= bit;
-                true
-            }
-            _ => false,
-        }
-    }
+    Ok(rows)
 }
 
 fn conflict(reason: &str) -> StoreError {
@@ -333,19 +358,6 @@ mod tests {
             assert_eq!(before.after(movement, 5), Some(after), "{movement:?}");
         }
         assert_eq!(before.after(Movement::TopUp, i64::MAX), None);
-    }
-
-    #[test]
-    fn a_number_is_new_to_a_set_once() {
-        let mut numbers = Numbers::up_to(1_000);
-        for number in [0, 63, 64, 1_000] {
-            assert!(
-                numbers.insert(number) && !numbers.insert(number),
-                "{number}"
-            );
-        }
-        assert!(numbers.insert(1));
-        assert!(!numbers.insert(1_000_000), "beyond all that were given out");
     }
 
     #[test]

@@ -162,8 +162,8 @@ fn expect(
     (smsc_id, by_receipt): (&str, bool),
 ) -> Result<()> {
     forget_evidence(tx, row, number)?;
-    if smsc_id.is_empty() {
-        // The answer to a deliver_sm names nothing.
+    // The answer to a deliver_sm names nothing.
+    if smsc_id.is_empty() || !row.receipts {
         return Ok(());
     }
     let canonical = canonical(smsc_id);

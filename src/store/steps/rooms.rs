@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use ruma::{OwnedRoomId, RoomId, ServerName, UserId};
+use ruma::{OwnedRoomId, OwnedServerName, RoomId, ServerName, UserId};
 
 use super::conversations;
 use crate::store::tables::{
-    Ghosts, MemberRow, Portals, RoomRow, Rooms, TwoRow, Twos, room_key, two_key,
+    Ghosts, MemberRow, Portals, RoomRow, Rooms, TwoRow, Twos, room_key, room_of, two_key,
 };
 use crate::store::tx::{Sequence, Tx};
-use crate::store::{Member, Membership, Result, RoomFacts, RoomView};
+use crate::store::{Member, Membership, Result, RoomFacts, RoomView, RoomsPage};
 
 pub(in crate::store) fn ghost_is_ready(tx: &mut Tx<'_>, ghost: &UserId) -> Result<bool> {
     tx.has::<Ghosts>(ghost.as_str())
@@ -219,17 +219,38 @@ pub(in crate::store) fn room(
     let Some(known) = tx.get::<Rooms>(&key)? else {
         return Ok(None);
     };
-    let facts = RoomFacts {
-        homeserver: homeserver.to_owned(),
-        room: room.to_owned(),
-        encrypted: known.encrypted,
-        members: known.members.iter().map(member).collect(),
-    };
+    let facts = facts(homeserver.to_owned(), room.to_owned(), &known);
     let conversations = conversations::in_room(tx, &key)?;
     Ok(Some(RoomView {
         facts,
         conversations,
     }))
+}
+
+fn facts(homeserver: OwnedServerName, room: OwnedRoomId, row: &RoomRow) -> RoomFacts {
+    RoomFacts {
+        homeserver,
+        room,
+        encrypted: row.encrypted,
+        members: row.members.iter().map(member).collect(),
+    }
+}
+
+/// A page of all rooms. Runs alone.
+pub(in crate::store) fn page(
+    tx: &mut Tx<'_>,
+    from: Option<&str>,
+    limit: usize,
+) -> Result<RoomsPage> {
+    let page = tx.scan::<Rooms>(from, limit)?;
+    let named = page.rows.iter().filter_map(|(key, row)| {
+        let (homeserver, room) = room_of(key)?;
+        Some(facts(homeserver, room, row))
+    });
+    Ok(RoomsPage {
+        rooms: named.collect(),
+        next: page.next,
+    })
 }
 
 fn member(row: &MemberRow) -> Member {

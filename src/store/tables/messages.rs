@@ -59,6 +59,7 @@ pub(crate) struct PlanRow {
     pub(crate) price: i64,
     pub(crate) data_coding: u8,
     pub(crate) receipts: bool,
+    pub(crate) progress: bool,
     pub(crate) uncertain: UncertainPolicy,
     pub(crate) valid_until: Timestamp,
     /// No receipt is expected after it; `None` where none is expected at all.

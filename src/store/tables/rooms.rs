@@ -1,6 +1,6 @@
 //! Rooms, conversations, and the numbers that they use.
 
-use ruma::{OwnedRoomId, OwnedUserId, RoomId, ServerName, UserId};
+use ruma::{OwnedRoomId, OwnedServerName, OwnedUserId, RoomId, ServerName, UserId};
 use serde::{Deserialize, Serialize};
 
 use super::Row;
@@ -96,6 +96,12 @@ impl Row for ReferenceRow {}
 /// Key of [`super::Rooms`] and [`super::Portals`].
 pub(crate) fn room_key(homeserver: &ServerName, room: &RoomId) -> String {
     format!("{homeserver}|{room}")
+}
+
+/// The homeserver and the room of such a key.
+pub(crate) fn room_of(key: &str) -> Option<(OwnedServerName, OwnedRoomId)> {
+    let (homeserver, room) = key.split_once('|')?;
+    Some((homeserver.try_into().ok()?, room.try_into().ok()?))
 }
 
 /// Key of [`super::Twos`]; the order of the two does not matter.

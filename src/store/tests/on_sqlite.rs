@@ -192,9 +192,9 @@ async fn an_account_that_the_ledger_contradicts_is_found() {
         .execute("UPDATE account SET row = ?1", [forged])
         .unwrap();
     drop(connection);
-    let differences = engine.open().audit().await.unwrap();
-    let [difference] = &differences[..] else {
-        panic!("{differences:?}")
+    let audit = engine.open().audit().await.unwrap();
+    let [difference] = &audit.differences[..] else {
+        panic!("{audit:?}")
     };
     assert_eq!(difference.owner, owner);
     let balances = (difference.stored.balance, difference.ledger.balance);

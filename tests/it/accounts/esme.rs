@@ -19,19 +19,19 @@ use crate::support::sim::{PASSWORD, SYSTEM_ID};
 use crate::support::wait::PATIENCE;
 
 /// An ESME that is bound to the gateway.
-pub(super) struct Esme {
+pub(crate) struct Esme {
     link: Link,
     events: LinkEvents,
     _running: JoinSet<()>,
 }
 
 impl Esme {
-    pub(super) async fn bind(port: u16) -> Self {
+    pub(crate) async fn bind(port: u16) -> Self {
         Self::bind_as(SYSTEM_ID, port, None).await
     }
 
     /// Binds with this name, over TLS where that is set.
-    pub(super) async fn bind_as(name: &str, port: u16, tls: Option<TlsSettings>) -> Self {
+    pub(crate) async fn bind_as(name: &str, port: u16, tls: Option<TlsSettings>) -> Self {
         let settings = LinkSettings {
             name: "an ESME".to_owned(),
             address: format!("127.0.0.1:{port}"),
@@ -59,19 +59,19 @@ impl Esme {
         esme
     }
 
-    pub(super) async fn next(&mut self) -> LinkEvent {
+    pub(crate) async fn next(&mut self) -> LinkEvent {
         let event = timeout(PATIENCE, self.events.recv()).await;
         event.expect("an event in time").expect("a link")
     }
 
     /// Submits and waits for nothing.
-    pub(super) fn sends(&self, text: &str) {
+    pub(crate) fn sends(&self, text: &str) {
         let sent = self.link.submit(Ticket(1), Body::SubmitSm(sm(text)));
         sent.expect("a bound link");
     }
 
     /// Until it is bound no more; why.
-    pub(super) async fn end(&mut self) -> CloseReason {
+    pub(crate) async fn end(&mut self) -> CloseReason {
         loop {
             if let LinkEvent::Down { reason, .. } = self.next().await {
                 return reason;
@@ -79,7 +79,7 @@ impl Esme {
         }
     }
 
-    pub(super) async fn ask(&mut self, body: Body) -> (CommandStatus, Body) {
+    pub(crate) async fn ask(&mut self, body: Body) -> (CommandStatus, Body) {
         self.link.ready().await;
         self.link.submit(Ticket(1), body).expect("a bound link");
         loop {
@@ -89,14 +89,14 @@ impl Esme {
         }
     }
 
-    pub(super) async fn submit(&mut self, text: &str) -> MessageId {
+    pub(crate) async fn submit(&mut self, text: &str) -> MessageId {
         match self.ask(Body::SubmitSm(sm(text))).await {
             (CommandStatus::ESME_ROK, Body::SubmitSmResp(resp)) => resp.message_id,
             other => panic!("{other:?}"),
         }
     }
 
-    pub(super) async fn state(&mut self, message_id: MessageId) -> MessageState {
+    pub(crate) async fn state(&mut self, message_id: MessageId) -> MessageState {
         let query = QuerySm {
             message_id,
             source_addr: PHONE.parse().expect("a number"),
@@ -109,7 +109,7 @@ impl Esme {
     }
 
     /// The next delivery, which is taken.
-    pub(super) async fn takes(&mut self) -> DeliverSm {
+    pub(crate) async fn takes(&mut self) -> DeliverSm {
         loop {
             if let LinkEvent::Request {
                 epoch,

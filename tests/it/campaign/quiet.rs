@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use super::stage::{Homeserver, Stage};
+use super::homeserver::Homeserver;
+use super::stage::Stage;
 use super::traffic::Traffic;
 use crate::support::dice::Dice;
-use crate::support::wait::{PATIENCE, now};
+use crate::support::wait::now;
 
 /// What may wait in the gateway's store; none of it does in the end. Parts of texts of which the rest
 /// never came are left out: they wait for it.
@@ -25,6 +26,9 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// After so long it is worth telling what still moves.
 const SLOW: Duration = Duration::from_secs(8);
 
+/// A machine that has no time for these processes makes one gateway after the other lose its store.
+const PATIENCE: Duration = Duration::from_mins(4);
+
 /// How often a homeserver is made to look again for what it left lying.
 const ABSENCES: usize = 5;
 
@@ -42,9 +46,9 @@ pub(super) async fn settle(stage: &mut Stage, traffic: &Traffic) -> Result<(), S
         if traffic.all_have_their_fate().await {
             return Ok(());
         }
-        stage.gateway.kill().await;
+        stage.gateways.kill().await;
         traffic.write_once(&mut Dice::new(0), 0).await;
-        stage.start_gateway().await;
+        stage.gateways.start().await;
         still(stage).await?;
     }
     Err("texts without a fate".to_owned())
@@ -105,7 +109,10 @@ fn wires(stage: &Stage) -> Wires {
 
 /// Where something lies; empty where nothing does.
 async fn places(stage: &Stage) -> String {
-    let Some(waiting) = stage.gateway.may_wait(&WAITING).await else {
+    let Some(gateway) = stage.gateways.only_worker().await else {
+        return "none of the gateways works, or several do".to_owned();
+    };
+    let Some(waiting) = gateway.may_wait(&WAITING).await else {
         return "the gateway does not answer".to_owned();
     };
     if !waiting.is_empty() {

@@ -54,6 +54,20 @@ impl Sums {
     }
 }
 
+impl Sums {
+    fn add(&mut self, other: &Self) {
+        self.accepted += other.accepted;
+        self.sent += other.sent;
+        self.delivered += other.delivered;
+        self.told += other.told;
+        self.lost += other.lost;
+        self.flagged += other.flagged;
+        self.unheard += other.unheard;
+        self.doubled += other.doubled;
+        self.reordered += other.reordered;
+    }
+}
+
 fn row(cells: [impl fmt::Display; 9]) -> String {
     cells.map(|cell| format!("{cell:>11}")).concat()
 }
@@ -61,6 +75,8 @@ fn row(cells: [impl fmt::Display; 9]) -> String {
 /// The whole of it.
 #[derive(Debug, Default)]
 pub(super) struct Table {
+    /// How often somebody was killed.
+    pub(super) kills: usize,
     pub(super) to_phones: Sums,
     pub(super) relayed: Sums,
     pub(super) to_rooms: Sums,
@@ -72,6 +88,20 @@ pub(super) struct Table {
     pub(super) overpaid: i64,
     /// Numbers that served two conversations, and texts in the wrong one.
     pub(super) leases: usize,
+}
+
+impl Table {
+    /// Adds the account of another campaign.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.kills += other.kills;
+        self.to_phones.add(&other.to_phones);
+        self.relayed.add(&other.relayed);
+        self.to_rooms.add(&other.to_rooms);
+        self.may_double += other.may_double;
+        self.drift += other.drift;
+        self.overpaid += other.overpaid;
+        self.leases += other.leases;
+    }
 }
 
 impl fmt::Display for Table {
@@ -86,8 +116,8 @@ impl fmt::Display for Table {
         }
         write!(
             f,
-            "flagged at most {}; credit drift {}; paid twice {}; lease violations {}",
-            self.may_double, self.drift, self.overpaid, self.leases
+            "kills {}; flagged at most {}; credit drift {}; paid twice {}; lease violations {}",
+            self.kills, self.may_double, self.drift, self.overpaid, self.leases
         )
     }
 }

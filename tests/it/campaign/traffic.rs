@@ -69,10 +69,11 @@ pub(super) struct Traffic {
 impl Traffic {
     /// Six direct rooms and a group, each with its numbers.
     pub(super) async fn prepare(stage: &Stage) -> Self {
+        let gateway = stage.gateways.worker().await;
         let mut people = Vec::new();
         for name in ["alice", "bob"] {
             let user = stage.homeserver.register(name).await;
-            stage.gateway.top_up(&user.id, "1000");
+            gateway.top_up(&user.id, "1000");
             people.push(user);
         }
         let mut talks = Vec::new();

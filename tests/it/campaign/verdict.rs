@@ -1,7 +1,6 @@
 //! What became of every text, and of the money.
 
 use std::collections::{HashMap, HashSet};
-use std::fmt;
 
 use super::evidence::{Evidence, descents};
 use super::plan::Plan;
@@ -16,35 +15,33 @@ use crate::support::world::ghost;
 /// The whole account of a campaign.
 #[derive(Debug, Default)]
 pub(super) struct Verdict {
-    table: Table,
+    pub(super) table: Table,
     /// What must not be; empty where all is well.
     pub(super) problems: Vec<String>,
-}
-
-impl fmt::Display for Verdict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.table.fmt(f)
-    }
+    /// Nothing was on its way any more when it was counted.
+    pub(super) is_settled: bool,
 }
 
 /// Waits until nothing moves any more, then counts.
 pub(super) async fn judge(stage: &mut Stage, traffic: &Traffic, plan: &Plan) -> Verdict {
     let mut verdict = Verdict::default();
-    if let Err(problem) = quiet::settle(stage, traffic).await {
-        verdict.problems.push(problem);
-    }
+    verdict.table.kills = plan.kill_count();
+    let settled = quiet::settle(stage, traffic).await;
+    verdict.is_settled = settled.is_ok();
+    verdict.problems.extend(settled.err());
     let evidence = Evidence::collect(stage, traffic).await;
+    let gateway = stage.gateways.worker().await;
     for (talk, one) in traffic.talks.iter().enumerate() {
         for end in 0..one.ends.len() {
             let at = (talk, end);
-            verdict.judge_events(&stage.gateway, traffic, &evidence, at);
+            verdict.judge_events(gateway, traffic, &evidence, at);
             verdict.judge_relays(traffic, &evidence, at);
             verdict.judge_answers(traffic, &evidence, at);
         }
     }
     verdict.judge_duplicates(stage, plan);
-    verdict.judge_leases(&stage.gateway, traffic, &evidence);
-    verdict.judge_money(&stage.gateway, traffic, &evidence);
+    verdict.judge_leases(gateway, traffic, &evidence);
+    verdict.judge_money(gateway, traffic, &evidence);
     verdict
 }
 
@@ -217,9 +214,9 @@ impl Verdict {
 
     /// Only what was under way when something broke, or met with a mishap, may be doubled.
     fn judge_duplicates(&mut self, stage: &Stage, plan: &Plan) {
-        let breaks = plan.breaks() + stage.ended_by_itself;
+        let breaks = plan.breaks() + stage.gateways.ended_by_itself;
         let mishaps = usize::try_from(stage.links.struck()).unwrap_or(usize::MAX);
-        self.table.may_double = breaks * WINDOW * stage.count_of_links + mishaps;
+        self.table.may_double = breaks * WINDOW * stage.count_of_links() + mishaps;
         let flagged = self.table.to_phones.flagged;
         let too_many = flagged > self.table.may_double;
         self.complain(too_many, || format!("{flagged} are doubled"));

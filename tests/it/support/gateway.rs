@@ -209,6 +209,12 @@ impl Gateway {
         self.peer.take().expect("a gateway that runs")
     }
 
+    /// What it answers on a page of its operations listener, such as `/health`; `None` where that is
+    /// no success.
+    pub(crate) async fn tells(&self, page: &str) -> Option<String> {
+        self.ops.probe(page).await
+    }
+
     // --- the command line ------------------------------------------------------------------------
 
     /// Runs a command of the program with its configuration. Returns what it printed; fails the
@@ -267,9 +273,13 @@ impl Gateway {
 
     // --- metrics ---------------------------------------------------------------------------------
 
-    /// Which of these kinds of items wait, where it answers.
+    /// Which of these kinds of items wait, where it works and answers.
     pub(crate) async fn may_wait<'a>(&self, kinds: &[&'a str]) -> Option<Vec<(&'a str, u64)>> {
         let page = self.ops.probe("/metrics").await?;
+        let works = page.contains("\nmatrix_smpp_waiting{");
+        if !works {
+            return None;
+        }
         let count = |kind: &&'a str| (*kind, sum(&page, "matrix_smpp_waiting", &[("kind", kind)]));
         let counts = kinds.iter().map(count);
         Some(counts.filter(|(_, count)| *count > 0).collect())

@@ -1,6 +1,7 @@
 //! Real peers for the tests: each starts in a folder of its own, on free loopback ports, and is
 //! gone when its test ends, however it ends.
 
+pub(crate) mod balancer;
 pub(crate) mod capture;
 pub(crate) mod clock;
 pub(crate) mod dice;

@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use reqwest::Method;
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -91,6 +92,13 @@ impl Stub {
     /// Registers an ordinary user.
     pub(crate) async fn register(&self, name: &str) -> User {
         User::register(&self.api, name).await
+    }
+
+    /// Replaces the list of its faults.
+    pub(crate) async fn go_wrong(&self, faults: &Value) {
+        self.api
+            .send(Method::PUT, &["_stub", "faults"], faults)
+            .await;
     }
 
     /// How many events it has not told yet.

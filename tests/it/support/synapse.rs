@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use rusqlite::Connection;
 use rustix::process::Signal;
 
 use super::http::Api;
@@ -79,6 +80,15 @@ impl Synapse {
     /// Registers an ordinary user and logs in.
     pub(crate) async fn register(&self, name: &str) -> User {
         User::register(&Api::at(&self.url()), name).await
+    }
+
+    /// Has one that is stopped forget what it has noted down for application services and not told
+    /// them, as far as it has noted anything: what a kill at the wrong moment does.
+    pub(crate) fn forget(&self) {
+        let database = Connection::open(self.home.join("homeserver.db"));
+        let database = database.expect("the database of a Synapse that is stopped");
+        let forgotten = database.execute("DELETE FROM application_services_txns", []);
+        forgotten.expect("its transactions for application services");
     }
 
     /// Sends it a signal.

@@ -117,6 +117,31 @@ listen = "127.0.0.1:29300""#,
 }
 
 #[test]
+fn an_inner_door_is_an_address_that_others_can_reach() {
+    let redis = |keys: &str| format!("[store]\nengine = \"redis\"\n[store.redis]\n{keys}");
+    let anywhere = redis("inner_listen = \"0.0.0.0:29310\"");
+    let nowhere = redis("inner_advertise = \"gateway-1.example.org:29310\"");
+    let no_port = redis("inner_listen = \"0.0.0.0:29310\"\ninner_advertise = \"gateway-1\"");
+    each_is_said(&[
+        (
+            r#"data_dir = "/data""#,
+            &anywhere,
+            "line 4: store.redis: has no inner_advertise, and inner_listen is no address to connect to; add it",
+        ),
+        (
+            r#"data_dir = "/data""#,
+            &nowhere,
+            "line 4: store.redis: has no inner_listen; add where to listen",
+        ),
+        (
+            r#"data_dir = "/data""#,
+            &no_port,
+            r#"line 6: store.redis.inner_advertise: `gateway-1` has no port; write host:port, e.g. "127.0.0.1:2775""#,
+        ),
+    ]);
+}
+
+#[test]
 fn a_number_is_whole_and_within_bounds() {
     each_is_said(&[
         (

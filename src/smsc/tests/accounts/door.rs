@@ -11,6 +11,7 @@ use matrix_smpp_session::{
 use tokio_util::task::TaskTracker;
 
 use super::super::*;
+use crate::doors::{self, Entrance};
 use crate::gateway::model::ConversationId;
 use crate::store::{Ending, Lane, NewOutbox, OutboxEntry, OutboxItem, Sms};
 
@@ -102,7 +103,10 @@ impl Door {
         });
         let crew = Crew::default();
         let links = Links::start(&gateway, &crew).unwrap();
-        let address = links.listen(&gateway, &crew).await.unwrap().unwrap();
+        let at = gateway.settings.listener.listen.unwrap();
+        let inlet = Entrance::new(doors::Door::Smpp, at).inlet().await.unwrap();
+        let address = inlet.local_addr().unwrap();
+        links.listen(&gateway, &crew, inlet).unwrap();
         Self {
             address: address.to_string(),
             clock,

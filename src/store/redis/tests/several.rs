@@ -24,6 +24,7 @@ fn with_a_replica(place: Place) -> Settings {
         replicas: 1,
         allow_eviction: false,
         patience: None,
+        standing: Standing::default(),
     }
 }
 

@@ -82,7 +82,7 @@ fn tell(tx: &mut Tx<'_>, plan: &PlanRow, state: MessageState, now: Timestamp) ->
     use MessageState::{Delivered, NoReceipt, Submitted};
     let shown = matches!(state, Submitted | NoReceipt | Delivered);
     let told = match plan.source {
-        Source::Event { .. } => state.is_bad_news() || shown,
+        Source::Event { .. } => state.is_bad_news() || (shown && plan.progress),
         Source::Sms { .. } => state.is_bad_news(),
     };
     if !told {

@@ -54,24 +54,15 @@ pub(super) fn of_receipt(tx: &mut Tx<'_>, receipt: &ReceiptIn) -> Result<Option<
     find(tx, &pair)
 }
 
-/// The one segment without an answer between two numbers; one given up counts where there is no
-/// other. Nothing while another one is on the wire, whose answer may still claim the receipt.
+/// The one segment without an answer between two numbers. Nothing where one that was given up could be
+/// meant as well, for phones are off for longer than a hold lasts; and nothing while another one is on
+/// the wire, whose answer may still claim the receipt.
 fn find(tx: &mut Tx<'_>, pair: &Pair<'_>) -> Result<Option<Place>> {
     let candidates = tx.get::<Unanswered>(&pair.key())?;
-    let only = candidates.as_deref().and_then(|all| only(all));
-    match only {
-        Some(only) if !is_on_wire(tx, pair)? => Ok(Some(only)),
+    match candidates.as_deref().map(Vec::as_slice) {
+        Some([only]) if !is_on_wire(tx, pair)? => Ok(Some((only.message, only.number))),
         _ => Ok(None),
     }
-}
-
-/// The only one, or the only one that is not given up.
-fn only(all: &[UnansweredRow]) -> Option<Place> {
-    let mut held = all.iter().filter(|row| !row.lost);
-    let (([only], ..) | (_, Some(only), None)) = (all, held.next(), held.next()) else {
-        return None;
-    };
-    Some((only.message, only.number))
 }
 
 /// True while a segment between two numbers waits for its answer.
@@ -212,7 +203,7 @@ pub(in crate::store) fn match_parked_by_evidence(
         return Ok(());
     };
     let differ = parked.iter().any(|other| other.smsc_id != first.smsc_id);
-    if differ || was_another_held(tx, &pair, (key, number), first.at)? {
+    if differ {
         return Ok(());
     }
     for receipt in &parked {
@@ -229,21 +220,6 @@ fn intended_at(row: &MessageRow, number: u8) -> Timestamp {
     intents.map(|step| step.at).max().unwrap_or(Timestamp(0))
 }
 
-/// True where a segment between the same two numbers that has been given up since was still waiting
-/// for its receipt at this time.
-fn was_another_held(
-    tx: &mut Tx<'_>,
-    pair: &Pair<'_>,
-    (key, number): Place,
-    at: Timestamp,
-) -> Result<bool> {
-    let given_up_since = at.0.saturating_add(life::LOST_MEMORY);
-    let all = tx.get::<Unanswered>(&pair.key())?;
-    Ok(all.as_deref().into_iter().flatten().any(|row| {
-        row.lost && row.until.0 >= given_up_since && (row.message, row.number) != (key, number)
-    }))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -255,20 +231,6 @@ mod tests {
             lost,
             until: Timestamp(message),
         }
-    }
-
-    #[test]
-    fn one_that_is_held_goes_before_those_given_up() {
-        let (held, lost) = (entry(1, false), entry(2, true));
-        assert_eq!(only(&[]), None);
-        assert_eq!(only(std::slice::from_ref(&lost)), Some((2, 1)));
-        assert_eq!(only(&[lost.clone(), held.clone()]), Some((1, 1)));
-        assert_eq!(
-            only(&[lost.clone(), held.clone(), entry(3, true)]),
-            Some((1, 1))
-        );
-        assert_eq!(only(&[lost.clone(), entry(3, true)]), None);
-        assert_eq!(only(&[held, entry(3, false), lost]), None);
     }
 
     #[test]

@@ -214,9 +214,9 @@ async fn after_loss(
     if intact.as_deref() != Ok("ok") {
         return Err(format!("the file is damaged: {intact:?}"));
     }
-    let differences = store.audit().await.unwrap();
-    if !differences.is_empty() {
-        return Err(format!("the audit differs: {differences:?}"));
+    let audit = store.audit().await.unwrap();
+    if !audit.is_clean() {
+        return Err(format!("the audit differs: {audit:?}"));
     }
     if !commits.contains(&fingerprint(&connection)) {
         return Err("something is half there: the store was never so between commits".to_owned());

@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::Ipv4Addr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -50,11 +50,13 @@ pub(crate) struct HttpProxy {
 
 #[derive(Debug)]
 struct Inner {
-    target: String,
+    /// One of them works, or passes on to the one that does.
+    targets: Vec<String>,
     client: reqwest::Client,
     tasks: TaskTracker,
     /// What happens to the next requests.
     faults: Mutex<VecDeque<Mishap>>,
+    sent: AtomicUsize,
     struck: AtomicU64,
     under_way: AtomicU64,
     passed: AtomicU64,
@@ -77,15 +79,17 @@ struct Told {
 }
 
 impl HttpProxy {
-    /// Listens on a loopback port and passes on to another one.
-    pub(crate) async fn start(port: u16, target: u16) -> Self {
+    /// Listens on a loopback port and passes on to another one: to any of these that listens.
+    pub(crate) async fn start(port: u16, targets: &[u16]) -> Self {
+        let address = |target: &u16| format!("http://127.0.0.1:{target}");
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await;
         let client = reqwest::Client::builder().no_proxy().build();
         let inner = Arc::new(Inner {
-            target: format!("http://127.0.0.1:{target}"),
+            targets: targets.iter().map(address).collect(),
             client: client.expect("an HTTP client"),
             tasks: TaskTracker::new(),
             faults: Mutex::default(),
+            sent: AtomicUsize::new(0),
             struck: AtomicU64::new(0),
             under_way: AtomicU64::new(0),
             passed: AtomicU64::new(0),
@@ -240,26 +244,43 @@ impl Inner {
     }
 
     async fn pass(&self, request: &Request, transaction: bool) -> Response {
-        let mut passed = self
-            .client
-            .request(
-                request.method.clone(),
-                format!("{}{}", self.target, request.uri),
-            )
-            .body(request.body.clone());
-        for name in [header::AUTHORIZATION, header::CONTENT_TYPE] {
-            if let Some(value) = request.headers.get(&name) {
-                passed = passed.header(name, value);
-            }
-        }
-        let answer = match passed.send().await {
-            Ok(answer) => back(answer).await,
-            Err(_) => answer_of(502),
+        let answer = match self.send(request).await {
+            Some(answer) => back(answer).await,
+            None => answer_of(502),
         };
         if transaction {
             self.note(request, answer.status().is_success());
         }
         answer
+    }
+
+    /// Sends it to one that listens, each time beginning with another one.
+    async fn send(&self, request: &Request) -> Option<reqwest::Response> {
+        let first = self.sent.fetch_add(1, Ordering::Relaxed);
+        for at in 0..self.targets.len() {
+            let target = &self.targets[(first + at) % self.targets.len()];
+            match self.send_to(target, request).await {
+                Err(error) if error.is_connect() => {}
+                answer => return answer.ok(),
+            }
+        }
+        None
+    }
+
+    async fn send_to(
+        &self,
+        target: &str,
+        request: &Request,
+    ) -> Result<reqwest::Response, reqwest::Error> {
+        let url = format!("{target}{}", request.uri);
+        let mut sent = self.client.request(request.method.clone(), url);
+        sent = sent.body(request.body.clone());
+        for name in [header::AUTHORIZATION, header::CONTENT_TYPE] {
+            if let Some(value) = request.headers.get(&name) {
+                sent = sent.header(name, value);
+            }
+        }
+        sent.send().await
     }
 
     fn note(&self, request: &Request, taken: bool) {

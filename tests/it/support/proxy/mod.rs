@@ -4,6 +4,7 @@
 pub(crate) mod http;
 pub(crate) mod ledger;
 pub(crate) mod smpp;
+pub(crate) mod tcp;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -1,0 +1,98 @@
+//! Watches how full the pools of numbers are.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use matrix_smpp_config::Pool;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::Gateway;
+use crate::gateway::model::Timestamp;
+use crate::gateway::pools::{Count, PoolUse};
+use crate::store::{self, Store};
+
+/// Between two counts.
+const PERIOD: Duration = Duration::from_secs(15);
+
+/// How many phones are read at once.
+const PAGE: usize = 1_000;
+
+/// Between two pages, so that a long count is in nobody's way.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Shows how full each pool is, and warns before one is, until `stop`.
+pub async fn run(gateway: Gateway, stop: CancellationToken) {
+    let mut warned = BTreeSet::new();
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = look(&gateway, &mut warned) => {}
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(PERIOD) => {}
+        }
+    }
+}
+
+/// Counts once. `warned` are the pools that are nearly full already.
+pub(super) async fn look(gateway: &Gateway, warned: &mut BTreeSet<String>) {
+    let pools = &gateway.settings.pools;
+    if pools.is_empty() {
+        return;
+    }
+    match count(&*gateway.store, pools, gateway.clock.now(), PAUSE).await {
+        Ok(used) => {
+            gateway.metrics.set_pools(&used);
+            for pool in &used {
+                tell(pool, warned);
+            }
+        }
+        Err(error) => warn!(%error, "cannot count leases"),
+    }
+}
+
+/// Warns once of a pool that is nearly full, and again after it was not.
+fn tell(pool: &PoolUse, warned: &mut BTreeSet<String>) {
+    if !pool.is_nearly_full() {
+        if warned.remove(&pool.name) {
+            info!(
+                pool = pool.name,
+                free = pool.free(),
+                "a pool has room again"
+            );
+        }
+        return;
+    }
+    if warned.insert(pool.name.clone()) {
+        warn!(
+            pool = pool.name,
+            numbers = pool.numbers,
+            free = pool.free(),
+            phones = pool.nearly_full,
+            "a pool is nearly used up for some phones: give it more numbers, or their further \
+             conversations will be refused"
+        );
+    }
+}
+
+/// How full each of these pools is.
+pub(crate) async fn count(
+    store: &dyn Store,
+    pools: &[Pool],
+    now: Timestamp,
+    pause: Duration,
+) -> store::Result<Vec<PoolUse>> {
+    let mut count = Count::new(pools, now);
+    let mut from = None;
+    loop {
+        let page = store.leases_page(from, PAGE).await?;
+        page.phones.iter().for_each(|leases| count.add(leases));
+        from = page.next;
+        if from.is_none() {
+            return Ok(count.finish());
+        }
+        tokio::time::sleep(pause).await;
+    }
+}
