@@ -83,6 +83,7 @@ async fn the_parts_of_a_text_that_was_withdrawn_before_its_end_are_not_delivered
     let told = receipts(&mut esme, 2).await;
     assert_eq!(told, [deleted(first), deleted(second)]);
     // What still comes of it goes with it, over a restart too, and its account is told.
+    door.receipts_are_over().await;
     let door = Door::open_in(door.close().await).await;
     let mut esme = door.bind(BindMode::Transceiver).await;
     let third = esme.submit(part(3, "three")).await.unwrap();
