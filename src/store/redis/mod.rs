@@ -47,6 +47,12 @@ use super::{Result, StoreError};
 /// The longest that a standby sleeps: an owner that is stopped hands over at once.
 const MAX_PAUSE: Duration = Duration::from_millis(250);
 
+/// How long an owner may take at most to find a Redis again that was away.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// How long whoever does not wait for other owners waits for Redis itself.
+const REACH: Duration = Duration::from_secs(10);
+
 const FUNCTIONS: &str = include_str!("functions.lua");
 
 /// What is to be known of the Redis to use.
@@ -64,7 +70,8 @@ pub(crate) struct Settings {
     pub(crate) replicas: u32,
     /// Take one that may throw rows away when its memory is full.
     pub(crate) allow_eviction: bool,
-    /// How long the last owner is waited for; `None` for as long as it lives.
+    /// How long the last owner is waited for, and Redis itself if that is longer than [`REACH`]; `None`
+    /// for as long as it takes.
     pub(crate) patience: Option<Duration>,
     /// What the others are told of this one, and what it sees of them.
     pub(crate) standing: Standing,
@@ -93,10 +100,13 @@ impl Redis {
     /// while another owner is alive. Blocks.
     ///
     /// Fails with [`StoreError::Conflict`] where this Redis would lose what the settings want kept, and
-    /// with [`StoreError::Unavailable`] when its patience with another owner is at its end.
+    /// with [`StoreError::Unavailable`] when its patience with another owner, or with a Redis that does not
+    /// answer, is at its end.
     pub(crate) fn open(settings: Settings) -> Result<Self> {
         let ownership = Ownership::not_yet();
-        let mut connector = Connector::new(settings.place.clone(), Arc::clone(&ownership));
+        let patience = settings.patience.map(|patience| patience.max(REACH));
+        let mut connector =
+            Connector::new(settings.place.clone(), Arc::clone(&ownership), patience);
         let facts = connector.until_answered(|connection| probe::look(connection))?;
         facts.judge(&settings)?;
         connector.until_answered(load_functions)?;
@@ -159,7 +169,7 @@ impl Redis {
     /// Asks to become the owner. Where Redis was away meanwhile the last owner goes first: what a replica
     /// lacks only it can send again, and it could not say that it lives.
     fn ask_for_it(&mut self, command: &Cmd) -> Result<(String, String)> {
-        let grace = self.settings.owner_ttl;
+        let grace = GRACE.min(self.settings.owner_ttl);
         let mut was_away = false;
         self.connector.until_answered(|connection| {
             if was_away {
