@@ -1,5 +1,8 @@
 //! Fills a store with messages that wait, and times its opening: `backlog fill FILE MESSAGES`, then
 //! `backlog open FILE`. `make bench-backlog` does both.
+#![expect(clippy::print_stdout, reason = "what it measures is its output")]
+
+#![expect(clippy::print_stdout, reason = "it is what it is asked for")]
 
 use std::path::Path;
 use std::sync::Arc;

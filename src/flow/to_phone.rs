@@ -120,7 +120,9 @@ pub(super) async fn say_at_once(
         Err(StoreError::Conflict(_)) => return Ok(false),
         Err(error) => return Err(error.into()),
     }
-    groups.iter().for_each(|group| gateway.wakes.group(group));
+    for group in &groups {
+        gateway.wakes.group(group);
+    }
     Ok(true)
 }
 

@@ -148,7 +148,7 @@ async fn a_store_goes_to_redis_and_back_and_everything_goes_on() {
 }
 
 /// Moving to a Redis that does not answer ends, and says why.
-async fn ends_soon(scene: &Scene) {
+fn ends_soon(scene: &Scene) {
     scene.gateway.top_up("@alice:sms.test", "1");
     let begun = now();
     let refused = scene.gateway.ask(&["store", "migrate", "--to", "redis"]);
@@ -168,13 +168,13 @@ async fn ends_soon(scene: &Scene) {
 async fn moving_to_a_redis_that_is_not_there_ends_with_an_error() {
     let mut scene = Scene::start().await;
     scene.redis.kill().await;
-    ends_soon(&scene).await;
+    ends_soon(&scene);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn moving_to_a_redis_that_says_nothing_ends_with_an_error() {
     let scene = Scene::start().await;
     scene.redis.signal(Signal::STOP);
-    ends_soon(&scene).await;
+    ends_soon(&scene);
     scene.redis.signal(Signal::CONT);
 }

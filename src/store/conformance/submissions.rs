@@ -140,6 +140,8 @@ pub(crate) async fn a_long_submission_is_withdrawn_whole(engine: &dyn Engine) {
     assert_eq!(store.sizes().await.unwrap().partial_sms, 0);
     let late = submit(&store, part(ANNA, 1, 2, 2, "two")).await;
     assert_eq!(state(&store, late).await, WireState::DELETED);
+    let told = owed(&store, 150).await;
+    assert!(told.iter().any(|one| one.id == late), "its account is told");
     assert_eq!(pending(&store).await, []);
     let first = submit(&store, part(ANNA, 2, 2, 1, "one ")).await;
     let second = submit(&store, part(ANNA, 2, 2, 2, "two")).await;

@@ -165,6 +165,16 @@ impl Door {
         esme
     }
 
+    /// Waits until the store knows that every receipt was taken: none is sent again then.
+    pub(super) async fn receipts_are_over(&self) {
+        let over = async {
+            while self.store.sizes().await.unwrap().owed_receipts > 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(LONG, over).await.unwrap();
+    }
+
     pub(super) async fn pending(&self) -> Vec<Sms> {
         self.store.pending_sms(SmsId(0), 100).await.unwrap()
     }
