@@ -3,7 +3,7 @@
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 PYTHON := $(firstword $(wildcard /usr/bin/python3.11) python3)
 
-.PHONY: help setup demo test soak fuzz fmt lint doc bench bench-codec bench-session
+.PHONY: help setup demo test soak fuzz fmt lint doc bench bench-backlog bench-codec bench-session
 
 help: ## List the commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -73,6 +73,12 @@ bench: setup ## Measure the gateway end to end, Kannel beside it; MESSAGES=n ROO
 
 bench-codec: ## Time the codec beside hand-written bounds and other crates.
 	cargo run --locked --release --manifest-path bench/Cargo.toml --bin codec
+
+bench-backlog: ## Time the start of a store in which MESSAGES=n messages wait, and its memory.
+	cargo build --locked --release -p matrix-smpp --example backlog
+	@folder=$$(mktemp -d) && trap 'rm -r "$$folder"' EXIT && cd "$(abspath $(TARGET))/release/examples" && \
+		./backlog fill "$$folder/gateway.db" $(or $(MESSAGES),1000000) && \
+		for round in 1 2 3; do ./backlog open "$$folder/gateway.db"; done
 
 bench-session: ## Rate, processor time and memory of sessions beside smpp34 and a bare socket loop.
 	cargo run --locked --release --manifest-path bench/Cargo.toml --bin session

@@ -130,7 +130,9 @@ impl Window {
         let slots = self.requests.iter_mut();
         let slots = slots.map(|request| &mut request.pending);
         let withdrawn: Vec<_> = slots.filter_map(|slot| slot.take_if(waits)).collect();
-        withdrawn.iter().for_each(|pending| self.settle(pending));
+        for pending in &withdrawn {
+            self.settle(pending);
+        }
         withdrawn
     }
 

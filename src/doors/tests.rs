@@ -1,6 +1,6 @@
 //! Gateways without anything but doors: an owner, and one that stands by.
 
-use matrix_smpp_session::Accept as _;
+use matrix_smpp_session::{Accept as _, Listener, ListenerSettings};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -116,6 +116,26 @@ async fn what_comes_to_a_standby_is_served_by_the_owner_with_its_true_address() 
     // The peer keeps its end, and is not waited for.
     until(|| standby.shows("matrix_smpp_forwarded_connections{door=\"smpp\"} 0")).await;
     assert!(standby.shows("matrix_smpp_forwards_total{door=\"smpp\"} 1"));
+}
+
+#[tokio::test]
+async fn an_account_is_known_and_bounded_by_its_own_address_wherever_it_came_in() {
+    let (_owner, inlet, reach) = Gateway::owner(Door::Smpp).await;
+    let settings = ListenerSettings {
+        max_per_address: Some(1),
+        ..ListenerSettings::default()
+    };
+    let listener = Listener::over(inlet, settings).unwrap();
+    let mut came = Vec::new();
+    for peer in ["192.0.2.7:1", "192.0.2.8:1", "192.0.2.7:2"] {
+        let peer = peer.parse().unwrap();
+        let stream = call::call(&reach, Door::Smpp, peer).await.unwrap();
+        let incoming = timeout(LONG, listener.accept()).await.unwrap().unwrap();
+        assert_eq!(incoming.address(), peer);
+        came.push((incoming, stream));
+    }
+    // The first gave way to the third, which is from where it was.
+    assert_eq!(listener.watch().unbound(), 2);
 }
 
 #[tokio::test]

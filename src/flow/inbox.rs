@@ -9,7 +9,7 @@ use tracing::debug;
 use super::lanes::{self, Doom, LaneWork, Retry};
 use super::{Gateway, Trouble, aside, changes, membership, message, upgrade};
 use crate::gateway::model::InboxSeq;
-use crate::matrix::event::{self, RoomEvent};
+use crate::matrix::event::{self, Parsed, RoomEvent};
 use crate::store::{Ending, InboxEvent};
 
 /// Handles what homeservers sent, until `stop`.
@@ -60,9 +60,12 @@ impl LaneWork for Events {
 
     async fn attend(&self, event: &InboxEvent) -> Result<(), Trouble> {
         self.0.heard_of_a_homeserver().await;
-        handle(&self.0, event).await?;
+        let handled = handle(&self.0, event).await?;
         self.0.metrics.events.inc();
-        Ok(self.0.store.finish_event(event.seq, Ending::Done).await?)
+        match handled {
+            Handled::Done => Ok(self.0.store.finish_event(event.seq, Ending::Done).await?),
+            Handled::Ended => Ok(()),
+        }
     }
 
     async fn set_aside(&self, event: &InboxEvent, doom: Doom) -> Result<(), Trouble> {
@@ -73,20 +76,41 @@ impl LaneWork for Events {
     }
 }
 
+/// How far an event is that was handled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Handled {
+    /// Everything that follows from it is durable; it is to be ended.
+    Done,
+    /// And it has been ended with that.
+    Ended,
+}
+
 /// Does what one event asks for.
-async fn handle(gateway: &Gateway, item: &InboxEvent) -> Result<(), Trouble> {
+async fn handle(gateway: &Gateway, item: &InboxEvent) -> Result<Handled, Trouble> {
     let parsed = event::parse(&item.json);
     match parsed.event {
         RoomEvent::Member(member) => {
-            membership::handle(gateway, item, &parsed.sender, member).await
+            membership::handle(gateway, item, &parsed.sender, member).await?;
         }
-        _ => handle_said(gateway, item).await,
+        RoomEvent::Message(message) if !gateway.is_ours(&parsed.sender) => {
+            return message::handle_event(gateway, item, &parsed.sender, &message).await;
+        }
+        _ => handle_parsed(gateway, item, parsed).await?,
     }
+    Ok(Handled::Done)
 }
 
-/// Does what somebody's words, or a change of them, ask for. Memberships are none.
+/// Does what somebody's words, or a change of them, ask for. Memberships are none. They may have come
+/// in another way than as an event of the inbox, so none is ended.
 pub(super) async fn handle_said(gateway: &Gateway, item: &InboxEvent) -> Result<(), Trouble> {
-    let parsed = event::parse(&item.json);
+    handle_parsed(gateway, item, event::parse(&item.json)).await
+}
+
+async fn handle_parsed(
+    gateway: &Gateway,
+    item: &InboxEvent,
+    parsed: Parsed,
+) -> Result<(), Trouble> {
     match parsed.event {
         _ if gateway.is_ours(&parsed.sender) => Ok(()),
         RoomEvent::Message(message) => {

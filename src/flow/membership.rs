@@ -247,17 +247,7 @@ pub(super) async fn settle_stragglers(
 ) -> Result<bool, Trouble> {
     let home = gateway.connected(&item.homeserver)?;
     let mut found = false;
-    for member in &room.facts.members {
-        let Who::Ghost(handset) = home.names.who(&member.user) else {
-            continue;
-        };
-        let served = room
-            .conversations
-            .iter()
-            .any(|one| one.ghost == member.user);
-        if member.membership != Membership::Joined || served {
-            continue;
-        }
+    for (member, handset) in stragglers(home, room) {
         if portal::find_own(gateway, home, &item.room, &member.user).await? {
             found = true;
             continue;
@@ -266,6 +256,28 @@ pub(super) async fn settle_stragglers(
         say_and_leave(gateway, home, &item.room, &member.user, &words, item).await?;
     }
     Ok(found)
+}
+
+/// True where there are ghosts in a room without a conversation.
+pub(super) fn has_stragglers(gateway: &Gateway, room: &RoomView) -> Result<bool, Trouble> {
+    let home = gateway.connected(&room.facts.homeserver)?;
+    Ok(stragglers(home, room).next().is_some())
+}
+
+/// The ghosts that are in a room without a conversation.
+fn stragglers<'a>(
+    home: &'a Connected,
+    room: &'a RoomView,
+) -> impl Iterator<Item = (&'a Member, Handset)> {
+    let is_served = |user: &UserId| room.conversations.iter().any(|one| one.ghost == user);
+    let unserved =
+        room.facts.members.iter().filter(move |member| {
+            member.membership == Membership::Joined && !is_served(&member.user)
+        });
+    unserved.filter_map(|member| match home.names.who(&member.user) {
+        Who::Ghost(handset) => Some((member, handset)),
+        _ => None,
+    })
 }
 
 /// A ghost that was invited.

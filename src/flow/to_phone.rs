@@ -1,5 +1,7 @@
 //! From a room to its phones: what a Matrix user says becomes one message for each phone.
 
+use std::collections::BTreeSet;
+
 use matrix_smpp_config::Money;
 use ruma::{OwnedUserId, UserId};
 
@@ -11,7 +13,8 @@ use crate::gateway::plan::{self, Draft, Unplannable};
 use crate::gateway::said::RoomMessage;
 use crate::gateway::{notice, number};
 use crate::store::{
-    Acceptance, InboxEvent, Lane, Member, Membership, NewOutbox, OutboxItem, Refusal, RoomView,
+    Acceptance, InboxEvent, Lane, Member, Membership, NewMessage, NewOutbox, OutboxItem, Refusal,
+    RoomView, StoreError,
 };
 
 /// What an event says and phones do not get.
@@ -78,6 +81,49 @@ pub(super) async fn say(
         conversations: without,
         words,
     })
+}
+
+/// Sends what an event says into all conversations of its room and ends the event, where that is all
+/// that is to be done: every phone gets it, and nobody need be told. False where it is not; then nothing
+/// has been done.
+pub(super) async fn say_at_once(
+    gateway: &Gateway,
+    item: &InboxEvent,
+    sender: &UserId,
+    room: &RoomView,
+    message: &RoomMessage,
+) -> Result<bool, Trouble> {
+    // Who pays for phones that others have invited is told so.
+    if room.conversations.iter().any(|one| one.owner != sender) {
+        return Ok(false);
+    }
+    let name = speaker_name(&room.facts.members, sender);
+    let speaker = Speaker {
+        name: &name,
+        ambiguous: is_ambiguous(gateway, room),
+    };
+    let Outgoing::Text(text) = outgoing::outgoing(message, speaker) else {
+        return Ok(false);
+    };
+    let source = source_of(item, sender, message);
+    let mut messages = Vec::with_capacity(room.conversations.len());
+    for conversation in &room.conversations {
+        let payer = sender.to_owned();
+        match planned(gateway, source.clone(), conversation, payer, &text).await? {
+            Ok(new) => messages.push(new),
+            Err(_) => return Ok(false),
+        }
+    }
+    let groups: BTreeSet<_> = messages.iter().map(|one| one.link_group.clone()).collect();
+    match gateway.store.accept_event(item.seq, messages).await {
+        Ok(()) => {}
+        Err(StoreError::Conflict(_)) => return Ok(false),
+        Err(error) => return Err(error.into()),
+    }
+    for group in &groups {
+        gateway.wakes.group(group);
+    }
+    Ok(true)
 }
 
 /// True for somebody who has never had credit.
@@ -205,17 +251,7 @@ pub(super) async fn send(
         let phone = number::display(&conversation.handset);
         Ok(Sent::Refused(Refused { phone, why }))
     };
-    let dedicated = gateway.dedicated_numbers(&conversation.owner).await?;
-    let now = gateway.clock.now();
-    let draft = Draft {
-        source,
-        conversation,
-        payer,
-        text,
-        dedicated,
-        now,
-    };
-    let planned = match plan::plan(&gateway.settings, draft) {
+    let planned = match planned(gateway, source, conversation, payer, text).await? {
         Ok(planned) => planned,
         Err(why) => {
             gateway.metrics.refused(&why);
@@ -234,6 +270,26 @@ pub(super) async fn send(
             refused(Why::Refusal(why))
         }
     }
+}
+
+/// One text for one phone as the store is to accept it.
+async fn planned(
+    gateway: &Gateway,
+    source: Source,
+    conversation: &Conversation,
+    payer: OwnedUserId,
+    text: &str,
+) -> Result<Result<NewMessage, Unplannable>, Trouble> {
+    let dedicated = gateway.dedicated_numbers(&conversation.owner).await?;
+    let draft = Draft {
+        source,
+        conversation,
+        payer,
+        text,
+        dedicated,
+        now: gateway.clock.now(),
+    };
+    Ok(plan::plan(&gateway.settings, draft))
 }
 
 /// Answers an event with one notice, where there is something to say, from the first of these conversations' ghosts.

@@ -92,7 +92,9 @@ impl Names {
     /// True for the bot and everything in the namespace.
     #[must_use]
     pub fn is_ours(&self, user: &UserId) -> bool {
-        self.who(user) != Who::Foreign
+        user == self.bot
+            || user.server_name() == self.server()
+                && user.localpart().starts_with(self.prefix.as_str())
     }
 
     fn meant(&self, key: &str) -> Option<OwnedUserId> {

@@ -35,6 +35,12 @@ const MIN_DIGITS: usize = 7;
 /// Most digits, country code included (ITU-T E.164 §6).
 const MAX_DIGITS: usize = 15;
 
+/// Reads the numbering plans, which takes a while and keeps everybody waiting who needs them meanwhile. What
+/// is checked first does it where nobody has done so before.
+pub fn learn_plans() {
+    let _: &phonenumber::metadata::Database = &DATABASE;
+}
+
 /// Checks the digits of an international number against the numbering plans.
 pub fn check(digits: &str) -> Result<E164, NumberError> {
     if digits.is_empty() || !digits.bytes().all(|octet| octet.is_ascii_digit()) {

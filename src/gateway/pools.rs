@@ -28,7 +28,7 @@ pub struct PoolUse {
     pub cooling: u64,
     /// How many numbers the phone uses that uses the most.
     pub most_used: u64,
-    /// Phones that use [`NEARLY_FULL`] per cent of the numbers or more.
+    /// Phones that use 80 per cent of the numbers or more.
     pub nearly_full: u64,
     /// Phones for which no number is free.
     pub full: u64,

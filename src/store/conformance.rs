@@ -17,6 +17,7 @@ use crate::gateway::model::{
 };
 
 pub(crate) mod aside;
+pub(crate) mod at_once;
 pub(crate) mod conversations;
 pub(crate) mod copies;
 pub(crate) mod events;
@@ -63,6 +64,7 @@ macro_rules! suite {
                 the_room_with_the_bot_is_the_newest_that_only_the_two_share,
                 a_ghost_is_ready_once_that_was_said,
                 every_room_is_in_a_page,
+                whoever_asks_for_a_room_knows_of_every_change,
                 a_room_that_ours_have_left_is_forgotten_when_nothing_goes_on_there;
             conversations:
                 one_room_and_handset_have_one_conversation,
@@ -96,6 +98,9 @@ macro_rules! suite {
                 a_shortcode_is_shared_and_leases_nothing,
                 a_message_is_forgotten_long_after_its_end_but_its_cost_is_not,
                 a_long_text_is_carried_as_it_was_split;
+            at_once:
+                an_event_is_accepted_and_ended_in_one_step,
+                an_event_of_which_a_message_is_refused_stays_as_it_was;
             lanes:
                 only_the_first_message_of_a_conversation_is_claimed,
                 the_next_message_waits_for_every_segment_of_the_first,

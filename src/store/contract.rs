@@ -28,6 +28,40 @@ pub use crate::gateway::message::{Failure, MessageView, NewMessage, OriginatorPl
 pub use crate::gateway::model::Membership;
 
 /// Everything durable. See the module's head for what each operation promises.
+///
+/// # Why each operation is atomic
+///
+/// For one reason: each is one function of the rows that it reads and changes (`store/steps`), run by one
+/// thread. Where it fails, all of its changes are undone; where it does not, they are committed
+/// together, in one transaction of SQLite or one call of Redis, and nobody hears of them before. What it
+/// queues for people stands in the same commit.
+///
+/// # Why each operation bears repetition
+///
+/// | operation | what is there after the first time, so that the second changes nothing |
+/// |---|---|
+/// | [`take_transaction`](Self::take_transaction) | the event's id; of what is no event, its homeserver, transaction and content |
+/// | [`finish_event`](Self::finish_event), [`finish_sms`](Self::finish_sms), [`finish_outbox`](Self::finish_outbox) | the row of this number is gone, or set aside: nothing is left to end |
+/// | [`put_room`](Self::put_room), [`put_member`](Self::put_member), [`set_encrypted`](Self::set_encrypted), [`set_ghost_ready`](Self::set_ghost_ready), [`place_conversation`](Self::place_conversation), [`set_limit`](Self::set_limit), [`dedicate`](Self::dedicate), [`undedicate`](Self::undedicate), [`name_submissions`](Self::name_submissions) | the same: they say what is from now on, not by how much it changes |
+/// | [`open_conversation`](Self::open_conversation) | the active conversation of this room and handset, or of this owner and handset: it is found |
+/// | [`end_conversation`](Self::end_conversation) | the conversation is not active; its lease cools off since the first time |
+/// | [`accept_message`](Self::accept_message) | the message of this id, which is computed from its source and conversation: its state is told. A refusal leaves nothing, and is judged anew |
+/// | [`accept_event`](Self::accept_event) | both: the messages of these ids, and the row of the event is gone. A refusal leaves nothing of any of them |
+/// | [`claim`](Self::claim), [`claim_receipts`](Self::claim_receipts) | what was claimed is not queued any more. Where the answer was lost, it is as if its bytes may have left: [`recover`](Self::recover) and the policy of its route see to it |
+/// | [`record_answers`](Self::record_answers), [`record_receipts`](Self::record_receipts) | the attempt that the answer names is not on the wire any more |
+/// | [`cancel_event`](Self::cancel_event), [`cancel_submissions`](Self::cancel_submissions) | nothing of it waits: its end is final |
+/// | [`replace_submission`](Self::replace_submission) | the same text and times |
+/// | [`recover`](Self::recover) | no segment has an intent, no receipt is on the wire |
+/// | [`sweep`](Self::sweep), [`hasten`](Self::hasten), [`hurry_outbox`](Self::hurry_outbox) | what was due is done, or due already |
+/// | [`take_receipt`](Self::take_receipt) | the final state, which stays; one that waits is there with the same words |
+/// | [`take_sms`](Self::take_sms) | what was taken, and whether its answer was heard: see [`SmsIn`]. SMPP has no identity to go by |
+/// | [`sms_heard`](Self::sms_heard), [`say_sms`](Self::say_sms) | the mark that it was heard, that it may have been said |
+/// | [`enqueue`](Self::enqueue) | the entry's key, done or not |
+/// | [`postpone_outbox`](Self::postpone_outbox) | the same time; only the count of attempts, which makes waits longer, grows with each call |
+/// | [`retry_aside`](Self::retry_aside), [`drop_aside`](Self::drop_aside), [`release_lease`](Self::release_lease) | it is not there any more: `false` |
+/// | [`top_up`](Self::top_up) | the payment's key with its amount; the same key with another amount is refused |
+///
+/// All others ask and change nothing.
 #[async_trait]
 pub trait Store: fmt::Debug + Send + Sync {
     // --- what the homeserver says -------------------------------------------------------------
@@ -129,6 +163,12 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// free VMN), reserves its whole price and queues its segments; or refuses it and changes
     /// nothing. Idempotent by [`NewMessage::id`]: a repeat tells the present state.
     async fn accept_message(&self, message: NewMessage) -> Result<Acceptance>;
+
+    /// Accepts everything that event `seq` says to phones and ends it, in one commit: each message as
+    /// [`Store::accept_message`] does, the event as [`Store::finish_event`] does. Fails with
+    /// [`StoreError::Conflict`] where a message is refused; then the others are not accepted either.
+    /// Idempotent by each [`NewMessage::id`] and by `seq`: what was accepted or has ended stays as it is.
+    async fn accept_event(&self, seq: InboxSeq, messages: Vec<NewMessage>) -> Result<()>;
 
     /// Takes up to `limit` due segments of a link group, lane heads only, and records for each the
     /// intent to send it. What is returned may be written to the wire.

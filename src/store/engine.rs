@@ -12,8 +12,8 @@ mod committer;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashSet;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::collections::{HashSet, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
@@ -23,10 +23,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::error;
 
 use self::committer::{Committer, Flight};
-use super::base::Base;
+use super::base::{Base, Octets};
 use super::counts;
 use super::ownership::Ownership;
 use super::state::State;
+use super::table::AnyRow;
 use super::tables::TableId;
 use super::tx::Tx;
 use super::{Result, StoreError, Work};
@@ -36,7 +37,9 @@ const QUEUE: usize = 4096;
 /// Operations in one commit.
 const GROUP: usize = 1024;
 /// Rows read at once at the start.
-const PAGE: usize = 10_000;
+const PAGE: usize = 4_000;
+/// Pages that are decoded at a time then.
+const DECODERS: usize = 3;
 
 /// The way to the thread. Dropping it ends the thread after the operations that wait, which blocks
 /// until they are durable.
@@ -197,35 +200,53 @@ fn load(base: &mut dyn Base) -> Result<(State, Vec<(&'static str, u64)>)> {
     Ok((state, unreadable))
 }
 
-/// Reads a live table; gives how many rows cannot be read.
+/// Reads a live table; gives how many rows cannot be read. Rows are decoded beside the reading: that is
+/// what takes long where a million of them wait.
 fn load_table(base: &mut dyn Base, state: &mut State, table: TableId) -> Result<u64> {
-    let kind = table.kind();
     let (mut count, mut unreadable) = (0, 0);
-    let mut from = None;
-    // A row may come in several pages.
-    let mut seen = HashSet::new();
-    loop {
-        let page = base.scan(table, from.as_deref(), PAGE)?;
-        for (key, octets) in page.rows {
-            if base.is_remote() && !seen.insert(key.clone()) {
-                continue;
-            }
+    let mut take_in = |rows: Vec<Decoded>| {
+        for (key, row) in rows {
             count += 1;
-            match (kind.decode)(&octets) {
-                Ok(row) => (kind.index)(&mut state.indexes, &key, None, Some(&row)),
+            match row {
+                Ok(row) => (table.kind().index)(&mut state.indexes, &key, None, Some(&row)),
                 Err(reason) => {
-                    error!(table = kind.name, key, %reason, "a row is left out");
+                    error!(table = table.kind().name, key, %reason, "a row is left out");
                     unreadable += 1;
                 }
             }
         }
-        from = page.next;
-        if from.is_none() {
-            break;
+    };
+    // A row may come in several pages.
+    let mut seen = HashSet::new();
+    std::thread::scope(|scope| {
+        let mut decoding = VecDeque::new();
+        let mut from = None;
+        loop {
+            let mut page = base.scan(table, from.as_deref(), PAGE)?;
+            if base.is_remote() {
+                page.rows.retain(|(key, _)| seen.insert(key.clone()));
+            }
+            decoding.push_back(scope.spawn(move || decode(table, page.rows)));
+            from = page.next;
+            while decoding.len() > DECODERS || from.is_none() {
+                let Some(decoded) = decoding.pop_front() else {
+                    return Ok::<(), StoreError>(());
+                };
+                take_in(decoded.join().unwrap_or_else(|panic| resume_unwind(panic)));
+            }
         }
-    }
+    })?;
     state.set_count(table, count);
     Ok(unreadable)
+}
+
+/// A row with its key, or why it cannot be read.
+type Decoded = (String, Result<AnyRow>);
+
+fn decode(table: TableId, rows: Vec<(String, Octets)>) -> Vec<Decoded> {
+    let rows = rows.into_iter();
+    rows.map(|(key, octets)| (key, (table.kind().decode)(&octets)))
+        .collect()
 }
 
 /// An operation with the way back to who asked for it.

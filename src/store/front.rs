@@ -15,13 +15,14 @@ use super::base::{Base, Write};
 use super::engine::Engine;
 use super::migrate::mark;
 use super::redis::{Redis, Settings as RedisSettings};
+use super::remembered::Remembered;
 use super::sqlite::Sqlite;
 use super::steps::{
     aside, conversations, copies, dispatch, explain, hasten, inbox, leases, messages, money,
     outbox, owed, receipts, rooms, scrub::Scrub, sms, submissions, sweep,
 };
 use super::table::{AnyRow, typed};
-use super::tables::{Dedicated, TableId};
+use super::tables::{TableId, number, room_key};
 use super::tx;
 use super::{
     Acceptance, Answer, Aside, AsideId, Audit, Cancel, Claimed, Ending, History, InboxEvent, Lease,
@@ -44,6 +45,7 @@ pub struct TableStore {
     mo_part_ttl: Duration,
     engine: Engine,
     scrub: Mutex<Scrub>,
+    remembered: Remembered,
     /// How often the owner must say that it is alive, where it must.
     keep_every: Option<Duration>,
     durability: &'static str,
@@ -91,6 +93,7 @@ impl TableStore {
             mo_part_ttl,
             engine: Engine::start(base)?,
             scrub: Mutex::default(),
+            remembered: Remembered::default(),
             keep_every: None,
             durability: "always",
         })
@@ -170,10 +173,28 @@ impl Store for TableStore {
     }
 
     async fn room(&self, homeserver: &ServerName, room: &RoomId) -> Result<Option<RoomView>> {
+        let key = room_key(homeserver, room);
+        if self.is_surely_ours()
+            && let Some(known) = self.remembered.room(&key)
+        {
+            return Ok(Some(known));
+        }
         let (homeserver, room) = (homeserver.to_owned(), room.to_owned());
-        self.engine
-            .run(move |tx| rooms::room(tx, &homeserver, &room))
-            .await
+        let asked = key.clone();
+        let found = self.engine.run(move |tx| {
+            let Some(view) = rooms::room(tx, &homeserver, &room)? else {
+                return Ok(None);
+            };
+            let conversations = view.conversations.iter().map(|one| number(one.id.0));
+            let keys: Vec<_> = conversations.chain([asked.clone()]).collect();
+            let stand = tx.marks().of(keys.iter().map(String::as_str));
+            Ok(Some((view, stand)))
+        });
+        let found = found.await?;
+        Ok(found.map(|(view, stand)| {
+            self.remembered.keep_room(key, view.clone(), stand);
+            view
+        }))
     }
 
     async fn rooms(&self, from: Option<String>, limit: usize) -> Result<RoomsPage> {
@@ -236,6 +257,12 @@ impl Store for TableStore {
     async fn accept_message(&self, message: NewMessage) -> Result<Acceptance> {
         self.engine
             .run(move |tx| messages::accept(tx, &message))
+            .await
+    }
+
+    async fn accept_event(&self, seq: InboxSeq, messages: Vec<NewMessage>) -> Result<()> {
+        self.engine
+            .run(move |tx| messages::accept_event(tx, seq, &messages))
             .await
     }
 
@@ -511,12 +538,17 @@ impl Store for TableStore {
     }
 
     async fn dedicated(&self) -> Result<Vec<(String, OwnedUserId)>> {
-        // Mostly there is none, and every message asks: nobody should wait for a commit for that.
-        let none = self.engine.run(|tx| Ok(tx.count::<Dedicated>() == 0));
-        if none.await? {
-            return Ok(Vec::new());
+        if self.is_surely_ours()
+            && let Some(known) = self.remembered.dedicated()
+        {
+            return Ok(known);
         }
-        self.engine.run_alone(leases::dedicated).await
+        let found = self
+            .engine
+            .run_alone(|tx| Ok((leases::dedicated(tx)?, tx.marks().of_dedicated())));
+        let (numbers, stand) = found.await?;
+        self.remembered.keep_dedicated(numbers.clone(), stand);
+        Ok(numbers)
     }
 
     async fn probe(&self) -> Result<()> {

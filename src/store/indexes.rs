@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
+use super::marks::Marks;
 use super::tables::{
     MessageRow, OutboxRow, OwedRow, ParkedRow, PartialRow, SubmissionRow, partials_key,
 };
@@ -34,6 +35,8 @@ pub(crate) struct Indexes {
     pub(crate) owed: OwedIndex,
     /// Things to do at the homeserver.
     pub(crate) outbox: OutboxIndex,
+    /// What has changed of the rows that are asked for all the time.
+    pub(crate) marks: Marks,
 }
 
 /// Numbered things that wait in order, or were set aside.

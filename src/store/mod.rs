@@ -15,6 +15,7 @@ mod counts;
 mod engine;
 mod front;
 mod indexes;
+mod marks;
 #[cfg(test)]
 mod memory;
 mod migrate;
@@ -22,6 +23,7 @@ mod open;
 mod ownership;
 mod private;
 mod redis;
+mod remembered;
 mod sqlite;
 mod standing;
 mod state;

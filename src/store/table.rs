@@ -47,7 +47,7 @@ pub(crate) struct Kind {
     pub(crate) encode: fn(&AnyRow) -> Result<Vec<u8>>,
     /// The inverse.
     pub(crate) decode: fn(&[u8]) -> Result<AnyRow>,
-    /// [`Row::index`].
+    /// [`Row::index`], and what [`Marks`](super::marks::Marks) must know.
     pub(crate) index: fn(&mut Indexes, &str, Option<&AnyRow>, Option<&AnyRow>),
 }
 
@@ -83,6 +83,7 @@ fn decode<R: Row>(octets: &[u8]) -> Result<AnyRow> {
 }
 
 fn index<T: Table>(indexes: &mut Indexes, key: &str, old: Option<&AnyRow>, new: Option<&AnyRow>) {
+    indexes.marks.moved(T::ID, key);
     if T::LIVE {
         let old = old.and_then(|row| row.downcast_ref::<T::Row>());
         let new = new.and_then(|row| row.downcast_ref::<T::Row>());

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::base::Base;
 use super::indexes::Indexes;
+use super::marks::Marks;
 use super::state::{self, State};
 use super::table::{Table, typed};
 use super::tables::{Sequences, TableId};
@@ -176,6 +177,12 @@ impl<'a> Tx<'a> {
     pub(crate) fn indexes(&self) -> &Indexes {
         self.has_looked.set(true);
         &self.state.indexes
+    }
+
+    /// By which an answer is known to hold. They say nothing of what is committed: the rows of the answer
+    /// do.
+    pub(crate) fn marks(&self) -> &Marks {
+        &self.state.indexes.marks
     }
 
     /// How many rows a table has; one of [those that are counted](super::counts).

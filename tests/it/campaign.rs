@@ -14,7 +14,7 @@
 //! | `CAMPAIGN_ENGINE` | what keeps the gateway's data: `sqlite`, `redis` |
 //! | `CAMPAIGN_GATEWAYS` | how many gateways share one Redis |
 //! | `CAMPAIGN_KILLS` | nothing happens but so many kills, in campaigns of a hundred |
-//! | `CAMPAIGN_FAILOVERS` | how many fail-overs to a replica each row of their table has |
+//! | `CAMPAIGN_FAILOVERS` | how often Redis' machine dies in each row of the table of that |
 //! | `CAMPAIGN_KEEP` | a folder that gets all data and logs of campaigns that fail |
 
 mod evidence;
@@ -125,9 +125,8 @@ enum Script {
     Everything(Duration),
     /// Nothing but so many kills.
     Kills(u64),
-    FailOver {
-        gateway_dies: bool,
-    },
+    /// Nothing but the death of Redis' machine.
+    LoseRedis { gateway_dies: bool },
 }
 
 impl Script {
@@ -135,7 +134,7 @@ impl Script {
         match self {
             Self::Everything(lasts) => Plan::new(dice, lasts, means),
             Self::Kills(count) => Plan::kills(dice, count, means),
-            Self::FailOver { gateway_dies } => Plan::fail_over(dice, gateway_dies),
+            Self::LoseRedis { gateway_dies } => Plan::lose_redis(dice, gateway_dies, means),
         }
     }
 }

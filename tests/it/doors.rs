@@ -212,6 +212,16 @@ async fn every_door_of_three_gateways_serves_though_the_one_that_works_is_killed
     let taken = trio.balancer.taken();
     assert!(taken.iter().all(|count| *count > 2), "{taken:?}");
 
+    for (at, owns) in [1, 0, 0].into_iter().enumerate() {
+        let owner = trio.gateways[at].metric("matrix_smpp_owner", &[]).await;
+        assert_eq!(owner, owns, "{at}");
+    }
+    let forwards = "matrix_smpp_forwards_total";
+    for (at, door) in [(1, "appservice"), (2, "appservice"), (2, "smpp")] {
+        let count = trio.gateways[at].metric(forwards, &[("door", door)]).await;
+        assert!(count > 0, "{at} {door}");
+    }
+
     let slow = json!({ "response_delay_ms": 100 });
     trio.sim.behave(slow).await;
     let before = texts("before", 20);

@@ -51,6 +51,8 @@ mod look_back;
 
 mod takeover;
 
+mod migrate;
+
 mod doors;
 
 mod campaign;

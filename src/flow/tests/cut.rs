@@ -168,6 +168,7 @@ cut_store! {
     Question fn direct_conversation(owner: &UserId, handset: &Handset) -> Option<Conversation>;
     Question fn conversation(id: ConversationId) -> Option<Conversation>;
     Commit fn accept_message(message: NewMessage) -> Acceptance;
+    Commit fn accept_event(seq: InboxSeq, messages: Vec<NewMessage>) -> ();
     Commit fn claim(link_group: &str, limit: usize, now: Timestamp) -> Vec<Claimed>;
     Question fn next_due(link_group: &str) -> Option<Timestamp>;
     Commit fn record_answers(answers: Vec<Answer>, now: Timestamp) -> ();

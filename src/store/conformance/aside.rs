@@ -229,7 +229,7 @@ pub(crate) async fn what_is_set_aside_is_forgotten_long_after(engine: &dyn Engin
     let (seq, sms) = (take(&store, "a").await, text(&store, "hello").await);
     store.finish_event(seq, aside("why")).await.unwrap();
     store.finish_sms(sms, aside("why")).await.unwrap();
-    let months_after = at(20).after(std::time::Duration::from_hours(90 * 24));
+    let months_after = at(20).after(Duration::from_hours(90 * 24));
     let just_before = Timestamp(months_after.0 - 1);
     while store.sweep(just_before, 10).await.unwrap() {}
     assert_eq!(store.aside(10).await.unwrap().len(), 2);

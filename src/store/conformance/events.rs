@@ -168,7 +168,7 @@ pub(crate) async fn a_finished_event_is_forgotten_after_a_month(engine: &dyn Eng
         .unwrap();
     let first = store.pending_events(InboxSeq(0), 1).await.unwrap()[0].seq;
     store.finish_event(first, Ending::Done).await.unwrap();
-    let month_after = at(5).after(std::time::Duration::from_hours(30 * 24));
+    let month_after = at(5).after(Duration::from_hours(30 * 24));
     store.sweep(Timestamp(month_after.0 - 1), 10).await.unwrap();
     let again = store
         .take_transaction(transaction("2", &["a"]))
@@ -207,7 +207,7 @@ pub(crate) async fn extras_wait_for_their_reader_for_a_month(engine: &dyn Engine
     }
     let kept = async || store.sizes().await.unwrap().extras;
     assert_eq!(kept().await, 2);
-    let month_after = at(5).after(std::time::Duration::from_hours(30 * 24));
+    let month_after = at(5).after(Duration::from_hours(30 * 24));
     store.sweep(Timestamp(month_after.0 - 1), 1).await.unwrap();
     assert_eq!(kept().await, 2);
     assert!(store.sweep(month_after, 1).await.unwrap(), "there is more");

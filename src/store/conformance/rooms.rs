@@ -136,7 +136,7 @@ pub(crate) async fn a_room_that_ours_have_left_is_forgotten_when_nothing_goes_on
     assert!(leave("alice").await, "not one of ours");
     assert!(leave(&ghost).await, "its conversation has to be ended");
     store
-        .end_conversation(conversation.id, std::time::Duration::ZERO, at(20))
+        .end_conversation(conversation.id, Duration::ZERO, at(20))
         .await
         .unwrap();
     assert_eq!(rooms().await, 0);
@@ -166,4 +166,59 @@ pub(crate) async fn every_room_is_in_a_page(engine: &dyn Engine) {
     all.sort_by(|one, other| one.room.cmp(&other.room));
     all.dedup();
     assert_eq!(all, expected);
+}
+
+pub(crate) async fn whoever_asks_for_a_room_knows_of_every_change(engine: &dyn Engine) {
+    let store = with_credit(engine).await;
+    // With a ghost in it, no room is forgotten when a conversation ends.
+    let ghost = format!(".tel.{ANNA}");
+    store.set_ghost_ready(&user(&ghost)).await.unwrap();
+    for name in ["a", "b"] {
+        let facts = facts(name, &["alice", &ghost]);
+        store.put_room(facts).await.unwrap();
+    }
+    let known = view(&store, "a").await;
+    assert_eq!(view(&store, "a").await, known);
+    let first = open(&store, direct("a", ANNA, "alice")).await;
+    assert_eq!(
+        view(&store, "a").await.conversations,
+        std::slice::from_ref(&first)
+    );
+    // Its first message gives it a number.
+    queue(&store, message(&first, "one")).await;
+    let numbered = view(&store, "a").await.conversations;
+    assert!(numbered[0].originator.is_some());
+    answer(&store, &claim(&store, 10).await[0], submitted("id"), 11).await;
+    let phone = phone(ANNA);
+    assert!(store.release_lease(number(VMN_1), &phone).await.unwrap());
+    assert_eq!(
+        view(&store, "a").await.conversations,
+        std::slice::from_ref(&first)
+    );
+    // Another room takes it over.
+    assert_eq!(view(&store, "b").await.conversations, []);
+    let second = open(&store, direct("b", ANNA, "alice")).await;
+    assert_eq!(view(&store, "a").await.conversations, []);
+    assert_eq!(
+        view(&store, "b").await.conversations,
+        std::slice::from_ref(&second)
+    );
+    store
+        .place_conversation(second.id, &room("a"))
+        .await
+        .unwrap();
+    let moved = view(&store, "a").await.conversations;
+    assert_eq!(moved[0].id, second.id);
+    assert_eq!(view(&store, "b").await.conversations, []);
+    let cooling_off = Duration::from_secs(1);
+    let ended = store.end_conversation(second.id, cooling_off, at(12));
+    ended.await.unwrap();
+    assert_eq!(view(&store, "a").await.conversations, []);
+    store
+        .put_member(&home(), &room("a"), joined("bob"))
+        .await
+        .unwrap();
+    assert_eq!(view(&store, "a").await.facts.members.len(), 3);
+    store.set_encrypted(&home(), &room("a")).await.unwrap();
+    assert!(view(&store, "a").await.facts.encrypted);
 }

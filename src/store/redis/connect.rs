@@ -11,7 +11,7 @@ use redis::{Client, Cmd, ConnectionLike, FromRedisValue, RedisError, RedisResult
 use tracing::{info, warn};
 
 use super::failure::is_passing;
-use crate::store::ownership::Ownership;
+use crate::store::ownership::{self, Ownership};
 use crate::store::{Result, StoreError};
 
 /// How long a single connection or answer is waited for.
@@ -90,6 +90,8 @@ pub(super) struct Connector {
     /// met a new primary, the other must not go on with the old one.
     lost: Arc<AtomicU64>,
     ownership: Arc<Ownership>,
+    /// How long an answer is waited for, over all attempts; `None` for as long as it takes.
+    patience: Option<Duration>,
 }
 
 impl fmt::Debug for Connector {
@@ -100,13 +102,14 @@ impl fmt::Debug for Connector {
 }
 
 impl Connector {
-    pub(super) fn new(place: Place, ownership: Arc<Ownership>) -> Self {
+    pub(super) fn new(place: Place, ownership: Arc<Ownership>, patience: Option<Duration>) -> Self {
         Self {
             place,
             connection: None,
             made_after: 0,
             lost: Arc::default(),
             ownership,
+            patience,
         }
     }
 
@@ -118,11 +121,13 @@ impl Connector {
             made_after: 0,
             lost: Arc::clone(&self.lost),
             ownership: Arc::clone(&self.ownership),
+            patience: self.patience,
         }
     }
 
     /// Sends a command until it is answered, over as many connections as it takes: it must bear
-    /// repetition. Gives up where the store is being closed: nobody waits for it then.
+    /// repetition. Gives up where the store is being closed, for nobody waits for it then, and at the
+    /// end of its patience, which closes the store.
     pub(super) fn query<T: FromRedisValue>(&mut self, command: &Cmd) -> Result<T> {
         self.until_answered(|connection| command.query(connection))
     }
@@ -164,6 +169,7 @@ impl Connector {
         mut ask: impl FnMut(&mut dyn ConnectionLike) -> RedisResult<T>,
     ) -> Result<T> {
         let mut pause = FIRST_PAUSE;
+        let begun = ownership::now();
         loop {
             let error = match self.once(&mut ask) {
                 Ok(answer) => {
@@ -175,6 +181,13 @@ impl Connector {
                 Err(error) if is_passing(&error) => error,
                 Err(error) => return Err(error.into()),
             };
+            let waited = Duration::from_millis(ownership::now().saturating_sub(begun));
+            if self.patience.is_some_and(|patience| waited >= patience) {
+                self.ownership.close();
+                let waited = waited.as_secs();
+                let reason = format!("no answer from Redis within {waited} s: {error}");
+                return Err(StoreError::Unavailable(reason));
+            }
             warn!(%error, "no answer from Redis; trying again");
             if self.ownership.is_closing() {
                 return Err(error.into());

@@ -16,34 +16,34 @@ local function over(epoch_key, epoch)
   end
 end
 
+-- The number of the last commit; empty before the first.
+local function latest(key)
+  return redis.call('GET', key) or ''
+end
+
 -- Says how the others reach the owner. It counts only while the key of the owner has the same epoch: so
 -- it ends with the ownership, and no commit has to renew it.
 local function advertise(door_key, epoch, at)
   redis.call('HSET', door_key, 'epoch', epoch, 'at', at)
 end
 
--- The number of the last commit; empty before the first.
-local function latest(key)
-  return redis.call('GET', key) or ''
-end
-
--- KEYS: owner, epoch, number of the last commit, door. ARGV: time to live in ms, the taker's name, how
--- the others reach it. The name keeps epochs apart where a replica became the primary before it knew the
--- last one.
--- Gives the new epoch and the number of the last commit; or 0 while the last owner may still be alive,
--- nothing, and how that is reached ('' where it does not tell).
+-- KEYS: owner, epoch, door, number of the last commit.
+-- ARGV: time to live in ms, how the others reach the new owner, its name.
+-- Gives the new epoch and the number of the last commit; or 0 while the last owner may still be alive, and
+-- how that is reached ('' where it does not tell).
+-- The name keeps epochs apart where a replica became the primary before it knew the last one.
 local function take_over(keys, args)
   local owner = redis.call('GET', keys[1])
   if owner then
-    local door = redis.call('HMGET', keys[4], 'epoch', 'at')
-    return {'0', '', door[1] == owner and door[2] or ''}
+    local door = redis.call('HMGET', keys[3], 'epoch', 'at')
+    return { '0', door[1] == owner and door[2] or '' }
   end
   local last = string.match(redis.call('GET', keys[2]) or '0', '^%d+')
-  local epoch = string.format('%d-%s', tonumber(last) + 1, args[2])
+  local epoch = string.format('%d-%s', tonumber(last) + 1, args[3])
   redis.call('SET', keys[2], epoch)
   redis.call('SET', keys[1], epoch, 'PX', args[1])
-  advertise(keys[4], epoch, args[3])
-  return {epoch, latest(keys[3]), ''}
+  advertise(keys[3], epoch, args[2])
+  return { epoch, latest(keys[4]) }
 end
 
 -- KEYS: owner, epoch, door. ARGV: epoch, time to live in ms, how the others reach the owner.

@@ -47,6 +47,12 @@ use super::{Result, StoreError};
 /// The longest that a standby sleeps: an owner that is stopped hands over at once.
 const MAX_PAUSE: Duration = Duration::from_millis(250);
 
+/// How long an owner may take at most to find a Redis again that was away.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// How long whoever does not wait for other owners waits for Redis itself.
+const REACH: Duration = Duration::from_secs(10);
+
 const FUNCTIONS: &str = include_str!("functions.lua");
 
 /// What is to be known of the Redis to use.
@@ -64,7 +70,8 @@ pub(crate) struct Settings {
     pub(crate) replicas: u32,
     /// Take one that may throw rows away when its memory is full.
     pub(crate) allow_eviction: bool,
-    /// How long the last owner is waited for; `None` for as long as it lives.
+    /// How long the last owner is waited for, and Redis itself if that is longer than [`REACH`]; `None`
+    /// for as long as it takes.
     pub(crate) patience: Option<Duration>,
     /// What the others are told of this one, and what it sees of them.
     pub(crate) standing: Standing,
@@ -93,10 +100,13 @@ impl Redis {
     /// while another owner is alive. Blocks.
     ///
     /// Fails with [`StoreError::Conflict`] where this Redis would lose what the settings want kept, and
-    /// with [`StoreError::Unavailable`] when its patience with another owner is at its end.
+    /// with [`StoreError::Unavailable`] when its patience with another owner, or with a Redis that does not
+    /// answer, is at its end.
     pub(crate) fn open(settings: Settings) -> Result<Self> {
         let ownership = Ownership::not_yet();
-        let mut connector = Connector::new(settings.place.clone(), Arc::clone(&ownership));
+        let patience = settings.patience.map(|patience| patience.max(REACH));
+        let mut connector =
+            Connector::new(settings.place.clone(), Arc::clone(&ownership), patience);
         let facts = connector.until_answered(|connection| probe::look(connection))?;
         facts.judge(&settings)?;
         connector.until_answered(load_functions)?;
@@ -121,23 +131,23 @@ impl Redis {
     }
 
     fn take_over(&mut self) -> Result<()> {
-        let mut command = self.call("take_over", &["owner", "epoch", "commit", "door"]);
+        let mut command = self.call("take_over", &["owner", "epoch", "door", "commit"]);
         let name = Uuid::new_v4().simple().to_string();
-        command.arg(millis(self.settings.owner_ttl)).arg(name);
-        command.arg(self.settings.standing.reach());
+        command.arg(millis(self.settings.owner_ttl));
+        command.arg(self.settings.standing.reach()).arg(name);
         let pause = MAX_PAUSE.min(self.settings.owner_ttl / 10);
         let mut waited = Duration::ZERO;
         loop {
             let asked = ownership::now();
-            let (epoch, latest, reach) = self.ask_for_it(&command)?;
+            let (epoch, told) = self.ask_for_it(&command)?;
             if epoch != "0" {
-                self.journal().latest.clone_from(&latest);
-                (self.epoch, self.found) = (epoch, latest);
+                self.journal().latest.clone_from(&told);
+                (self.epoch, self.found) = (epoch, told);
                 self.is_alive(asked);
                 self.settings.standing.see(Sight::Ours);
                 return Ok(());
             }
-            let owner = Reach::from_text(&reach);
+            let owner = Reach::from_text(&told);
             let sight = owner.map_or(Sight::Nobody, Sight::Other);
             self.settings.standing.see(sight);
             if self
@@ -158,8 +168,8 @@ impl Redis {
 
     /// Asks to become the owner. Where Redis was away meanwhile the last owner goes first: what a replica
     /// lacks only it can send again, and it could not say that it lives.
-    fn ask_for_it(&mut self, command: &Cmd) -> Result<(String, String, String)> {
-        let grace = self.settings.owner_ttl;
+    fn ask_for_it(&mut self, command: &Cmd) -> Result<(String, String)> {
+        let grace = GRACE.min(self.settings.owner_ttl);
         let mut was_away = false;
         self.connector.until_answered(|connection| {
             if was_away {

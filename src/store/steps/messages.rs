@@ -8,9 +8,9 @@ use ruma::{OwnedEventId, OwnedServerName, ServerName};
 use super::life;
 use super::money::{self, Charge};
 use super::sweep::each;
-use super::{conversations, leases, receipts};
+use super::{conversations, inbox, leases, receipts};
 use crate::gateway::model::{
-    Conversation, E164Text, MessageId, MessageState, Originator, Source, Timestamp,
+    Conversation, E164Text, InboxSeq, MessageId, MessageState, Originator, Source, Timestamp,
 };
 use crate::store::tables::{
     EndedMessages, EventRow, Events, MessageNumbers, MessageRow, Messages, Meta, Paid, PlanRow,
@@ -18,7 +18,7 @@ use crate::store::tables::{
 };
 use crate::store::tx::{Sequence, Tx};
 use crate::store::{
-    Acceptance, MessageView, NewMessage, OriginatorPlan, Refusal, Result, StoreError,
+    Acceptance, Ending, MessageView, NewMessage, OriginatorPlan, Refusal, Result, StoreError,
 };
 
 /// The name in [`Meta`] of the homeservers whose events have become messages.
@@ -79,6 +79,20 @@ fn known(tx: &mut Tx<'_>, new: &NewMessage) -> Result<Option<Arc<MessageRow>>> {
         }
     }
     find(tx, new.id)
+}
+
+/// Accepts all that an event says, and ends it. A refusal is an error here, so that what was accepted
+/// before it is undone.
+pub(in crate::store) fn accept_event(
+    tx: &mut Tx<'_>,
+    seq: InboxSeq,
+    messages: &[NewMessage],
+) -> Result<()> {
+    each(messages, |new| match accept(tx, new)? {
+        Acceptance::Queued { .. } | Acceptance::Repeated(_) => Ok(()),
+        Acceptance::Refused(_) => Err(StoreError::Conflict("a message is refused".to_owned())),
+    })?;
+    inbox::finish(tx, seq, &Ending::Done)
 }
 
 fn check(new: &NewMessage) -> Result<()> {

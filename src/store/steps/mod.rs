@@ -1,5 +1,5 @@
 //! The operations of the contract, as plain functions of a [`Tx`](super::tx::Tx): one file for each
-//! area. What makes each of them atomic and idempotent is said at its file's head.
+//! area. [`Store`](super::Store) says why each of them is atomic and bears repetition.
 
 pub(super) mod aside;
 pub(super) mod conversations;

@@ -10,6 +10,7 @@ use crate::support::clock::Clock;
 use crate::support::disk::Disk;
 use crate::support::gateway::Plan;
 use crate::support::peer::free_port;
+use crate::support::power::{Power, forget_unsynced};
 use crate::support::proxy::tcp::TcpProxy;
 use crate::support::redis::{self, Redis};
 
@@ -17,11 +18,16 @@ use crate::support::redis::{self, Redis};
 /// are longer.
 const TAKEOVER: &str = "3s";
 
+/// Who stands by forwards what comes to it, so that the homeserver may call any of them.
+const INNER_DOOR: &str = "inner_listen = \"127.0.0.1:0\"\n";
+
 /// Which engine plays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Engine {
     Sqlite,
     Redis,
+    /// Redis that loses power, at this `store.redis.durability`.
+    Powered(&'static str),
     /// Redis with a replica that can take over.
     Replicated(Replication),
 }
@@ -40,7 +46,7 @@ impl Engine {
     pub(super) const fn gateways(self) -> u8 {
         match self {
             Self::Sqlite => 1,
-            Self::Redis | Self::Replicated(_) => 2,
+            Self::Redis | Self::Powered(_) | Self::Replicated(_) => 2,
         }
     }
 }
@@ -69,6 +75,7 @@ impl Keeper {
         if let Engine::Replicated(replication) = engine {
             let replicated = Replicated::start(home, replication).await;
             plan.more.push_str(&replicated.toml(TAKEOVER));
+            plan.more.push_str(INNER_DOOR);
             return Self::Replicated(Box::new(replicated));
         }
         if engine == Engine::Sqlite {
@@ -80,11 +87,20 @@ impl Keeper {
         }
         let disk = Disk::new(home.join("redis/data"));
         let mut redis = Redis::prepare(home.join("redis"), disk.folder().to_owned());
-        redis.wrap(wrapper);
-        redis.wrap(clock.variables());
+        let mut more = String::new();
+        if let Engine::Powered(durability) = engine {
+            redis.wrap(Power::new(home).wrapper());
+            redis.set(&["--appendfsync", durability]);
+            more = format!("durability = \"{durability}\"\n");
+        } else {
+            redis.wrap(wrapper);
+            redis.wrap(clock.variables());
+        }
         redis.start_again().await;
         let door = free_port();
         plan.more.push_str(&redis::toml(door, TAKEOVER));
+        plan.more.push_str(&more);
+        plan.more.push_str(INNER_DOOR);
         Self::Redis(Box::new(Server {
             way: TcpProxy::start(door, redis.port()).await,
             redis,
@@ -177,10 +193,19 @@ impl Keeper {
         }
     }
 
-    /// The primary dies, and the replica goes on.
-    pub(super) async fn fail_over(&mut self) {
-        if let Self::Replicated(replicated) = self {
-            replicated.fail_over().await;
+    /// Its machine dies. The replica goes on; where there is none, the machine comes back with what it had
+    /// synced.
+    pub(super) async fn lose_machine(&mut self) {
+        match self {
+            Self::Sqlite(_) => {}
+            Self::Redis(server) => {
+                server.redis.kill().await;
+                let rows = server.disk.folder().join("appendonlydir");
+                let gone = forget_unsynced(&rows, "aof");
+                eprintln!("{gone} octets had not been synced");
+                server.redis.start_again().await;
+            }
+            Self::Replicated(replicated) => replicated.fail_over().await,
         }
     }
 

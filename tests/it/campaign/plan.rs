@@ -5,6 +5,7 @@ mod lanes;
 use std::fmt;
 use std::time::Duration;
 
+use super::keeper::Engine;
 use crate::support::dice::Dice;
 use crate::support::proxy::{http, smpp};
 use lanes::Episode;
@@ -55,8 +56,9 @@ pub(super) enum Act {
     CutRedis {
         lose_answers: bool,
     },
-    /// The primary Redis dies, and the gateway that works with it where it says so; a replica goes on.
-    FailOver {
+    /// The machine of Redis dies, and the gateway that works with it where it says so. A replica goes on,
+    /// or Redis comes back with what it had synced.
+    LoseRedis {
         gateway_dies: bool,
     },
     /// Redis answers so many milliseconds later; where it has a replica, that hears of it so much later.
@@ -89,8 +91,8 @@ pub(super) struct Means {
     pub(super) homeserver_dies: bool,
     /// There are gateways that stand by.
     pub(super) standbys: bool,
-    /// The data lie in Redis.
-    pub(super) redis: bool,
+    /// What keeps the data.
+    pub(super) engine: Engine,
 }
 
 /// How many milliseconds a replica is behind when its primary dies.
@@ -113,7 +115,7 @@ impl Plan {
         if means.standbys {
             all.push(lanes::standby);
         }
-        if means.redis {
+        if means.engine == Engine::Redis {
             all.push(lanes::redis);
             all.push(lanes::way_to_redis);
         }
@@ -146,7 +148,7 @@ impl Plan {
         let mut victims = vec![Who::Gateway, Who::Gateway, Who::Gateway, Who::Smsc];
         victims.extend(means.homeserver_dies.then_some(Who::Homeserver));
         victims.extend(means.standbys.then_some(Who::Standby));
-        if means.redis {
+        if means.engine == Engine::Redis {
             victims.extend([Who::Redis, Who::Redis]);
         }
         let mut steps = Vec::new();
@@ -166,16 +168,18 @@ impl Plan {
         Self { steps }
     }
 
-    /// Nothing but a fail-over, in the middle of the traffic, to a replica that is behind: a busy one is,
-    /// and one of another site.
-    pub(super) fn fail_over(dice: &mut Dice, gateway_dies: bool) -> Self {
+    /// Nothing but the death of Redis' machine, in the middle of the traffic. A replica is behind then, as a
+    /// busy one is, and one of another site.
+    pub(super) fn lose_redis(dice: &mut Dice, gateway_dies: bool, means: Means) -> Self {
         let step = |at, act| Step {
             at: Duration::from_millis(at),
             act,
         };
-        let behind = step(0, Act::SlowRedis(BEHIND));
+        let has_replica = matches!(means.engine, Engine::Replicated(_));
+        let behind = has_replica.then(|| step(0, Act::SlowRedis(BEHIND)));
         let at = dice.between(3_000, 5_000);
-        let steps = vec![behind, step(at, Act::FailOver { gateway_dies })];
+        let mut steps: Vec<Step> = behind.into_iter().collect();
+        steps.push(step(at, Act::LoseRedis { gateway_dies }));
         Self { steps }
     }
 
@@ -196,7 +200,7 @@ impl Plan {
                     | Act::Pause(_)
                     | Act::Cut { .. }
                     | Act::HalfOpen
-                    | Act::FailOver { .. }
+                    | Act::LoseRedis { .. }
             )
         };
         self.steps.iter().filter(breaks).count()
@@ -219,7 +223,7 @@ mod tests {
     const MEANS: Means = Means {
         homeserver_dies: true,
         standbys: true,
-        redis: true,
+        engine: Engine::Redis,
     };
 
     const ALL: [Who; 5] = [

@@ -94,7 +94,7 @@ impl Stage {
         Means {
             homeserver_dies: self.cast.homeserver == Kind::Stub,
             standbys: self.cast.gateways > 1,
-            redis: self.cast.engine != Engine::Sqlite,
+            engine: self.cast.engine,
         }
     }
 
@@ -140,7 +140,7 @@ impl Stage {
             Act::Request(mishap, times) => self.requests.strike(*mishap, *times),
             Act::Transaction(mishap, times) => self.transactions.strike(*mishap, *times),
             Act::CutRedis { lose_answers } => self.keeper.cut(*lose_answers),
-            Act::FailOver { gateway_dies } => self.fail_over(*gateway_dies).await,
+            Act::LoseRedis { gateway_dies } => self.lose_redis(*gateway_dies).await,
             Act::SlowRedis(by) => self.keeper.delay(*by),
             Act::Fill => self.keeper.fill(self.gateways.processes()),
             Act::Free => self.keeper.free(self.gateways.processes()),
@@ -148,11 +148,11 @@ impl Stage {
         }
     }
 
-    async fn fail_over(&mut self, gateway_dies: bool) {
+    async fn lose_redis(&mut self, gateway_dies: bool) {
         if gateway_dies {
             self.gateways.end(Who::Gateway, Signal::KILL).await;
         }
-        self.keeper.fail_over().await;
+        self.keeper.lose_machine().await;
         if gateway_dies {
             self.gateways.begin(Who::Gateway);
         }

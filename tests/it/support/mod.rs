@@ -10,6 +10,7 @@ pub(crate) mod gateway;
 pub(crate) mod http;
 pub(crate) mod kannel;
 pub(crate) mod peer;
+pub(crate) mod power;
 pub(crate) mod proxy;
 pub(crate) mod redis;
 pub(crate) mod room;

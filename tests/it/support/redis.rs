@@ -1,6 +1,7 @@
 //! A redis-server of a test's own, which syncs whatever it answers.
 
 use std::path::{Path, PathBuf};
+
 use std::process::Command;
 
 use rustix::process::{Pid, Signal};
@@ -134,6 +135,14 @@ impl Redis {
     }
 }
 
+/// The part of a configuration that names a server at this port.
+pub(crate) fn toml(port: u16, takeover_after: &str) -> String {
+    format!(
+        "[store]\nengine = \"redis\"\n[store.redis]\nservers = \"redis://127.0.0.1:{port}\"\n\
+         takeover_after = \"{takeover_after}\"\n"
+    )
+}
+
 /// A Cluster of three primaries.
 #[derive(Debug)]
 pub(crate) struct Cluster {
@@ -204,12 +213,4 @@ fn is_whole(port: u16) -> bool {
         let told = String::from_utf8_lossy(&told.stdout).into_owned();
         told.contains("cluster_state:ok") && told.contains("cluster_known_nodes:3")
     })
-}
-
-/// The part of a configuration that names a server at this port.
-pub(crate) fn toml(port: u16, takeover_after: &str) -> String {
-    format!(
-        "[store]\nengine = \"redis\"\n[store.redis]\nservers = \"redis://127.0.0.1:{port}\"\n\
-         takeover_after = \"{takeover_after}\"\n"
-    )
 }
