@@ -2,8 +2,6 @@
 //! `backlog open FILE`. `make bench-backlog` does both.
 #![expect(clippy::print_stdout, reason = "what it measures is its output")]
 
-#![expect(clippy::print_stdout, reason = "it is what it is asked for")]
-
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
