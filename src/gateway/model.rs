@@ -280,6 +280,19 @@ pub struct Conversation {
     pub active: bool,
 }
 
+/// The tie between a VMN, a handset and one conversation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease {
+    /// The number.
+    pub vmn: E164,
+    /// The phone that it works from.
+    pub handset: Handset,
+    /// The only conversation that it serves.
+    pub conversation: ConversationId,
+    /// Set after the conversation ended: free again from then on.
+    pub cooling_until: Option<Timestamp>,
+}
+
 impl fmt::Debug for Conversation {
     /// Everything but the ghost, which is the full number.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -9,8 +9,7 @@ use std::collections::HashSet;
 use matrix_smpp_config::Pool;
 use serde::{Deserialize, Serialize};
 
-use super::model::Timestamp;
-use crate::store::Lease;
+use super::model::{Lease, Timestamp};
 
 /// From this share of its numbers on, in per cent, a pool is worth a warning.
 const NEARLY_FULL: u64 = 80;

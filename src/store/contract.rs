@@ -25,7 +25,7 @@ pub use super::submitted::{
     Submission, SubmissionHistory, SubmissionIn, SubmissionRef,
 };
 pub use crate::gateway::message::{Failure, MessageView, NewMessage, OriginatorPlan, Refusal};
-pub use crate::gateway::model::Membership;
+pub use crate::gateway::model::{Lease, Membership};
 
 /// Everything durable. See the module's head for what each operation promises.
 ///
@@ -1027,19 +1027,6 @@ pub struct OutboxEntry {
     pub attempts: u32,
     /// When it was queued.
     pub queued_at: Timestamp,
-}
-
-/// The tie between a VMN, a handset and one conversation.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lease {
-    /// The number.
-    pub vmn: E164,
-    /// The phone that it works from.
-    pub handset: Handset,
-    /// The only conversation that it serves.
-    pub conversation: ConversationId,
-    /// Set after the conversation ended: free again from then on.
-    pub cooling_until: Option<Timestamp>,
 }
 
 /// The leases of some phones.
