@@ -126,10 +126,12 @@ impl Captured {
     }
 
     /// Frames with octets that Wireshark did not take for SMPP: an impossible `command_length` or
-    /// an unknown `command_id` is not called malformed, it is not dissected at all.
+    /// an unknown `command_id` is not called malformed, it is not dissected at all. Nor is what TCP sent
+    /// again, as it does on a busy machine: it was dissected when it came first.
     pub(crate) fn undissected(&self) -> Vec<String> {
         let filter = format!(
-            "tcp.port=={} && tcp.len>0 && !smpp && !tcp.reassembled_in",
+            "tcp.port=={} && tcp.len>0 && !smpp && !tcp.reassembled_in \
+             && !tcp.analysis.retransmission && !tcp.analysis.spurious_retransmission",
             self.port
         );
         self.fields(&filter, &["frame.number", "tcp.stream", "tcp.payload"])
@@ -148,6 +150,7 @@ impl Captured {
         let mut tshark = Command::new("tshark");
         tshark.arg("-r").arg(&self.file).args(["-2", "-Y", filter]);
         tshark.args(["-d", &format!("tcp.port=={},smpp", self.port)]);
+        tshark.args(["-o", "tcp.reassemble_out_of_order:TRUE"]);
         tshark.args(["-T", "fields", "-E", "occurrence=a", "-E", "aggregator=,"]);
         for field in fields {
             tshark.args(["-e", field]);
