@@ -10,8 +10,8 @@ use super::database::{Applied, Database};
 use super::io;
 use super::log::Log;
 use super::record::{self, RowAt};
-use super::unapplied::{Generation, Overlay, Size, Timers, Unapplied};
-use crate::store::base::{Octets, Write};
+use super::unapplied::{Generation, Known, Overlay, Size, Timers, Unapplied};
+use crate::store::base::Write;
 use crate::store::tables::TableId;
 use crate::store::{Result, StoreError};
 
@@ -72,12 +72,8 @@ struct Rows {
     is_wanted: bool,
     /// Nothing is taken in any more.
     is_closed: bool,
-    /// The thread is to end.
+    /// The thread is to end, or has ended.
     is_over: bool,
-    /// The thread has ended.
-    is_gone: bool,
-    /// How often an attempt failed.
-    failures: u64,
     /// Why the last attempt failed, if it did.
     failing: Option<String>,
 }
@@ -87,9 +83,14 @@ impl Rows {
         self.unapplied.filling.is_empty() && self.unapplied.applying.is_none()
     }
 
-    fn failed(&mut self, reason: String) {
-        self.failures += 1;
-        self.failing = Some(reason);
+    /// Fails where the last attempt to apply failed, or there will be none.
+    fn look(&self) -> Result<()> {
+        let ended = "the thread that applies the log has ended".to_owned();
+        let ended = self.is_over.then_some(ended);
+        match self.failing.as_ref().or(ended.as_ref()) {
+            Some(reason) => Err(StoreError::Unavailable(reason.clone())),
+            None => Ok(()),
+        }
     }
 }
 
@@ -127,15 +128,11 @@ impl Shelf {
         waited.unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for what is awaited, or until an attempt to apply has failed.
-    fn wait_until(&self, is_so: impl Fn(&Rows) -> bool) -> Result<()> {
+    /// Waits until another commit may be gathered, or it shows that the rows before it cannot be applied.
+    fn wait_for_room(&self) -> Result<()> {
         let mut rows = self.rows_now();
-        let failures = rows.failures;
-        while !is_so(&rows) {
-            if rows.failures > failures || rows.is_gone {
-                let reason = rows.failing.clone().unwrap_or_default();
-                return Err(StoreError::Unavailable(reason));
-            }
+        while self.is_full(&rows) {
+            rows.look()?;
             rows = self.wait(rows);
         }
         Ok(())
@@ -143,15 +140,15 @@ impl Shelf {
 
     /// Adds a commit to the log. Its rows are seen from then on.
     pub(super) fn commit(&self, writes: &[Write]) -> Result<()> {
-        self.wait_until(|rows| !self.is_full(rows) || rows.is_closed)?;
-        let mut writer = self.writer();
+        self.wait_for_room()?;
+        let mut pen = self.writer();
         if self.rows_now().is_closed {
             return Err(StoreError::Unavailable("the store is closed".to_owned()));
         }
-        let number = writer.last.number + 1;
-        let (record, spans) = record::write(writer.last.life, number, writes)?;
-        writer.log.append(&record).map_err(|error| io(&error))?;
-        writer.last.number = number;
+        let number = pen.last.number + 1;
+        let (record, spans) = record::write(pen.last.life, number, writes)?;
+        pen.log.append(&record).map_err(|error| io(&error))?;
+        pen.last.number = number;
         let added = writes.iter().zip(spans).map(|(write, value)| RowAt {
             table: write.table,
             key: Arc::clone(&write.key),
@@ -168,8 +165,8 @@ impl Shelf {
         Ok(())
     }
 
-    /// What is known of these rows; `None` where that is what the tables say.
-    pub(super) fn get(&self, keys: &[(TableId, &str)]) -> Vec<Option<Option<Octets>>> {
+    /// What is known of these rows.
+    pub(super) fn get(&self, keys: &[(TableId, &str)]) -> Vec<Known> {
         let rows = self.rows_now();
         keys.iter()
             .map(|(table, key)| rows.unapplied.get(*table, key))
@@ -188,26 +185,36 @@ impl Shelf {
 
     /// Has everything applied.
     pub(super) fn flush(&self) -> Result<()> {
-        self.rows_now().is_wanted = true;
+        let mut rows = self.rows_now();
+        rows.is_wanted = true;
+        // What failed before is tried again now.
+        rows.failing = None;
         self.changed.notify_all();
-        let flushed = self.wait_until(Rows::is_empty);
-        self.rows_now().is_wanted = false;
-        flushed
+        while !rows.is_empty() {
+            let failed = rows.look();
+            if failed.is_err() {
+                rows.is_wanted = false;
+                return failed;
+            }
+            rows = self.wait(rows);
+        }
+        rows.is_wanted = false;
+        Ok(())
     }
 
     /// Has everything applied, and takes nothing in any more.
     pub(super) fn close(&self) -> Result<()> {
         // A commit that is under way ends first.
-        let writer = self.writer();
+        let pen = self.writer();
         self.rows_now().is_closed = true;
-        drop(writer);
+        drop(pen);
         self.flush()
     }
 
     /// Lets what was gathered be applied, and the other log be filled. Nothing may be applied now.
     fn turn(&self) -> Result<Arc<Generation>> {
-        let mut writer = self.writer();
-        writer.log.turn().map_err(|error| io(&error))?;
+        let mut pen = self.writer();
+        pen.log.turn().map_err(|error| io(&error))?;
         let mut rows = self.rows_now();
         let generation = Arc::new(std::mem::take(&mut rows.unapplied.filling));
         rows.unapplied.applying = Some(Arc::clone(&generation));
@@ -260,11 +267,10 @@ impl Shelf {
         if rows.failing.is_none() {
             error!(%failure, "cannot apply the rows of the log; trying again");
         }
-        rows.failed(failure.to_string());
+        rows.failing = Some(failure.to_string());
         self.changed.notify_all();
-        let waited = self
-            .changed
-            .wait_timeout_while(rows, PAUSE, |rows| !rows.is_over);
+        let is_patient = |rows: &mut Rows| !rows.is_over && rows.failing.is_some();
+        let waited = self.changed.wait_timeout_while(rows, PAUSE, is_patient);
         drop(waited);
     }
 }
@@ -324,8 +330,7 @@ struct End<'a>(&'a Shelf);
 impl Drop for End<'_> {
     fn drop(&mut self) {
         let mut rows = self.0.rows_now();
-        (rows.is_closed, rows.is_gone) = (true, true);
-        rows.failed("the thread that applies the log has ended".to_owned());
+        (rows.is_closed, rows.is_over) = (true, true);
         drop(rows);
         self.0.changed.notify_all();
     }

@@ -30,6 +30,7 @@ use uuid::Uuid;
 use self::applier::{Applier, Limits, Shelf};
 use self::database::{Applied, Database};
 use self::log::{Log, Medium};
+use self::unapplied::Known;
 use super::base::{Base, Octets, Page, Write};
 use super::tables::TableId;
 use super::{Result, StoreError};
@@ -107,13 +108,14 @@ impl Base for Sqlite {
 
     fn get(&mut self, keys: &[(TableId, &str)]) -> Result<Vec<Option<Octets>>> {
         // First those in memory: what leaves it meanwhile is in the tables by then.
-        let mut found = self.applier.shelf().get(keys);
-        for ((table, key), found) in keys.iter().zip(&mut found) {
-            if found.is_none() {
-                *found = Some(self.database.get(*table, key)?);
-            }
-        }
-        Ok(found.into_iter().map(Option::flatten).collect())
+        let known = self.applier.shelf().get(keys);
+        let found = keys.iter().zip(known);
+        found
+            .map(|((table, key), known)| match known {
+                Known::Is(row) => Ok(row),
+                Known::AsApplied => self.database.get(*table, key),
+            })
+            .collect()
     }
 
     fn scan(&mut self, table: TableId, from: Option<&str>, limit: usize) -> Result<Page> {

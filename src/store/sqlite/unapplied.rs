@@ -129,17 +129,28 @@ pub(super) struct Unapplied {
     pub(super) applying: Option<Arc<Generation>>,
 }
 
+/// What the rows that are not applied tell of one.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Known {
+    /// What it is; `None` where it is deleted.
+    Is(Option<Octets>),
+    /// The tables have it, if it is there.
+    AsApplied,
+}
+
 impl Unapplied {
     /// Every generation, the younger first.
     fn generations(&self) -> impl DoubleEndedIterator<Item = &Generation> {
         std::iter::once(&self.filling).chain(self.applying.as_deref())
     }
 
-    /// What is known of a row; `None` where that is what the tables say.
-    pub(super) fn get(&self, table: TableId, key: &str) -> Option<Option<Octets>> {
+    /// What is known of a row.
+    pub(super) fn get(&self, table: TableId, key: &str) -> Known {
         let mut found = self.generations().map(|one| one.get(table, key));
-        let value = found.find_map(|found| found)?;
-        Some(value.map(<[u8]>::to_vec))
+        match found.find_map(|found| found) {
+            Some(value) => Known::Is(value.map(<[u8]>::to_vec)),
+            None => Known::AsApplied,
+        }
     }
 
     /// A table's rows behind a key.
