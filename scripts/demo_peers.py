@@ -38,12 +38,15 @@ class Peer:
 
     def wait_until_ready(self):
         deadline = time.monotonic() + START_SECONDS
-        while not answers(self.ready_url):
+        while not self.is_ready():
             if self.ended():
                 raise PeerFailed(f"{self.name} ended with status {self.process.returncode}")
             if time.monotonic() > deadline:
                 raise PeerFailed(f"{self.name} was not ready after {START_SECONDS} s")
             time.sleep(0.05)
+
+    def is_ready(self):
+        return answers(self.ready_url)
 
     def ended(self):
         return self.process.poll() is not None

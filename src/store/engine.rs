@@ -347,8 +347,14 @@ impl Desk {
         self.base.close();
     }
 
-    /// Runs a group; again and again those that miss rows, all of which are read at once.
-    fn run_group(&mut self, mut group: Vec<Box<dyn Job>>) {
+    /// Runs a group; again and again those that miss rows, all of which are read at once, and stay at hand
+    /// until the last of them has been run.
+    fn run_group(&mut self, group: Vec<Box<dyn Job>>) {
+        self.run_until_done(group);
+        self.state.gather(false);
+    }
+
+    fn run_until_done(&mut self, mut group: Vec<Box<dyn Job>>) {
         while !group.is_empty() {
             let mut missing = Vec::new();
             let mut waiting = Vec::new();
@@ -412,6 +418,7 @@ impl Desk {
             return Ok(());
         }
         let found = self.base.get(&keys)?;
+        self.state.gather(true);
         for ((table, key), octets) in missing.iter().zip(found) {
             let row = octets.map(|octets| (table.kind().decode)(&octets));
             match row.transpose() {
