@@ -22,7 +22,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
-use self::committer::{Committer, Flight};
+use self::committer::{Committer, Flight, Shared};
 use super::base::{Base, Octets};
 use super::counts;
 use super::ownership::Ownership;
@@ -57,8 +57,8 @@ pub(crate) struct Engine {
 enum Message {
     /// Something to do.
     Job(Box<dyn Job>),
-    /// A group has landed.
-    Landed,
+    /// A group has landed, or whether the thread lives is to be seen.
+    Look,
 }
 
 /// What the thread has done.
@@ -67,6 +67,8 @@ struct Done {
     commits: AtomicU64,
     changes: AtomicU64,
     questions: AtomicU64,
+    /// How often it has looked for something to do.
+    turns: AtomicU64,
 }
 
 impl Engine {
@@ -77,7 +79,12 @@ impl Engine {
         let done = Arc::new(Done::default());
         let lost = CancellationToken::new();
         let ownership = base.ownership();
-        let committer = Committer::start(base.twin()?, Arc::clone(&done), jobs.downgrade())?;
+        let shared = Shared {
+            done: Arc::clone(&done),
+            lost: lost.clone(),
+            bell: jobs.downgrade(),
+        };
+        let committer = Committer::start(base.twin()?, shared)?;
         let desk = Desk {
             state,
             base,
@@ -327,6 +334,7 @@ struct Desk {
 impl Desk {
     fn work(mut self, mut queue: mpsc::Receiver<Message>) {
         while let Some(first) = queue.blocking_recv() {
+            self.done.turns.fetch_add(1, Ordering::Relaxed);
             let mut group = Vec::new();
             let mut next = Some(first);
             while let Some(message) = next {
@@ -344,6 +352,8 @@ impl Desk {
             }
         }
         self.settle();
+        // Before the store is given up, nobody says any more that its owner lives.
+        drop(self.committer);
         self.base.close();
     }
 
@@ -387,9 +397,6 @@ impl Desk {
         let mut tx = Tx::new(&mut self.state, self.base.as_mut());
         let is_done = job.run(&mut tx);
         let ended = tx.end();
-        if ended.is_lost {
-            self.lost.cancel();
-        }
         if !is_done || !ended.missing.is_empty() {
             self.state.undo(mark);
         }

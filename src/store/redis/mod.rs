@@ -91,8 +91,6 @@ pub(crate) struct Redis {
     journal: Arc<Mutex<Journal>>,
     facts: Facts,
     ownership: Arc<Ownership>,
-    /// When the owner last said that it is alive, on the clock of [`ownership::now`].
-    alive_at: u64,
 }
 
 impl Redis {
@@ -119,7 +117,6 @@ impl Redis {
             journal: Arc::default(),
             facts,
             ownership,
-            alive_at: 0,
         };
         redis.take_over()?;
         Ok(redis)
@@ -181,19 +178,17 @@ impl Redis {
     }
 
     /// What was asked for then has been done in this owner's name.
-    fn is_alive(&mut self, asked: u64) {
-        self.alive_at = asked;
+    fn is_alive(&self, asked: u64) {
         self.ownership.renew(asked, self.settings.owner_ttl);
     }
 
     /// Says that the owner is alive where it has not done so for a while. An operation that reads for
     /// long, such as the first one, would be taken for a dead owner's.
     fn keep_in_time(&mut self) -> Result<()> {
-        let silent_for = ownership::now().saturating_sub(self.alive_at);
-        if silent_for < millis(self.settings.owner_ttl) / 3 {
-            return Ok(());
+        if self.ownership.next_sign().is_some_and(|at| at.is_zero()) {
+            self.keep()?;
         }
-        self.keep()
+        Ok(())
     }
 
     fn table(&self, table: TableId) -> String {
@@ -295,7 +290,6 @@ impl Base for Redis {
             journal: Arc::clone(&self.journal),
             facts: self.facts.clone(),
             ownership: Arc::clone(&self.ownership),
-            alive_at: self.alive_at,
         }))
     }
 
