@@ -179,12 +179,20 @@ def answers(url):
 
 
 def free_ports(count):
+    """Ports that are free now; none twice, for those given out before may not be in use yet."""
     with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
+        ports = []
+        while len(ports) < count:
+            one = stack.enter_context(socket.socket())
             one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
+            port = one.getsockname()[1]
+            if port not in GIVEN:
+                GIVEN.add(port)
+                ports.append(port)
+        return ports
 
+
+GIVEN = set()
 
 GATEWAY_CONFIG = """\
 [gateway]

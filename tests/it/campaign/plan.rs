@@ -50,6 +50,10 @@ pub(super) enum Act {
     Slow(u64),
     /// Something happens to the gateway's next requests to its homeserver.
     Request(http::Mishap, u32),
+    /// From now on the homeserver forgets what it was about to tell, as one does that is killed soon.
+    Forget,
+    /// It is killed, and starts again: what it has forgotten is in its rooms, and it will never tell.
+    Crash,
     /// Something happens to the homeserver's next transactions.
     Transaction(http::Mishap, u32),
     /// Cuts the connections to Redis: at once, or when the next answers are under way.
@@ -181,6 +185,11 @@ impl Plan {
         let mut steps: Vec<Step> = behind.into_iter().collect();
         steps.push(step(at, Act::LoseRedis { gateway_dies }));
         Self { steps }
+    }
+
+    /// Whether a homeserver forgets something.
+    pub(super) fn forgets(&self) -> bool {
+        self.steps.iter().any(|step| step.act == Act::Forget)
     }
 
     /// How often somebody is killed.

@@ -70,6 +70,9 @@ pub(super) fn gateway(dice: &mut Dice, means: Means) -> Episode {
 
 pub(super) fn homeserver(dice: &mut Dice, means: Means) -> Episode {
     let after = dice.between(2_000, 8_000);
+    if means.homeserver_dies && dice.one_in(2) {
+        return Episode::of(after, dice.between(100, 2_000), Act::Forget, Act::Crash);
+    }
     if means.homeserver_dies {
         return Episode::of_process(dice, Who::Homeserver, after);
     }
