@@ -176,25 +176,28 @@ impl Gateway {
 mod tests {
     use super::*;
 
-    const fn latest(number: u64, is_taken: bool) -> Option<Latest> {
-        Some(Latest { number, is_taken })
+    const fn latest(number: u64, is_taken: bool) -> Latest {
+        Latest { number, is_taken }
     }
 
     #[test]
     fn a_homeserver_that_counts_anew_is_seen_by_a_lower_number_or_by_a_first_one() {
-        assert!(Latest::falls(latest(7, true), 1));
-        assert!(Latest::falls(latest(7, false), 6));
-        assert!(!Latest::falls(latest(7, true), 8));
-        assert!(!Latest::falls(latest(7, true), 7));
+        assert!(Latest::falls(Some(latest(7, true)), 1));
+        assert!(Latest::falls(Some(latest(7, false)), 6));
+        assert!(!Latest::falls(Some(latest(7, true)), 8));
+        assert!(!Latest::falls(Some(latest(7, true)), 7));
         assert!(Latest::falls(None, 1));
         assert!(!Latest::falls(None, 5_000));
     }
 
     #[test]
     fn a_number_that_was_stored_and_brings_something_new_was_counted_anew() {
-        assert!(Latest::repeats(latest(1, true), 1));
-        assert!(!Latest::repeats(latest(1, false), 1), "it comes again");
-        assert!(!Latest::repeats(latest(1, true), 2));
+        assert!(Latest::repeats(Some(latest(1, true)), 1));
+        assert!(
+            !Latest::repeats(Some(latest(1, false)), 1),
+            "it comes again"
+        );
+        assert!(!Latest::repeats(Some(latest(1, true)), 2));
         assert!(!Latest::repeats(None, 1));
     }
 }
