@@ -119,7 +119,7 @@ impl Plan {
         if means.standbys {
             all.push(lanes::standby);
         }
-        if means.engine == Engine::Redis {
+        if means.engine.is_redis() {
             all.push(lanes::redis);
             all.push(lanes::way_to_redis);
         }
@@ -152,7 +152,7 @@ impl Plan {
         let mut victims = vec![Who::Gateway, Who::Gateway, Who::Gateway, Who::Smsc];
         victims.extend(means.homeserver_dies.then_some(Who::Homeserver));
         victims.extend(means.standbys.then_some(Who::Standby));
-        if means.engine == Engine::Redis {
+        if means.engine.is_redis() {
             victims.extend([Who::Redis, Who::Redis]);
         }
         let mut steps = Vec::new();
