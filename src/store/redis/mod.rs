@@ -33,8 +33,8 @@ use redis::{Cmd, Value};
 use tracing::{info, warn};
 use uuid::Uuid;
 
-use self::connect::Connector;
 pub(crate) use self::connect::Place;
+use self::connect::{Connector, Wire};
 use self::journal::{Commit, Journal};
 pub(crate) use self::probe::Durability;
 use self::probe::Facts;
@@ -103,8 +103,11 @@ impl Redis {
     pub(crate) fn open(settings: Settings) -> Result<Self> {
         let ownership = Ownership::not_yet();
         let patience = settings.patience.map(|patience| patience.max(REACH));
-        let mut connector =
-            Connector::new(settings.place.clone(), Arc::clone(&ownership), patience);
+        let (place, key) = (
+            settings.place.clone(),
+            call::key(&settings.prefix, "commit"),
+        );
+        let mut connector = Connector::new(place, key, Arc::clone(&ownership), patience);
         let facts = connector.until_answered(|connection| probe::look(connection))?;
         facts.judge(&settings)?;
         connector.until_answered(load_functions)?;
@@ -273,7 +276,7 @@ fn millis(duration: Duration) -> u64 {
 
 /// Loads the functions where they are missing. Their names carry a version, so that instances of two
 /// versions can meet.
-fn load_functions(connection: &mut dyn redis::ConnectionLike) -> redis::RedisResult<()> {
+fn load_functions(connection: &mut dyn Wire) -> redis::RedisResult<()> {
     let mut command = redis::cmd("FUNCTION");
     command.arg("LOAD").arg("REPLACE").arg(FUNCTIONS);
     command.query::<Value>(connection).map(drop)
