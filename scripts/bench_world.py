@@ -265,6 +265,7 @@ class Kannel:
 CONFIG = """\
 [gateway]
 data_dir = "{home}/data"
+check_marks = false
 
 [appservice]
 listen = "127.0.0.1:{appservice}"
