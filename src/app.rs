@@ -353,7 +353,6 @@ impl Running {
             stopped = stopped => if stopped.is_err() {
                 warn!("something did not stop in time");
             },
-            // Waiting for this also keeps the store ours while answers still come.
             () = self.store.lost() => warn!("another gateway has taken the store over"),
         }
     }

@@ -287,12 +287,14 @@ impl Gateway {
 
     /// The sum of a metric over all its series that have these labels.
     pub(crate) async fn metric(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
-        let page = self
-            .ops
-            .probe("/metrics")
-            .await
-            .expect("the gateway's metrics");
-        sum(&page, name, labels)
+        let told = self.may_metric(name, labels).await;
+        told.expect("the gateway's metrics")
+    }
+
+    /// The same of a gateway that may not answer.
+    pub(crate) async fn may_metric(&self, name: &str, labels: &[(&str, &str)]) -> Option<u64> {
+        let page = self.ops.probe("/metrics").await?;
+        Some(sum(&page, name, labels))
     }
 
     /// How many PDUs of each of [`COMMANDS`] went one way (`in` or `out`), over all links.
