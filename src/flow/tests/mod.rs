@@ -14,6 +14,7 @@ mod invitations;
 mod look_back;
 mod pools;
 mod rooms;
+mod routing;
 mod talk;
 mod trouble;
 mod unheard;

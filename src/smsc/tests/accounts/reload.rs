@@ -2,7 +2,7 @@
 
 use super::door::config;
 use super::*;
-use crate::smsc::reload::Changes;
+use crate::gateway::changes::Changes;
 
 /// An account that is in no configuration yet.
 const LATE: &str = r#"
