@@ -1,5 +1,7 @@
 //! What a gateway reads at its start alone.
 
+use crate::homeserver::Homeserver;
+use crate::link_group::LinkGroup;
 use crate::settings::Settings;
 
 impl Settings {
@@ -24,12 +26,12 @@ impl Settings {
         let homeservers = named(
             (&self.homeservers, &other.homeservers),
             |one| format!("homeserver {}", one.name),
-            |one, other| one.changed(other),
+            Homeserver::changed,
         );
         let link_groups = named(
             (&self.link_groups, &other.link_groups),
             |one| format!("link_group {}", one.name),
-            |one, other| one.changed(other),
+            LinkGroup::changed,
         );
         let all = single.chain(homeservers).chain(link_groups);
         all.flat_map(|(table, keys)| keys_of(&table, keys))

@@ -16,6 +16,10 @@ pub(crate) fn secret(one: &SecretString, other: &SecretString) -> bool {
     one.expose_secret() == other.expose_secret()
 }
 
+#[expect(
+    clippy::ref_option,
+    reason = "called with a reference to the field, as all of them"
+)]
 pub(crate) fn optional_secret(one: &Option<SecretString>, other: &Option<SecretString>) -> bool {
     match (one, other) {
         (Some(one), Some(other)) => secret(one, other),

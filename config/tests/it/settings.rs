@@ -300,3 +300,57 @@ fn a_deeply_nested_file_is_told_its_mistakes() {
         assert!(load(&text, &World::new()).is_err());
     }
 }
+
+#[test]
+fn what_holds_from_the_start_on_is_told_apart_from_what_may_change() {
+    let world = World::new();
+    let base = load(BASE, &world).unwrap();
+    let told = |text: &str, world: &World| base.fixed_changes(&load(text, world).unwrap());
+    let nothing: [&str; 0] = [];
+    assert_eq!(told(BASE, &world), nothing);
+    for (from, to) in [
+        ("price = \"0.045\"", "price = \"0.05\""),
+        ("owner = \"@alice", "owner = \"@bob"),
+        ("numbers = [\"447700900900\", ", "numbers = ["),
+        // What is said, and is so anyway.
+        ("as_token", "bot_localpart = \".tel.bot\"\nas_token"),
+    ] {
+        assert_eq!(told(&changed(from, to), &world), nothing, "{to}");
+    }
+    for (from, to, key) in [
+        (
+            "[gateway]",
+            "[limits]\nretry_first = \"3s\"\n[gateway]",
+            "limits.retry_first",
+        ),
+        (
+            "[gateway]",
+            "[store]\nredis.prefix = \"x\"\n[gateway]",
+            "store.redis",
+        ),
+        (
+            "as_token = \"as-1\"",
+            "as_token = \"as-2\"",
+            "homeserver example.org.as_token",
+        ),
+        (
+            "address = \"127",
+            "window = 3\naddress = \"127",
+            "link_group operator.link",
+        ),
+        (
+            "password = \"secret\"",
+            "password = \"another\"",
+            "link_group operator.link",
+        ),
+    ] {
+        assert_eq!(told(&changed(from, to), &world), [key]);
+    }
+    let other_file = World::default().with("/etc/gw/operator.password", "another");
+    assert_eq!(told(BASE, &other_file), ["link_group operator.link"]);
+    let moved = BASE.replace("\"operator\"", "\"other\"");
+    assert_eq!(
+        told(&moved, &world),
+        ["link_group operator", "link_group other"]
+    );
+}
