@@ -397,7 +397,11 @@ async fn until_free<T>(
 /// Everything that the workers share.
 fn gateway(hall: &Hall, store: Arc<dyn Store>, clock: Clock) -> Result<Gateway, AppError> {
     let settings = &hall.settings;
-    let client = http::http_client(trust_the_systems_roots()?, HttpLimits::default())?;
+    let limits = HttpLimits {
+        idle_connections: most_requests(settings),
+        ..HttpLimits::default()
+    };
+    let client = http::http_client(trust_the_systems_roots()?, limits)?;
     let mut homeservers = BTreeMap::new();
     for one in &settings.homeservers {
         homeservers.insert(one.name.clone(), connect(settings, one, client.clone())?);
@@ -444,12 +448,17 @@ fn connect(
         appservice_id: settings.gateway.name.clone(),
         bot: bot.clone(),
         as_token: one.as_token.clone(),
-        max_in_flight: settings.limits.outbox_concurrency + settings.limits.inbox_concurrency,
+        max_in_flight: most_requests(settings),
     };
     Ok(Connected {
         api: Arc::new(HttpHomeserver::new(access, client)),
         names: Names::new(settings.gateway.ghost_prefix.clone(), bot),
     })
+}
+
+/// Requests to a homeserver that may be under way at once.
+fn most_requests(settings: &Settings) -> usize {
+    settings.limits.outbox_concurrency + settings.limits.inbox_concurrency
 }
 
 /// Tells systemd that the gateway lives, as long as its store commits. One in Redis that is away comes

@@ -89,7 +89,7 @@ async fn greet_one(
     home: &Connected,
 ) -> Result<(), String> {
     let bot = home.names.bot();
-    let public_name = &gateway.settings.gateway.public_name;
+    let public_name = || gateway.settings.gateway.public_name.clone();
     let made = gateway.ghosts.ensure(&*home.api, bot, public_name).await;
     made.map_err(|error| error.to_string())?;
     let known_as = home.api.whoami().await.map_err(|error| error.to_string())?;

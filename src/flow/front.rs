@@ -105,7 +105,7 @@ async fn make_ghost(
     };
     gateway
         .ghosts
-        .ensure(&*home.api, user, &number::display(&handset))
+        .ensure(&*home.api, user, || number::display(&handset))
         .await?;
     Ok(())
 }

@@ -165,7 +165,10 @@ async fn welcome_bot(
 ) -> Result<(), Trouble> {
     let bot = home.names.bot();
     let name = &gateway.settings.gateway.public_name;
-    gateway.ghosts.ensure(&*home.api, bot, name).await?;
+    gateway
+        .ghosts
+        .ensure(&*home.api, bot, || name.clone())
+        .await?;
     if !join(gateway, home, (bot, name), &item.room).await? {
         return Ok(());
     }
@@ -303,7 +306,7 @@ impl Guest<'_> {
         }
         gateway
             .ghosts
-            .ensure(&*self.home.api, self.ghost, &phone)
+            .ensure(&*self.home.api, self.ghost, || phone.clone())
             .await?;
         let (home, room) = (self.home, &self.item.room);
         if !join(gateway, home, (self.ghost, &phone), room).await? {
@@ -348,7 +351,7 @@ impl Guest<'_> {
         gateway.metrics.declined.inc();
         gateway
             .ghosts
-            .ensure(&*self.home.api, self.ghost, name)
+            .ensure(&*self.home.api, self.ghost, || name.to_owned())
             .await?;
         if join(gateway, self.home, (self.ghost, name), &self.item.room).await? {
             return self.say_and_leave(gateway, words).await;

@@ -41,7 +41,7 @@ use ruma::{OwnedServerName, ServerName, UserId};
 use tokio::sync::Notify;
 
 use crate::clock::Clock;
-use crate::gateway::model::{Conversation, Originator};
+use crate::gateway::model::{Conversation, Originator, SmsId};
 use crate::gateway::names::Names;
 use crate::gateway::notice::Currency;
 use crate::gateway::number;
@@ -190,6 +190,13 @@ impl Gateway {
     /// Queues something to do at a homeserver.
     pub(crate) async fn enqueue(&self, entry: NewOutbox) -> Result<(), Trouble> {
         self.store.enqueue(vec![entry], self.clock.now()).await?;
+        self.wakes.outbox.notify_one();
+        Ok(())
+    }
+
+    /// Queues what a homeserver must hear of an SMS, and ends the SMS.
+    pub(crate) async fn hand_on(&self, sms: SmsId, entry: NewOutbox) -> Result<(), Trouble> {
+        self.store.hand_on(sms, entry, self.clock.now()).await?;
         self.wakes.outbox.notify_one();
         Ok(())
     }

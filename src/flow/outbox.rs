@@ -1,38 +1,46 @@
 //! The worker of what homeservers must hear: one lane a conversation or room. Every send carries a
 //! transaction id made of its outbox entry, so that a repeat is the same event.
 
-use std::collections::HashMap;
+mod say;
+
+use std::collections::{HashMap, VecDeque};
+use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use ruma::{EventId, ServerName, UserId};
 use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
 use super::lanes::Doom;
-use super::voice::Voice;
-use super::{Gateway, Trouble, aside, membership, portal, receipt, to_room};
-use crate::gateway::model::{ConversationId, SmsId};
-use crate::gateway::{content, notice, number};
-use crate::store::{AsideId, Ending, Lane, OutboxEntry, OutboxItem};
+use super::{Gateway, Trouble, aside, receipt};
+use crate::gateway::model::{OutboxId, Timestamp};
+use crate::store::{AsideId, Due, OutboxEntry, OutboxItem, StoreError};
+use say::tell;
 
 /// Tells homeservers what they must hear, until `stop`.
 pub async fn run(gateway: Gateway, stop: CancellationToken) {
-    let mut worker = Worker {
-        gateway,
-        tasks: JoinSet::new(),
-        running: HashMap::new(),
-    };
+    let mut worker = Worker::new(gateway);
+    let (mut look, mut note) = (Begun::Nothing, Begun::Nothing);
     loop {
-        let pause = worker.start().await;
+        if look.is_over() && worker.is_thirsty() {
+            look = worker.look();
+        }
+        if note.is_over() && !worker.said.ids.is_empty() {
+            note = worker.note();
+        }
+        worker.start();
         let wake = worker.gateway.wakes.outbox.clone();
         tokio::select! {
+            biased;
             () = stop.cancelled() => return,
-            () = wake.notified() => {}
+            found = look.end() => worker.take_in(found),
+            () = note.end() => worker.noted(),
             Some(ended) = worker.tasks.join_next_with_id() => worker.end_all(ended),
-            () = tokio::time::sleep(pause) => {}
+            () = wake.notified() => worker.is_due = true,
+            () = tokio::time::sleep_until(worker.look_at) => worker.is_due = true,
         }
     }
 }
@@ -40,103 +48,250 @@ pub async fn run(gateway: Gateway, stop: CancellationToken) {
 /// The longest that the worker sleeps without looking.
 const LOOK: Duration = Duration::from_mins(1);
 
+/// Entries of a lane that are read at once, and said one after the other.
+const RUN: usize = 32;
+
+/// Lanes that are read at once, for each that may be said at once.
+const AHEAD: usize = 4;
+
+/// How long what was said may wait to be noted, in a lane where much is to be said.
+const NOTE: Duration = Duration::from_millis(100);
+
 struct Worker {
     gateway: Gateway,
-    tasks: JoinSet<()>,
+    tasks: JoinSet<Said>,
     running: HashMap<Id, Doing>,
+    /// Lanes that nobody has begun with.
+    waiting: VecDeque<Arc<Run>>,
+    /// What was said and is to be noted next, with its lanes.
+    said: Said,
+    spoken: Vec<Arc<Run>>,
+    /// The lanes of what is being noted.
+    noting: Vec<Arc<Run>>,
+    /// There may be more in the store.
+    is_due: bool,
+    /// When to look into the store again, whatever happens.
+    look_at: Instant,
 }
 
-/// An entry that is being done, or set aside.
+/// The first entries of a lane, in order.
+struct Run {
+    entries: Vec<OutboxEntry>,
+    /// The place of the one that is being said.
+    at: AtomicUsize,
+}
+
+impl Run {
+    fn of(entries: &[OutboxEntry]) -> Self {
+        Self {
+            entries: entries.to_vec(),
+            at: AtomicUsize::new(0),
+        }
+    }
+
+    fn lane(&self) -> Option<&str> {
+        self.entries.first().map(|entry| entry.lane.as_str())
+    }
+
+    /// The one that is being said.
+    fn current(&self) -> Option<&OutboxEntry> {
+        self.entries.get(self.at.load(Ordering::Relaxed))
+    }
+
+    /// Whether the entry at this place is of no interest any more: it would show how far a message has
+    /// come, and one that follows it shows that it is further.
+    fn is_outdated(&self, place: usize, entry: &OutboxEntry) -> bool {
+        let OutboxItem::MessageNews { message, state } = &entry.item else {
+            return false;
+        };
+        let is_passing = entry
+            .message
+            .as_ref()
+            .is_some_and(|view| receipt::is_passing(view, *state));
+        let mut later = self.entries.iter().skip(place + 1);
+        is_passing
+            && later.any(|later| {
+                matches!(&later.item, OutboxItem::MessageNews { message: other, .. } if other == message)
+            })
+    }
+}
+
+/// A lane that is being said, or whose entry is being set aside.
 struct Doing {
-    entry: OutboxEntry,
+    run: Arc<Run>,
     doomed: bool,
 }
 
+/// Lanes, and when one that was put off falls due.
+type Found = Result<(Vec<OutboxEntry>, Option<Timestamp>), StoreError>;
+
+/// Something that the store was asked to do. Entries are said meanwhile: it takes as long as a commit.
+enum Begun<T> {
+    Nothing,
+    This(Pin<Box<dyn Future<Output = T> + Send>>),
+}
+
+impl<T> Begun<T> {
+    fn this(work: impl Future<Output = T> + Send + 'static) -> Self {
+        Self::This(Box::pin(work))
+    }
+
+    const fn is_over(&self) -> bool {
+        matches!(self, Self::Nothing)
+    }
+
+    /// What it comes to; never anything where nothing has begun.
+    async fn end(&mut self) -> T {
+        let Self::This(work) = self else {
+            return std::future::pending().await;
+        };
+        let end = work.await;
+        *self = Self::Nothing;
+        end
+    }
+}
+
 impl Worker {
-    /// Starts what is due and fits; tells how long nothing more will be.
-    async fn start(&mut self) -> Duration {
-        let room = self
-            .gateway
-            .settings
-            .limits
-            .outbox_concurrency
-            .saturating_sub(self.tasks.len());
-        if room == 0 {
-            return LOOK;
+    fn new(gateway: Gateway) -> Self {
+        Self {
+            gateway,
+            tasks: JoinSet::new(),
+            running: HashMap::new(),
+            waiting: VecDeque::new(),
+            said: Said::default(),
+            spoken: Vec::new(),
+            noting: Vec::new(),
+            is_due: true,
+            look_at: now() + LOOK,
         }
+    }
+
+    fn concurrency(&self) -> usize {
+        self.gateway.settings.limits.outbox_concurrency
+    }
+
+    /// There may be more, and there is room for it.
+    fn is_thirsty(&self) -> bool {
+        self.is_due && self.waiting.len() < self.concurrency().div_ceil(2)
+    }
+
+    /// Looks for lanes that nobody has in hand.
+    fn look(&mut self) -> Begun<Found> {
+        self.is_due = false;
+        self.look_at = now() + LOOK;
+        let running = self.running.values().map(|doing| &doing.run);
+        let spoken = self.spoken.iter().chain(&self.noting);
+        let busy = running.chain(&self.waiting).chain(spoken);
+        let busy = busy.filter_map(|run| run.lane());
+        let busy: Vec<String> = busy.map(str::to_owned).collect();
+        let due = Due {
+            now: self.gateway.clock.now(),
+            lanes: self.concurrency() * AHEAD,
+            each: RUN,
+            busy: busy.clone(),
+        };
         let store = Arc::clone(&self.gateway.store);
-        match store
-            .due_outbox(self.gateway.clock.now(), room, &self.busy())
-            .await
-        {
-            Ok(entries) => {
-                let full = entries.len() == room;
-                for entry in entries {
-                    self.spawn(entry);
-                }
-                if full {
-                    return LOOK;
-                }
-            }
+        Begun::this(async move {
+            let (found, next) = tokio::join!(store.due_outbox(due), store.next_outbox_due(&busy));
+            Ok((found?, next?))
+        })
+    }
+
+    fn take_in(&mut self, found: Found) {
+        let (entries, next) = match found {
+            Ok(found) => found,
             Err(error) => {
                 warn!(%error, "cannot read the outbox");
-                return self.gateway.settings.limits.retry_first;
+                self.look_at = now() + self.gateway.settings.limits.retry_first;
+                return;
             }
+        };
+        let before = self.waiting.len();
+        for lane in entries.chunk_by(|one, next| one.lane == next.lane) {
+            self.waiting.push_back(Arc::new(Run::of(lane)));
         }
-        match store.next_outbox_due(&self.busy()).await {
-            Ok(Some(at)) => self
-                .gateway
-                .clock
-                .until(at)
-                .clamp(Duration::from_millis(10), LOOK),
-            Ok(None) | Err(_) => LOOK,
+        // A lane that was full is looked for again when it has been said.
+        self.is_due |= self.waiting.len() - before >= self.concurrency() * AHEAD;
+        if let Some(at) = next {
+            let until = self.gateway.clock.until(at);
+            let until = now() + until.clamp(Duration::from_millis(10), LOOK);
+            self.look_at = self.look_at.min(until);
         }
     }
 
-    fn busy(&self) -> Vec<String> {
-        let doing = self.running.values();
-        doing.map(|doing| doing.entry.lane.clone()).collect()
+    /// Begins with as many lanes as may be said at once.
+    fn start(&mut self) {
+        while self.tasks.len() < self.concurrency() {
+            let Some(run) = self.waiting.pop_front() else {
+                return;
+            };
+            let (gateway, lane) = (self.gateway.clone(), Arc::clone(&run));
+            let task = self
+                .tasks
+                .spawn(async move { attend_all(&gateway, &lane).await });
+            let doomed = false;
+            self.running.insert(task.id(), Doing { run, doomed });
+        }
     }
 
-    fn spawn(&mut self, entry: OutboxEntry) {
-        let (gateway, one) = (self.gateway.clone(), entry.clone());
-        let pause = self.gateway.settings.limits.retry_first;
-        let task = self.tasks.spawn(async move {
-            if !attend(gateway, one).await {
-                // Its lane is busy for so long, and no other.
-                tokio::time::sleep(pause).await;
+    /// Notes what was said, of all lanes together.
+    fn note(&mut self) -> Begun<()> {
+        let mut said = std::mem::take(&mut self.said);
+        self.noting = std::mem::take(&mut self.spoken);
+        let gateway = self.gateway.clone();
+        Begun::this(async move {
+            if !said.note(&gateway).await {
+                // Their lanes are busy for so long.
+                tokio::time::sleep(gateway.settings.limits.retry_first).await;
             }
-        });
-        let doomed = false;
-        self.running.insert(task.id(), Doing { entry, doomed });
+        })
     }
 
-    /// Notes this end and every other that has come, so that one look into the store serves them all.
-    fn end_all(&mut self, first: Result<(Id, ()), JoinError>) {
+    /// What was to be noted is: its lanes may have more.
+    fn noted(&mut self) {
+        self.noting.clear();
+        self.is_due = true;
+    }
+
+    /// Takes in this end and every other that has come, so that they are noted together.
+    fn end_all(&mut self, first: Result<(Id, Said), JoinError>) {
         let mut next = Some(first);
         while let Some(ended) = next {
-            self.end(&ended);
+            self.end(ended);
             next = self.tasks.try_join_next_with_id();
         }
     }
 
-    fn end(&mut self, ended: &Result<(Id, ()), JoinError>) {
-        let (task, panicked) = match ended {
-            Ok((task, ())) => (*task, false),
-            Err(error) => (error.id(), error.is_panic()),
+    fn end(&mut self, ended: Result<(Id, Said), JoinError>) {
+        let (task, said) = match ended {
+            Ok((task, said)) => (task, Ok(said)),
+            Err(error) => (error.id(), Err(error.is_panic())),
         };
-        let Some(Doing { entry, doomed }) = self.running.remove(&task) else {
+        let Some(Doing { run, doomed }) = self.running.remove(&task) else {
             return;
         };
-        if panicked {
-            error!("an outbox entry panicked and is set aside");
-            self.doom(entry, doomed);
+        match said {
+            Ok(said) if said.ids.is_empty() => self.is_due = true,
+            Ok(said) => {
+                self.said.add(said);
+                self.spoken.push(run);
+            }
+            Err(has_panicked) => {
+                self.is_due = true;
+                if has_panicked {
+                    error!("an outbox entry panicked and is set aside");
+                    self.doom(run, doomed);
+                }
+            }
         }
     }
 
     /// Sets an entry aside that has panicked; in silence where that panicked too.
-    fn doom(&mut self, entry: OutboxEntry, silent: bool) {
-        let (gateway, doomed) = (self.gateway.clone(), entry.clone());
+    fn doom(&mut self, run: Arc<Run>, silent: bool) {
+        let Some(doomed) = run.current().cloned() else {
+            return;
+        };
+        let gateway = self.gateway.clone();
         let doom = Doom {
             why: "it made the gateway panic".to_owned(),
             silent,
@@ -146,56 +301,121 @@ impl Worker {
             if !set_aside(&gateway, &doomed, doom).await {
                 tokio::time::sleep(pause).await;
             }
+            Said::default()
         });
         let doomed = true;
-        self.running.insert(task.id(), Doing { entry, doomed });
+        self.running.insert(task.id(), Doing { run, doomed });
     }
 }
 
-/// Does one entry and ends it: done, put off or set aside. False where the store did not note the
-/// end, so that the entry is due again.
-pub(super) async fn attend(gateway: Gateway, entry: OutboxEntry) -> bool {
-    let done = match tell(&gateway, &entry).await {
-        Ok(()) => {
-            gateway.heard_of_a_homeserver().await;
-            let done = gateway.store.finish_outbox(entry.id, Ending::Done).await;
-            ring_accounts(&gateway, &entry.item);
-            done
+/// Says the entries of a lane in order, up to the first that cannot be said now. Gives what was said and is
+/// still to be noted. Where the store does not note an end, the lane is busy for a while, and the entry
+/// is due again: to say it again is to say nothing new.
+async fn attend_all(gateway: &Gateway, run: &Run) -> Said {
+    let mut said = Said::default();
+    let mut is_noted = true;
+    for (place, entry) in run.entries.iter().enumerate() {
+        run.at.store(place, Ordering::Relaxed);
+        if !run.is_outdated(place, entry)
+            && let Err(trouble) = tell(gateway, entry).await
+        {
+            is_noted = said.note(gateway).await && put_off(gateway, entry, trouble).await;
+            break;
         }
-        Err(Trouble::Later { wish, why }) => {
-            if wish.is_none() {
-                gateway.wakes.unanswered.store(true, Ordering::Relaxed);
-            }
-            warn!(
-                why,
-                id = %AsideId::Outbox(entry.id),
-                attempts = entry.attempts,
-                "the homeserver will hear it later"
-            );
-            let at = gateway
-                .clock
-                .now()
-                .after(gateway.retry().wait(entry.attempts, wish));
-            gateway.store.postpone_outbox(entry.id, at, &why).await
+        said.push(entry);
+        if said.is_overdue() {
+            is_noted = said.note(gateway).await;
         }
-        Err(Trouble::Never(why)) => {
+        if !is_noted {
+            break;
+        }
+    }
+    if !is_noted {
+        tokio::time::sleep(gateway.settings.limits.retry_first).await;
+    }
+    said
+}
+
+/// Says what is due, lane by lane.
+#[cfg(test)]
+pub(super) async fn attend(gateway: &Gateway, due: &[OutboxEntry]) {
+    for lane in due.chunk_by(|one, next| one.lane == next.lane) {
+        let mut said = attend_all(gateway, &Run::of(lane)).await;
+        said.note(gateway).await;
+    }
+}
+
+/// Entries that were said, and are to be ended together: each is a line in a commit then, and no commit
+/// of its own.
+#[derive(Default)]
+struct Said {
+    ids: Vec<OutboxId>,
+    /// When the first of them was said.
+    since: Option<Instant>,
+    /// An account may be owed a receipt now for an SMS among them.
+    owes: bool,
+}
+
+impl Said {
+    fn push(&mut self, entry: &OutboxEntry) {
+        self.ids.push(entry.id);
+        self.since.get_or_insert_with(now);
+        self.owes |= matches!(entry.item, OutboxItem::SmsText { .. });
+    }
+
+    fn add(&mut self, other: Self) {
+        self.ids.extend(other.ids);
+        self.owes |= other.owes;
+    }
+
+    fn is_overdue(&self) -> bool {
+        self.since.is_some_and(|since| since + NOTE <= now())
+    }
+
+    /// Ends them. False where the store did not note it.
+    async fn note(&mut self, gateway: &Gateway) -> bool {
+        let Self { ids, owes, .. } = std::mem::take(self);
+        if ids.is_empty() {
+            return true;
+        }
+        gateway.heard_of_a_homeserver().await;
+        if let Err(error) = gateway.store.finish_said(ids).await {
+            warn!(%error, "cannot end outbox entries; they will be repeated");
+            return false;
+        }
+        if owes {
+            gateway.wakes.groups.ring_accounts();
+        }
+        true
+    }
+}
+
+/// Puts an entry off that could not be said, or aside. False where the store did not note it.
+async fn put_off(gateway: &Gateway, entry: &OutboxEntry, trouble: Trouble) -> bool {
+    let (wish, why) = match trouble {
+        Trouble::Later { wish, why } => (wish, why),
+        Trouble::Never(why) => {
             error!(why, "an outbox entry is set aside");
             let silent = false;
-            return set_aside(&gateway, &entry, Doom { why, silent }).await;
+            return set_aside(gateway, entry, Doom { why, silent }).await;
         }
     };
-    if let Err(error) = done {
-        warn!(%error, "cannot end an outbox entry; it will be repeated");
-        return false;
+    if wish.is_none() {
+        gateway.wakes.unanswered.store(true, Ordering::Relaxed);
     }
-    true
-}
-
-/// An SMS that was said may be one whose account is owed a receipt now.
-fn ring_accounts(gateway: &Gateway, said: &OutboxItem) {
-    if let OutboxItem::SmsText { .. } = said {
-        gateway.wakes.groups.ring_accounts();
+    warn!(
+        why,
+        id = %AsideId::Outbox(entry.id),
+        attempts = entry.attempts,
+        "the homeserver will hear it later"
+    );
+    let wait = gateway.retry().wait(entry.attempts, wish);
+    let at = gateway.clock.now().after(wait);
+    let noted = gateway.store.postpone_outbox(entry.id, at, &why).await;
+    if let Err(error) = &noted {
+        warn!(%error, "cannot put an outbox entry off; it will be repeated");
     }
+    noted.is_ok()
 }
 
 /// False where the store did not note it.
@@ -215,176 +435,11 @@ async fn try_set_aside(gateway: &Gateway, entry: &OutboxEntry, doom: Doom) -> Re
     Ok(gateway.store.finish_outbox(entry.id, ending).await?)
 }
 
-/// Does what an entry asks for.
-async fn tell(gateway: &Gateway, entry: &OutboxEntry) -> Result<(), Trouble> {
-    let voice = Voice::of(gateway, entry);
-    match &entry.item {
-        OutboxItem::SmsText { sms, conversation } => {
-            text(gateway, &voice, *sms, *conversation).await
-        }
-        OutboxItem::MessageNews { message, state } => {
-            receipt::show(gateway, &voice, *message, *state).await
-        }
-        OutboxItem::Refused {
-            conversation,
-            event,
-            text,
-            to,
-            wordless,
-        } => {
-            let words = Words {
-                text,
-                to: to.as_deref(),
-                wordless: *wordless,
-            };
-            refused(gateway, &voice, *conversation, event, words).await
-        }
-        OutboxItem::Notice {
-            homeserver,
-            room,
-            sender,
-            text,
-            reply_to,
-            to,
-        } => {
-            let notice = content::notice(text, reply_to.as_deref());
-            let heard = voice
-                .send(homeserver, sender, room, "m.room.message", &notice)
-                .await?;
-            let Some(person) = to.as_deref().filter(|_| !heard) else {
-                return Ok(());
-            };
-            let lane = Lane::Room(homeserver.clone(), room.clone());
-            voice
-                .tell_apart(lane, homeserver, person, text.clone())
-                .await
-        }
-        OutboxItem::Moved { conversation } => moved(gateway, &voice, *conversation).await,
-        OutboxItem::TellOwner {
-            homeserver,
-            owner,
-            text,
-        } => tell_owner(gateway, &voice, homeserver, owner, text).await,
-    }
-}
-
-/// What is said of a refusal.
-struct Words<'a> {
-    text: &'a str,
-    to: Option<&'a UserId>,
-    wordless: bool,
-}
-
-/// A refusal: a notice in reply and the status event, or words of the bot to the writer.
-async fn refused(
-    gateway: &Gateway,
-    voice: &Voice<'_>,
-    conversation: ConversationId,
-    event: &EventId,
-    words: Words<'_>,
-) -> Result<(), Trouble> {
-    let Some(conversation) = gateway.store.conversation(conversation).await? else {
-        return Ok(());
-    };
-    let notice = content::notice(words.text, Some(event));
-    if words.wordless || voice.say(&conversation, "m.room.message", &notice).await? {
-        let network = content::network(&conversation);
-        let status = content::refused_status(event, &network, words.text);
-        let shown = voice.say(&conversation, content::STATUS, &status).await;
-        return shown.map(drop);
-    }
-    let Some(writer) = words.to else {
-        return Ok(());
-    };
-    let lane = Lane::Conversation(conversation.id);
-    let text = notice::apart(&number::display(&conversation.handset), words.text);
-    let homeserver = &conversation.homeserver;
-    voice.tell_apart(lane, homeserver, writer, text).await
-}
-
-/// An inbound SMS: the room is made ready, then the ghost speaks. A room that turns out to be gone
-/// is replaced by a new one.
-async fn text(
-    gateway: &Gateway,
-    voice: &Voice<'_>,
-    sms: SmsId,
-    conversation: ConversationId,
-) -> Result<(), Trouble> {
-    let Some(texted) = gateway.store.conversation(conversation).await? else {
-        return Ok(());
-    };
-    // Withdrawn by who submitted it, where there is none.
-    let Some(sms) = gateway.store.say_sms(sms, gateway.clock.now()).await? else {
-        return Ok(());
-    };
-    let Some(conversation) = to_room::successor(gateway, &sms, &texted).await? else {
-        let words = to_room::late_words(&sms);
-        return tell_owner(gateway, voice, &texted.homeserver, &texted.owner, &words).await;
-    };
-    let body = content::text(&to_room::body(&sms));
-    let (homeserver, ghost) = (&conversation.homeserver, &conversation.ghost);
-    let room = portal::ready(gateway, &conversation).await?;
-    if voice.try_send(homeserver, ghost, &room, &body).await? {
-        return Ok(());
-    }
-    let room = portal::replace(gateway, &conversation).await?;
-    if voice.try_send(homeserver, ghost, &room, &body).await? {
-        return Ok(());
-    }
-    Err(Trouble::Never(
-        "the ghost may not speak in its own room".to_owned(),
-    ))
-}
-
-/// A direct conversation goes on in a newer room: the old one is told, and the ghost leaves it.
-async fn moved(
-    gateway: &Gateway,
-    voice: &Voice<'_>,
-    conversation: ConversationId,
-) -> Result<(), Trouble> {
-    let Some(old) = gateway.store.conversation(conversation).await? else {
-        return Ok(());
-    };
-    let Some(room) = old.room.as_ref().filter(|_| !old.active) else {
-        return Ok(());
-    };
-    let words = notice::moved(&number::display(&old.handset));
-    let farewell = content::notice(&words, None);
-    if !voice.say(&old, "m.room.message", &farewell).await? {
-        let words = notice::moved_apart(&number::display(&old.handset));
-        let lane = Lane::Conversation(old.id);
-        voice
-            .tell_apart(lane, &old.homeserver, &old.owner, words)
-            .await?;
-    }
-    let home = gateway.connected(&old.homeserver)?;
-    membership::leave(home, &old.ghost, room, &words).await
-}
-
-/// Says something in the room that the gateway made for the bot and the owner.
-async fn tell_owner(
-    gateway: &Gateway,
-    voice: &Voice<'_>,
-    homeserver: &ServerName,
-    owner: &UserId,
-    text: &str,
-) -> Result<(), Trouble> {
-    let home = gateway.connected(homeserver)?;
-    let bot = home.names.bot();
-    gateway
-        .ghosts
-        .ensure(&*home.api, bot, &gateway.settings.gateway.public_name)
-        .await?;
-    let body = content::notice(text, None);
-    let room = portal::bots_room(gateway, home, owner, None).await?;
-    if voice.try_send(homeserver, bot, &room, &body).await? {
-        return Ok(());
-    }
-    let room = portal::bots_room(gateway, home, owner, Some(&room)).await?;
-    if voice.try_send(homeserver, bot, &room, &body).await? {
-        return Ok(());
-    }
-    Err(Trouble::Never(
-        "the bot may not speak in its own room".to_owned(),
-    ))
+/// The worker's timers go by the runtime's clock.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the worker drives its own timers; nothing is decided by this time"
+)]
+fn now() -> Instant {
+    Instant::now()
 }

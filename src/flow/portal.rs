@@ -19,10 +19,10 @@ pub(super) async fn ready(
     conversation: &Conversation,
 ) -> Result<OwnedRoomId, Trouble> {
     let home = gateway.connected(&conversation.homeserver)?;
-    let phone = number::display(&conversation.handset);
+    let phone = || number::display(&conversation.handset);
     gateway
         .ghosts
-        .ensure(&*home.api, &conversation.ghost, &phone)
+        .ensure(&*home.api, &conversation.ghost, phone)
         .await?;
     let Some(room) = &conversation.room else {
         return make(gateway, home, conversation).await;

@@ -14,10 +14,10 @@ use crate::store::{Lane, MessageView};
 pub(super) async fn show(
     gateway: &Gateway,
     voice: &Voice<'_>,
-    id: MessageId,
+    message: &MessageView,
     state: MessageState,
 ) -> Result<(), Trouble> {
-    let Some(news) = News::read(gateway, id, state).await? else {
+    let Some(news) = News::of(gateway, message.clone(), state).await? else {
         return Ok(());
     };
     match &news.message.source {
@@ -50,7 +50,10 @@ pub(super) async fn bad_news(
     if !state.is_bad_news() {
         return Ok(None);
     }
-    let Some(news) = News::read(gateway, id, state).await? else {
+    let Some(message) = gateway.store.message(id).await? else {
+        return Ok(None);
+    };
+    let Some(news) = News::of(gateway, message, state).await? else {
         return Ok(None);
     };
     let told = match &news.message.source {
@@ -66,6 +69,18 @@ pub(super) async fn bad_news(
 /// The type of what people read.
 const WORDS: &str = "m.room.message";
 
+/// Whether a message is as far as it will get.
+fn has_arrived(message: &MessageView, state: MessageState) -> bool {
+    let submitted = state == MessageState::Submitted && !message.receipts;
+    submitted || state == MessageState::Delivered
+}
+
+/// Whether a state only says how far a message has come: neither that it has arrived nor that it never
+/// will.
+pub(super) fn is_passing(message: &MessageView, state: MessageState) -> bool {
+    !has_arrived(message, state) && !state.is_bad_news()
+}
+
 /// What became of a message.
 struct News {
     message: MessageView,
@@ -74,15 +89,11 @@ struct News {
 }
 
 impl News {
-    /// `None` where the message is forgotten.
-    async fn read(
+    async fn of(
         gateway: &Gateway,
-        id: MessageId,
+        message: MessageView,
         state: MessageState,
     ) -> Result<Option<Self>, Trouble> {
-        let Some(message) = gateway.store.message(id).await? else {
-            return Ok(None);
-        };
         let conversation = gateway.store.conversation(message.conversation).await?;
         Ok(conversation.map(|conversation| Self {
             message,
@@ -98,14 +109,15 @@ impl News {
     /// The words for what its writer must know: that the phone does not get it, or may have it
     /// twice.
     fn words(&self) -> Option<String> {
-        let (message, phone) = (&self.message, self.phone());
+        let message = &self.message;
         match self.state {
             MessageState::Cancelled => {
-                Some(notice::not_left(message, &phone, !self.conversation.active))
+                let is_over = !self.conversation.active;
+                Some(notice::not_left(message, &self.phone(), is_over))
             }
-            state if state.is_failure() => Some(notice::failed(message, state, &phone)),
+            state if state.is_failure() => Some(notice::failed(message, state, &self.phone())),
             _ if self.has_arrived() && message.possible_duplicate => {
-                Some(notice::maybe_twice(&phone))
+                Some(notice::maybe_twice(&self.phone()))
             }
             _ => None,
         }
@@ -119,10 +131,8 @@ impl News {
         }
     }
 
-    /// As far as it will get.
     fn has_arrived(&self) -> bool {
-        let submitted = self.state == MessageState::Submitted && !self.message.receipts;
-        submitted || self.state == MessageState::Delivered
+        has_arrived(&self.message, self.state)
     }
 
     /// Tells the person whom it concerns, from the bot: the room cannot hear it any more. What was

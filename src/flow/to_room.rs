@@ -5,6 +5,7 @@ use ruma::OwnedUserId;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
+use super::inbox::Handled;
 use super::lanes::{self, Doom, LaneWork};
 use super::to_phone::{self, Sent};
 use super::{Gateway, Trouble, aside};
@@ -45,9 +46,12 @@ impl LaneWork for Texts {
     }
 
     async fn attend(&self, sms: &Sms) -> Result<(), Trouble> {
-        hand_on(&self.0, sms).await?;
+        let handled = hand_on(&self.0, sms).await?;
         self.0.metrics.texts.inc();
-        Ok(self.0.store.finish_sms(sms.id, Ending::Done).await?)
+        match handled {
+            Handled::Done => Ok(self.0.store.finish_sms(sms.id, Ending::Done).await?),
+            Handled::Ended => Ok(()),
+        }
     }
 
     async fn set_aside(&self, sms: &Sms, doom: Doom) -> Result<(), Trouble> {
@@ -58,7 +62,7 @@ impl LaneWork for Texts {
     }
 }
 
-async fn hand_on(gateway: &Gateway, sms: &Sms) -> Result<(), Trouble> {
+async fn hand_on(gateway: &Gateway, sms: &Sms) -> Result<Handled, Trouble> {
     match &sms.recipient {
         SmsRecipient::Conversation(id) => {
             let conversation = conversation(gateway, *id).await?;
@@ -134,7 +138,7 @@ async fn into_room(
     gateway: &Gateway,
     sms: &Sms,
     conversation: &Conversation,
-) -> Result<(), Trouble> {
+) -> Result<Handled, Trouble> {
     let entry = NewOutbox {
         key: format!("sms:{}", sms.id),
         lane: Lane::Conversation(conversation.id),
@@ -143,14 +147,23 @@ async fn into_room(
             conversation: conversation.id,
         },
     };
-    gateway.enqueue(entry).await?;
-    let Some(room) = &conversation.room else {
-        return Ok(());
+    let room = match &conversation.room {
+        Some(room) => gateway.store.room(&conversation.homeserver, room).await?,
+        None => None,
     };
-    match gateway.store.room(&conversation.homeserver, room).await? {
-        Some(room) => relay(gateway, sms, conversation, &room).await,
-        None => Ok(()),
-    }
+    let Some(room) = room.filter(|room| has_others(room, conversation)) else {
+        gateway.hand_on(sms.id, entry).await?;
+        return Ok(Handled::Ended);
+    };
+    gateway.enqueue(entry).await?;
+    relay(gateway, sms, conversation, &room).await?;
+    Ok(Handled::Done)
+}
+
+/// Whether other phones are in a phone's room.
+fn has_others(room: &RoomView, of: &Conversation) -> bool {
+    let mut others = room.conversations.iter();
+    others.any(|other| other.handset != of.handset)
 }
 
 /// One message for each other phone of the room, paid by the owner of that phone's conversation.
@@ -160,10 +173,6 @@ async fn relay(
     from: &Conversation,
     room: &RoomView,
 ) -> Result<(), Trouble> {
-    let mut others = room.conversations.iter();
-    if others.all(|other| other.handset == from.handset) {
-        return Ok(());
-    }
     // From here on it cannot be withdrawn.
     let Some(sms) = gateway.store.say_sms(sms.id, gateway.clock.now()).await? else {
         return Ok(());
@@ -219,9 +228,9 @@ async fn tell_former_owner(
     gateway: &Gateway,
     sms: &Sms,
     former: &Conversation,
-) -> Result<(), Trouble> {
+) -> Result<Handled, Trouble> {
     let Some(sms) = gateway.store.say_sms(sms.id, gateway.clock.now()).await? else {
-        return Ok(());
+        return Ok(Handled::Done);
     };
     let text = late_words(&sms);
     let item = OutboxItem::TellOwner {
@@ -235,7 +244,8 @@ async fn tell_former_owner(
         lane: Lane::Conversation(former.id),
         item,
     };
-    gateway.enqueue(entry).await
+    gateway.hand_on(sms.id, entry).await?;
+    Ok(Handled::Ended)
 }
 
 /// A text as the owner of a conversation that has ended hears it.

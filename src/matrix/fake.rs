@@ -131,6 +131,7 @@ struct Room {
 enum Failure {
     Refused(MatrixError),
     AnswerLost,
+    Panic,
 }
 
 impl FakeHomeserver {
@@ -155,6 +156,11 @@ impl FakeHomeserver {
     /// The next request of this kind takes effect, but its answer never comes.
     pub fn lose_next_answer(&self, op: Op) {
         self.script(op, Failure::AnswerLost);
+    }
+
+    /// The next request of this kind finds a fault of ours, and panics.
+    pub fn panic_at_next(&self, op: Op) {
+        self.script(op, Failure::Panic);
     }
 
     fn script(&self, op: Op, failure: Failure) {
@@ -311,6 +317,10 @@ impl FakeHomeserver {
             Some(Failure::AnswerLost) => {
                 work(&mut state)?;
                 Err(MatrixError::unanswered("timed out"))
+            }
+            Some(Failure::Panic) => {
+                drop(state);
+                panic!("as the test wants it");
             }
             None => work(&mut state),
         }

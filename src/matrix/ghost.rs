@@ -70,7 +70,7 @@ impl Ghosts {
         &self,
         homeserver: &dyn Homeserver,
         user: &UserId,
-        display_name: &str,
+        display_name: impl FnOnce() -> String + Send,
     ) -> Result<(), GhostError> {
         if lock(&self.ready).has(user) {
             return Ok(());
@@ -81,7 +81,7 @@ impl Ghosts {
             return Ok(());
         }
         if !self.memory.is_ready(user).await? {
-            self.make(homeserver, user, display_name).await?;
+            self.make(homeserver, user, &display_name()).await?;
         }
         lock(&self.ready).add(user);
         Ok(())
@@ -217,7 +217,7 @@ mod tests {
         let (server, notes) = (server(), Notes::default());
         let ghosts = Ghosts::new(notes.clone());
         ghosts
-            .ensure(&server, ghost(), "+44 7700 900123")
+            .ensure(&server, ghost(), || "+44 7700 900123".to_owned())
             .await
             .expect("made");
         assert_eq!(
@@ -232,7 +232,7 @@ mod tests {
     async fn a_ghost_is_made_once_however_many_ask() {
         let server = server();
         let ghosts = Ghosts::new(Notes::default());
-        let ask = || ghosts.ensure(&server, ghost(), "x");
+        let ask = || ghosts.ensure(&server, ghost(), || "x".to_owned());
         let asked = tokio::join!(ask(), ask(), ask(), ask());
         assert!(asked.0.is_ok() && asked.1.is_ok() && asked.2.is_ok() && asked.3.is_ok());
         assert_eq!(server.count(Op::Register), 1);
@@ -244,7 +244,10 @@ mod tests {
         let (server, notes) = (server(), Notes::default());
         lock(&notes.0).insert(ghost().to_owned());
         let ghosts = Ghosts::new(notes);
-        ghosts.ensure(&server, ghost(), "x").await.expect("known");
+        ghosts
+            .ensure(&server, ghost(), || "x".to_owned())
+            .await
+            .expect("known");
         assert_eq!(server.calls(), []);
     }
 
@@ -254,12 +257,15 @@ mod tests {
         let ghosts = Ghosts::new(notes.clone());
         server.fail_next(Op::SetDisplayName, MatrixError::refused(500, None, None));
         let error = ghosts
-            .ensure(&server, ghost(), "x")
+            .ensure(&server, ghost(), || "x".to_owned())
             .await
             .expect_err("failed");
         assert!(matches!(error, GhostError::Homeserver(error) if error.is_temporary()));
         assert!(!lock(&notes.0).contains(ghost()));
-        ghosts.ensure(&server, ghost(), "x").await.expect("made");
+        ghosts
+            .ensure(&server, ghost(), || "x".to_owned())
+            .await
+            .expect("made");
         assert_eq!(server.count(Op::SetDisplayName), 2);
         assert!(lock(&ghosts.making).is_empty());
     }
@@ -268,14 +274,17 @@ mod tests {
     async fn one_who_gives_up_leaves_the_way_free() {
         let server = server();
         let ghosts = Ghosts::new(Notes::default());
-        let first = ghosts.ensure(&server, ghost(), "x");
+        let first = ghosts.ensure(&server, ghost(), || "x".to_owned());
         tokio::select! {
             biased;
             _ = first => panic!("the store answers at its second look only"),
             () = std::future::ready(()) => {}
         }
         assert!(lock(&ghosts.making).is_empty());
-        ghosts.ensure(&server, ghost(), "x").await.expect("made");
+        ghosts
+            .ensure(&server, ghost(), || "x".to_owned())
+            .await
+            .expect("made");
     }
 
     #[test]

@@ -42,6 +42,15 @@ impl Request {
     const fn is_multi(&self) -> bool {
         matches!(self.body, Body::SubmitMulti(_))
     }
+
+    /// Whether it says that it is a delivery receipt (SMPP 3.4 §5.2.12).
+    fn is_receipt(&self) -> bool {
+        match &self.body {
+            Body::DeliverSm(sm) => sm.esm_class.is_receipt(),
+            Body::DataSm(sm) => sm.esm_class.is_receipt(),
+            _ => false,
+        }
+    }
 }
 
 /// Takes in the requests of one link.
@@ -156,11 +165,23 @@ impl Inbound {
         }
     }
 
-    /// Stores and answers requests. They reach the store in the order in which they came, and share
-    /// its commits.
+    /// Stores and answers requests. They reach the store in the order in which they came, receipts in one
+    /// piece, and share its commits.
     ///
     /// Gives back those of which only another bind can tell whether they are copies.
-    pub(super) async fn take(&self, requests: Vec<Request>, living: &[Uuid]) -> Vec<Undecided> {
+    pub(super) async fn take(&self, mut requests: Vec<Request>, living: &[Uuid]) -> Vec<Undecided> {
+        let mut receipts = Vec::new();
+        if matches!(self.terms.side, Side::Smsc) {
+            receipts.extend(requests.extract_if(.., |request| request.is_receipt()));
+        }
+        let (undecided, ()) = tokio::join!(
+            self.take_each(requests, living),
+            self.answer_receipts(receipts)
+        );
+        undecided
+    }
+
+    async fn take_each(&self, requests: Vec<Request>, living: &[Uuid]) -> Vec<Undecided> {
         let _taking = if requests.iter().any(Request::is_multi) {
             Some(self.multis.taking().await)
         } else {
@@ -231,6 +252,27 @@ impl Inbound {
         self.answer(&request, &fates);
     }
 
+    /// Stores and answers receipts.
+    async fn answer_receipts(&self, requests: Vec<Request>) {
+        if requests.is_empty() {
+            return;
+        }
+        let said = requests.iter().map(|request| self.said(&request.body));
+        let fates = self.store_receipts(said.collect()).await;
+        for (request, fate) in requests.iter().zip(fates) {
+            self.answer(request, &Fates::One(fate));
+        }
+    }
+
+    /// What an SMSC says of something that it delivers.
+    fn said(&self, body: &Body) -> Option<Said> {
+        match body {
+            Body::DeliverSm(sm) => Some(Said::from_peer(sm, self.terms.quirks)),
+            Body::DataSm(sm) => Some(Said::from_peer(sm, self.terms.quirks)),
+            _ => None,
+        }
+    }
+
     async fn fates(&self, request: &Request, living: &[Uuid]) -> Fates {
         match (self.terms.side, &request.body) {
             (Side::Esme { .. }, Body::SubmitMulti(multi)) => {
@@ -242,22 +284,15 @@ impl Inbound {
 
     async fn fate(&self, request: &Request, living: Vec<Uuid>) -> Fate {
         match (self.terms.side, &request.body) {
-            (Side::Smsc, Body::DeliverSm(sm)) => self.delivered(sm, request, living).await,
-            (Side::Smsc, Body::DataSm(sm)) => self.delivered(sm, request, living).await,
             (Side::Smsc, Body::AlertNotification(_)) => Fate::Durable(None),
+            (Side::Smsc, body) => match self.said(body) {
+                Some(said) => self.store(said, request, living).await,
+                None => Fate::NotForUs,
+            },
             (Side::Esme { .. }, Body::SubmitSm(sm)) => self.submitted(sm, request, living).await,
             (Side::Esme { .. }, Body::DataSm(sm)) => self.submitted(sm, request, living).await,
             _ => Fate::NotForUs,
         }
-    }
-
-    /// What an SMSC delivers.
-    async fn delivered<'a, Sm>(&self, sm: &'a Sm, request: &Request, living: Vec<Uuid>) -> Fate
-    where
-        Said: FromPeer<&'a Sm>,
-    {
-        let said = Said::from_peer(sm, self.terms.quirks);
-        self.store(said, request, living).await
     }
 
     /// What an account submits.

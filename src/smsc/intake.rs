@@ -21,7 +21,10 @@ impl Inbound {
             submitted,
         } = said;
         let stored = match what {
-            What::Receipt(receipt) => self.receipt(&parties, receipt).await,
+            What::Receipt(receipt) => {
+                let receipt = self.receipt_of(&parties, receipt);
+                Ok(self.receipt_alone(receipt).await)
+            }
             What::UnreadableReceipt => Ok(self.unreadable_receipt()),
             What::Text(text, identity) => {
                 let binds = (request.session, living);
@@ -34,8 +37,42 @@ impl Inbound {
         })
     }
 
-    async fn receipt(&self, parties: &Parties, receipt: Receipt) -> Result<Fate, StoreError> {
-        let taken = self.gateway.store.take_receipt(ReceiptIn {
+    /// Stores what receipts say, all in one step of the store; each alone where one of them cannot be
+    /// stored.
+    pub(super) async fn store_receipts(&self, said: Vec<Option<Said>>) -> Vec<Fate> {
+        let receipts: Vec<_> = said
+            .iter()
+            .map(|said| self.receipt_in(said.as_ref()))
+            .collect();
+        let readable: Vec<_> = receipts.iter().flatten().cloned().collect();
+        let together = self.take_receipts(readable).await;
+        let (mut taken, mut fates) = (together.into_iter().flatten(), Vec::new());
+        for receipt in receipts {
+            fates.push(match receipt {
+                None => self.unreadable_receipt(),
+                Some(receipt) => match taken.next() {
+                    Some(taken) => taken,
+                    None => self.receipt_alone(receipt).await,
+                },
+            });
+        }
+        fates
+    }
+
+    fn receipt_in(&self, said: Option<&Said>) -> Option<ReceiptIn> {
+        let Said {
+            parties,
+            what: What::Receipt(receipt),
+            ..
+        } = said?
+        else {
+            return None;
+        };
+        Some(self.receipt_of(parties, receipt.clone()))
+    }
+
+    fn receipt_of(&self, parties: &Parties, receipt: Receipt) -> ReceiptIn {
+        ReceiptIn {
             link_group: self.terms.group.clone(),
             message_id: receipt.message_id,
             state: receipt.state,
@@ -44,19 +81,33 @@ impl Inbound {
             originator: parties.own_number(self.country_code()),
             id_form: self.terms.id_form,
             at: self.gateway.clock.now(),
-        });
-        let matched = match taken.await? {
-            ReceiptTaken::Matched => "id",
-            ReceiptTaken::Evidence => "evidence",
-            ReceiptTaken::Parked => "parked",
-        };
-        self.gateway
-            .metrics
-            .receipts
-            .with_label_values(&[&self.terms.group, matched])
-            .inc();
+        }
+    }
+
+    async fn take_receipts(&self, receipts: Vec<ReceiptIn>) -> Result<Vec<Fate>, StoreError> {
+        let taken = self.gateway.store.take_receipts(receipts).await?;
+        for (kind, name) in [
+            (ReceiptTaken::Matched, "id"),
+            (ReceiptTaken::Evidence, "evidence"),
+            (ReceiptTaken::Parked, "parked"),
+        ] {
+            let count = taken.iter().filter(|taken| **taken == kind).count();
+            let labels = [self.terms.group.as_str(), name];
+            let counter = self.gateway.metrics.receipts.with_label_values(&labels);
+            counter.inc_by(u64::try_from(count).unwrap_or(u64::MAX));
+        }
         self.gateway.wakes.outbox.notify_one();
-        Ok(Fate::Durable(None))
+        Ok(taken.iter().map(|_| Fate::Durable(None)).collect())
+    }
+
+    async fn receipt_alone(&self, receipt: ReceiptIn) -> Fate {
+        match self.take_receipts(vec![receipt]).await {
+            Ok(_) => Fate::Durable(None),
+            Err(error) => {
+                warn!(%error, group = self.terms.group, "cannot store a receipt");
+                Fate::CannotStore
+            }
+        }
     }
 
     fn country_code(&self) -> Option<&str> {

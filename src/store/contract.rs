@@ -41,7 +41,7 @@ pub use crate::gateway::model::{Lease, Membership};
 /// | operation | what is there after the first time, so that the second changes nothing |
 /// |---|---|
 /// | [`take_transaction`](Self::take_transaction) | the event's id; of what is no event, its homeserver, transaction and content |
-/// | [`finish_event`](Self::finish_event), [`finish_sms`](Self::finish_sms), [`finish_outbox`](Self::finish_outbox) | the row of this number is gone, or set aside: nothing is left to end |
+/// | [`finish_event`](Self::finish_event), [`finish_sms`](Self::finish_sms), [`finish_outbox`](Self::finish_outbox), [`finish_said`](Self::finish_said) | the row of this number is gone, or set aside: nothing is left to end |
 /// | [`put_room`](Self::put_room), [`put_member`](Self::put_member), [`set_encrypted`](Self::set_encrypted), [`set_ghost_ready`](Self::set_ghost_ready), [`place_conversation`](Self::place_conversation), [`set_limit`](Self::set_limit), [`dedicate`](Self::dedicate), [`undedicate`](Self::undedicate), [`name_submissions`](Self::name_submissions) | the same: they say what is from now on, not by how much it changes |
 /// | [`open_conversation`](Self::open_conversation) | the active conversation of this room and handset, or of this owner and handset: it is found |
 /// | [`end_conversation`](Self::end_conversation) | the conversation is not active; its lease cools off since the first time |
@@ -53,10 +53,11 @@ pub use crate::gateway::model::{Lease, Membership};
 /// | [`replace_submission`](Self::replace_submission) | the same text and times |
 /// | [`recover`](Self::recover) | no segment has an intent, no receipt is on the wire |
 /// | [`sweep`](Self::sweep), [`hasten`](Self::hasten), [`hurry_outbox`](Self::hurry_outbox) | what was due is done, or due already |
-/// | [`take_receipt`](Self::take_receipt) | the final state, which stays; one that waits is there with the same words |
+/// | [`take_receipts`](Self::take_receipts) | the final state, which stays; one that waits is there with the same words |
 /// | [`take_sms`](Self::take_sms) | what was taken, and whether its answer was heard: see [`SmsIn`]. SMPP has no identity to go by |
 /// | [`sms_heard`](Self::sms_heard), [`say_sms`](Self::say_sms) | the mark that it was heard, that it may have been said |
 /// | [`enqueue`](Self::enqueue) | the entry's key, done or not |
+/// | [`hand_on`](Self::hand_on) | both: the entry's key, and the row of the SMS is gone |
 /// | [`postpone_outbox`](Self::postpone_outbox) | the same time; only the count of attempts, which makes waits longer, grows with each call |
 /// | [`retry_aside`](Self::retry_aside), [`drop_aside`](Self::drop_aside), [`release_lease`](Self::release_lease) | it is not there any more: `false` |
 /// | [`top_up`](Self::top_up) | the payment's key with its amount; the same key with another amount is refused |
@@ -221,10 +222,18 @@ pub trait Store: fmt::Debug + Send + Sync {
 
     // --- what the SMSC says -------------------------------------------------------------------
 
-    /// A delivery receipt. Matches the segment by (link group, message id), else by evidence (the
-    /// one uncertain segment between the same two numbers), else parks it for an answer that is
-    /// still to come. A final state never goes back.
-    async fn take_receipt(&self, receipt: ReceiptIn) -> Result<ReceiptTaken>;
+    /// Delivery receipts, one after the other. Matches the segment by (link group, message id), else by
+    /// evidence (the one uncertain segment between the same two numbers), else parks it for an answer
+    /// that is still to come. A final state never goes back. What became of each; where one of them
+    /// cannot be taken, none is.
+    async fn take_receipts(&self, receipts: Vec<ReceiptIn>) -> Result<Vec<ReceiptTaken>>;
+
+    /// The same for one.
+    async fn take_receipt(&self, receipt: ReceiptIn) -> Result<ReceiptTaken> {
+        let mut taken = self.take_receipts(vec![receipt]).await?;
+        let taken = taken.pop();
+        taken.ok_or_else(|| StoreError::Corrupt("a receipt came to nothing".to_owned()))
+    }
 
     /// An SMS or one segment of it. Durable, joined when the last part is there, then pending. A
     /// copy of one that was taken before is told from a new SMS as [`SmsIn`] says.
@@ -242,6 +251,9 @@ pub trait Store: fmt::Debug + Send + Sync {
 
     /// Ends an SMS: everything that follows from it has been queued.
     async fn finish_sms(&self, id: SmsId, ending: Ending) -> Result<()>;
+
+    /// Queues what a homeserver must hear of an SMS, and ends the SMS: there is nothing else to do with it.
+    async fn hand_on(&self, id: SmsId, entry: NewOutbox, now: Timestamp) -> Result<()>;
 
     /// The last look at an SMS before it is said: from now on nobody can withdraw or change it.
     /// `None` for one that was withdrawn, or whose validity is over, which this ends.
@@ -281,17 +293,15 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Queues things to do at the homeserver. Idempotent by [`NewOutbox::key`].
     async fn enqueue(&self, entries: Vec<NewOutbox>, now: Timestamp) -> Result<()>;
 
-    /// The first unfinished entry of each lane that is due, at most `limit`, oldest first, leaving
-    /// out the lanes in `busy`.
-    async fn due_outbox(
-        &self,
-        now: Timestamp,
-        limit: usize,
-        busy: &[String],
-    ) -> Result<Vec<OutboxEntry>>;
+    /// What is due, lane by lane: the lane whose first unfinished entry is due the longest comes first, at
+    /// most so many lanes, leaving out those in [`Due::busy`]; of each its first entries, in order.
+    async fn due_outbox(&self, due: Due) -> Result<Vec<OutboxEntry>>;
 
     /// Ends an entry.
     async fn finish_outbox(&self, id: OutboxId, ending: Ending) -> Result<()>;
+
+    /// Ends entries of which all is said, as [`Ending::Done`] does.
+    async fn finish_said(&self, ids: Vec<OutboxId>) -> Result<()>;
 
     /// Puts an entry off until `at`; its lane waits with it. Counts an attempt.
     async fn postpone_outbox(&self, id: OutboxId, at: Timestamp, error: &str) -> Result<()>;
@@ -1014,6 +1024,32 @@ impl OutboxItem {
     }
 }
 
+/// Which things to do at the homeserver are asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Due {
+    /// Due by then.
+    pub now: Timestamp,
+    /// Of so many lanes at most.
+    pub lanes: usize,
+    /// So many of each lane at most.
+    pub each: usize,
+    /// Of none of these lanes.
+    pub busy: Vec<String>,
+}
+
+impl Due {
+    /// The first entry of each lane, of so many lanes at most.
+    #[must_use]
+    pub fn heads(now: Timestamp, lanes: usize) -> Self {
+        Self {
+            now,
+            lanes,
+            each: 1,
+            busy: Vec::new(),
+        }
+    }
+}
+
 /// A thing to do at the homeserver, when its turn has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutboxEntry {
@@ -1023,6 +1059,11 @@ pub struct OutboxEntry {
     pub lane: String,
     /// What.
     pub item: OutboxItem,
+    /// The message that [`OutboxItem::MessageNews`] is about; `None` where it is forgotten.
+    pub message: Option<MessageView>,
+    /// The SMS of [`OutboxItem::SmsText`], where nobody can withdraw it; else ask
+    /// [`say_sms`](Store::say_sms).
+    pub sms: Option<Sms>,
     /// How often it was tried.
     pub attempts: u32,
     /// When it was queued.

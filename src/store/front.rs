@@ -25,11 +25,11 @@ use super::table::{AnyRow, typed};
 use super::tables::{TableId, number, room_key};
 use super::tx;
 use super::{
-    Acceptance, Answer, Aside, AsideId, Audit, Cancel, Claimed, Ending, History, InboxEvent, Lease,
-    LeasesPage, Member, MessageView, NewMessage, NewOutbox, OpenConversation, Opened, OutboxEntry,
-    OwedReceipt, ReceiptAnswer, ReceiptIn, ReceiptTaken, Replacement, Result, RoomFacts, RoomView,
-    RoomsPage, Sizes, Sms, SmsIn, SmsTaken, Store, Submission, SubmissionHistory, SubmissionRef,
-    Taken, Transaction, Work,
+    Acceptance, Answer, Aside, AsideId, Audit, Cancel, Claimed, Due, Ending, History, InboxEvent,
+    Lease, LeasesPage, Member, MessageView, NewMessage, NewOutbox, OpenConversation, Opened,
+    OutboxEntry, OwedReceipt, ReceiptAnswer, ReceiptIn, ReceiptTaken, Replacement, Result,
+    RoomFacts, RoomView, RoomsPage, Sizes, Sms, SmsIn, SmsTaken, Store, Submission,
+    SubmissionHistory, SubmissionRef, Taken, Transaction, Work,
 };
 use crate::gateway::model::{
     Account, Conversation, ConversationId, Handset, InboxSeq, MessageId, OutboxId, SmsId, TakenId,
@@ -251,7 +251,22 @@ impl Store for TableStore {
     }
 
     async fn conversation(&self, id: ConversationId) -> Result<Option<Conversation>> {
-        self.engine.run(move |tx| conversations::get(tx, id)).await
+        if self.is_surely_ours()
+            && let Some(known) = self.remembered.conversation(id)
+        {
+            return Ok(Some(known));
+        }
+        let found = self.engine.run(move |tx| {
+            let found = conversations::get(tx, id)?;
+            let stand = tx.marks().of([number(id.0).as_str()]);
+            Ok(found.map(|found| (found, stand)))
+        });
+        let found = found.await?;
+        Ok(found.map(|(conversation, stand)| {
+            self.remembered
+                .keep_conversation(conversation.clone(), stand);
+            conversation
+        }))
     }
 
     async fn accept_message(&self, message: NewMessage) -> Result<Acceptance> {
@@ -343,9 +358,9 @@ impl Store for TableStore {
             .await
     }
 
-    async fn take_receipt(&self, receipt: ReceiptIn) -> Result<ReceiptTaken> {
+    async fn take_receipts(&self, receipts: Vec<ReceiptIn>) -> Result<Vec<ReceiptTaken>> {
         self.engine
-            .run(move |tx| receipts::take(tx, &receipt))
+            .run(move |tx| receipts::take_all(tx, &receipts))
             .await
     }
 
@@ -372,6 +387,15 @@ impl Store for TableStore {
     async fn finish_sms(&self, id: SmsId, ending: Ending) -> Result<()> {
         self.engine
             .run(move |tx| sms::finish(tx, id, &ending))
+            .await
+    }
+
+    async fn hand_on(&self, id: SmsId, entry: NewOutbox, now: Timestamp) -> Result<()> {
+        self.engine
+            .run(move |tx| {
+                outbox::enqueue(tx, std::slice::from_ref(&entry), now)?;
+                sms::finish(tx, id, &Ending::Done)
+            })
             .await
     }
 
@@ -427,21 +451,19 @@ impl Store for TableStore {
             .await
     }
 
-    async fn due_outbox(
-        &self,
-        now: Timestamp,
-        limit: usize,
-        busy: &[String],
-    ) -> Result<Vec<OutboxEntry>> {
-        let busy = busy.to_owned();
-        self.engine
-            .run(move |tx| outbox::due(tx, now, limit, &busy))
-            .await
+    async fn due_outbox(&self, due: Due) -> Result<Vec<OutboxEntry>> {
+        self.engine.run(move |tx| outbox::due(tx, &due)).await
     }
 
     async fn finish_outbox(&self, id: OutboxId, ending: Ending) -> Result<()> {
         self.engine
             .run(move |tx| outbox::finish(tx, id, &ending))
+            .await
+    }
+
+    async fn finish_said(&self, ids: Vec<OutboxId>) -> Result<()> {
+        self.engine
+            .run(move |tx| outbox::finish_said(tx, &ids))
             .await
     }
 

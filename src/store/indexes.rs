@@ -316,7 +316,7 @@ impl OwedIndex {
 #[derive(Debug, Default)]
 pub(crate) struct OutboxIndex {
     /// Those that wait, by lane.
-    pub(crate) lanes: HashMap<Arc<str>, BTreeMap<i64, Due>>,
+    pub(crate) lanes: HashMap<Arc<str>, BTreeMap<i64, When>>,
     /// Heads by when they are due, with their lane.
     pub(crate) heads: BTreeMap<(Timestamp, i64), Arc<str>>,
     /// Heads that were postponed, by when they are due, with their lane.
@@ -331,7 +331,7 @@ pub(crate) struct OutboxIndex {
 
 /// When an entry is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Due {
+pub(crate) struct When {
     pub(crate) at: Timestamp,
     pub(crate) was_postponed: bool,
 }
@@ -344,7 +344,7 @@ impl OutboxIndex {
             return;
         }
         self.pending += 1;
-        let due = Due {
+        let due = When {
             at: row.due_at,
             was_postponed: row.attempts > 0,
         };
@@ -366,7 +366,7 @@ impl OutboxIndex {
     }
 
     /// Changes a lane and keeps its head true.
-    fn around(&mut self, name: &str, change: impl FnOnce(&mut BTreeMap<i64, Due>)) {
+    fn around(&mut self, name: &str, change: impl FnOnce(&mut BTreeMap<i64, When>)) {
         let (name, mut lane) = match self.lanes.remove_entry(name) {
             Some(found) => found,
             None => (Arc::from(name), BTreeMap::new()),
@@ -392,7 +392,7 @@ impl OutboxIndex {
     }
 }
 
-fn head(lane: &BTreeMap<i64, Due>) -> Option<((Timestamp, i64), bool)> {
+fn head(lane: &BTreeMap<i64, When>) -> Option<((Timestamp, i64), bool)> {
     let (id, due) = lane.first_key_value()?;
     Some(((due.at, *id), due.was_postponed))
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use matrix_smpp::clock::Clock;
 use matrix_smpp::store::TableStore;
-use matrix_smpp::store::{Ending, Lane, NewOutbox, OutboxItem, Store as _};
+use matrix_smpp::store::{Due, Ending, Lane, NewOutbox, OutboxItem, Store as _};
 use ruma::OwnedUserId;
 
 use crate::support::user::User;
@@ -54,7 +54,7 @@ async fn set_aside(world: &World, who: &User) {
         },
     };
     store.enqueue(vec![entry], now).await.expect("queued");
-    let due = store.due_outbox(now, 1, &[]).await.expect("due");
+    let due = store.due_outbox(Due::heads(now, 1)).await.expect("due");
     let ending = Ending::SetAside {
         reason: "the homeserver said 400 M_UNKNOWN".to_owned(),
         at: now,

@@ -62,6 +62,7 @@ async fn a_phone_that_gets_a_text_never_says_that_it_was_refused_to_another() {
     world.says(&room, ALICE, "hello");
     world.run().await;
     world.deliver().await;
+    world.run().await;
     world.receipts(WireState::DELIVERED).await;
     world.run().await;
     let statuses = world.events(&room, "com.beeper.message_send_status");

@@ -178,12 +178,13 @@ cut_store! {
     Commit fn recover(now: Timestamp) -> usize;
     Commit fn sweep(now: Timestamp, limit: usize) -> bool;
     Commit fn hasten(now: Timestamp, latest: Timestamp, limit: usize) -> bool;
-    Commit fn take_receipt(receipt: ReceiptIn) -> ReceiptTaken;
+    Commit fn take_receipts(receipts: Vec<ReceiptIn>) -> Vec<ReceiptTaken>;
     Commit fn take_sms(sms: SmsIn) -> SmsTaken;
     Commit fn sms_heard(ids: Vec<TakenId>, now: Timestamp) -> ();
     Question fn pending_sms(after: SmsId, limit: usize) -> Vec<Sms>;
     Question fn sms(id: SmsId) -> Option<Sms>;
     Commit fn finish_sms(id: SmsId, ending: Ending) -> ();
+    Commit fn hand_on(id: SmsId, entry: NewOutbox, now: Timestamp) -> ();
     Commit fn say_sms(id: SmsId, now: Timestamp) -> Option<Sms>;
     Question fn submission(of: SubmissionRef) -> Option<Submission>;
     Commit fn cancel_submissions(which: Cancel, now: Timestamp) -> usize;
@@ -192,8 +193,9 @@ cut_store! {
     Commit fn claim_receipts(link_group: &str, limit: usize, now: Timestamp) -> Vec<OwedReceipt>;
     Commit fn record_receipts(answers: Vec<ReceiptAnswer>, now: Timestamp) -> ();
     Commit fn enqueue(entries: Vec<NewOutbox>, now: Timestamp) -> ();
-    Question fn due_outbox(now: Timestamp, limit: usize, busy: &[String]) -> Vec<OutboxEntry>;
+    Question fn due_outbox(due: Due) -> Vec<OutboxEntry>;
     Commit fn finish_outbox(id: OutboxId, ending: Ending) -> ();
+    Commit fn finish_said(ids: Vec<OutboxId>) -> ();
     Commit fn postpone_outbox(id: OutboxId, at: Timestamp, error: &str) -> ();
     Question fn aside(limit: usize) -> Vec<Aside>;
     Commit fn retry_aside(id: AsideId, now: Timestamp) -> bool;

@@ -536,16 +536,18 @@ impl World {
         let mut any = false;
         for _ in 0..PATIENCE {
             let store = &self.gateway.store;
-            let Ok(due) = store.due_outbox(self.clock.now(), 100, &[]).await else {
+            let due = Due {
+                each: 3,
+                ..Due::heads(self.clock.now(), 100)
+            };
+            let Ok(due) = store.due_outbox(due).await else {
                 continue;
             };
             if due.is_empty() {
                 return any;
             }
             any = true;
-            for entry in due {
-                outbox::attend(self.gateway.clone(), entry).await;
-            }
+            outbox::attend(&self.gateway, &due).await;
         }
         panic!("the outbox does not come to an end");
     }

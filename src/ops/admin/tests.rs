@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::store::TableStore;
-use crate::store::{Ending, Lane, NewOutbox, OutboxItem};
+use crate::store::{Due, Ending, Lane, NewOutbox, OutboxItem};
 
 const SETTINGS: &str = r#"
 [[homeserver]]
@@ -187,7 +187,11 @@ async fn what_was_set_aside_is_listed_tried_again_and_dropped() {
         at: Timestamp(-59_000),
         tell: None,
     };
-    let due = desk.store.due_outbox(Timestamp(1), 1, &[]).await.unwrap();
+    let due = desk
+        .store
+        .due_outbox(Due::heads(Timestamp(1), 1))
+        .await
+        .unwrap();
     let id = AsideId::Outbox(due[0].id);
     let finish = || desk.store.finish_outbox(due[0].id, set_aside.clone());
     finish().await.unwrap();

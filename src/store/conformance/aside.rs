@@ -65,7 +65,7 @@ async fn text(store: &Arc<dyn Store>, payload: &'static str) -> SmsId {
 }
 
 async fn due(store: &Arc<dyn Store>) -> Vec<OutboxEntry> {
-    store.due_outbox(at(1_000), 100, &[]).await.unwrap()
+    store.due_outbox(Due::heads(at(1_000), 100)).await.unwrap()
 }
 
 pub(crate) async fn what_is_set_aside_is_told_once_in_the_same_step(engine: &dyn Engine) {
@@ -154,7 +154,7 @@ pub(crate) async fn what_is_tried_again_is_first_in_its_lane(engine: &dyn Engine
     assert!(events[0].json.contains("secret"));
     let texts = store.pending_sms(SmsId(0), 10).await.unwrap();
     assert_eq!(texts[0].text, "hello");
-    assert_eq!(store.due_outbox(at(29), 10, &[]).await.unwrap(), []);
+    assert_eq!(store.due_outbox(Due::heads(at(29), 10)).await.unwrap(), []);
     let heads = due(&store).await;
     assert_eq!((heads[0].id, heads[0].attempts, heads.len()), (entry, 0, 1));
     store.finish_outbox(entry, Ending::Done).await.unwrap();

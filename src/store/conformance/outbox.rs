@@ -31,7 +31,11 @@ fn text(entry: &OutboxEntry) -> &str {
 }
 
 async fn due(store: &Arc<dyn Store>, now: i64, busy: &[String]) -> Vec<OutboxEntry> {
-    store.due_outbox(at(now), 100, busy).await.unwrap()
+    let due = Due {
+        busy: busy.to_vec(),
+        ..Due::heads(at(now), 100)
+    };
+    store.due_outbox(due).await.unwrap()
 }
 
 async fn due_texts(store: &Arc<dyn Store>, now: i64) -> Vec<String> {
@@ -52,7 +56,10 @@ pub(crate) async fn a_lane_is_done_in_order(engine: &dyn Engine) {
     let store = engine.open();
     enqueue(&store, &[("a1", 1), ("a2", 1), ("b1", 2), ("a3", 1)]).await;
     assert_eq!(due_texts(&store, 10).await, ["a1", "b1"]);
-    assert_eq!(store.due_outbox(at(10), 1, &[]).await.unwrap().len(), 1);
+    assert_eq!(
+        store.due_outbox(Due::heads(at(10), 1)).await.unwrap().len(),
+        1
+    );
     finish_first(&store, Ending::Done).await;
     assert_eq!(due_texts(&store, 10).await, ["a2", "b1"]);
     assert_eq!(store.sizes().await.unwrap().outbox, 3);
@@ -103,6 +110,41 @@ pub(crate) async fn an_entry_is_queued_once_by_its_key(engine: &dyn Engine) {
     assert_eq!(due_texts(&store, 10).await, [""; 0]);
 }
 
+pub(crate) async fn a_lane_may_be_read_ahead_and_ended_at_once(engine: &dyn Engine) {
+    let store = engine.open();
+    let all = [
+        ("a1", 1),
+        ("b1", 2),
+        ("a2", 1),
+        ("a3", 1),
+        ("b2", 2),
+        ("c1", 3),
+    ];
+    enqueue(&store, &all).await;
+    let ahead = |lanes| Due {
+        each: 2,
+        ..Due::heads(at(10), lanes)
+    };
+    let found = store.due_outbox(ahead(2)).await.unwrap();
+    let texts: Vec<_> = found.iter().map(text).collect();
+    assert_eq!(texts, ["a1", "a2", "b1", "b2"]);
+    let ids: Vec<_> = found.iter().map(|entry| entry.id).collect();
+    for _ in 0..2 {
+        store.finish_said(ids.clone()).await.unwrap();
+        assert_eq!(store.sizes().await.unwrap().outbox, 2);
+    }
+    // What is put off holds up what is behind it.
+    enqueue(&store, &[("a4", 1)]).await;
+    let first = due(&store, 10, &[]).await.remove(0);
+    assert_eq!(text(&first), "a3");
+    store
+        .postpone_outbox(first.id, at(50), "502")
+        .await
+        .unwrap();
+    let found = store.due_outbox(ahead(9)).await.unwrap();
+    assert_eq!(found.iter().map(text).collect::<Vec<_>>(), ["c1"]);
+}
+
 pub(crate) async fn busy_lanes_are_left_out(engine: &dyn Engine) {
     let store = engine.open();
     enqueue(&store, &[("a1", 1), ("b1", 2), ("c1", 3)]).await;
@@ -112,7 +154,11 @@ pub(crate) async fn busy_lanes_are_left_out(engine: &dyn Engine) {
         .take(2)
         .map(|e| e.lane)
         .collect();
-    let left = store.due_outbox(at(10), 1, &busy).await.unwrap();
+    let asked = Due {
+        busy,
+        ..Due::heads(at(10), 1)
+    };
+    let left = store.due_outbox(asked).await.unwrap();
     assert_eq!(left.iter().map(text).collect::<Vec<_>>(), ["c1"]);
 }
 

@@ -362,7 +362,7 @@ pub(crate) async fn the_text_of_an_sms_is_forgotten_a_day_after_it_was_said(engi
         },
     };
     store.enqueue(vec![say], at(110)).await.unwrap();
-    let said = store.due_outbox(at(120), 1, &[]).await.unwrap()[0].id;
+    let said = store.due_outbox(Due::heads(at(120), 1)).await.unwrap()[0].id;
     let text = async || store.sms(id).await.unwrap().unwrap().text;
     let day_after = at(100).after(Duration::from_hours(24));
     let sweep = async |now| while store.sweep(now, 10).await.unwrap() {};

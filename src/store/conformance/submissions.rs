@@ -69,7 +69,12 @@ pub(super) async fn say(store: &Arc<dyn Store>, ending: &Ending) {
         store.say_sms(sms.id, at(200)).await.unwrap();
     }
     // One lane gives one entry at a time.
-    while let Some(entry) = store.due_outbox(at(200), 1, &[]).await.unwrap().pop() {
+    while let Some(entry) = store
+        .due_outbox(Due::heads(at(200), 1))
+        .await
+        .unwrap()
+        .pop()
+    {
         store.finish_outbox(entry.id, ending.clone()).await.unwrap();
     }
 }

@@ -3,11 +3,12 @@
 use std::collections::HashSet;
 use std::ops::Bound;
 
-use super::{aside, sms};
+use super::sweep::each;
+use super::{aside, messages, sms};
 use crate::gateway::model::{OutboxId, SmsId, Timestamp};
 use crate::store::tables::{AsideRow, Outbox, OutboxKeys, OutboxRow, number};
 use crate::store::tx::{Sequence, Tx};
-use crate::store::{Ending, NewOutbox, OutboxEntry, Result, StoreError};
+use crate::store::{Due, Ending, NewOutbox, OutboxEntry, OutboxItem, Result, StoreError};
 
 pub(in crate::store) fn enqueue(
     tx: &mut Tx<'_>,
@@ -28,6 +29,16 @@ fn enqueue_one(tx: &mut Tx<'_>, entry: &NewOutbox, now: Timestamp) -> Result<()>
     if tx.has::<OutboxKeys>(&entry.key)? {
         return Ok(());
     }
+    tx.insert::<OutboxKeys>(&entry.key, now.0);
+    enqueue_news(tx, entry, now)
+}
+
+/// Queues what is known never to have been queued, and never is again.
+pub(in crate::store) fn enqueue_news(
+    tx: &mut Tx<'_>,
+    entry: &NewOutbox,
+    now: Timestamp,
+) -> Result<()> {
     let id = tx.next(Sequence::Outbox)?;
     let row = OutboxRow {
         id,
@@ -41,46 +52,58 @@ fn enqueue_one(tx: &mut Tx<'_>, entry: &NewOutbox, now: Timestamp) -> Result<()>
         aside: None,
     };
     tx.insert::<Outbox>(&number(id), row);
-    tx.insert::<OutboxKeys>(&entry.key, now.0);
     Ok(())
 }
 
-/// What is due, oldest first. What cannot be read is passed over.
-pub(in crate::store) fn due(
-    tx: &mut Tx<'_>,
-    now: Timestamp,
-    limit: usize,
-    busy: &[String],
-) -> Result<Vec<OutboxEntry>> {
-    let busy: HashSet<&str> = busy.iter().map(String::as_str).collect();
-    let heads = &tx.indexes().outbox.heads;
-    let due = heads.range(..=(now, i64::MAX));
-    let free = due.filter(|(_, lane)| !busy.contains(&***lane));
-    let ids: Vec<i64> = free.take(limit).map(|((_, id), _)| *id).collect();
+/// What is due, lane by lane. What cannot be read is passed over.
+pub(in crate::store) fn due(tx: &mut Tx<'_>, due: &Due) -> Result<Vec<OutboxEntry>> {
+    let busy: HashSet<&str> = due.busy.iter().map(String::as_str).collect();
+    let outbox = &tx.indexes().outbox;
+    let heads = outbox.heads.range(..=(due.now, i64::MAX));
+    let free = heads.filter(|(_, lane)| !busy.contains(&***lane));
+    let mut ids = Vec::new();
+    for (_, lane) in free.take(due.lanes) {
+        let entries = outbox.lanes.get(lane).into_iter().flatten();
+        let ready = entries.take_while(|(_, entry)| entry.at <= due.now);
+        ids.extend(ready.take(due.each).map(|(id, _)| *id));
+    }
     // All are asked for before the first that is not at hand ends this run.
     let rows: Vec<_> = ids
         .into_iter()
         .map(|id| tx.get::<Outbox>(&number(id)))
         .collect();
     let mut entries = Vec::with_capacity(rows.len());
+    let mut unread = Ok(());
     for row in rows {
-        match row {
-            Ok(row) => entries.extend(row.map(|row| entry(&row))),
+        match row.and_then(|row| row.map(|row| entry(tx, &row)).transpose()) {
+            Ok(entry) => entries.extend(entry),
             Err(StoreError::Corrupt(_)) => {}
-            Err(error) => return Err(error),
+            Err(error) => unread = Err(error),
         }
     }
-    Ok(entries)
+    unread.map(|()| entries)
 }
 
-fn entry(row: &OutboxRow) -> OutboxEntry {
-    OutboxEntry {
+fn entry(tx: &mut Tx<'_>, row: &OutboxRow) -> Result<OutboxEntry> {
+    let (mut message, mut said) = (None, None);
+    match row.item {
+        OutboxItem::MessageNews { message: id, .. } => message = messages::get(tx, id)?,
+        OutboxItem::SmsText { sms, .. } => said = sms::nobodys(tx, sms)?,
+        _ => {}
+    }
+    Ok(OutboxEntry {
         id: OutboxId(row.id),
         lane: row.lane.clone(),
         item: row.item.clone(),
+        message,
+        sms: said,
         attempts: row.attempts,
         queued_at: row.queued_at,
-    }
+    })
+}
+
+pub(in crate::store) fn finish_said(tx: &mut Tx<'_>, ids: &[OutboxId]) -> Result<()> {
+    each(ids, |id| finish(tx, *id, &Ending::Done))
 }
 
 pub(in crate::store) fn finish(tx: &mut Tx<'_>, id: OutboxId, ending: &Ending) -> Result<()> {

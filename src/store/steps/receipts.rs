@@ -17,6 +17,7 @@ pub(in crate::store) use self::parked::{
 };
 use super::ids::{self, Named};
 use super::life;
+use super::sweep::each;
 use crate::gateway::model::{MessageState, Timestamp};
 use crate::store::tables::{MessageRow, ParkedRow, Sent, SentRow, sent_key};
 use crate::store::tx::Tx;
@@ -26,7 +27,19 @@ use crate::store::{Failure, ReceiptIn, ReceiptTaken, Result};
 /// mean the newest.
 const MAX_NAMESAKES: usize = 64;
 
-pub(in crate::store) fn take(tx: &mut Tx<'_>, receipt: &ReceiptIn) -> Result<ReceiptTaken> {
+pub(in crate::store) fn take_all(
+    tx: &mut Tx<'_>,
+    receipts: &[ReceiptIn],
+) -> Result<Vec<ReceiptTaken>> {
+    let mut taken = Vec::with_capacity(receipts.len());
+    each(receipts, |receipt| {
+        taken.push(take(tx, receipt)?);
+        Ok(())
+    })?;
+    Ok(taken)
+}
+
+fn take(tx: &mut Tx<'_>, receipt: &ReceiptIn) -> Result<ReceiptTaken> {
     if let Some(meant) = ids::meant(tx, Named::by(receipt))? {
         apply_and_save(tx, meant.place, Word::of(receipt), receipt.at)?;
         parked::learn(tx, &receipt.link_group, meant.proof, receipt.at)?;

@@ -163,6 +163,12 @@ pub(super) fn find(tx: &mut Tx<'_>, id: i64) -> Result<Option<Arc<SmsRow>>> {
     tx.get::<Pending>(&key)
 }
 
+/// An SMS that no account has submitted, so that nobody can withdraw it.
+pub(super) fn nobodys(tx: &mut Tx<'_>, id: SmsId) -> Result<Option<Sms>> {
+    let found = find(tx, id.0)?.filter(|row| row.submissions.is_empty());
+    Ok(found.and_then(|row| said_or_to_be(&row)))
+}
+
 /// Changes an SMS, finished or not.
 pub(super) fn change(tx: &mut Tx<'_>, id: i64, change: impl FnOnce(&mut SmsRow)) -> Result<()> {
     let key = number(id);

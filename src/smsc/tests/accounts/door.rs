@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 use super::super::*;
 use crate::doors::{self, Entrance};
 use crate::gateway::model::ConversationId;
-use crate::store::{Ending, Lane, NewOutbox, OutboxEntry, OutboxItem, Sms};
+use crate::store::{Due, Ending, Lane, NewOutbox, OutboxEntry, OutboxItem, Sms};
 
 const NOW: Timestamp = Timestamp(1_700_000_000_000);
 
@@ -189,7 +189,7 @@ impl Door {
     }
 
     pub(super) async fn next_to_say(&self) -> Option<OutboxEntry> {
-        let due = self.store.due_outbox(self.clock.now(), 1, &[]).await;
+        let due = self.store.due_outbox(Due::heads(self.clock.now(), 1)).await;
         due.unwrap().pop()
     }
 

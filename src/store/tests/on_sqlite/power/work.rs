@@ -16,7 +16,7 @@ const LANES: u32 = 4;
 const TEXTS: u32 = 6;
 /// Of everything else, in one life.
 const THINGS: u32 = 8;
-/// The process ends this often in good order: the log goes into the file and is removed.
+/// The process ends this often in good order: the logs go into the file and are removed.
 const LIVES: u32 = 2;
 /// The number that every text comes from.
 const VMN: &str = "447700900900";
@@ -28,7 +28,8 @@ async fn the_child_works_and_says_what_is_done() {
         return;
     };
     for life in 0..LIVES {
-        let store = TableStore::open_sqlite(&path, DAY).unwrap();
+        let base = sqlite::Sqlite::open_restless(path.as_ref()).unwrap();
+        let store = Arc::new(TableStore::open(Box::new(base), DAY).unwrap());
         say(&format!("instance {}", store.instance()));
         top_up(&store, alice(), &format!("credit{life}")).await;
         let mut work = tokio::task::JoinSet::new();
