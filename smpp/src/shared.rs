@@ -20,7 +20,7 @@ use crate::counters::Counters;
 use crate::error::CloseReason;
 use crate::link::{LinkEvent, LinkState};
 use crate::operations::{BindMode, Role};
-use crate::session::{Event, Session};
+use crate::session::{Event, Session, release};
 use crate::settings::SessionSettings;
 
 /// Whether requests may be written at the moment.
@@ -60,6 +60,8 @@ pub(crate) struct Inner {
     pub(crate) queue: VecDeque<LinkEvent>,
     /// The driver stopped reading because the queue is full.
     pub(crate) paused: bool,
+    /// Traffic is brisk: the queue keeps its memory.
+    pub(crate) keeps: bool,
     /// Nothing more will be queued.
     pub(crate) ended: bool,
     /// Nobody will ever read the queue.
@@ -87,6 +89,7 @@ impl Shared {
                 outbind_asked: None,
                 queue: VecDeque::new(),
                 paused: false,
+                keeps: false,
                 ended: false,
                 unread: false,
                 driver: None,
@@ -168,6 +171,7 @@ impl Shared {
         let mut inner = self.lock();
         inner.driver = None;
         inner.paused = false;
+        inner.keeps = false;
         let mut outcome = (reason, None);
         if let Some(mut session) = inner.session.take() {
             session.handle_sent(sent);
@@ -290,6 +294,13 @@ impl Inner {
         LinkEvent::Up {
             peer,
             interface_version: version,
+        }
+    }
+
+    /// Gives back the memory of an empty queue, unless more is expected.
+    pub(crate) fn release(&mut self) {
+        if !self.keeps {
+            release(&mut self.queue);
         }
     }
 
