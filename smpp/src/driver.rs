@@ -346,8 +346,8 @@ impl Driver {
             || self.step.reading == Reading::Ahead;
         session.handle_sent(std::mem::take(&mut self.written));
         session.reserve(self.batch.len(), 0);
-        for inbound in self.batch.iter_mut().filter_map(Option::take) {
-            session.handle_inbound(now, inbound);
+        for inbound in self.batch.iter_mut().flatten() {
+            session.handle_in_place(now, inbound);
         }
         self.batch.clear();
         if self.input == Input::Broken {

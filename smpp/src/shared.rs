@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use matrix_smpp_codec::{Bind, Body, COctets, InterfaceVersion, Outbind};
+use matrix_smpp_codec::{Bind, COctets, InterfaceVersion, Outbind};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -20,7 +20,7 @@ use crate::counters::Counters;
 use crate::error::CloseReason;
 use crate::link::{LinkEvent, LinkState};
 use crate::operations::{BindMode, Role};
-use crate::session::{Event, Session, release};
+use crate::session::{Event, Session, release, taken};
 use crate::settings::SessionSettings;
 
 /// Whether requests may be written at the moment.
@@ -232,32 +232,35 @@ impl Inner {
         let events = session.events_mut();
         self.queue.reserve(events.len());
         for event in &mut *events {
-            if let Some(told) = self.told(event) {
-                self.push(told);
+            // Put where they stay: a PDU is long, and moving it takes time.
+            match event {
+                Event::Request { sequence, body } => self.push(LinkEvent::Request {
+                    epoch: self.epoch,
+                    sequence: *sequence,
+                    body: taken(body),
+                }),
+                Event::Answered {
+                    ticket,
+                    status,
+                    body,
+                } => self.push(LinkEvent::Answered {
+                    ticket: *ticket,
+                    status: *status,
+                    body: taken(body),
+                }),
+                rare => {
+                    if let Some(told) = self.told(rare) {
+                        self.push(told);
+                    }
+                }
             }
         }
         events.clear();
     }
 
-    /// What the owner is told of an event; its body is taken out of it.
-    #[inline]
+    /// What the owner is told of an event that carries no PDU of a message.
     fn told(&mut self, event: &mut Event) -> Option<LinkEvent> {
-        let take = |body: &mut Body| std::mem::replace(body, Body::GenericNack);
         Some(match event {
-            Event::Request { sequence, body } => LinkEvent::Request {
-                epoch: self.epoch,
-                sequence: *sequence,
-                body: take(body),
-            },
-            Event::Answered {
-                ticket,
-                status,
-                body,
-            } => LinkEvent::Answered {
-                ticket: *ticket,
-                status: *status,
-                body: take(body),
-            },
             Event::Unanswered {
                 ticket,
                 written,
@@ -283,8 +286,8 @@ impl Inner {
                 self.outbind_asked = Some(std::mem::take(outbind));
                 return None;
             }
-            // Down tells the reason.
-            Event::Closed(_) => return None,
+            // Down tells the reason; the others are not rare.
+            Event::Closed(_) | Event::Request { .. } | Event::Answered { .. } => return None,
         })
     }
 
