@@ -26,7 +26,7 @@ test: setup ## Run all tests, the ones against real peers last.
 	@cargo test --locked -p matrix-smpp --test it
 
 # SEED is the first seed, SEEDS how many, DURATION the seconds of trouble in each; ENGINE keeps the
-# gateway's data (sqlite, redis; both where left out), GATEWAYS share one Redis; FAILOVERS is how many each
+# gateway's data (sqlite, redis, cluster; all of them where left out), GATEWAYS share one Redis; FAILOVERS is how many each
 # row of their table has; KEEP is a folder for the data of campaigns that fail. With KILLS nothing runs but
 # campaigns of that many kills for each engine.
 CAMPAIGN = CAMPAIGN_SEED=$(or $(SEED),1) $(if $(GATEWAYS),CAMPAIGN_GATEWAYS=$(GATEWAYS)) $(if $(KEEP),CAMPAIGN_KEEP=$(KEEP))
@@ -35,12 +35,12 @@ CAMPAIGNS = cargo test --locked -p matrix-smpp --test it -- --nocapture campaign
 ifdef KILLS
 soak: setup
 	cargo build --locked --workspace --bins
-	@set -e; for engine in $(or $(ENGINE),sqlite redis); do \
+	@set -e; for engine in $(or $(ENGINE),sqlite redis cluster); do \
 		$(CAMPAIGN) CAMPAIGN_ENGINE=$$engine CAMPAIGN_KILLS=$(KILLS) $(CAMPAIGNS)whatever_goes_wrong_every_text; done
 else
 soak: setup ## Run for long what `test` runs for short: campaigns, power losses, wires, fuzzing; ENGINE=e KILLS=n SEED=n SEEDS=n DURATION=n CUTS=n SECONDS=n choose.
 	cargo build --locked --workspace --bins
-	@set -e; for engine in $(or $(ENGINE),sqlite redis); do $(CAMPAIGN) CAMPAIGN_ENGINE=$$engine \
+	@set -e; for engine in $(or $(ENGINE),sqlite redis cluster); do $(CAMPAIGN) CAMPAIGN_ENGINE=$$engine \
 		CAMPAIGN_SEEDS=$(or $(SEEDS),20) CAMPAIGN_SECONDS=$(or $(DURATION),60) $(CAMPAIGNS)whatever_goes_wrong; done
 	$(CAMPAIGN) CAMPAIGN_FAILOVERS=$(or $(FAILOVERS),3) $(CAMPAIGNS)failover
 	POWER_SEED=$(or $(SEED),1) POWER_CUTS=$(or $(CUTS),6000) cargo test --locked -p matrix-smpp --lib -- --nocapture \

@@ -1,7 +1,8 @@
 """Measures the gateway from the homeserver's transaction to submit_sm, Kannel beside it.
 
-Starts the stub homeserver, the gateway (SQLite, synchronous=FULL) and the simulator on free
-loopback ports, anew for each row; prints a table and writes JSON.
+Starts the stub homeserver, the gateway and the simulator on free loopback ports, anew for each row,
+with SQLite (synchronous=FULL) and with a redis-server (appendfsync always); prints a table and
+writes JSON.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from bench_world import Kannel, PeerFailed, World, ask, until
 
 STAMP = re.compile(r"#(\d+) @(\d+)")
 ROWS = ("quiet", "receipts", "phones", "kannel")
+ENGINES = {"sqlite": "SQLite", "redis": "Redis"}
 
 
 def main():
@@ -27,8 +29,8 @@ def main():
     results = {"started": int(time.time()), "cores": os.cpu_count(), "load_before": os.getloadavg(),
                "rooms": arguments.rooms, "messages": arguments.messages, "rows": []}
     for number in range(arguments.rounds):
-        for row in arguments.row or ROWS:
-            results["rows"].append(measure(row, target, arguments) | {"round": number})
+        for row, engine in chosen(arguments):
+            results["rows"].append(measure(row, engine, target, arguments) | {"round": number})
             print_row(results["rows"][-1])
     results["load_after"] = os.getloadavg()
     print_table(results)
@@ -44,15 +46,28 @@ def parse_arguments():
     parser.add_argument("--rooms", type=int, default=500, help="conversations")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--row", action="append", choices=ROWS, help="only these")
+    parser.add_argument("--engine", action="append", choices=ENGINES, help="only with these")
     parser.add_argument("--json", help="where the results go")
     parser.add_argument("--keep", help="keep the folders of the rows here")
     return parser.parse_args()
 
 
-def measure(row, target, arguments):
+def chosen(arguments):
+    """Each row with each engine; the engines of a row one after the other."""
+    for row in arguments.row or ROWS:
+        if row == "kannel":
+            yield row, None
+        else:
+            yield from ((row, engine) for engine in arguments.engine or ENGINES)
+
+
+def measure(row, engine, target, arguments):
     home = pathlib.Path(tempfile.mkdtemp(prefix="matrix-smpp-bench-", dir=arguments.keep))
     try:
-        return MEASURES[row](target, home, arguments)
+        if row == "kannel":
+            return kannel(target, home, arguments)
+        with World(target, home, arguments.rooms, row == "receipts", engine) as world:
+            return {"engine": ENGINES[engine]} | MEASURES[row](world, arguments)
     except PeerFailed as problem:
         for log in sorted(home.glob("*.log")):
             print(f"--- {log.name}", *log.read_text(errors="replace").splitlines()[-15:],
@@ -66,22 +81,20 @@ def measure(row, target, arguments):
 # --- the rows ------------------------------------------------------------------------------------
 
 
-def quiet(target, home, arguments):
-    """Rooms to phones while the homeserver answers no event of ours: what is told waits."""
-    return rooms_to_phones("rooms to phones, nothing told", target, home, arguments, tell=False)
+def quiet(world, arguments):
+    """Rooms to phones by a route that shows people only what fails."""
+    return rooms_to_phones("rooms to phones, nothing told", world, arguments, tell=False)
 
 
-def receipts(target, home, arguments):
-    return rooms_to_phones("rooms to phones, receipts and status", target, home, arguments,
-                           tell=True)
+def receipts(world, arguments):
+    return rooms_to_phones("rooms to phones, receipts and status", world, arguments, tell=True)
 
 
-def rooms_to_phones(name, target, home, arguments, tell):
-    with World(target, home, arguments.rooms, receipts=tell) as world:
-        rate, cost = flat_out(world, arguments.messages, tell)
-        waits = half_rate(world, rate, arguments.messages, tell)
-        world.audit()
-        return {"row": name, "per_second": rate} | waits | cost
+def rooms_to_phones(name, world, arguments, tell):
+    rate, cost = flat_out(world, arguments.messages, tell)
+    waits = half_rate(world, rate, arguments.messages, tell)
+    world.audit()
+    return {"row": name, "per_second": rate} | waits | cost
 
 
 def flat_out(world, count, tell):
@@ -116,21 +129,20 @@ def half_rate(world, rate, count, tell):
     return {"p50_ms": statistics.median(waits), "p99_ms": percentile(waits, 99)}
 
 
-def phones(target, home, arguments):
+def phones(world, arguments):
     """Phones write by themselves; counted where the homeserver has the event."""
-    with World(target, home, arguments.rooms, receipts=False) as world:
-        pairs = {one["destination"]: one["source"] for one in world.simulator.submits(0)}
-        each = max(arguments.messages // len(pairs), 1)
-        plans = [{"from": phone, "to": number, "text": "load", "every": "1ms", "times": each}
-                 for phone, number in pairs.items()]
-        said = lambda: world.counts()["sent"].get("m.room.message", 0)
-        before, known, count = world.cost(), said(), each * len(pairs)
-        begun = time.monotonic()
-        ask(f"{world.simulator.url}/scenario", "POST", {"mo": plans})
-        until("all texts are in their rooms", lambda: said() >= known + count)
-        seconds = time.monotonic() - begun
-        used = per_message(before, world.cost(), count)
-        return {"row": "phones to rooms", "per_second": count / seconds} | used
+    pairs = {one["destination"]: one["source"] for one in world.simulator.submits(0)}
+    each = max(arguments.messages // len(pairs), 1)
+    plans = [{"from": phone, "to": number, "text": "load", "every": "1ms", "times": each}
+             for phone, number in pairs.items()]
+    said = lambda: world.counts()["sent"].get("m.room.message", 0)
+    before, known, count = world.cost(), said(), each * len(pairs)
+    begun = time.monotonic()
+    ask(f"{world.simulator.url}/scenario", "POST", {"mo": plans})
+    until("all texts are in their rooms", lambda: said() >= known + count)
+    seconds = time.monotonic() - begun
+    used = per_message(before, world.cost(), count)
+    return {"row": "phones to rooms", "per_second": count / seconds} | used
 
 
 def kannel(target, home, arguments):
@@ -142,11 +154,11 @@ def kannel(target, home, arguments):
         batch.wait()
         used = per_message(before, box.cost(), count)
         times = [one["at"] for one in box.simulator.submits(0)]
-        return {"row": "Kannel 1.4.5, file store",
+        return {"row": "Kannel 1.4.5", "engine": "its files, not synced",
                 "per_second": count / (max(times[-1] - times[0], 1) / 1_000)} | used
 
 
-MEASURES = {"quiet": quiet, "receipts": receipts, "phones": phones, "kannel": kannel}
+MEASURES = {"quiet": quiet, "receipts": receipts, "phones": phones}
 
 
 def per_message(before, after, count):
@@ -164,12 +176,13 @@ def percentile(values, percent):
 
 COLUMNS = (("per_second", "per second", 0), ("p50_ms", "p50 ms", 0), ("p99_ms", "p99 ms", 0),
            ("commits", "commits", 3), ("changes", "changes", 2), ("questions", "questions", 2),
-           ("puts", "PUTs", 2), ("gateway_cpu_us", "gateway µs", 0),
+           ("journeys", "calls of Redis", 3), ("puts", "PUTs", 2),
+           ("gateway_cpu_us", "gateway µs", 0), ("redis_cpu_us", "Redis µs", 0),
            ("simulator_cpu_us", "simulator µs", 0), ("stub_cpu_us", "homeserver µs", 0))
 
 
 def print_row(row):
-    print(row["row"] + ":", *(f"{title} {row[name]:.{digits}f}," for name, title, digits in COLUMNS
+    print(f"{row['row']} ({row['engine']}):", *(f"{title} {row[name]:.{digits}f}," for name, title, digits in COLUMNS
                               if name in row), flush=True)
 
 
@@ -177,13 +190,13 @@ def print_table(results):
     load = " to ".join(f"{results[when][0]:.1f}" for when in ("load_before", "load_after"))
     print(f"\n{results['messages']} messages a row, {results['rooms']} conversations, "
           f"{results['cores']} cores, load average {load}; per message:\n")
-    print("| row |", " | ".join(title for _, title, _ in COLUMNS), "|")
-    print("|---" * (len(COLUMNS) + 1) + "|")
-    for name in dict.fromkeys(row["row"] for row in results["rows"]):
-        rows = [row for row in results["rows"] if row["row"] == name]
+    print("| row | engine |", " | ".join(title for _, title, _ in COLUMNS), "|")
+    print("|---" * (len(COLUMNS) + 2) + "|")
+    for name, engine in dict.fromkeys((row["row"], row["engine"]) for row in results["rows"]):
+        rows = [row for row in results["rows"] if (row["row"], row["engine"]) == (name, engine)]
         cells = (cell([row[key] for row in rows if key in row], digits)
                  for key, _, digits in COLUMNS)
-        print(f"| {name} |", " | ".join(cells), "|")
+        print(f"| {name} | {engine} |", " | ".join(cells), "|")
 
 
 def cell(values, digits):

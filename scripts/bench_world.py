@@ -1,9 +1,11 @@
-"""What the gateway's benchmark is made of: the stub homeserver, the simulator, the gateway, Kannel."""
+"""What the gateway's benchmark is made of: stub homeserver, simulator, gateway, Redis, Kannel."""
 
 import concurrent.futures
 import json
 import os
 import pathlib
+import re
+import socket
 import subprocess
 import time
 import urllib.request
@@ -72,11 +74,41 @@ class Simulator:
         return max((one["arrival"] for one in self.submits(0)), default=0)
 
 
+class Redis(Peer):
+    """A redis-server that syncs whatever it answers."""
+
+    def __init__(self, home):
+        [self.port] = free_ports(1)
+        folder = home / "redis"
+        folder.mkdir()
+        command = ["redis-server", "--bind", "127.0.0.1", "--port", str(self.port), "--dir",
+                   str(folder), "--appendonly", "yes", "--appendfsync", "always", "--save", ""]
+        super().__init__("redis-server", command, None, home)
+
+    def is_ready(self):
+        try:
+            return self.ask("PING").startswith("+PONG")
+        except OSError:
+            return False
+
+    def ask(self, words):
+        """The answer to one command, as text."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as wire:
+            wire.sendall(f"{words}\r\nQUIT\r\n".encode())
+            return b"".join(iter(lambda: wire.recv(65536), b"")).decode()
+
+    def journeys(self):
+        """How many calls of ours it has answered."""
+        counted = re.findall(r"cmdstat_fcall:calls=(\d+)", self.ask("INFO commandstats"))
+        return float(sum(map(int, counted)))
+
+
 class World:
     """The gateway between the stub homeserver and a simulator, with rooms whose phones have joined."""
 
-    def __init__(self, target, home, rooms, receipts):
+    def __init__(self, target, home, rooms, receipts, engine):
         self.home, self.binary = home, target / "release" / "matrix-smpp"
+        self.redis = Redis(home) if engine == "redis" else None
         self.simulator = Simulator(target, home)
         stub, appservice, ops = free_ports(3)
         self.stub_url = f"http://127.0.0.1:{stub}"
@@ -85,7 +117,8 @@ class World:
         self.config.write_text(CONFIG.format(
             server=SERVER, home=home, stub=self.stub_url, smpp=self.simulator.smpp_port,
             appservice=appservice, ops=ops, as_token=AS_TOKEN, hs_token=HS_TOKEN, rooms=rooms,
-            receipts=str(receipts).lower()))
+            receipts=str(receipts).lower(),
+            store=REDIS.format(port=self.redis.port) if self.redis else ""))
         self.config.chmod(0o600)
         stub_command = [target / "release" / "stub-homeserver", "--listen", f"127.0.0.1:{stub}",
                         "--server-name", SERVER, "--appservice", f"http://127.0.0.1:{appservice}",
@@ -96,6 +129,8 @@ class World:
         gateway = [str(self.binary), "run", "--config", str(self.config)]
         self.gateway = Peer("gateway", gateway, f"{self.ops_url}/ready", home)
         self.peers = [self.simulator.peer, self.stub, self.gateway]
+        if self.redis:
+            self.peers.insert(0, self.redis)
         self.rooms = []
         self.wanted_rooms = rooms
 
@@ -165,7 +200,9 @@ class World:
     def cost(self):
         """What has been used so far: of processors, and of what is counted."""
         metrics, counts = self.metrics(), self.counts()
-        return {
+        of_redis = {"redis_cpu": cpu_seconds(self.redis.process.pid),
+                    "journeys": self.redis.journeys()} if self.redis else {}
+        return of_redis | {
             "gateway_cpu": cpu_seconds(self.gateway.process.pid),
             "simulator_cpu": cpu_seconds(self.simulator.peer.process.pid),
             "stub_cpu": cpu_seconds(self.stub.process.pid),
@@ -228,6 +265,7 @@ class Kannel:
 CONFIG = """\
 [gateway]
 data_dir = "{home}/data"
+check_marks = false
 
 [appservice]
 listen = "127.0.0.1:{appservice}"
@@ -273,6 +311,15 @@ originator = {{ pool = "uk" }}
 price = "0.01"
 receipts = {receipts}
 progress = {receipts}
+
+{store}"""
+
+REDIS = """\
+[store]
+engine = "redis"
+
+[store.redis]
+servers = "redis://127.0.0.1:{port}"
 """
 
 KANNEL = """\

@@ -38,12 +38,15 @@ class Peer:
 
     def wait_until_ready(self):
         deadline = time.monotonic() + START_SECONDS
-        while not answers(self.ready_url):
+        while not self.is_ready():
             if self.ended():
                 raise PeerFailed(f"{self.name} ended with status {self.process.returncode}")
             if time.monotonic() > deadline:
                 raise PeerFailed(f"{self.name} was not ready after {START_SECONDS} s")
             time.sleep(0.05)
+
+    def is_ready(self):
+        return answers(self.ready_url)
 
     def ended(self):
         return self.process.poll() is not None
@@ -176,12 +179,20 @@ def answers(url):
 
 
 def free_ports(count):
+    """Ports that are free now; none twice, for those given out before may not be in use yet."""
     with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
+        ports = []
+        while len(ports) < count:
+            one = stack.enter_context(socket.socket())
             one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
+            port = one.getsockname()[1]
+            if port not in GIVEN:
+                GIVEN.add(port)
+                ports.append(port)
+        return ports
 
+
+GIVEN = set()
 
 GATEWAY_CONFIG = """\
 [gateway]

@@ -29,6 +29,9 @@ section! {
         ghost_prefix: String = default("\".tel.\""), check ghost_prefix;
         /// The currency of prices and balances. It is shown, never computed with.
         currency: String = default("\"EUR\""), check title;
+        /// Whether a ✓ is put on what a phone has received. Clients that show the status events beside it
+        /// (`com.beeper.message_send_status`) do without.
+        check_marks: bool = default("true");
         /// How long a stopping gateway waits for answers from peers. 0s to 10m.
         drain_timeout: Duration = default("\"20s\""), check lasts("0s", "10m");
     }

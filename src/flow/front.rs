@@ -43,7 +43,29 @@ pub fn router(gateway: &Gateway, wanted: mpsc::Sender<WantedGhost>) -> Router {
 #[derive(Debug)]
 struct Brought {
     gateway: Gateway,
-    latest: Mutex<HashMap<OwnedServerName, u64>>,
+    latest: Mutex<HashMap<OwnedServerName, Latest>>,
+}
+
+/// The transaction that came last.
+#[derive(Debug, Clone, Copy)]
+struct Latest {
+    number: u64,
+    /// It was stored; till then it comes again as it was.
+    is_taken: bool,
+}
+
+impl Latest {
+    /// Whether a transaction of this number tells, before it is read, that the homeserver has begun to count
+    /// anew since the last one. Where this gateway has seen none, the first one may have been counted by a
+    /// homeserver that has ended since this gateway's start.
+    fn falls(last: Option<Self>, number: u64) -> bool {
+        last.map_or(number <= 1, |last| last.number > number)
+    }
+
+    /// The same of one that was stored, and was new: it is none that came again.
+    fn repeats(last: Option<Self>, number: u64) -> bool {
+        last.is_some_and(|last| last.is_taken && last.number == number)
+    }
 }
 
 impl Brought {
@@ -52,24 +74,33 @@ impl Brought {
         Self { gateway, latest }
     }
 
-    /// True where the number of a transaction is lower than that of the one before.
-    fn falls(&self, transaction: &Transaction) -> bool {
-        let Ok(number) = transaction.txn_id.parse::<u64>() else {
-            return false;
-        };
-        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = latest.insert(transaction.homeserver.clone(), number);
-        before.is_some_and(|before| before > number)
+    /// Notes a transaction; gives the one before it.
+    fn note(&self, homeserver: &ServerName, latest: Latest) -> Option<Latest> {
+        let mut all = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        all.insert(homeserver.to_owned(), latest)
     }
 }
 
 #[async_trait]
 impl TransactionSink for Brought {
     async fn take(&self, transaction: Transaction) -> Result<Taken, StoreError> {
-        if self.falls(&transaction) {
-            self.gateway.look_back(&transaction.homeserver);
+        let Ok(number) = transaction.txn_id.parse::<u64>() else {
+            return self.gateway.store.take_transaction(transaction).await;
+        };
+        let homeserver = transaction.homeserver.clone();
+        let is_taken = false;
+        let last = self.note(&homeserver, Latest { number, is_taken });
+        let falls = Latest::falls(last, number);
+        if falls {
+            self.gateway.look_back(&homeserver);
         }
-        self.gateway.store.take_transaction(transaction).await
+        let taken = self.gateway.store.take_transaction(transaction).await?;
+        let is_taken = true;
+        self.note(&homeserver, Latest { number, is_taken });
+        if !falls && taken.new > 0 && Latest::repeats(last, number) {
+            self.gateway.look_back(&homeserver);
+        }
+        Ok(taken)
     }
 }
 
@@ -138,5 +169,35 @@ impl Gateway {
             Who::Ghost(handset) => Some(handset),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn latest(number: u64, is_taken: bool) -> Latest {
+        Latest { number, is_taken }
+    }
+
+    #[test]
+    fn a_homeserver_that_counts_anew_is_seen_by_a_lower_number_or_by_a_first_one() {
+        assert!(Latest::falls(Some(latest(7, true)), 1));
+        assert!(Latest::falls(Some(latest(7, false)), 6));
+        assert!(!Latest::falls(Some(latest(7, true)), 8));
+        assert!(!Latest::falls(Some(latest(7, true)), 7));
+        assert!(Latest::falls(None, 1));
+        assert!(!Latest::falls(None, 5_000));
+    }
+
+    #[test]
+    fn a_number_that_was_stored_and_brings_something_new_was_counted_anew() {
+        assert!(Latest::repeats(Some(latest(1, true)), 1));
+        assert!(
+            !Latest::repeats(Some(latest(1, false)), 1),
+            "it comes again"
+        );
+        assert!(!Latest::repeats(Some(latest(1, true)), 2));
+        assert!(!Latest::repeats(None, 1));
     }
 }

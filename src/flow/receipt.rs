@@ -22,7 +22,7 @@ pub(super) async fn show(
     };
     match &news.message.source {
         Source::Event { event, sender, .. } => {
-            for (kind, body) in news.echoes(event) {
+            for (kind, body) in news.echoes(event, gateway.settings.gateway.check_marks) {
                 if !voice.say(&news.conversation, kind, &body).await? && kind == WORDS {
                     return news.tell_apart(gateway, voice, sender).await;
                 }
@@ -169,7 +169,7 @@ impl News {
     }
 
     /// The events that show it in its room, in order.
-    fn echoes(&self, event: &OwnedEventId) -> Vec<(&'static str, Value)> {
+    fn echoes(&self, event: &OwnedEventId, check_marks: bool) -> Vec<(&'static str, Value)> {
         let network = content::network(&self.conversation);
         let ghost = &self.conversation.ghost;
         let mut status = content::status(event, &network, self.state, ghost);
@@ -179,7 +179,7 @@ impl News {
         } else if self.state == MessageState::NoReceipt {
             status["message"] = Value::from(notice::no_receipt(&self.phone()));
         }
-        let mark = self.has_arrived();
+        let mark = check_marks && self.has_arrived();
         let mark = mark.then(|| ("m.reaction", content::check_mark(event)));
         let words = words.map(|words| (WORDS, content::notice(&words, Some(event))));
         mark.into_iter()
@@ -238,7 +238,7 @@ mod tests {
             conversation: conversation(),
             state,
         };
-        news.echoes(&event())
+        news.echoes(&event(), true)
     }
 
     fn event() -> OwnedEventId {
@@ -261,6 +261,18 @@ mod tests {
             kinds(false, MessageState::Submitted),
             ["m.reaction", content::STATUS]
         );
+    }
+
+    #[test]
+    fn who_wants_no_marks_has_the_status_alone() {
+        let news = News {
+            message: message(true, None),
+            conversation: conversation(),
+            state: MessageState::Delivered,
+        };
+        let shown = news.echoes(&event(), false);
+        let kinds: Vec<_> = shown.iter().map(|(kind, _)| *kind).collect();
+        assert_eq!(kinds, [content::STATUS]);
     }
 
     #[test]

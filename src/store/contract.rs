@@ -397,8 +397,8 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Sizes for the gauges.
     async fn sizes(&self) -> Result<Sizes>;
 
-    /// Keeps the store for this gateway while it is polled, and returns once another one has taken it
-    /// over: every operation fails from then on. Never, where that cannot be.
+    /// Returns once another gateway has taken the store over: every operation fails from then on. Never,
+    /// where that cannot be.
     async fn lost(&self) {
         std::future::pending::<()>().await;
     }

@@ -22,7 +22,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
-use self::committer::{Committer, Flight};
+use self::committer::{Committer, Flight, Shared};
 use super::base::{Base, Octets};
 use super::counts;
 use super::ownership::Ownership;
@@ -57,8 +57,8 @@ pub(crate) struct Engine {
 enum Message {
     /// Something to do.
     Job(Box<dyn Job>),
-    /// A group has landed.
-    Landed,
+    /// A group has landed, or whether the thread lives is to be seen.
+    Look,
 }
 
 /// What the thread has done.
@@ -67,6 +67,8 @@ struct Done {
     commits: AtomicU64,
     changes: AtomicU64,
     questions: AtomicU64,
+    /// How often it has looked for something to do.
+    turns: AtomicU64,
 }
 
 impl Engine {
@@ -77,7 +79,12 @@ impl Engine {
         let done = Arc::new(Done::default());
         let lost = CancellationToken::new();
         let ownership = base.ownership();
-        let committer = Committer::start(base.twin()?, Arc::clone(&done), jobs.downgrade())?;
+        let shared = Shared {
+            done: Arc::clone(&done),
+            lost: lost.clone(),
+            bell: jobs.downgrade(),
+        };
+        let committer = Committer::start(base.twin()?, shared)?;
         let desk = Desk {
             state,
             base,
@@ -327,6 +334,7 @@ struct Desk {
 impl Desk {
     fn work(mut self, mut queue: mpsc::Receiver<Message>) {
         while let Some(first) = queue.blocking_recv() {
+            self.done.turns.fetch_add(1, Ordering::Relaxed);
             let mut group = Vec::new();
             let mut next = Some(first);
             while let Some(message) = next {
@@ -344,11 +352,19 @@ impl Desk {
             }
         }
         self.settle();
+        // Before the store is given up, nobody says any more that its owner lives.
+        drop(self.committer);
         self.base.close();
     }
 
-    /// Runs a group; again and again those that miss rows, all of which are read at once.
-    fn run_group(&mut self, mut group: Vec<Box<dyn Job>>) {
+    /// Runs a group; again and again those that miss rows, all of which are read at once, and stay at hand
+    /// until the last of them has been run.
+    fn run_group(&mut self, group: Vec<Box<dyn Job>>) {
+        self.run_until_done(group);
+        self.state.gather(false);
+    }
+
+    fn run_until_done(&mut self, mut group: Vec<Box<dyn Job>>) {
         while !group.is_empty() {
             let mut missing = Vec::new();
             let mut waiting = Vec::new();
@@ -364,6 +380,8 @@ impl Desk {
                         waiting.push(job);
                     }
                 }
+                // Who commits must not wait for the rest of the group.
+                self.go_on();
             }
             if let Err(error) = self.read(missing) {
                 error!(%error, "cannot read");
@@ -381,9 +399,6 @@ impl Desk {
         let mut tx = Tx::new(&mut self.state, self.base.as_mut());
         let is_done = job.run(&mut tx);
         let ended = tx.end();
-        if ended.is_lost {
-            self.lost.cancel();
-        }
         if !is_done || !ended.missing.is_empty() {
             self.state.undo(mark);
         }
@@ -412,6 +427,7 @@ impl Desk {
             return Ok(());
         }
         let found = self.base.get(&keys)?;
+        self.state.gather(true);
         for ((table, key), octets) in missing.iter().zip(found) {
             let row = octets.map(|octets| (table.kind().decode)(&octets));
             match row.transpose() {
@@ -422,9 +438,11 @@ impl Desk {
         Ok(())
     }
 
-    /// Takes in what has landed, and lets the next group take off.
+    /// Takes in what has landed, and lets what was done since take off.
     fn go_on(&mut self) {
-        if let Some(landed) = self.committer.landed() {
+        if self.committer.is_busy()
+            && let Some(landed) = self.committer.landed()
+        {
             self.take_in(landed);
         }
         if self.ran.len() >= GROUP {

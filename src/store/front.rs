@@ -23,7 +23,6 @@ use super::steps::{
 };
 use super::table::{AnyRow, typed};
 use super::tables::{TableId, number, room_key};
-use super::tx;
 use super::{
     Acceptance, Answer, Aside, AsideId, Audit, Cancel, Claimed, Due, Ending, History, InboxEvent,
     Lease, LeasesPage, Member, MessageView, NewMessage, NewOutbox, OpenConversation, Opened,
@@ -46,8 +45,6 @@ pub struct TableStore {
     engine: Engine,
     scrub: Mutex<Scrub>,
     remembered: Remembered,
-    /// How often the owner must say that it is alive, where it must.
-    keep_every: Option<Duration>,
     durability: &'static str,
 }
 
@@ -63,18 +60,16 @@ impl TableStore {
         Ok(Arc::new(Self::open(base, mo_part_ttl)?))
     }
 
-    /// Takes over a store in Redis; waits while another instance has it. Blocks. [`Store::lost`] keeps
-    /// it.
+    /// Takes over a store in Redis; waits while another instance has it. Blocks. It is this one's
+    /// until it is dropped or [lost](Store::lost).
     ///
     /// Fails with [`StoreError::Conflict`](super::StoreError::Conflict) where this Redis would lose
     /// what the settings want kept.
     pub(crate) fn open_redis(settings: RedisSettings, mo_part_ttl: Duration) -> Result<Arc<Self>> {
-        let keep_every = Some(settings.owner_ttl / 3);
         let redis = Redis::open(settings)?;
         let durability = redis.durability().word();
         let store = Self::open(Box::new(redis), mo_part_ttl)?;
         Ok(Arc::new(Self {
-            keep_every,
             durability,
             ..store
         }))
@@ -94,7 +89,6 @@ impl TableStore {
             engine: Engine::start(base)?,
             scrub: Mutex::default(),
             remembered: Remembered::default(),
-            keep_every: None,
             durability: "always",
         })
     }
@@ -598,19 +592,7 @@ impl Store for TableStore {
     }
 
     async fn lost(&self) {
-        let lost = self.engine.lost();
-        let Some(pause) = self.keep_every else {
-            return lost.cancelled().await;
-        };
-        while !lost.is_cancelled() {
-            tokio::select! {
-                () = lost.cancelled() => {}
-                () = tokio::time::sleep(pause) => {
-                    // Where it fails for another reason, the next commit says the same.
-                    drop(self.engine.run(tx::keep).await);
-                }
-            }
-        }
+        self.engine.lost().cancelled().await;
     }
 
     fn durability(&self) -> &'static str {

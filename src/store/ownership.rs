@@ -11,6 +11,10 @@ use rustix::time::{ClockId, clock_gettime};
 pub(crate) struct Ownership {
     /// On the clock of [`now`].
     until: AtomicU64,
+    /// When the others are to hear again that it lives, on the same clock.
+    sign_at: AtomicU64,
+    /// How long the others keep away after each sign of life, in milliseconds.
+    ttl: AtomicU64,
     closing: AtomicBool,
 }
 
@@ -28,6 +32,8 @@ impl Ownership {
     fn until(until: u64) -> Arc<Self> {
         Arc::new(Self {
             until: AtomicU64::new(until),
+            sign_at: AtomicU64::new(u64::MAX),
+            ttl: AtomicU64::default(),
             closing: AtomicBool::new(false),
         })
     }
@@ -44,15 +50,33 @@ impl Ownership {
     /// What was asked for at `asked`, on the clock of [`now`], has been done in the owner's name: the
     /// others keep away for `ttl` from then on at least. A fifth of it is left for what is under way to
     /// the peers, and for clocks that do not run alike.
+    ///
+    /// Several threads may say so, of what they asked for in any order.
     pub(crate) fn renew(&self, asked: u64, ttl: Duration) {
-        let sure = u64::try_from((ttl * 4 / 5).as_millis()).unwrap_or(u64::MAX);
-        self.until
-            .store(asked.saturating_add(sure), Ordering::Release);
+        let after = |part: Duration| asked.saturating_add(millis(part));
+        self.ttl.store(millis(ttl), Ordering::Relaxed);
+        self.until.fetch_max(after(ttl * 4 / 5), Ordering::AcqRel);
+        let known = self.sign_at.load(Ordering::Relaxed);
+        if known == u64::MAX || known < after(ttl / 3) {
+            self.sign_at.store(after(ttl / 3), Ordering::Relaxed);
+        }
+    }
+
+    /// How long the others can wait for the next sign of life; `None` where they need none.
+    pub(crate) fn next_sign(&self) -> Option<Duration> {
+        let at = self.sign_at.load(Ordering::Relaxed);
+        (at < u64::MAX).then(|| Duration::from_millis(at.saturating_sub(now())))
+    }
+
+    /// How long the others keep away after each sign of life.
+    pub(crate) fn ttl(&self) -> Duration {
+        Duration::from_millis(self.ttl.load(Ordering::Relaxed))
     }
 
     /// It is over.
     pub(crate) fn end(&self) {
         self.until.store(0, Ordering::Release);
+        self.sign_at.store(u64::MAX, Ordering::Relaxed);
     }
 
     /// Nobody waits any more for what is still to be kept.
@@ -64,6 +88,10 @@ impl Ownership {
     pub(crate) fn is_closing(&self) -> bool {
         self.closing.load(Ordering::Relaxed)
     }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Milliseconds of a clock that nobody sets, and that goes on while the process is paused and while the
@@ -89,5 +117,28 @@ mod tests {
         ownership.end();
         assert!(!ownership.is_sure_at(10_000));
         assert!(Ownership::for_ever().is_sure());
+    }
+
+    #[test]
+    fn an_earlier_sign_of_life_that_is_heard_of_later_takes_nothing_away() {
+        let ownership = Ownership::not_yet();
+        ownership.renew(10_000, Duration::from_secs(5));
+        ownership.renew(9_000, Duration::from_secs(5));
+        assert!(ownership.is_sure_at(13_999));
+    }
+
+    #[test]
+    fn the_others_hear_three_times_in_their_patience_that_an_owner_lives() {
+        let ownership = Ownership::not_yet();
+        assert_eq!(ownership.next_sign(), None);
+        let ttl = Duration::from_secs(30);
+        ownership.renew(now(), ttl);
+        let next = ownership.next_sign().unwrap();
+        assert!(next > ttl / 6 && next <= ttl / 3, "{next:?}");
+        ownership.renew(0, ttl);
+        assert!(ownership.next_sign().unwrap() > ttl / 6);
+        ownership.end();
+        assert_eq!(ownership.next_sign(), None);
+        assert_eq!(Ownership::for_ever().next_sign(), None);
     }
 }

@@ -27,6 +27,8 @@ pub(crate) struct State {
     /// Those in flight.
     flying: Vec<Change>,
     counts: Counts,
+    /// See [`Self::gather`].
+    is_gathering: bool,
 }
 
 /// A row as it is to be committed.
@@ -72,7 +74,14 @@ impl State {
             changes: Vec::new(),
             flying: Vec::new(),
             counts: Counts::default(),
+            is_gathering: false,
         }
+    }
+
+    /// From now on nothing is forgotten that was read, however much it is: operations that miss rows are run
+    /// again until they have all of them at hand. Or forgets again, as it reads more.
+    pub(crate) fn gather(&mut self, gathers: bool) {
+        self.is_gathering = gathers;
     }
 
     fn rows(&mut self, table: TableId) -> &mut Rows {
@@ -82,19 +91,21 @@ impl State {
 
     /// What is known of a key; `None` where it must be read first.
     pub(crate) fn known(&mut self, table: TableId, key: &str) -> Option<Cell> {
+        let is_gathering = self.is_gathering;
         let rows = self.rows(table);
         let uncommitted = rows.dirty.get(key).or_else(|| rows.flying.get(key));
         if let Some(cell) = uncommitted.or_else(|| rows.young.get(key)) {
             return Some(cell.clone());
         }
         let (key, cell) = rows.old.remove_entry(key)?;
-        rows.keep(key, cell.clone());
+        rows.keep(key, cell.clone(), is_gathering);
         Some(cell)
     }
 
     /// Remembers what was read.
     pub(crate) fn learn(&mut self, table: TableId, key: &str, cell: Cell) {
-        self.rows(table).keep(key.into(), cell);
+        let is_gathering = self.is_gathering;
+        self.rows(table).keep(key.into(), cell, is_gathering);
     }
 
     /// Remembers that a row cannot be read.
@@ -214,7 +225,7 @@ impl State {
                 if is_log || cell.is_none() {
                     rows.forget(&key);
                 } else {
-                    rows.keep(key, cell);
+                    rows.keep(key, cell, self.is_gathering);
                 }
             }
             // The next flight will be about as large.
@@ -242,8 +253,8 @@ impl Rows {
         self.young.remove(key);
     }
 
-    fn keep(&mut self, key: Arc<str>, cell: Cell) {
-        if self.young.len() >= GENERATION {
+    fn keep(&mut self, key: Arc<str>, cell: Cell, all: bool) {
+        if self.young.len() >= GENERATION && !all {
             self.old = std::mem::take(&mut self.young);
         }
         self.old.remove(&key);

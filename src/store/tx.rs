@@ -32,17 +32,8 @@ pub(crate) struct Tx<'a> {
 pub(crate) struct Ended {
     /// What must be read before it can be run again; nothing where it has been run.
     pub(crate) missing: Vec<(TableId, String)>,
-    /// The store was found to have another owner.
-    pub(crate) is_lost: bool,
     /// Nothing that it has seen waits to be committed.
     pub(crate) saw_committed_only: bool,
-}
-
-/// Says that this owner is alive.
-pub(crate) fn keep(tx: &mut Tx<'_>) -> Result<()> {
-    let kept = tx.base.keep();
-    tx.ended.is_lost |= matches!(kept, Err(StoreError::Lost));
-    kept
 }
 
 /// Rows of a page with the place of the next.
@@ -61,7 +52,6 @@ impl<'a> Tx<'a> {
             base,
             ended: Ended {
                 missing: Vec::new(),
-                is_lost: false,
                 saw_committed_only: true,
             },
             has_looked: Cell::new(false),

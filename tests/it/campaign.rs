@@ -11,12 +11,13 @@
 //! | `CAMPAIGN_SEED` | the first seed |
 //! | `CAMPAIGN_SEEDS` | how many campaigns, each with the next seed |
 //! | `CAMPAIGN_SECONDS` | how long things go wrong in each |
-//! | `CAMPAIGN_ENGINE` | what keeps the gateway's data: `sqlite`, `redis` |
+//! | `CAMPAIGN_ENGINE` | what keeps the gateway's data: `sqlite`, `redis`, `cluster` |
 //! | `CAMPAIGN_GATEWAYS` | how many gateways share one Redis |
 //! | `CAMPAIGN_KILLS` | nothing happens but so many kills, in campaigns of a hundred |
 //! | `CAMPAIGN_FAILOVERS` | how often Redis' machine dies in each row of the table of that |
 //! | `CAMPAIGN_KEEP` | a folder that gets all data and logs of campaigns that fail |
 
+mod cluster;
 mod evidence;
 mod failover;
 mod gateways;
@@ -71,6 +72,16 @@ async fn whatever_goes_wrong_beside_a_real_homeserver_every_text_is_accounted_fo
 #[tokio::test(flavor = "multi_thread")]
 async fn gateways_that_share_a_redis_account_for_every_text_and_every_coin() {
     campaigns(Kind::Stub, Engine::Redis, SECONDS_WITH_REDIS).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn gateways_that_share_a_redis_cluster_account_for_every_text_and_every_coin() {
+    campaigns(Kind::Stub, Engine::Cluster, SECONDS_WITH_REDIS).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn gateways_that_share_a_redis_beside_a_real_homeserver_account_for_every_text() {
+    campaigns(Kind::Synapse, Engine::Redis, SECONDS_WITH_REDIS).await;
 }
 
 fn engine() -> Engine {

@@ -1,14 +1,20 @@
-//! The thread that commits: one group after the other, over a way to the rows of its own.
+//! The thread that commits: one group after the other, over a way to the rows of its own. Where there is
+//! nothing to commit for a while, it says that the owner lives: it waits for nobody else then, however busy
+//! the machine is.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::sync::mpsc::WeakSender;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, warn};
 
 use super::{Done, Fate, Job, Message, tell};
 use crate::store::base::{Base, Write};
+use crate::store::ownership;
 use crate::store::state::Changed;
 use crate::store::{Result, StoreError};
 
@@ -16,6 +22,27 @@ use crate::store::{Result, StoreError};
 pub(super) struct Flight {
     pub(super) rows: Vec<Changed>,
     pub(super) jobs: Vec<Box<dyn Job>>,
+}
+
+/// An owner whose other thread has not moved for so many times its time to live is taken for dead.
+const HUNG: u32 = 6;
+
+/// What the thread has in common with the one that runs operations.
+pub(super) struct Shared {
+    pub(super) done: Arc<Done>,
+    /// Cancelled where another one has taken the store over.
+    pub(super) lost: CancellationToken,
+    /// Rung with [`Message::Look`] where nothing else would wake that one.
+    pub(super) bell: WeakSender<Message>,
+}
+
+impl Shared {
+    fn ring(&self) {
+        // Where the queue is full, who listens does not sleep.
+        if let Some(bell) = self.bell.upgrade() {
+            drop(bell.try_send(Message::Look));
+        }
+    }
 }
 
 /// How a flight ended. Those who asked have been told where it was kept.
@@ -30,18 +57,20 @@ pub(super) struct Committer {
 }
 
 impl Committer {
-    /// Starts the thread. It says [`Message::Landed`] after each flight where nothing else would wake who
-    /// listens.
-    pub(super) fn start(
-        base: Box<dyn Base>,
-        done: Arc<Done>,
-        bell: WeakSender<Message>,
-    ) -> Result<Self> {
+    /// Starts the thread.
+    pub(super) fn start(base: Box<dyn Base>, shared: Shared) -> Result<Self> {
         let (flights, queue) = mpsc::channel();
         let (to, ends) = mpsc::channel();
+        let pilot = Pilot {
+            base,
+            shared,
+            ends: to,
+            moved: (0, ownership::now()),
+            is_silent: false,
+        };
         let thread = std::thread::Builder::new()
             .name("store-commit".to_owned())
-            .spawn(move || run(base, &done, &queue, &to, &bell))
+            .spawn(move || pilot.work(&queue))
             .map_err(|error| StoreError::Unavailable(error.to_string()))?;
         Ok(Self {
             flights: Some(flights),
@@ -110,16 +139,42 @@ impl Drop for Committer {
     }
 }
 
-fn run(
-    mut base: Box<dyn Base>,
-    done: &Done,
-    queue: &mpsc::Receiver<Flight>,
-    ends: &mpsc::Sender<Landed>,
-    bell: &WeakSender<Message>,
-) {
-    while let Ok(Flight { rows, jobs }) = queue.recv() {
-        done.commits.fetch_add(1, Ordering::Relaxed);
-        let landed = match commit(base.as_mut(), rows) {
+/// The thread's own.
+struct Pilot {
+    base: Box<dyn Base>,
+    shared: Shared,
+    ends: mpsc::Sender<Landed>,
+    /// How often the other thread had looked for something to do when it was last seen to move, and when
+    /// that was.
+    moved: (u64, u64),
+    /// It says nothing any more until there is something to commit.
+    is_silent: bool,
+}
+
+impl Pilot {
+    fn work(mut self, queue: &mpsc::Receiver<Flight>) {
+        loop {
+            let flight = match self.next_sign() {
+                Some(at) => queue.recv_timeout(at),
+                None => queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            };
+            match flight {
+                Ok(flight) => {
+                    self.is_silent = false;
+                    if !self.fly(flight) {
+                        return;
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => self.say_alive(),
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    /// Commits a group. False where nobody wants to know what became of it.
+    fn fly(&mut self, Flight { rows, jobs }: Flight) -> bool {
+        self.shared.done.commits.fetch_add(1, Ordering::Relaxed);
+        let landed = match commit(self.base.as_mut(), rows) {
             Ok(()) => {
                 // What they ask next may be run before this is known to have landed; it is then
                 // answered after the next flight.
@@ -128,13 +183,47 @@ fn run(
             }
             Err(error) => Err((error, jobs)),
         };
-        if ends.send(landed).is_err() {
+        let is_heard = self.ends.send(landed).is_ok();
+        self.shared.ring();
+        is_heard
+    }
+
+    /// When to say that the owner lives, where that is still true. Each commit says so too.
+    fn next_sign(&self) -> Option<Duration> {
+        let is_over = self.is_silent || self.shared.lost.is_cancelled();
+        self.base.ownership().next_sign().filter(|_| !is_over)
+    }
+
+    fn say_alive(&mut self) {
+        if self.is_hung() {
+            error!(
+                "the thread that runs operations hangs; another gateway may take the store over"
+            );
+            self.is_silent = true;
             return;
         }
-        // Where the queue is full, who listens does not sleep.
-        if let Some(bell) = bell.upgrade() {
-            drop(bell.try_send(Message::Landed));
+        match self.base.keep() {
+            Ok(()) => {}
+            Err(StoreError::Lost) => self.shared.lost.cancel(),
+            Err(error) => {
+                warn!(%error, "cannot say that this gateway lives");
+                self.is_silent = true;
+            }
         }
+        self.shared.ring();
+    }
+
+    /// Whether the other thread has not moved for long, though it was called.
+    fn is_hung(&mut self) -> bool {
+        let (turns, now) = (
+            self.shared.done.turns.load(Ordering::Relaxed),
+            ownership::now(),
+        );
+        if turns != self.moved.0 {
+            self.moved = (turns, now);
+        }
+        let stood_still = Duration::from_millis(now.saturating_sub(self.moved.1));
+        stood_still > self.base.ownership().ttl() * HUNG
     }
 }
 

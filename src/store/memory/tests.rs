@@ -280,6 +280,21 @@ async fn what_a_group_misses_is_read_at_once() {
 }
 
 #[tokio::test]
+async fn an_operation_may_read_more_than_is_remembered() {
+    let memory = Memory::remote();
+    let engine = start(&memory);
+    let before = memory.journeys();
+    let many = engine.run(|tx| {
+        let keys: Vec<String> = (0..40_000).map(number).collect();
+        tx.fetch::<Meta>(keys.iter().map(String::as_str));
+        let found = keys.iter().map(|key| tx.has::<Meta>(key));
+        found.collect::<Result<Vec<_>>>()
+    });
+    assert_eq!(many.await.unwrap().len(), 40_000);
+    assert_eq!(memory.journeys() - before, 1);
+}
+
+#[tokio::test]
 async fn a_row_that_cannot_be_read_is_an_error_for_who_asks() {
     for memory in [Memory::default(), Memory::remote()] {
         memory.forge(Meta::ID, "a", b"\xc1");

@@ -5,9 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use redis::cluster::ClusterClient;
+use redis::cluster::{ClusterClient, ClusterConnection};
+use redis::cluster_routing::{Route, RoutingInfo, SingleNodeRoutingInfo, SlotAddr};
 use redis::sentinel::{SentinelClient, SentinelServerType};
-use redis::{Client, Cmd, ConnectionLike, FromRedisValue, RedisError, RedisResult, Value};
+use redis::{
+    Client, Cmd, Connection, ConnectionLike, FromRedisValue, RedisError, RedisResult, Value,
+};
 use tracing::{info, warn};
 
 use super::failure::is_passing;
@@ -47,7 +50,8 @@ impl fmt::Debug for Place {
 }
 
 impl Place {
-    fn connect(&self) -> RedisResult<Box<dyn ConnectionLike + Send>> {
+    /// Connects to the server that has this key.
+    fn connect(&self, key: &str) -> RedisResult<Box<dyn Wire + Send>> {
         Ok(match self {
             Self::Standalone(url) => direct(&Client::open(url.as_str())?)?,
             Self::Sentinel { sentinels, master } => {
@@ -67,23 +71,91 @@ impl Place {
                     .connection_timeout(PATIENCE)
                     .response_timeout(PATIENCE)
                     .build()?;
-                Box::new(client.get_connection()?)
+                Box::new(Nodes::new(client.get_connection()?, key)?)
             }
         })
     }
 }
 
-fn direct(client: &Client) -> RedisResult<Box<dyn ConnectionLike + Send>> {
+fn direct(client: &Client) -> RedisResult<Box<dyn Wire + Send>> {
     let connection = client.get_connection_with_timeout(PATIENCE)?;
     connection.set_read_timeout(Some(PATIENCE))?;
     connection.set_write_timeout(Some(PATIENCE))?;
     Ok(Box::new(connection))
 }
 
+/// A way to the server that has the store.
+pub(super) trait Wire: ConnectionLike {
+    /// Sends a command that names no key to that server, and in a Cluster to none beside it.
+    fn query_there(&mut self, command: &Cmd) -> RedisResult<Value>;
+}
+
+impl Wire for Connection {
+    fn query_there(&mut self, command: &Cmd) -> RedisResult<Value> {
+        command.query(self)
+    }
+}
+
+/// A way to the servers of a Cluster.
+struct Nodes {
+    connection: ClusterConnection,
+    /// That of all keys of the store.
+    slot: u16,
+}
+
+impl Nodes {
+    fn new(mut connection: ClusterConnection, key: &str) -> RedisResult<Self> {
+        let mut command = redis::cmd("CLUSTER");
+        let slot = command.arg("KEYSLOT").arg(key).query(&mut connection)?;
+        Ok(Self { connection, slot })
+    }
+}
+
+impl Wire for Nodes {
+    fn query_there(&mut self, command: &Cmd) -> RedisResult<Value> {
+        let primary = Route::new(self.slot, SlotAddr::Master);
+        let there = RoutingInfo::SingleNode(SingleNodeRoutingInfo::SpecificNode(primary));
+        self.connection.route_command(command, there)
+    }
+}
+
+impl ConnectionLike for Nodes {
+    fn req_packed_command(&mut self, command: &[u8]) -> RedisResult<Value> {
+        self.connection.req_packed_command(command)
+    }
+
+    fn req_packed_commands(
+        &mut self,
+        commands: &[u8],
+        offset: usize,
+        count: usize,
+    ) -> RedisResult<Vec<Value>> {
+        self.connection.req_packed_commands(commands, offset, count)
+    }
+
+    fn req_command(&mut self, command: &Cmd) -> RedisResult<Value> {
+        self.connection.req_command(command)
+    }
+
+    fn get_db(&self) -> i64 {
+        self.connection.get_db()
+    }
+
+    fn check_connection(&mut self) -> bool {
+        self.connection.check_connection()
+    }
+
+    fn is_open(&self) -> bool {
+        self.connection.is_open()
+    }
+}
+
 /// The connection.
 pub(super) struct Connector {
     place: Place,
-    connection: Option<Box<dyn ConnectionLike + Send>>,
+    /// Any key of the store: all are at the same server.
+    key: String,
+    connection: Option<Box<dyn Wire + Send>>,
     /// How many connections had been lost when it was made.
     made_after: u64,
     /// How many connections to this store were lost, this one's and its twin's: where one of them has
@@ -102,9 +174,15 @@ impl fmt::Debug for Connector {
 }
 
 impl Connector {
-    pub(super) fn new(place: Place, ownership: Arc<Ownership>, patience: Option<Duration>) -> Self {
+    pub(super) fn new(
+        place: Place,
+        key: String,
+        ownership: Arc<Ownership>,
+        patience: Option<Duration>,
+    ) -> Self {
         Self {
             place,
+            key,
             connection: None,
             made_after: 0,
             lost: Arc::default(),
@@ -117,6 +195,7 @@ impl Connector {
     pub(super) fn twin(&self) -> Self {
         Self {
             place: self.place.clone(),
+            key: self.key.clone(),
             connection: None,
             made_after: 0,
             lost: Arc::clone(&self.lost),
@@ -152,7 +231,10 @@ impl Connector {
             };
             is_sent = true;
             let answer = answer?;
-            let waited = wait.map(|wait| wait.query(connection).map_err(as_passing));
+            let waited = wait.map(|wait| {
+                let waited = connection.query_there(wait);
+                waited.map_err(as_passing)
+            });
             Ok((answer, waited.transpose()?.unwrap_or(Value::Nil)))
         })
     }
@@ -166,7 +248,7 @@ impl Connector {
     /// The same for what needs more than one command.
     pub(super) fn until_answered<T>(
         &mut self,
-        mut ask: impl FnMut(&mut dyn ConnectionLike) -> RedisResult<T>,
+        mut ask: impl FnMut(&mut dyn Wire) -> RedisResult<T>,
     ) -> Result<T> {
         let mut pause = FIRST_PAUSE;
         let begun = ownership::now();
@@ -202,13 +284,13 @@ impl Connector {
 
     fn once<T>(
         &mut self,
-        ask: &mut impl FnMut(&mut dyn ConnectionLike) -> RedisResult<T>,
+        ask: &mut impl FnMut(&mut dyn Wire) -> RedisResult<T>,
     ) -> Result<T, RedisError> {
         let lost = self.lost.load(Ordering::Acquire);
         let known = self.connection.take();
         let mut connection = match known.filter(|_| self.made_after == lost) {
             Some(connection) => connection,
-            None => self.place.connect()?,
+            None => self.place.connect(&self.key)?,
         };
         self.made_after = lost;
         let answer = ask(connection.as_mut())?;

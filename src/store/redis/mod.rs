@@ -33,8 +33,8 @@ use redis::{Cmd, Value};
 use tracing::{info, warn};
 use uuid::Uuid;
 
-use self::connect::Connector;
 pub(crate) use self::connect::Place;
+use self::connect::{Connector, Wire};
 use self::journal::{Commit, Journal};
 pub(crate) use self::probe::Durability;
 use self::probe::Facts;
@@ -91,8 +91,6 @@ pub(crate) struct Redis {
     journal: Arc<Mutex<Journal>>,
     facts: Facts,
     ownership: Arc<Ownership>,
-    /// When the owner last said that it is alive, on the clock of [`ownership::now`].
-    alive_at: u64,
 }
 
 impl Redis {
@@ -105,8 +103,11 @@ impl Redis {
     pub(crate) fn open(settings: Settings) -> Result<Self> {
         let ownership = Ownership::not_yet();
         let patience = settings.patience.map(|patience| patience.max(REACH));
-        let mut connector =
-            Connector::new(settings.place.clone(), Arc::clone(&ownership), patience);
+        let (place, key) = (
+            settings.place.clone(),
+            call::key(&settings.prefix, "commit"),
+        );
+        let mut connector = Connector::new(place, key, Arc::clone(&ownership), patience);
         let facts = connector.until_answered(|connection| probe::look(connection))?;
         facts.judge(&settings)?;
         connector.until_answered(load_functions)?;
@@ -119,7 +120,6 @@ impl Redis {
             journal: Arc::default(),
             facts,
             ownership,
-            alive_at: 0,
         };
         redis.take_over()?;
         Ok(redis)
@@ -181,19 +181,17 @@ impl Redis {
     }
 
     /// What was asked for then has been done in this owner's name.
-    fn is_alive(&mut self, asked: u64) {
-        self.alive_at = asked;
+    fn is_alive(&self, asked: u64) {
         self.ownership.renew(asked, self.settings.owner_ttl);
     }
 
     /// Says that the owner is alive where it has not done so for a while. An operation that reads for
     /// long, such as the first one, would be taken for a dead owner's.
     fn keep_in_time(&mut self) -> Result<()> {
-        let silent_for = ownership::now().saturating_sub(self.alive_at);
-        if silent_for < millis(self.settings.owner_ttl) / 3 {
-            return Ok(());
+        if self.ownership.next_sign().is_some_and(|at| at.is_zero()) {
+            self.keep()?;
         }
-        self.keep()
+        Ok(())
     }
 
     fn table(&self, table: TableId) -> String {
@@ -278,7 +276,7 @@ fn millis(duration: Duration) -> u64 {
 
 /// Loads the functions where they are missing. Their names carry a version, so that instances of two
 /// versions can meet.
-fn load_functions(connection: &mut dyn redis::ConnectionLike) -> redis::RedisResult<()> {
+fn load_functions(connection: &mut dyn Wire) -> redis::RedisResult<()> {
     let mut command = redis::cmd("FUNCTION");
     command.arg("LOAD").arg("REPLACE").arg(FUNCTIONS);
     command.query::<Value>(connection).map(drop)
@@ -295,7 +293,6 @@ impl Base for Redis {
             journal: Arc::clone(&self.journal),
             facts: self.facts.clone(),
             ownership: Arc::clone(&self.ownership),
-            alive_at: self.alive_at,
         }))
     }
 

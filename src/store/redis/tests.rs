@@ -10,6 +10,7 @@ use std::time::Duration;
 
 pub(in crate::store) use self::server::Server;
 use super::super::base::{Base, Write};
+use super::super::engine::Engine;
 use super::super::tables::TableId;
 use super::*;
 
@@ -249,4 +250,39 @@ fn an_owner_that_reads_for_long_stays_the_owner() {
     }
     let refused = other.join().unwrap();
     assert!(matches!(refused, Err(StoreError::Unavailable(_))));
+}
+
+/// A gateway that waits a while for the store.
+fn hasty(server: &Server) -> Settings {
+    Settings {
+        patience: Some(3 * TTL),
+        ..settings(server)
+    }
+}
+
+#[test]
+fn an_owner_that_has_nothing_to_do_stays_the_owner() {
+    let server = Server::start();
+    let engine = Engine::start(Box::new(Redis::open(settings(&server)).unwrap())).unwrap();
+    let refused = Redis::open(hasty(&server)).map(drop);
+    assert!(matches!(refused, Err(StoreError::Unavailable(_))));
+    assert!(engine.is_surely_owner());
+    drop(engine);
+    Redis::open(hasty(&server)).unwrap();
+}
+
+#[test]
+fn an_owner_that_runs_one_operation_without_an_end_is_taken_for_dead() {
+    let server = Server::start();
+    let engine = Engine::start(Box::new(Redis::open(settings(&server)).unwrap())).unwrap();
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let mut endless = Box::pin(engine.run(move |_| {
+        released.recv().ok();
+        Ok(())
+    }));
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    assert!(endless.as_mut().poll(&mut context).is_pending());
+    Redis::open(settings(&server)).unwrap();
+    assert!(!engine.is_surely_owner());
+    drop((endless, release));
 }

@@ -145,6 +145,7 @@ fn queue(tx: &mut Tx<'_>, new: &NewMessage, originator: Originator) -> Result<()
         failure: None,
         segments,
         steps: Vec::new(),
+        told: Vec::new(),
     };
     row.step(None, MessageState::Queued, (new.now, "accepted".into()));
     tx.insert::<Messages>(&number(key), row);

@@ -29,6 +29,16 @@ fn enqueue_one(tx: &mut Tx<'_>, entry: &NewOutbox, now: Timestamp) -> Result<()>
     if tx.has::<OutboxKeys>(&entry.key)? {
         return Ok(());
     }
+    tx.insert::<OutboxKeys>(&entry.key, now.0);
+    enqueue_news(tx, entry, now)
+}
+
+/// Queues what is known never to have been queued, and never is again.
+pub(in crate::store) fn enqueue_news(
+    tx: &mut Tx<'_>,
+    entry: &NewOutbox,
+    now: Timestamp,
+) -> Result<()> {
     let id = tx.next(Sequence::Outbox)?;
     let row = OutboxRow {
         id,
@@ -42,7 +52,6 @@ fn enqueue_one(tx: &mut Tx<'_>, entry: &NewOutbox, now: Timestamp) -> Result<()>
         aside: None,
     };
     tx.insert::<Outbox>(&number(id), row);
-    tx.insert::<OutboxKeys>(&entry.key, now.0);
     Ok(())
 }
 

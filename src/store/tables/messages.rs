@@ -32,6 +32,9 @@ pub(crate) struct MessageRow {
     /// The first has number 1.
     pub(crate) segments: Vec<SegmentRow>,
     pub(crate) steps: Vec<StepRow>,
+    /// States of which the news was queued: each once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) told: Vec<MessageState>,
 }
 
 impl Deref for MessageRow {

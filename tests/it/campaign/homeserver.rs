@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use rustix::process::Signal;
+use serde_json::json;
 
 use crate::support::stub::Stub;
 use crate::support::synapse::{SERVER, Synapse};
@@ -43,6 +44,14 @@ impl Homeserver {
         match self {
             Self::Stub(stub) => stub.end(signal).await,
             Self::Synapse(synapse) => synapse.stop().await,
+        }
+    }
+
+    /// From now on, until its end, it forgets what it was about to tell.
+    pub(super) async fn forget(&self) {
+        if let Self::Stub(stub) = self {
+            let lose = json!([{ "on": "transactions", "lose": true }]);
+            stub.go_wrong(&lose).await;
         }
     }
 

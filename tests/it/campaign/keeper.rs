@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal};
 
+use super::cluster::Cluster;
 use super::replicated::{Replicated, Replication};
 use crate::support::clock::Clock;
 use crate::support::disk::Disk;
@@ -26,6 +27,8 @@ const INNER_DOOR: &str = "inner_listen = \"127.0.0.1:0\"\n";
 pub(super) enum Engine {
     Sqlite,
     Redis,
+    /// A Redis Cluster with replicas.
+    Cluster,
     /// Redis that loses power, at this `store.redis.durability`.
     Powered(&'static str),
     /// Redis with a replica that can take over.
@@ -38,6 +41,7 @@ impl Engine {
         match name {
             "sqlite" => Self::Sqlite,
             "redis" => Self::Redis,
+            "cluster" => Self::Cluster,
             other => panic!("no such engine: {other}"),
         }
     }
@@ -47,7 +51,13 @@ impl Engine {
         match self {
             Self::Sqlite => 1,
             Self::Redis | Self::Powered(_) | Self::Replicated(_) => 2,
+            Self::Cluster => 3,
         }
+    }
+
+    /// Whether it is Redis, and what is done to Redis in an ordinary plan can be done to it.
+    pub(super) const fn is_redis(self) -> bool {
+        matches!(self, Self::Redis | Self::Cluster)
     }
 }
 
@@ -55,6 +65,7 @@ impl Engine {
 pub(super) enum Keeper {
     Sqlite(Disk),
     Redis(Box<Server>),
+    Cluster(Box<Cluster>),
     Replicated(Box<Replicated>),
 }
 
@@ -77,6 +88,12 @@ impl Keeper {
             plan.more.push_str(&replicated.toml(TAKEOVER));
             plan.more.push_str(INNER_DOOR);
             return Self::Replicated(Box::new(replicated));
+        }
+        if engine == Engine::Cluster {
+            let cluster = Cluster::start(home).await;
+            plan.more.push_str(&cluster.toml(TAKEOVER));
+            plan.more.push_str(INNER_DOOR);
+            return Self::Cluster(Box::new(cluster));
         }
         if engine == Engine::Sqlite {
             let disk = Disk::new(home.join("gateway/data"));
@@ -113,12 +130,15 @@ impl Keeper {
     fn server(&mut self) -> Option<&mut Server> {
         match self {
             Self::Redis(server) => Some(server),
-            Self::Sqlite(_) | Self::Replicated(_) => None,
+            Self::Sqlite(_) | Self::Cluster(_) | Self::Replicated(_) => None,
         }
     }
 
     /// Starts a Redis that has ended by itself, as one does that cannot write.
     pub(super) fn revive(&mut self) {
+        if let Self::Cluster(cluster) = self {
+            return cluster.revive();
+        }
         if let Some(server) = self.server()
             && !server.is_down
             && server.redis.has_ended()
@@ -133,7 +153,7 @@ impl Keeper {
         match self {
             Self::Sqlite(disk) => gateways.for_each(|process| disk.fill(process)),
             Self::Redis(server) if !server.is_down => server.disk.fill(server.redis.pid()),
-            Self::Redis(_) | Self::Replicated(_) => {}
+            Self::Redis(_) | Self::Cluster(_) | Self::Replicated(_) => {}
         }
     }
 
@@ -148,13 +168,16 @@ impl Keeper {
                 let process = (!server.is_down).then(|| server.redis.pid());
                 server.disk.free(process);
             }
-            Self::Replicated(_) => {}
+            Self::Cluster(_) | Self::Replicated(_) => {}
         }
     }
 
     // --- what the plan does to Redis -------------------------------------------------------------
 
     pub(super) async fn end(&mut self, signal: Signal) {
+        if let Self::Cluster(cluster) = self {
+            return cluster.end(signal).await;
+        }
         if let Some(server) = self.server() {
             server.is_down = true;
             server.redis.end(signal).await;
@@ -162,6 +185,9 @@ impl Keeper {
     }
 
     pub(super) fn begin(&mut self) {
+        if let Self::Cluster(cluster) = self {
+            return cluster.begin();
+        }
         if let Some(server) = self.server() {
             server.redis.launch();
             server.is_down = false;
@@ -169,6 +195,9 @@ impl Keeper {
     }
 
     pub(super) fn signal(&mut self, signal: Signal) {
+        if let Self::Cluster(cluster) = self {
+            return cluster.signal(signal);
+        }
         if let Some(server) = self.server() {
             server.redis.signal(signal);
         }
@@ -176,6 +205,9 @@ impl Keeper {
 
     /// Cuts the gateways' connections to it, where it says so when the next answers are under way.
     pub(super) fn cut(&mut self, lose_answers: bool) {
+        if let Self::Cluster(cluster) = self {
+            return cluster.cut(lose_answers);
+        }
         match self.server() {
             Some(server) if lose_answers => server.way.lose_answers(),
             Some(server) => server.way.cut(),
@@ -189,6 +221,7 @@ impl Keeper {
         match self {
             Self::Sqlite(_) => {}
             Self::Redis(server) => server.way.delay(by),
+            Self::Cluster(cluster) => cluster.delay(by),
             Self::Replicated(replicated) => replicated.delay(by),
         }
     }
@@ -197,7 +230,7 @@ impl Keeper {
     /// synced.
     pub(super) async fn lose_machine(&mut self) {
         match self {
-            Self::Sqlite(_) => {}
+            Self::Sqlite(_) | Self::Cluster(_) => {}
             Self::Redis(server) => {
                 server.redis.kill().await;
                 let rows = server.disk.folder().join("appendonlydir");
@@ -213,6 +246,7 @@ impl Keeper {
     pub(super) fn struck(&self) -> String {
         match self {
             Self::Sqlite(_) | Self::Replicated(_) => String::new(),
+            Self::Cluster(cluster) => cluster.struck(),
             Self::Redis(server) => format!(
                 "; the way to Redis broke {} times and Redis ended by itself {} times",
                 server.way.struck(),

@@ -50,6 +50,10 @@ pub(super) enum Act {
     Slow(u64),
     /// Something happens to the gateway's next requests to its homeserver.
     Request(http::Mishap, u32),
+    /// From now on the homeserver forgets what it was about to tell, as one does that is killed soon.
+    Forget,
+    /// It is killed, and starts again: what it has forgotten is in its rooms, and it will never tell.
+    Crash,
     /// Something happens to the homeserver's next transactions.
     Transaction(http::Mishap, u32),
     /// Cuts the connections to Redis: at once, or when the next answers are under way.
@@ -115,7 +119,7 @@ impl Plan {
         if means.standbys {
             all.push(lanes::standby);
         }
-        if means.engine == Engine::Redis {
+        if means.engine.is_redis() {
             all.push(lanes::redis);
             all.push(lanes::way_to_redis);
         }
@@ -148,7 +152,7 @@ impl Plan {
         let mut victims = vec![Who::Gateway, Who::Gateway, Who::Gateway, Who::Smsc];
         victims.extend(means.homeserver_dies.then_some(Who::Homeserver));
         victims.extend(means.standbys.then_some(Who::Standby));
-        if means.engine == Engine::Redis {
+        if means.engine.is_redis() {
             victims.extend([Who::Redis, Who::Redis]);
         }
         let mut steps = Vec::new();
@@ -181,6 +185,11 @@ impl Plan {
         let mut steps: Vec<Step> = behind.into_iter().collect();
         steps.push(step(at, Act::LoseRedis { gateway_dies }));
         Self { steps }
+    }
+
+    /// Whether a homeserver forgets something.
+    pub(super) fn forgets(&self) -> bool {
+        self.steps.iter().any(|step| step.act == Act::Forget)
     }
 
     /// How often somebody is killed.

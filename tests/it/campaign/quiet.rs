@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::homeserver::Homeserver;
+use super::plan::Plan;
 use super::stage::Stage;
 use super::traffic::Traffic;
 use crate::support::dice::Dice;
@@ -20,6 +21,9 @@ const WAITING: [&str; 7] = [
     "sms",
 ];
 
+/// Homeservers of which rooms are being read back.
+const LOOKS_BACK: &str = "matrix_smpp_look_back_due";
+
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -33,7 +37,15 @@ const PATIENCE: Duration = Duration::from_mins(4);
 const ABSENCES: usize = 5;
 
 /// Returns when nothing moves any more, or says what does.
-pub(super) async fn settle(stage: &mut Stage, traffic: &Traffic) -> Result<(), String> {
+pub(super) async fn settle(
+    stage: &mut Stage,
+    traffic: &Traffic,
+    plan: &Plan,
+) -> Result<(), String> {
+    if plan.forgets() {
+        // By this the gateway hears that the homeserver has died, and looks for what that has forgotten.
+        traffic.write_once(&mut Dice::new(0), 0).await;
+    }
     still(stage).await?;
     if matches!(stage.homeserver, Homeserver::Stub(_)) {
         return Ok(());
@@ -117,6 +129,9 @@ async fn places(stage: &Stage) -> String {
     };
     if !waiting.is_empty() {
         return format!("the gateway has {waiting:?}");
+    }
+    if gateway.may_metric(LOOKS_BACK, &[]).await != Some(0) {
+        return "the gateway reads rooms back".to_owned();
     }
     if !stage.homeserver.has_told_all().await {
         return "the homeserver has not told all".to_owned();

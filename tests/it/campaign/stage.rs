@@ -138,6 +138,11 @@ impl Stage {
             }
             Act::Slow(by) => self.behave(&json!({ "response_delay_ms": by })).await,
             Act::Request(mishap, times) => self.requests.strike(*mishap, *times),
+            Act::Forget => self.homeserver.forget().await,
+            Act::Crash => {
+                self.homeserver.end(Signal::KILL).await;
+                self.homeserver.start(&self.registration).await;
+            }
             Act::Transaction(mishap, times) => self.transactions.strike(*mishap, *times),
             Act::CutRedis { lose_answers } => self.keeper.cut(*lose_answers),
             Act::LoseRedis { gateway_dies } => self.lose_redis(*gateway_dies).await,

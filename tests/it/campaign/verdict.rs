@@ -26,7 +26,7 @@ pub(super) struct Verdict {
 pub(super) async fn judge(stage: &mut Stage, traffic: &Traffic, plan: &Plan) -> Verdict {
     let mut verdict = Verdict::default();
     verdict.table.kills = plan.kill_count();
-    let settled = quiet::settle(stage, traffic).await;
+    let settled = quiet::settle(stage, traffic, plan).await;
     verdict.is_settled = settled.is_ok();
     verdict.problems.extend(settled.err());
     let evidence = Evidence::collect(stage, traffic).await;

@@ -12,6 +12,7 @@ use super::http::Api;
 use super::peer::{Peer, free_port};
 use super::sim::{PASSWORD, SYSTEM_ID};
 use super::synapse::SERVER;
+use super::wait::until;
 
 /// What one segment costs on the route of [`Plan::new`].
 pub(crate) const PRICE: &str = "0.05";
@@ -205,6 +206,12 @@ impl Gateway {
         std::fs::read_to_string(log).expect("the log of a gateway that was started")
     }
 
+    /// Waits until it has logged these words, since the first start.
+    pub(crate) async fn logs(&self, words: &str) {
+        let logged = async || self.logged().contains(words).then_some(());
+        until(words, logged).await;
+    }
+
     fn running(&mut self) -> Peer {
         self.peer.take().expect("a gateway that runs")
     }
@@ -287,12 +294,14 @@ impl Gateway {
 
     /// The sum of a metric over all its series that have these labels.
     pub(crate) async fn metric(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
-        let page = self
-            .ops
-            .probe("/metrics")
-            .await
-            .expect("the gateway's metrics");
-        sum(&page, name, labels)
+        let told = self.may_metric(name, labels).await;
+        told.expect("the gateway's metrics")
+    }
+
+    /// The same of a gateway that may not answer.
+    pub(crate) async fn may_metric(&self, name: &str, labels: &[(&str, &str)]) -> Option<u64> {
+        let page = self.ops.probe("/metrics").await?;
+        Some(sum(&page, name, labels))
     }
 
     /// How many PDUs of each of [`COMMANDS`] went one way (`in` or `out`), over all links.

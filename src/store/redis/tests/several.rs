@@ -65,6 +65,23 @@ fn in_a_cluster_the_replica_goes_on_with_every_commit() {
     commit_and_read(&mut base, "2");
 }
 
+#[test]
+fn in_a_cluster_only_the_replica_of_the_store_is_waited_for() {
+    let mut nodes = Cluster::start();
+    let servers = nodes.servers.iter().map(Server::url).collect();
+    let mut base = Redis::open(with_a_replica(Place::Cluster(servers))).unwrap();
+    commit_and_read(&mut base, "1");
+    nodes.replica_of_another().kill();
+    let (done, committed) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        commit_and_read(&mut base, "2");
+        done.send(base).ok();
+    });
+    let base = committed.recv_timeout(Duration::from_secs(20));
+    base.expect("a commit that the store's own replica has")
+        .close();
+}
+
 /// A Sentinel for one primary.
 struct Sentinel {
     server: Server,
@@ -131,6 +148,19 @@ impl Cluster {
             cluster.servers.iter().all(is_ready)
         });
         cluster
+    }
+
+    /// A replica of a primary that has nothing of the store.
+    fn replica_of_another(&mut self) -> &mut Server {
+        let owner = self.owner_of("{test}:meta").command(&["CLUSTER", "MYID"]);
+        let is_another = |server: &Server| {
+            let told = server.command(&["CLUSTER", "NODES"]);
+            let mut lines = told.lines();
+            let own = lines.find(|line| line.contains("myself")).unwrap_or("");
+            own.contains("slave") && !own.contains(&owner)
+        };
+        let at = self.servers.iter().position(is_another).unwrap();
+        &mut self.servers[at]
     }
 
     /// The primary that has this key, by asking each.

@@ -46,14 +46,18 @@ pub(super) fn update(
     row.state = state;
     row.in_lane = in_lane;
     let plan = Arc::clone(&row.plan);
+    let is_news = state != before && aloud && is_told(&plan, state) && !row.told.contains(&state);
+    if is_news {
+        row.told.push(state);
+    }
     keep(tx, row)?;
-    if state != before {
-        if let (MessageState::Submitted, Some(at)) = (state, plan.receipt_by) {
-            tx.set_timer(at, &Timer::Receipt(plan.key));
-        }
-        if aloud {
-            tell(tx, &plan, state, now)?;
-        }
+    if let (MessageState::Submitted, Some(at)) = (state, plan.receipt_by)
+        && state != before
+    {
+        tx.set_timer(at, &Timer::Receipt(plan.key));
+    }
+    if is_news {
+        tell(tx, &plan, state, now)?;
     }
     Ok(has_left.then_some(plan))
 }
@@ -77,17 +81,18 @@ fn state_of(before: MessageState, segments: &[SegmentRow]) -> MessageState {
     failed.or(least).unwrap_or(before)
 }
 
-/// Queues the news of a message's new state where a person wants to know it.
-fn tell(tx: &mut Tx<'_>, plan: &PlanRow, state: MessageState, now: Timestamp) -> Result<()> {
+/// Whether a person wants to know that a message has come to a state.
+fn is_told(plan: &PlanRow, state: MessageState) -> bool {
     use MessageState::{Delivered, NoReceipt, Submitted};
     let shown = matches!(state, Submitted | NoReceipt | Delivered);
-    let told = match plan.source {
+    match plan.source {
         Source::Event { .. } => state.is_bad_news() || (shown && plan.progress),
         Source::Sms { .. } => state.is_bad_news(),
-    };
-    if !told {
-        return Ok(());
     }
+}
+
+/// Queues the news of a message's new state. The message knows of what there was news.
+fn tell(tx: &mut Tx<'_>, plan: &PlanRow, state: MessageState, now: Timestamp) -> Result<()> {
     let news = NewOutbox {
         key: format!("news|{}|{}", plan.id, state_name(state)),
         lane: Lane::Conversation(plan.conversation),
@@ -96,7 +101,7 @@ fn tell(tx: &mut Tx<'_>, plan: &PlanRow, state: MessageState, now: Timestamp) ->
             state,
         },
     };
-    outbox::enqueue(tx, &[news], now)
+    outbox::enqueue_news(tx, &news, now)
 }
 
 fn state_name(state: MessageState) -> String {

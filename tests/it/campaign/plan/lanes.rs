@@ -5,6 +5,7 @@ use std::time::Duration;
 use matrix_smpp_codec::CommandId;
 
 use super::{Act, Means, Who};
+use crate::campaign::keeper::Engine;
 use crate::support::dice::Dice;
 use crate::support::proxy::{http, smpp};
 
@@ -70,6 +71,9 @@ pub(super) fn gateway(dice: &mut Dice, means: Means) -> Episode {
 
 pub(super) fn homeserver(dice: &mut Dice, means: Means) -> Episode {
     let after = dice.between(2_000, 8_000);
+    if means.homeserver_dies && dice.one_in(2) {
+        return Episode::of(after, dice.between(100, 2_000), Act::Forget, Act::Crash);
+    }
     if means.homeserver_dies {
         return Episode::of_process(dice, Who::Homeserver, after);
     }
@@ -92,8 +96,18 @@ pub(super) fn standby(dice: &mut Dice, _: Means) -> Episode {
     Episode::of_process(dice, Who::Standby, after)
 }
 
-pub(super) fn redis(dice: &mut Dice, _: Means) -> Episode {
+pub(super) fn redis(dice: &mut Dice, means: Means) -> Episode {
     let after = dice.between(1_000, 6_000);
+    if means.engine == Engine::Cluster {
+        // Long enough, at times, for a replica to take over.
+        let lasts = dice.between(0, 4_000);
+        let who = Who::Redis;
+        return match dice.between(0, 3) {
+            0 => Episode::of(after, lasts, Act::Stop(who), Act::Start(who)),
+            1 => Episode::of(after, lasts, Act::Pause(who), Act::Resume(who)),
+            _ => Episode::of(after, lasts, Act::Kill(who), Act::Start(who)),
+        };
+    }
     Episode::of_process(dice, Who::Redis, after)
 }
 

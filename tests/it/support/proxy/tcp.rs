@@ -22,6 +22,7 @@ pub(crate) struct TcpProxy {
 
 #[derive(Debug)]
 struct Inner {
+    port: u16,
     target: SocketAddr,
     connections: Mutex<Vec<Arc<Connection>>>,
     /// Milliseconds by which each answer is late.
@@ -44,6 +45,7 @@ impl TcpProxy {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await;
         let end = CancellationToken::new();
         let inner = Arc::new(Inner {
+            port,
             target: (Ipv4Addr::LOCALHOST, target).into(),
             connections: Mutex::default(),
             late_by: AtomicU64::new(0),
@@ -59,6 +61,11 @@ impl TcpProxy {
             inner,
             _end: end.drop_guard(),
         }
+    }
+
+    /// Where it listens.
+    pub(crate) fn port(&self) -> u16 {
+        self.inner.port
     }
 
     /// Cuts every connection.
