@@ -44,16 +44,15 @@ async fn tell(world: &World, room: &RoomId, words: impl Iterator<Item = String>)
 /// The worker works until nothing waits.
 async fn work(world: &World) {
     let stop = CancellationToken::new();
-    let worker = tokio::spawn(outbox::run(world.gateway.clone(), stop.clone()));
-    timeout(PATIENCE, async {
+    let at_rest = async {
         while world.store.sizes().await.unwrap().outbox > 0 {
             tokio::task::yield_now().await;
         }
-    })
-    .await
-    .expect("the outbox comes to an end");
-    stop.cancel();
-    worker.await.expect("the worker ends in peace");
+    };
+    tokio::select! {
+        () = outbox::run(world.gateway.clone(), stop.clone()) => panic!("nobody stopped it"),
+        ended = timeout(PATIENCE, at_rest) => ended.expect("the outbox comes to an end"),
+    }
 }
 
 fn numbered(count: usize) -> impl Iterator<Item = String> {

@@ -4,9 +4,17 @@ use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::Result as IoResult;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::Duration;
 
 use super::io;
 use crate::store::{Result, StoreError};
+
+/// Attempts to take the lock: a process that is about to end, or a child of it that has not become
+/// another program yet, may have it for a moment still.
+const TRIES: u32 = 50;
+/// Between two of them.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Takes the lock that says "this store is in use". It lasts as long as the file is open, so the
 /// death of the process frees it.
@@ -15,13 +23,16 @@ pub(super) fn lock(path: &Path) -> Result<File> {
         make(folder).map_err(|error| io(&error))?;
     }
     let file = file(&beside(path, ".lock"))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::Unavailable(
-            "another matrix-smpp uses this store".to_owned(),
-        )),
-        Err(TryLockError::Error(error)) => Err(io(&error)),
+    for _ in 0..TRIES {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) => sleep(PAUSE),
+            Err(TryLockError::Error(error)) => return Err(io(&error)),
+        }
     }
+    Err(StoreError::Unavailable(
+        "another matrix-smpp uses this store".to_owned(),
+    ))
 }
 
 /// One of the two logs of a store.
