@@ -1,6 +1,7 @@
 //! The whole gateway put together: started, watched, stopped.
 
 mod greeter;
+mod reread;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -255,8 +256,8 @@ impl Running {
             links.listen(&gateway, crew, hall.inlet(door).await?)?;
         }
         let known = (gateway.clone(), crew.clone());
-        let rereading = smsc::reload::run(config.to_owned(), links.clone(), known, hangup);
-        crew.spawn("the reader of accounts", rereading);
+        let rereading = reread::run(config.to_owned(), links.clone(), known, hangup);
+        crew.spawn("the reader of the configuration", rereading);
         let running = Self {
             links,
             crew: crew.clone(),
@@ -411,6 +412,7 @@ fn gateway(hall: &Hall, store: Arc<dyn Store>, clock: Clock) -> Result<Gateway, 
             .and_homeservers(homeservers.keys().map(|name| name.as_str())),
         metrics: hall.metrics.clone(),
         settings: Arc::clone(settings),
+        routing: settings.routing.clone().into(),
         store,
         homeservers,
         clock,

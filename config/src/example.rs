@@ -168,7 +168,10 @@ mod tests {
         let settings = load(&example());
         assert_eq!(settings.gateway.name, "smsgw");
         assert_eq!(settings.link_groups.first().unwrap().links.len(), 1);
-        assert_eq!(settings.routes.first().unwrap().price.to_string(), "0.045");
+        assert_eq!(
+            settings.routing.routes.first().unwrap().price.to_string(),
+            "0.045"
+        );
     }
 
     #[test]

@@ -144,6 +144,22 @@ macro_rules! section {
             $($(#[doc = $field_doc])* pub $field: $ty,)*
         }
 
+        impl $name {
+            /// The keys that another one has other values of.
+            pub(crate) fn changed(&self, other: &Self) -> Vec<&'static str> {
+                let same = [$($crate::same::$kind(&self.$field, &other.$field)),*];
+                let fields = <$raw as $crate::section::Section>::FIELDS.iter().zip(same);
+                let changed = fields.filter(|(_, same)| !same);
+                changed.map(|(field, _)| field.name).collect()
+            }
+        }
+
+        impl PartialEq for $name {
+            fn eq(&self, other: &Self) -> bool {
+                self.changed(other).is_empty()
+            }
+        }
+
         /// The section as it was read.
         #[derive(Debug, Clone)]
         pub(crate) struct $raw {

@@ -3,8 +3,6 @@
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
-use matrix_smpp_codec::e164::E164;
-use ruma::UserId;
 use toml::de::DeTable;
 
 use crate::appservice::{Appservice, RawAppservice};
@@ -18,9 +16,10 @@ use crate::listener::{Listener, RawListener};
 use crate::log::{Log, RawLog};
 use crate::mistake::{Mistakes, Report};
 use crate::ops::{Ops, RawOps};
-use crate::pool::{self, Dedicated, Pool, RawPool};
+use crate::pool::{self, RawPool};
 use crate::read::{Context, Reader};
-use crate::route::{self, Originator, Route};
+use crate::route;
+use crate::routing::Routing;
 use crate::section::Section;
 use crate::store::{RawStore, Store};
 
@@ -45,12 +44,8 @@ pub struct Settings {
     pub listener: Listener,
     /// The accounts that bind to it; their names are link groups too, unique among all.
     pub esmes: Vec<Esme>,
-    /// The pools of VMNs; names are unique, and no number is in two.
-    pub pools: Vec<Pool>,
-    /// The routes; names and prefixes are unique.
-    pub routes: Vec<Route>,
-    /// The dedicated numbers; each is here once and in no pool.
-    pub dedicated: Vec<Dedicated>,
+    /// The routes and the operator's numbers.
+    pub routing: Routing,
     /// How much the gateway does at a time.
     pub limits: Limits,
 }
@@ -61,55 +56,6 @@ impl Settings {
         let dialled = self.link_groups.iter().map(|group| group.name.as_str());
         dialled.chain(self.esmes.iter().map(|esme| esme.name.as_str()))
     }
-
-    /// The route of a destination: the one with the longest prefix that fits.
-    #[must_use]
-    pub fn route_for(&self, destination: &E164) -> Option<&Route> {
-        let prefixes = self.routes.iter().flat_map(|route| {
-            route
-                .prefixes
-                .iter()
-                .map(move |prefix| (prefix.as_str(), route))
-        });
-        let fitting = prefixes.filter(|(prefix, _)| destination.as_str().starts_with(prefix));
-        fitting
-            .max_by_key(|(prefix, _)| prefix.len())
-            .map(|(_, route)| route)
-    }
-
-    /// The Matrix user whom a dedicated number (a VMN or a shortcode, digits only) belongs to.
-    #[must_use]
-    pub fn dedicated_owner(&self, number: &str) -> Option<&UserId> {
-        let found = self
-            .dedicated
-            .iter()
-            .find(|dedicated| dedicated.number.as_str() == number);
-        found.map(|dedicated| dedicated.owner.as_ref())
-    }
-
-    /// Whether a number (digits only) is our own: in a pool, dedicated, or a route's shortcode.
-    #[must_use]
-    pub fn is_own_number(&self, number: &str) -> bool {
-        self.dedicated_owner(number).is_some()
-            || self
-                .routes
-                .iter()
-                .any(|route| is_shortcode(&route.originator, number))
-            || self.pool_of(number).is_some()
-    }
-
-    /// The pool that a number (digits only) is in.
-    #[must_use]
-    pub fn pool_of(&self, number: &str) -> Option<&Pool> {
-        let number = number.parse().ok()?;
-        self.pools
-            .iter()
-            .find(|pool| pool.numbers.contains(&number))
-    }
-}
-
-fn is_shortcode(originator: &Originator, number: &str) -> bool {
-    matches!(originator, Originator::Shortcode(code) if code.as_str() == number)
 }
 
 /// Reads and checks a configuration file.
@@ -190,6 +136,7 @@ fn read(root: &Reader<'_>) -> Option<Settings> {
     let routes = route::read_all(root, &groups, &names_of(&raw_pools));
     let dedicated = pool::read_dedicated(root, &raw_pools);
     let limits = read_limits(root);
+    let accounts = esmes.iter().flatten().map(|one| one.name.clone()).collect();
     Some(Settings {
         gateway: gateway.cloned()?.checked()?,
         store: store?,
@@ -200,9 +147,12 @@ fn read(root: &Reader<'_>) -> Option<Settings> {
         link_groups: link_groups?,
         listener: listener?,
         esmes: esmes?,
-        pools: pools?,
-        routes: routes?,
-        dedicated: dedicated?,
+        routing: Routing {
+            routes: routes?,
+            pools: pools?,
+            dedicated: dedicated?,
+            accounts,
+        },
         limits: limits?,
     })
 }

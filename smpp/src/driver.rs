@@ -13,8 +13,8 @@
 //! either end. What the owner submits goes straight into the session, under the same lock: no channel,
 //! no task and no allocation for each message.
 //!
-//! Buffers and queues exist only while they hold something or an answer is due: an idle session is its state, one timer
-//! and a socket. A connection whose peer never pauses gives way to others after [`ROUNDS`] rounds.
+//! Buffers and queues exist only while they hold something or an answer is due, and under brisk traffic a
+//! moment longer: an idle session is its state, one timer and a socket. A connection whose peer never pauses gives way to others after [`ROUNDS`] rounds.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -54,6 +54,13 @@ const OUTBOX: usize = 1_000;
 /// After so many rounds of reading and writing it is the others' turn.
 const ROUNDS: usize = 16;
 
+/// So many PDUs read within [`SLICE`] are brisk traffic: the next will come soon, and room for it is
+/// kept.
+const BRISK: usize = 64;
+
+/// How long traffic is counted together, and the longest that room is kept for what may come.
+const SLICE: Duration = Duration::from_millis(100);
+
 /// While requests may not be written, how often it is asked whether they may again.
 const HELD: Duration = Duration::from_millis(50);
 
@@ -78,6 +85,8 @@ pub(crate) struct Driver {
     /// Requests may be among the octets that wait for the socket.
     holds_requests: bool,
     timer: Option<Pin<Box<Sleep>>>,
+    /// When the present slice of time began, and how many PDUs were read in it.
+    slice: Option<(Instant, usize)>,
     linger_until: Option<Instant>,
     step: Step,
     done: bool,
@@ -94,8 +103,16 @@ struct Step {
     reading: Reading,
     /// PDUs wait that did not fit into the write buffer.
     more: bool,
-    /// No request of either side waits for its answer: room is not kept for what comes next.
+    /// No request of either side waits for its answer, and none is expected: room is not kept for what
+    /// comes next.
     resting: bool,
+}
+
+impl Step {
+    /// Has the driver look again then, at the latest.
+    fn wake_at(&mut self, at: Instant) {
+        self.deadline = Some(self.deadline.map_or(at, |deadline| deadline.min(at)));
+    }
 }
 
 /// What `wire.inbound` holds.
@@ -136,6 +153,7 @@ impl Driver {
             written: 0,
             holds_requests: false,
             timer: None,
+            slice: None,
             linger_until: None,
             step: Step {
                 finished: None,
@@ -267,6 +285,7 @@ impl Driver {
             self.step.finished = Some(CloseReason::WeClosed);
             return;
         };
+        let kept_until = self.kept_until(now);
         self.feed(&mut session, &inner, now);
         let likely = LIKELY_ROOM * session.pdus_waiting();
         self.wire.outbound.reserve(likely.min(WRITE_BATCH));
@@ -284,8 +303,16 @@ impl Driver {
         inner.pump(&mut session);
         self.step = next_step(&session, &inner);
         inner.paused = self.step.reading == Reading::AfterTelling;
+        inner.keeps = kept_until.is_some();
+        if self.step.resting
+            && let Some(until) = kept_until
+        {
+            self.step.resting = false;
+            self.step.wake_at(until);
+        }
         if self.quiet && self.step.resting {
             session.release();
+            inner.release();
         }
         let capacity = session.capacity(now) > 0;
         inner.session = Some(session);
@@ -303,6 +330,15 @@ impl Driver {
         }
     }
 
+    /// Counts what was read; where that is brisk traffic, until when room is kept for more.
+    fn kept_until(&mut self, now: Instant) -> Option<Instant> {
+        let slice = self.slice.filter(|(since, _)| now < *since + SLICE);
+        let (since, read) = slice.unwrap_or((now, 0));
+        let read = read + self.batch.len();
+        self.slice = Some((since, read));
+        (read >= BRISK).then(|| since + SLICE)
+    }
+
     fn feed(&mut self, session: &mut Session, inner: &Inner, now: Instant) {
         // Nothing of ours goes out and so nothing of theirs is read: the peer is to blame for it, and
         // its time runs.
@@ -310,8 +346,8 @@ impl Driver {
             || self.step.reading == Reading::Ahead;
         session.handle_sent(std::mem::take(&mut self.written));
         session.reserve(self.batch.len(), 0);
-        for inbound in self.batch.iter_mut().filter_map(Option::take) {
-            session.handle_inbound(now, inbound);
+        for inbound in self.batch.iter_mut().flatten() {
+            session.handle_in_place(now, inbound);
         }
         self.batch.clear();
         if self.input == Input::Broken {
@@ -347,9 +383,7 @@ impl Driver {
         let is_out = self.wire.outbound.is_empty();
         self.holds_requests &= !is_out;
         if self.holds_requests && !self.shared.may_write() {
-            let again = clock::now() + HELD;
-            let deadline = self.step.deadline;
-            self.step.deadline = Some(deadline.map_or(again, |deadline| deadline.min(again)));
+            self.step.wake_at(clock::now() + HELD);
         }
         is_out
     }

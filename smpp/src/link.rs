@@ -14,7 +14,7 @@ use crate::clock;
 use crate::counters::{Counters, add, bump};
 use crate::error::{CloseReason, SubmitError, UnansweredCause};
 use crate::rate::Meter;
-use crate::session::{Session, release};
+use crate::session::Session;
 #[cfg(doc)]
 use crate::settings::SessionSettings;
 use crate::shared::{Shared, wake};
@@ -387,8 +387,9 @@ impl LinkEvents {
         let take = |queue: &mut VecDeque<LinkEvent>| {
             let count = queue.len().min(max);
             if buffer.is_empty() && count == queue.len() && count > 0 {
-                // The queue's memory itself: nothing is moved.
-                *buffer = std::mem::take(queue).into();
+                // The queue's memory itself, and the buffer's for it: nothing is moved.
+                let spare = VecDeque::from(std::mem::take(buffer));
+                *buffer = std::mem::replace(queue, spare).into();
             } else {
                 buffer.extend(queue.drain(..count));
             }
@@ -405,7 +406,7 @@ impl LinkEvents {
     ) -> Poll<Option<T>> {
         let mut inner = self.shared.lock();
         if let Some(taken) = take(&mut inner.queue) {
-            release(&mut inner.queue);
+            inner.release();
             let driver = inner.resumed();
             drop(inner);
             wake(driver);

@@ -353,3 +353,9 @@ pub(crate) fn release<T>(queue: &mut VecDeque<T>) {
         *queue = VecDeque::new();
     }
 }
+
+/// Takes a body out of its place; what is left there is short to drop.
+#[inline]
+pub(crate) fn taken(body: &mut Body) -> Body {
+    std::mem::replace(body, Body::GenericNack)
+}

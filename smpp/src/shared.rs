@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use matrix_smpp_codec::{Bind, Body, COctets, InterfaceVersion, Outbind};
+use matrix_smpp_codec::{Bind, COctets, InterfaceVersion, Outbind};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -20,7 +20,7 @@ use crate::counters::Counters;
 use crate::error::CloseReason;
 use crate::link::{LinkEvent, LinkState};
 use crate::operations::{BindMode, Role};
-use crate::session::{Event, Session};
+use crate::session::{Event, Session, release, taken};
 use crate::settings::SessionSettings;
 
 /// Whether requests may be written at the moment.
@@ -60,6 +60,8 @@ pub(crate) struct Inner {
     pub(crate) queue: VecDeque<LinkEvent>,
     /// The driver stopped reading because the queue is full.
     pub(crate) paused: bool,
+    /// Traffic is brisk: the queue keeps its memory.
+    pub(crate) keeps: bool,
     /// Nothing more will be queued.
     pub(crate) ended: bool,
     /// Nobody will ever read the queue.
@@ -87,6 +89,7 @@ impl Shared {
                 outbind_asked: None,
                 queue: VecDeque::new(),
                 paused: false,
+                keeps: false,
                 ended: false,
                 unread: false,
                 driver: None,
@@ -168,6 +171,7 @@ impl Shared {
         let mut inner = self.lock();
         inner.driver = None;
         inner.paused = false;
+        inner.keeps = false;
         let mut outcome = (reason, None);
         if let Some(mut session) = inner.session.take() {
             session.handle_sent(sent);
@@ -228,32 +232,35 @@ impl Inner {
         let events = session.events_mut();
         self.queue.reserve(events.len());
         for event in &mut *events {
-            if let Some(told) = self.told(event) {
-                self.push(told);
+            // Put where they stay: a PDU is long, and moving it takes time.
+            match event {
+                Event::Request { sequence, body } => self.push(LinkEvent::Request {
+                    epoch: self.epoch,
+                    sequence: *sequence,
+                    body: taken(body),
+                }),
+                Event::Answered {
+                    ticket,
+                    status,
+                    body,
+                } => self.push(LinkEvent::Answered {
+                    ticket: *ticket,
+                    status: *status,
+                    body: taken(body),
+                }),
+                rare => {
+                    if let Some(told) = self.told(rare) {
+                        self.push(told);
+                    }
+                }
             }
         }
         events.clear();
     }
 
-    /// What the owner is told of an event; its body is taken out of it.
-    #[inline]
+    /// What the owner is told of an event that carries no PDU of a message.
     fn told(&mut self, event: &mut Event) -> Option<LinkEvent> {
-        let take = |body: &mut Body| std::mem::replace(body, Body::GenericNack);
         Some(match event {
-            Event::Request { sequence, body } => LinkEvent::Request {
-                epoch: self.epoch,
-                sequence: *sequence,
-                body: take(body),
-            },
-            Event::Answered {
-                ticket,
-                status,
-                body,
-            } => LinkEvent::Answered {
-                ticket: *ticket,
-                status: *status,
-                body: take(body),
-            },
             Event::Unanswered {
                 ticket,
                 written,
@@ -279,8 +286,8 @@ impl Inner {
                 self.outbind_asked = Some(std::mem::take(outbind));
                 return None;
             }
-            // Down tells the reason.
-            Event::Closed(_) => return None,
+            // Down tells the reason; the others are not rare.
+            Event::Closed(_) | Event::Request { .. } | Event::Answered { .. } => return None,
         })
     }
 
@@ -290,6 +297,13 @@ impl Inner {
         LinkEvent::Up {
             peer,
             interface_version: version,
+        }
+    }
+
+    /// Gives back the memory of an empty queue, unless more is expected.
+    pub(crate) fn release(&mut self) {
+        if !self.keeps {
+            release(&mut self.queue);
         }
     }
 

@@ -169,7 +169,7 @@ fn tell(config: &Path, request: Request) -> Result<(), Failure> {
             belongs_to_us(&settings.store.path)?;
         }
         let store = store::open(&settings, Some(Duration::ZERO), Standing::default())?;
-        Ok(admin::answer(&*store, &settings, &Clock::system(), request).await)
+        Ok(admin::answer(&*store, &settings.routing, &Clock::system(), request).await)
     })?;
     print(answer, &settings.gateway.currency)
 }

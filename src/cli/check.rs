@@ -12,7 +12,7 @@ pub(super) fn check(config: &Path) -> Result<(), Failure> {
         settings.homeservers.len(),
         settings.link_groups.len(),
         settings.esmes.len(),
-        settings.routes.len()
+        settings.routing.routes.len()
     ));
     Ok(())
 }

@@ -19,6 +19,7 @@ pub mod pools;
 mod portal;
 mod receipt;
 mod room_commands;
+mod routing;
 pub mod sweep;
 #[cfg(test)]
 mod tests;
@@ -35,7 +36,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use matrix_smpp_codec::e164::E164;
-use matrix_smpp_config::{Route, Settings};
+use matrix_smpp_config::{Route, Routing, Settings};
 use ruma::{OwnedServerName, ServerName, UserId};
 use tokio::sync::Notify;
 
@@ -54,6 +55,7 @@ pub use bells::Bells;
 pub use bounds::Bounds;
 pub use inbox::run as run_inbox;
 pub use lanes::Wake;
+pub use routing::Current;
 
 /// How long a number rests that is in no pool: a dedicated one, or one that left the config.
 const COOLING_OFF: Duration = Duration::from_hours(30 * 24);
@@ -65,8 +67,10 @@ pub struct Gateway(Arc<Parts>);
 /// The parts of a [`Gateway`].
 #[derive(Debug)]
 pub struct Parts {
-    /// The operator's wishes.
+    /// The operator's wishes at the start; what may change meanwhile is in `routing`.
     pub settings: Arc<Settings>,
+    /// Where texts go now, and whose the numbers are.
+    pub routing: Current,
     /// Everything durable.
     pub store: Arc<dyn Store>,
     /// The homeservers, by name.
@@ -155,6 +159,11 @@ impl Gateway {
         Self(Arc::new(parts))
     }
 
+    /// Where texts go now, and whose the numbers are.
+    pub(crate) fn routing(&self) -> Arc<Routing> {
+        self.routing.get()
+    }
+
     /// A homeserver of the config.
     pub(crate) fn connected(&self, name: &ServerName) -> Result<&Connected, Trouble> {
         self.homeservers
@@ -221,8 +230,9 @@ impl Gateway {
             .iter()
             .filter(|(_, who)| who == owner)
             .map(|(number, _)| number.as_str());
-        let configured = &self.settings.dedicated;
-        let configured = configured
+        let routing = self.routing();
+        let configured = routing
+            .dedicated
             .iter()
             .filter(|own| own.owner == owner)
             .map(|own| own.number.as_str());
@@ -239,18 +249,19 @@ impl Gateway {
     pub(crate) async fn route_to(
         &self,
         number: E164,
-    ) -> Result<Result<&Route, Unplannable>, Trouble> {
+    ) -> Result<Result<Route, Unplannable>, Trouble> {
         let dedicated = self.store.dedicated().await?;
         if dedicated.iter().any(|(own, _)| own == number.as_str()) {
             return Ok(Err(Unplannable::OwnNumber));
         }
-        Ok(plan::route_to(&self.settings, number))
+        Ok(plan::route_to(&self.routing(), number).cloned())
     }
 
     /// How long a conversation's number rests after its end.
     pub(crate) fn cooling_off(&self, conversation: &Conversation) -> Duration {
         let number = conversation.originator.as_ref().map(Originator::digits);
-        let pool = number.and_then(|number| self.settings.pool_of(&number));
+        let routing = self.routing();
+        let pool = number.and_then(|number| routing.pool_of(&number));
         pool.map_or(COOLING_OFF, |pool| pool.cooling_off)
     }
 

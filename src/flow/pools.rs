@@ -10,6 +10,7 @@ use tracing::{info, warn};
 use super::Gateway;
 use crate::gateway::model::Timestamp;
 use crate::gateway::pools::{Count, PoolUse};
+use crate::ops::metrics::Metrics;
 use crate::store::{self, Store};
 
 /// Between two counts.
@@ -23,11 +24,11 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 /// Shows how full each pool is, and warns before one is, until `stop`.
 pub async fn run(gateway: Gateway, stop: CancellationToken) {
-    let mut warned = BTreeSet::new();
+    let mut seen = Seen::default();
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
-            () = look(&gateway, &mut warned) => {}
+            () = look(&gateway, &mut seen) => {}
         }
         tokio::select! {
             () = stop.cancelled() => return,
@@ -36,17 +37,38 @@ pub async fn run(gateway: Gateway, stop: CancellationToken) {
     }
 }
 
-/// Counts once. `warned` are the pools that are nearly full already.
-pub(super) async fn look(gateway: &Gateway, warned: &mut BTreeSet<String>) {
-    let pools = &gateway.settings.pools;
+/// The pools of the last count, by name.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    pub(super) shown: BTreeSet<String>,
+    /// Those that are nearly full.
+    pub(super) warned: BTreeSet<String>,
+}
+
+impl Seen {
+    /// Other pools may be gone since.
+    fn keep(&mut self, pools: &[Pool], metrics: &Metrics) {
+        let now: BTreeSet<String> = pools.iter().map(|pool| pool.name.clone()).collect();
+        for gone in self.shown.difference(&now) {
+            metrics.forget_pool(gone);
+        }
+        self.warned.retain(|name| now.contains(name));
+        self.shown = now;
+    }
+}
+
+/// Counts once.
+pub(super) async fn look(gateway: &Gateway, seen: &mut Seen) {
+    let pools = &gateway.routing().pools;
+    seen.keep(pools, &gateway.metrics);
     if pools.is_empty() {
         return;
     }
     match count(&*gateway.store, pools, gateway.clock.now(), PAUSE).await {
         Ok(used) => {
-            gateway.metrics.set_pools(&used);
             for pool in &used {
-                tell(pool, warned);
+                gateway.metrics.set_pool(pool);
+                tell(pool, &mut seen.warned);
             }
         }
         Err(error) => warn!(%error, "cannot count leases"),

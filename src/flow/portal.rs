@@ -76,7 +76,7 @@ pub(super) async fn open_by_command(
     let known = gateway.store.direct_conversation(owner, &handset).await?;
     // A room that is there goes on, and so does one that was made just before a crash.
     if known.is_none_or(|known| known.room.is_none()) {
-        let cost = plan::cost(route, text.unwrap_or_default());
+        let cost = plan::cost(&route, text.unwrap_or_default());
         if let Some(why) = bounds::no_room(gateway, owner, number, cost).await? {
             return Ok(why);
         }

@@ -289,7 +289,7 @@ async fn planned(
         dedicated,
         now: gateway.clock.now(),
     };
-    Ok(plan::plan(&gateway.settings, draft))
+    Ok(plan::plan(&gateway.routing(), draft))
 }
 
 /// Answers an event with one notice, where there is something to say, from the first of these conversations' ghosts.

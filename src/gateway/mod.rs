@@ -1,6 +1,7 @@
 //! What the gateway decides: pure functions and values. No clock, no I/O, no runtime.
 
 pub mod allowance;
+pub mod changes;
 pub mod command;
 pub mod content;
 pub mod failure;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use matrix_smpp_codec::e164::E164;
 use matrix_smpp_codec::segment::Segments;
-use matrix_smpp_config::{Money, Numbers, Originator, Route, Settings, Uncertain};
+use matrix_smpp_config::{Money, Numbers, Originator, Route, Routing, Uncertain};
 use ruma::OwnedUserId;
 
 use super::message::{NewMessage, OriginatorPlan};
@@ -59,11 +59,11 @@ impl fmt::Debug for Draft<'_> {
 }
 
 /// The route to a number, or why there is none.
-pub fn route_to(settings: &Settings, number: E164) -> Result<&Route, Unplannable> {
-    if settings.is_own_number(&number.to_string()) {
+pub fn route_to(routing: &Routing, number: E164) -> Result<&Route, Unplannable> {
+    if routing.is_own_number(&number.to_string()) {
         return Err(Unplannable::OwnNumber);
     }
-    settings.route_for(&number).ok_or(Unplannable::NoRoute)
+    routing.route_for(&number).ok_or(Unplannable::NoRoute)
 }
 
 /// What a text costs on a route, its name of a speaker not included; one segment where there is no
@@ -102,13 +102,13 @@ fn split(route: &Route, text: &str) -> Result<(Segments, Money), Unplannable> {
 }
 
 /// Everything the store needs to accept the message.
-pub fn plan(settings: &Settings, draft: Draft<'_>) -> Result<NewMessage, Unplannable> {
+pub fn plan(routing: &Routing, draft: Draft<'_>) -> Result<NewMessage, Unplannable> {
     let number = draft
         .conversation
         .handset
         .number()
         .ok_or(Unplannable::InboundOnly)?;
-    let route = route_to(settings, number)?;
+    let route = route_to(routing, number)?;
     let (segments, price) = split(route, draft.text)?;
     Ok(NewMessage {
         id: MessageId::of(&draft.source, draft.conversation.id),
@@ -118,21 +118,17 @@ pub fn plan(settings: &Settings, draft: Draft<'_>) -> Result<NewMessage, Unplann
         payer: draft.payer,
         route: route.name.clone(),
         link_group: route.link_group.clone(),
-        originators: originators(settings, route, draft.dedicated),
+        originators: originators(routing, route, draft.dedicated),
         price,
         segments,
-        receipts: route.receipts && !is_account(settings, &route.link_group),
+        // The answer of an account that binds to us is the last word (SMPP 3.4 §4.6.2).
+        receipts: route.receipts && !routing.is_account(&route.link_group),
         progress: route.progress,
         uncertain: policy(route),
         valid_until: draft.now.after(route.validity),
         receipt_by: draft.now.after(route.validity + route.receipt_timeout),
         now: draft.now,
     })
-}
-
-/// Whether it is an account that binds to us: its answer is the last word (SMPP 3.4 §4.6.2).
-fn is_account(settings: &Settings, link_group: &str) -> bool {
-    settings.esmes.iter().any(|one| one.name == link_group)
 }
 
 fn policy(route: &Route) -> UncertainPolicy {
@@ -146,11 +142,11 @@ fn policy(route: &Route) -> UncertainPolicy {
     }
 }
 
-fn originators(settings: &Settings, route: &Route, dedicated: Vec<E164>) -> OriginatorPlan {
+fn originators(routing: &Routing, route: &Route, dedicated: Vec<E164>) -> OriginatorPlan {
     match &route.originator {
         Originator::Shortcode(code) => OriginatorPlan::Shortcode(code.as_str().to_owned()),
         Originator::Pool(name) => {
-            let pool = settings.pools.iter().find(|pool| pool.name == *name);
+            let pool = routing.pools.iter().find(|pool| pool.name == *name);
             let numbers = pool.map_or_else(
                 || Numbers { ranges: Vec::new() },
                 |pool| pool.numbers.clone(),
@@ -198,7 +194,7 @@ mod tests {
             "#
         );
         let settings = matrix_smpp_config::parse(&text, Path::new("test.toml"), &ProcessEnv);
-        settings.unwrap().routes.remove(0)
+        settings.unwrap().routing.routes.remove(0)
     }
 
     #[test]

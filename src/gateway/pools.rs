@@ -154,7 +154,7 @@ mod tests {
     #[test]
     fn a_pool_is_as_full_as_it_is_for_the_phone_that_uses_the_most() {
         let settings = settings();
-        let mut count = Count::new(&settings.pools, Timestamp(100));
+        let mut count = Count::new(&settings.routing.pools, Timestamp(100));
         let busy = |number: u64| lease("447700900123", 447_700_900_900 + number, None);
         let cooling = lease("447700900123", 447_700_900_903, Some(101));
         let cooled = lease("447700900123", 447_700_900_904, Some(100));
@@ -171,7 +171,7 @@ mod tests {
     #[test]
     fn a_pool_is_empty_for_the_phone_that_has_all_of_it() {
         let settings = settings();
-        let mut count = Count::new(&settings.pools, Timestamp(100));
+        let mut count = Count::new(&settings.routing.pools, Timestamp(100));
         let all = [0_u64, 1].map(|number| lease("447700900123", 447_700_900_910 + number, None));
         count.add(&all);
         count.add(&all);
@@ -182,7 +182,7 @@ mod tests {
     #[test]
     fn numbers_of_no_pool_count_nowhere() {
         let settings = settings();
-        let mut count = Count::new(&settings.pools, Timestamp(100));
+        let mut count = Count::new(&settings.routing.pools, Timestamp(100));
         count.add(&[lease("447700900123", 447_700_900_999, None)]);
         assert!(count.finish().iter().all(|pool| pool.most_used == 0));
     }

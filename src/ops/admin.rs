@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use matrix_smpp_codec::e164::E164;
-use matrix_smpp_config::{Money, Settings};
+use matrix_smpp_config::{Money, Routing};
 use ruma::OwnedUserId;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -207,11 +207,11 @@ debug_by_name_alone!(Request, Answer, LeaseLine);
 /// Does what a request asks, on any store.
 pub async fn answer(
     store: &dyn Store,
-    settings: &Settings,
+    routing: &Routing,
     clock: &Clock,
     request: Request,
 ) -> Answer {
-    match try_answer(store, settings, clock, request).await {
+    match try_answer(store, routing, clock, request).await {
         Ok(answer) => answer,
         Err(error) => Answer::Failed(error.to_string()),
     }
@@ -219,7 +219,7 @@ pub async fn answer(
 
 async fn try_answer(
     store: &dyn Store,
-    settings: &Settings,
+    routing: &Routing,
     clock: &Clock,
     request: Request,
 ) -> Result<Answer, StoreError> {
@@ -251,11 +251,11 @@ async fn try_answer(
         Request::Audit => audit(store).await?,
         Request::Leases => leases(store).await?,
         Request::Pools => {
-            let (pools, pause) = (&settings.pools, Duration::ZERO);
+            let (pools, pause) = (&routing.pools, Duration::ZERO);
             Answer::Pools(pools::count(store, pools, clock.now(), pause).await?)
         }
         Request::ReleaseLease { number, handset } => release(store, &number, &handset).await?,
-        Request::Dedicate { number, owner } => dedicate(store, settings, &number, &owner).await?,
+        Request::Dedicate { number, owner } => dedicate(store, routing, &number, &owner).await?,
         Request::Undedicate { number } => done_if(
             store.undedicate(&number).await?,
             "this number is not dedicated by command",
@@ -375,21 +375,21 @@ async fn release(store: &dyn Store, number: &str, handset: &str) -> Result<Answe
 
 async fn dedicate(
     store: &dyn Store,
-    settings: &Settings,
+    routing: &Routing,
     number: &str,
     owner: &OwnedUserId,
 ) -> Result<Answer, StoreError> {
     if number.is_empty() || !number.bytes().all(|octet| octet.is_ascii_digit()) {
         return Ok(Answer::Failed("write the number as digits only".to_owned()));
     }
-    if let Some(pool) = settings.pool_of(number) {
+    if let Some(pool) = routing.pool_of(number) {
         let why = format!(
             "this number is in the pool {}; take it out of there first",
             pool.name
         );
         return Ok(Answer::Failed(why));
     }
-    if settings.dedicated_owner(number).is_some() {
+    if routing.dedicated_owner(number).is_some() {
         return Ok(Answer::Failed(
             "this number is dedicated in the configuration".to_owned(),
         ));
@@ -481,7 +481,7 @@ async fn try_call(gateway: &Gateway, stream: UnixStream) -> io::Result<()> {
     let answer = match serde_json::from_str(&line) {
         Ok(request) => {
             info!("an admin command came");
-            let answer = answer(&*gateway.store, &gateway.settings, &gateway.clock, request).await;
+            let answer = answer(&*gateway.store, &gateway.routing(), &gateway.clock, request).await;
             // Whatever it was, there may be work now.
             gateway.wakes.again();
             answer

@@ -2,6 +2,7 @@
 //! a number, a user or a room.
 
 mod doors;
+mod pools;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -13,6 +14,7 @@ use prometheus::{
 use ruma::ServerName;
 
 pub use self::doors::{DoorMetrics, Forwarded};
+use self::pools::PoolMetrics;
 use crate::gateway::plan::Unplannable;
 use crate::gateway::pools::PoolUse;
 use crate::matrix::appservice::Counts;
@@ -98,49 +100,6 @@ impl ListenerMetrics {
             up: register(registry, IntGauge::with_opts(up)),
             connections: register(registry, IntGaugeVec::new(connections, &["state"])),
             refused: register(registry, IntCounterVec::new(refused, &["reason"])),
-        }
-    }
-}
-
-/// How full pools are, by pool.
-#[derive(Debug, Clone)]
-struct PoolMetrics {
-    numbers: IntGaugeVec,
-    pairs: IntGaugeVec,
-    most_used: IntGaugeVec,
-    nearly_full: IntGaugeVec,
-    full: IntGaugeVec,
-}
-
-impl PoolMetrics {
-    fn new(registry: &Registry) -> Self {
-        let gauges = |name: &str, help: &str, labels: &[&str]| {
-            let opts = Opts::new(full(name), help);
-            register(registry, IntGaugeVec::new(opts, labels))
-        };
-        let pool = ["pool"];
-        Self {
-            numbers: gauges("pool_numbers", "Numbers of a pool", &pool),
-            pairs: gauges(
-                "pool_leases",
-                "Pairs of a number of the pool and a phone",
-                &["pool", "state"],
-            ),
-            most_used: gauges(
-                "pool_most_used",
-                "Numbers that the phone uses which uses the most of the pool",
-                &pool,
-            ),
-            nearly_full: gauges(
-                "pool_phones_nearly_full",
-                "Phones that use 80 % of the pool or more",
-                &pool,
-            ),
-            full: gauges(
-                "pool_phones_full",
-                "Phones for which no number of the pool is free",
-                &pool,
-            ),
         }
     }
 }
@@ -299,21 +258,14 @@ impl Metrics {
         }
     }
 
-    /// Shows how full the pools are.
-    pub fn set_pools(&self, pools: &[PoolUse]) {
-        let show = |gauge: &IntGaugeVec, labels: &[&str], count: u64| {
-            let count = i64::try_from(count).unwrap_or(i64::MAX);
-            gauge.with_label_values(labels).set(count);
-        };
-        for pool in pools {
-            let (metrics, name) = (&self.pools, &*pool.name);
-            show(&metrics.numbers, &[name], pool.numbers);
-            show(&metrics.pairs, &[name, "active"], pool.active);
-            show(&metrics.pairs, &[name, "cooling"], pool.cooling);
-            show(&metrics.most_used, &[name], pool.most_used);
-            show(&metrics.nearly_full, &[name], pool.nearly_full);
-            show(&metrics.full, &[name], pool.full);
-        }
+    /// Shows how full a pool is.
+    pub fn set_pool(&self, pool: &PoolUse) {
+        self.pools.show(pool);
+    }
+
+    /// Shows nothing more of a pool that is gone.
+    pub fn forget_pool(&self, name: &str) {
+        self.pools.forget(name);
     }
 
     /// Shows what the store keeps at a loss of power.

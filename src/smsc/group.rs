@@ -346,10 +346,10 @@ impl Dispatcher {
     }
 
     fn pdu(&self, claimed: &Claimed) -> Result<Body, Misfit> {
-        let (settings, now) = (&self.gateway.settings, self.gateway.clock.now());
+        let (routing, now) = (&self.gateway.routing(), self.gateway.clock.now());
         Ok(match self.terms.side {
-            Side::Smsc => Body::SubmitSm(submit::submit_sm(claimed, settings, now)?),
-            Side::Esme { .. } => Body::DeliverSm(submit::deliver_sm(claimed, settings, now)?),
+            Side::Smsc => Body::SubmitSm(submit::submit_sm(claimed, routing, now)?),
+            Side::Esme { .. } => Body::DeliverSm(submit::deliver_sm(claimed, routing, now)?),
         })
     }
 

@@ -139,7 +139,7 @@ impl Inbound {
             from: parties.sender(self.country_code()),
             dedicated_to: self
                 .gateway
-                .settings
+                .routing()
                 .dedicated_owner(&to)
                 .map(ToOwned::to_owned),
             to,

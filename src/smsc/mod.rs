@@ -12,7 +12,7 @@ mod multi;
 mod names;
 mod outgoing;
 mod record;
-pub mod reload;
+mod reload;
 mod roster;
 mod said;
 mod submit;
@@ -34,6 +34,7 @@ use group::Group;
 use listen::Door;
 pub use listen::NotListening;
 pub use names::submissions_named;
+pub use reload::Unmet;
 
 /// Every link of every group. Cheap to clone.
 #[derive(Debug, Clone, Default)]

@@ -1,96 +1,62 @@
-//! What can change while the gateway runs: the accounts, and the listener's certificates.
+//! Accounts that come, go and change while the gateway runs.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use matrix_smpp_config::{Esme, ProcessEnv, Settings};
-use matrix_smpp_session::Account;
-use tokio::signal::unix::Signal;
-use tracing::{info, warn};
+use matrix_smpp_config::{Esme, Route};
+use matrix_smpp_session::TlsError;
 
 use super::Links;
 use super::group::Group;
-use super::listen::{Door, NotListening, account};
+use super::listen::{NotListening, account};
 use super::terms::Terms;
 use crate::crew::Crew;
 use crate::flow::Gateway;
+use crate::gateway::changes::Changes;
 
-/// The accounts that were not there before, those that are no more, and those that changed; by the
-/// names that routes use.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Changes {
-    /// New ones.
-    pub added: Vec<String>,
-    /// Those that are gone.
-    pub removed: Vec<String>,
-    /// Those that are met otherwise.
-    pub changed: Vec<String>,
-}
-
-/// Reads the accounts and the certificates again at each signal, until the `stop` of `crew`.
-pub async fn run(
-    config: PathBuf,
-    links: Links,
-    (gateway, crew): (Gateway, Crew),
-    mut signals: Signal,
-) {
-    loop {
-        tokio::select! {
-            () = crew.stop.cancelled() => return,
-            _ = signals.recv() => {}
-        }
-        let Some(door) = links.door() else {
-            info!("nothing is read again: there is no SMPP listener");
-            continue;
-        };
-        reread_certificates(door).await;
-        if let Some(settings) = read(config.clone()).await {
-            tell(links.meet(&gateway, &crew, &settings.esmes));
-        }
-    }
-}
-
-async fn reread_certificates(door: &Door) {
-    match door.reread_certificates().await {
-        None => {}
-        Some(Ok(())) => info!("the SMPP listener's certificates were read again"),
-        Some(Err(error)) => warn!(%error, "the SMPP listener keeps its old certificates"),
-    }
-}
-
-async fn read(config: PathBuf) -> Option<Settings> {
-    let reading = tokio::task::spawn_blocking(move || load(&config));
-    reading.await.ok().flatten()
-}
-
-fn load(config: &Path) -> Option<Settings> {
-    match matrix_smpp_config::load(config, &ProcessEnv) {
-        Ok(settings) => Some(settings),
-        Err(mistakes) => {
-            warn!(%mistakes, "the accounts stay as they are: the configuration has mistakes");
-            None
-        }
-    }
-}
-
-fn tell(met: Result<Changes, NotListening>) {
-    match met {
-        Ok(Changes {
-            added,
-            removed,
-            changed,
-        }) => {
-            info!(?added, ?removed, ?changed, "the accounts were read again");
-            if !changed.is_empty() {
-                info!("windows and rates hold at once, the rest for the binds to come");
-            }
-        }
-        Err(error) => warn!(%error, "the accounts stay as they are"),
-    }
+/// Why other accounts and routes cannot be had without a restart.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Unmet {
+    /// The accounts do not fit.
+    #[error(transparent)]
+    Accounts(#[from] NotListening),
+    /// A route leads where nobody carries its messages yet.
+    #[error("the route {route} needs {link_group}, which begins with a restart")]
+    NotRunning {
+        /// The route's name.
+        route: String,
+        /// The name of its link group or account.
+        link_group: String,
+    },
 }
 
 impl Links {
+    /// Reads the listener's certificates again; `None` where there are none.
+    pub async fn reread_certificates(&self) -> Option<Result<(), TlsError>> {
+        self.door()?.reread_certificates().await
+    }
+
+    /// Whether all of these routes lead to links that run, or to one of these accounts.
+    pub fn carry(&self, routes: &[Route], esmes: &[Esme]) -> Result<(), Unmet> {
+        let groups = self.groups();
+        let dialled = |name: &str| {
+            let mut groups = groups.iter();
+            groups.any(|group| !group.is_account() && group.name() == name)
+        };
+        let binds = |name: &str| self.door().is_some() && esmes.iter().any(|one| one.name == name);
+        let stray = routes
+            .iter()
+            .find(|route| !dialled(&route.link_group) && !binds(&route.link_group));
+        match stray {
+            None => Ok(()),
+            Some(route) => Err(Unmet::NotRunning {
+                route: route.name.clone(),
+                link_group: route.link_group.clone(),
+            }),
+        }
+    }
+
     /// Has these accounts from now on: new ones can bind, those that are gone are unbound. What
     /// changed of others holds for binds to come, windows and rates for those that stand too.
     pub fn meet(
@@ -114,7 +80,13 @@ impl Links {
         let before = door.admit(served.clone());
         let now = served.iter().zip(others);
         let now = now.map(|((account, group), other)| (group.name(), (account, other)));
-        Ok(changes(&before, &now.collect()))
+        let before = before
+            .iter()
+            .map(|(account, group)| (group.name(), account));
+        let (before, now): (BTreeMap<_, _>, BTreeMap<_, _>) = (before.collect(), now.collect());
+        Ok(Changes::between(&before, &now, |old, (account, other)| {
+            *other || old != account
+        }))
     }
 
     /// The name of a link that we dial is none for an account, even where the file has dropped it.
@@ -139,35 +111,5 @@ impl Links {
         let group = Arc::new(Group::wait(gateway, esme, crew));
         groups.push(Arc::clone(&group));
         (group, true)
-    }
-}
-
-fn changes(before: &[(Account, Arc<Group>)], now: &BTreeMap<&str, (&Account, bool)>) -> Changes {
-    let before: BTreeMap<_, _> = before
-        .iter()
-        .map(|(account, group)| (group.name(), account))
-        .collect();
-    let is_other = |(name, (account, other)): &(&&str, &(&Account, bool))| {
-        before
-            .get(**name)
-            .is_some_and(|old| *other || old != account)
-    };
-    let owned = |name: &&str| (*name).to_owned();
-    Changes {
-        added: now
-            .keys()
-            .filter(|name| !before.contains_key(**name))
-            .map(owned)
-            .collect(),
-        removed: before
-            .keys()
-            .filter(|name| !now.contains_key(**name))
-            .map(owned)
-            .collect(),
-        changed: now
-            .iter()
-            .filter(is_other)
-            .map(|(name, _)| owned(name))
-            .collect(),
     }
 }

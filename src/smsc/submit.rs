@@ -5,7 +5,7 @@ use std::time::Duration;
 use matrix_smpp_codec::time::RelativeTime;
 use matrix_smpp_codec::values::{EsmClass, Npi, RegisteredDelivery, Ton};
 use matrix_smpp_codec::{Address, COctets, DeliverSm, ShortMessage, SubmitSm};
-use matrix_smpp_config::{Originator as Sender, Route, Settings};
+use matrix_smpp_config::{Originator as Sender, Route, Routing};
 
 use crate::gateway::model::{Originator, Timestamp};
 use crate::store::Claimed;
@@ -22,14 +22,14 @@ pub(super) enum Misfit {
 /// The `submit_sm` of a segment.
 pub(super) fn submit_sm(
     claimed: &Claimed,
-    settings: &Settings,
+    routing: &Routing,
     now: Timestamp,
 ) -> Result<SubmitSm, Misfit> {
-    let route = settings
+    let route = routing
         .routes
         .iter()
         .find(|route| route.name == claimed.route);
-    let (source_ton, source_npi) = source_kind(&claimed.originator, route, settings);
+    let (source_ton, source_npi) = source_kind(&claimed.originator, route, routing);
     let udhi = if claimed.udhi {
         EsmClass::UDHI
     } else {
@@ -63,10 +63,10 @@ pub(super) fn submit_sm(
 /// `submit_sm` that mean something in it. SMPP 3.4 §4.6.1.
 pub(super) fn deliver_sm(
     claimed: &Claimed,
-    settings: &Settings,
+    routing: &Routing,
     now: Timestamp,
 ) -> Result<DeliverSm, Misfit> {
-    let sm = submit_sm(claimed, settings, now)?;
+    let sm = submit_sm(claimed, routing, now)?;
     Ok(DeliverSm {
         source_addr_ton: sm.source_addr_ton,
         source_addr_npi: sm.source_addr_npi,
@@ -85,8 +85,8 @@ pub(super) fn deliver_sm(
 /// The kind of the sender's number. The route's settings are for its own senders: the numbers of its
 /// pool, or its short code. Any other, such as a number dedicated to its owner, or one that a
 /// conversation got on another route, is sent as what its digits are.
-fn source_kind(originator: &Originator, route: Option<&Route>, settings: &Settings) -> (Ton, Npi) {
-    let own = route.filter(|route| is_own(originator, route, settings));
+fn source_kind(originator: &Originator, route: Option<&Route>, routing: &Routing) -> (Ton, Npi) {
+    let own = route.filter(|route| is_own(originator, route, routing));
     match (originator, own) {
         (_, Some(route)) => (Ton(route.source_ton), Npi(route.source_npi)),
         (Originator::Vmn(_), None) => (Ton::INTERNATIONAL, Npi::ISDN),
@@ -96,9 +96,9 @@ fn source_kind(originator: &Originator, route: Option<&Route>, settings: &Settin
 
 /// Whether a route's settings are about this sender. International, which is the default of the
 /// config, is never about a short code.
-fn is_own(originator: &Originator, route: &Route, settings: &Settings) -> bool {
+fn is_own(originator: &Originator, route: &Route, routing: &Routing) -> bool {
     match (originator, &route.originator) {
-        (Originator::Vmn(number), Sender::Pool(name)) => settings
+        (Originator::Vmn(number), Sender::Pool(name)) => routing
             .pools
             .iter()
             .any(|pool| pool.name == *name && pool.numbers.contains(&number.0)),
@@ -201,20 +201,20 @@ mod tests {
     fn what_no_pdu_can_hold_is_told() {
         let mut segment = claimed(vmn());
         segment.payload = Bytes::from(vec![0; 255]);
-        let settings = elsewhere();
-        assert_eq!(submit_sm(&segment, &settings, NOW), Err(Misfit::Text));
+        let routing = elsewhere();
+        assert_eq!(submit_sm(&segment, &routing, NOW), Err(Misfit::Text));
         let sender = claimed(Originator::Shortcode("1".repeat(21)));
-        assert_eq!(submit_sm(&sender, &settings, NOW), Err(Misfit::Sender));
+        assert_eq!(submit_sm(&sender, &routing, NOW), Err(Misfit::Sender));
     }
 
     /// A configuration without the route of [`claimed`].
-    fn elsewhere() -> Settings {
-        let mut settings = settings("{ pool = \"uk\" }", 1);
-        settings.routes.clear();
-        settings
+    fn elsewhere() -> Routing {
+        let mut routing = routing("{ pool = \"uk\" }", 1);
+        routing.routes.clear();
+        routing
     }
 
-    fn settings(originator: &str, ton: u8) -> Settings {
+    fn routing(originator: &str, ton: u8) -> Routing {
         let text = format!(
             r#"
             [[homeserver]]
@@ -242,7 +242,8 @@ mod tests {
             source_ton = {ton}
             "#
         );
-        matrix_smpp_config::parse(&text, Path::new("test.toml"), &ProcessEnv).unwrap()
+        let settings = matrix_smpp_config::parse(&text, Path::new("test.toml"), &ProcessEnv);
+        settings.unwrap().routing
     }
 
     #[test]
@@ -251,11 +252,11 @@ mod tests {
         let (vmn, dedicated) = (number("447700900901"), number("447700900999"));
         let code = Originator::Shortcode("12345".to_owned());
         let other = Originator::Shortcode("54321".to_owned());
-        let pool = settings("{ pool = \"uk\" }", 2);
-        let short = settings("{ shortcode = \"12345\" }", 6);
-        let default = settings("{ shortcode = \"12345\" }", 1);
-        let ton = |originator: &Originator, settings: &Settings| {
-            let sm = submit_sm(&claimed(originator.clone()), settings, NOW);
+        let pool = routing("{ pool = \"uk\" }", 2);
+        let short = routing("{ shortcode = \"12345\" }", 6);
+        let default = routing("{ shortcode = \"12345\" }", 1);
+        let ton = |originator: &Originator, routing: &Routing| {
+            let sm = submit_sm(&claimed(originator.clone()), routing, NOW);
             sm.unwrap().source_addr_ton
         };
         assert_eq!(ton(&vmn, &pool), Ton::NATIONAL);
@@ -263,8 +264,8 @@ mod tests {
         assert_eq!(ton(&vmn, &short), Ton::INTERNATIONAL);
         assert_eq!(ton(&vmn, &elsewhere()), Ton::INTERNATIONAL);
         assert_eq!(ton(&code, &short), Ton::ABBREVIATED);
-        for settings in [&elsewhere(), &pool, &default] {
-            assert_eq!(ton(&code, settings), Ton::NETWORK_SPECIFIC);
+        for routing in [&elsewhere(), &pool, &default] {
+            assert_eq!(ton(&code, routing), Ton::NETWORK_SPECIFIC);
         }
         assert_eq!(ton(&other, &short), Ton::NETWORK_SPECIFIC);
     }

@@ -111,6 +111,7 @@ impl World {
         let listener = listener.await.unwrap();
         let text = settings(listener.local_addr().unwrap().port());
         let settings = matrix_smpp_config::parse(&text, Path::new("test.toml"), &ProcessEnv);
+        let settings = settings.unwrap();
         let clock = Clock::manual(Timestamp(1_700_000_000_000));
         let gateway = Gateway::new(Parts {
             bounds: crate::flow::Bounds::default(),
@@ -119,7 +120,8 @@ impl World {
             metrics: Metrics::new(),
             homeservers: std::iter::empty().collect(),
             clock: clock.clone(),
-            settings: Arc::new(settings.unwrap()),
+            routing: settings.routing.clone().into(),
+            settings: Arc::new(settings),
             store: Arc::clone(&store),
         });
         let crew = Crew::default();

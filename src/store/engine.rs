@@ -380,6 +380,8 @@ impl Desk {
                         waiting.push(job);
                     }
                 }
+                // Who commits must not wait for the rest of the group.
+                self.go_on();
             }
             if let Err(error) = self.read(missing) {
                 error!(%error, "cannot read");
@@ -436,9 +438,11 @@ impl Desk {
         Ok(())
     }
 
-    /// Takes in what has landed, and lets the next group take off.
+    /// Takes in what has landed, and lets what was done since take off.
     fn go_on(&mut self) {
-        if let Some(landed) = self.committer.landed() {
+        if self.committer.is_busy()
+            && let Some(landed) = self.committer.landed()
+        {
             self.take_in(landed);
         }
         if self.ran.len() >= GROUP {

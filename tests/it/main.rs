@@ -39,6 +39,8 @@ mod peers;
 
 mod accounts;
 
+mod reread;
+
 mod bot;
 
 // What went wrong, or was taken back.

@@ -39,7 +39,10 @@ fn what_is_not_set_follows_from_what_is() {
     assert_eq!(settings.store.path, Path::new("/data/gateway.db"));
     assert_eq!(settings.homeservers[0].bot_localpart, ".tel.bot");
     assert_eq!(settings.homeservers[0].url, "http://127.0.0.1:8008");
-    assert_eq!(settings.routes[0].validity, Duration::from_hours(24));
+    assert_eq!(
+        settings.routing.routes[0].validity,
+        Duration::from_hours(24)
+    );
 
     let other = changed(
         "data_dir = \"/data\"",
@@ -55,6 +58,7 @@ fn the_route_with_the_longest_prefix_wins() {
     let settings = load(BASE, &World::new()).unwrap();
     let route = |number: &str| {
         settings
+            .routing
             .route_for(&number.parse().unwrap())
             .unwrap()
             .name
@@ -66,7 +70,12 @@ fn the_route_with_the_longest_prefix_wins() {
 
     let without = changed("prefixes = [\"\", \"447\"]", "prefixes = [\"1\"]");
     let settings = load(&without, &World::new()).unwrap();
-    assert!(settings.route_for(&"4930123456".parse().unwrap()).is_none());
+    assert!(
+        settings
+            .routing
+            .route_for(&"4930123456".parse().unwrap())
+            .is_none()
+    );
 }
 
 #[test]
@@ -79,7 +88,7 @@ fn own_numbers_are_those_of_pools_and_routes_and_the_dedicated() {
         "447700900999",
         "12345",
     ] {
-        assert!(settings.is_own_number(number), "{number}");
+        assert!(settings.routing.is_own_number(number), "{number}");
     }
     for number in [
         "447700900901",
@@ -89,26 +98,26 @@ fn own_numbers_are_those_of_pools_and_routes_and_the_dedicated() {
         "",
         "x",
     ] {
-        assert!(!settings.is_own_number(number), "{number}");
+        assert!(!settings.routing.is_own_number(number), "{number}");
     }
     assert_eq!(
-        settings.dedicated_owner("447700900999").unwrap(),
+        settings.routing.dedicated_owner("447700900999").unwrap(),
         "@alice:example.org"
     );
-    assert_eq!(settings.dedicated_owner("447700900900"), None);
-    assert_eq!(settings.pool_of("447700900915").unwrap().name, "uk");
+    assert_eq!(settings.routing.dedicated_owner("447700900900"), None);
+    assert_eq!(settings.routing.pool_of("447700900915").unwrap().name, "uk");
 }
 
 #[test]
 fn a_pool_gives_each_of_its_numbers() {
     let settings = load(BASE, &World::new()).unwrap();
-    let numbers: Vec<_> = settings.pools[0]
+    let numbers: Vec<_> = settings.routing.pools[0]
         .numbers
         .iter()
         .map(|one| one.to_string())
         .collect();
     assert_eq!(numbers.len(), 11);
-    assert_eq!(settings.pools[0].numbers.count(), 11);
+    assert_eq!(settings.routing.pools[0].numbers.count(), 11);
     assert_eq!(
         (
             numbers[0].as_str(),
@@ -117,7 +126,9 @@ fn a_pool_gives_each_of_its_numbers() {
         ),
         ("447700900900", "447700900910", "447700900919")
     );
-    assert!(matches!(&settings.routes[0].originator, Originator::Pool(pool) if pool == "uk"));
+    assert!(
+        matches!(&settings.routing.routes[0].originator, Originator::Pool(pool) if pool == "uk")
+    );
 }
 
 #[test]
@@ -288,4 +299,58 @@ fn a_deeply_nested_file_is_told_its_mistakes() {
     ] {
         assert!(load(&text, &World::new()).is_err());
     }
+}
+
+#[test]
+fn what_holds_from_the_start_on_is_told_apart_from_what_may_change() {
+    let world = World::new();
+    let base = load(BASE, &world).unwrap();
+    let told = |text: &str, world: &World| base.fixed_changes(&load(text, world).unwrap());
+    let nothing: [&str; 0] = [];
+    assert_eq!(told(BASE, &world), nothing);
+    for (from, to) in [
+        ("price = \"0.045\"", "price = \"0.05\""),
+        ("owner = \"@alice", "owner = \"@bob"),
+        ("numbers = [\"447700900900\", ", "numbers = ["),
+        // What is said, and is so anyway.
+        ("as_token", "bot_localpart = \".tel.bot\"\nas_token"),
+    ] {
+        assert_eq!(told(&changed(from, to), &world), nothing, "{to}");
+    }
+    for (from, to, key) in [
+        (
+            "[gateway]",
+            "[limits]\nretry_first = \"3s\"\n[gateway]",
+            "limits.retry_first",
+        ),
+        (
+            "[gateway]",
+            "[store]\nredis.prefix = \"x\"\n[gateway]",
+            "store.redis",
+        ),
+        (
+            "as_token = \"as-1\"",
+            "as_token = \"as-2\"",
+            "homeserver example.org.as_token",
+        ),
+        (
+            "address = \"127",
+            "window = 3\naddress = \"127",
+            "link_group operator.link",
+        ),
+        (
+            "password = \"secret\"",
+            "password = \"another\"",
+            "link_group operator.link",
+        ),
+    ] {
+        assert_eq!(told(&changed(from, to), &world), [key]);
+    }
+    let other_file = World::default().with("/etc/gw/operator.password", "another");
+    assert_eq!(told(BASE, &other_file), ["link_group operator.link"]);
+    let moved = BASE.replace("\"operator\"", "\"other\"");
+    assert_eq!(
+        told(&moved, &world),
+        ["link_group operator", "link_group other"]
+    );
 }

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use matrix_smpp_codec::InboundText;
+use matrix_smpp_codec::{DeliverSm, InboundText};
 
 use crate::sim::agenda::Errand;
 use crate::sim::clock::Now;
-use crate::sim::handsets::Delivery;
+use crate::sim::handsets::{Delivery, Words};
+use crate::sim::loopback::Loopback;
 use crate::sim::mo::Writing;
 use crate::sim::model::Model;
 use crate::sim::receipts::{self, Notice};
@@ -18,6 +19,11 @@ pub(crate) enum Due {
     Notice(Notice),
     /// A phone writes.
     Write { from: String, writing: Writing },
+    /// A message goes on to the account that sent it, or to that which receives for its number.
+    Loop {
+        account: Option<Arc<str>>,
+        pdu: Box<DeliverSm>,
+    },
     /// Something about a phone has changed.
     Changed,
 }
@@ -43,7 +49,7 @@ impl Model {
             let reply = Errand::Reply(Arc::clone(parcel));
             self.agenda.add(delivery, 0, reply);
         }
-        let echo = parcel.back.as_ref().is_some_and(|back| back.echo);
+        let echo = matches!(parcel.back, Some(Back::Echo));
         if !echo && wait.is_zero() {
             record.on_phone = Some(self.deliver(now, &record.parcel));
         } else if !echo {
@@ -142,14 +148,24 @@ impl Model {
 fn reply(parcel: &Parcel, back: &Back) -> Due {
     let source = parcel.pdu.source_addr.to_text();
     let destination = parcel.pdu.destination_addr.to_text();
-    let (from, to) = if back.echo {
-        (source, destination)
-    } else {
-        (destination, source)
+    let (from, to, text) = match back {
+        Back::Reply(text) => (destination, source, text.clone()),
+        Back::Echo => (
+            source,
+            destination,
+            Words(InboundText::from(&parcel.pdu).text()),
+        ),
+        Back::Loop(loopback) => {
+            let to_sender = *loopback == Loopback::Sender;
+            return Due::Loop {
+                account: to_sender.then(|| Arc::clone(&parcel.system_id)),
+                pdu: loopback.pdu(&parcel.pdu).into(),
+            };
+        }
     };
     let writing = Writing {
         to,
-        text: back.text.clone(),
+        text,
         account: Some(parcel.system_id.to_string()),
         ..Writing::default()
     };

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::sim::handsets::{Words, digits};
 use crate::sim::ids::Ids;
+use crate::sim::inject::Fields;
 use crate::sim::span::Span;
 
 /// The longest sender in letters that a phone network carries (3GPP TS 23.040 §9.1.2.5).
@@ -97,6 +98,9 @@ pub(crate) struct Writing {
     /// The text goes in this coding: 0 GSM 03.38, 8 UCS-2, any other one octet a character.
     /// Otherwise the cheapest that loses nothing.
     pub(crate) data_coding: Option<u8>,
+    /// What else is to stand in the PDU.
+    #[serde(skip)]
+    pub(crate) fields: Option<Box<Fields>>,
 }
 
 /// What a phone writes by itself, as `[[mo]]` has it.
@@ -196,6 +200,9 @@ pub(crate) fn segments(
     };
     for segment in &mut segments {
         address(segment, (from, to));
+        if let Some(fields) = &writing.fields {
+            fields.dress(segment);
+        }
     }
     let order = order(segments.len(), &writing.order, ids);
     let chosen = order.into_iter().map(|place| segments.get(place).cloned());

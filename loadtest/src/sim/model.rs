@@ -15,6 +15,7 @@ use crate::sim::conventions::Custom;
 use crate::sim::course::{Course, Times};
 use crate::sim::handsets::{Handsets, Words, digits};
 use crate::sim::ids::Ids;
+use crate::sim::loopback::Loopback;
 use crate::sim::pump::Settled;
 use crate::sim::records::{Back, Parcel, Record, Records};
 use crate::sim::rules::{Asked, Then};
@@ -162,7 +163,7 @@ impl Model {
         if accepted && pdu.replace_if_present_flag == REPLACE {
             self.make_way(now, origin.system_id, &pdu);
         }
-        let back = back(&pdu, &then, custom.echo).filter(|_| accepted);
+        let back = self.back(&then, custom.echo).filter(|_| accepted);
         let parcel = self.parcel(now, (origin, accepted), pdu, (course, back));
         let message_id = parcel.message_id.clone();
         let mut record = Record {
@@ -183,6 +184,16 @@ impl Model {
             answer,
             early: early && accepted,
         }
+    }
+
+    /// What comes of a message: what a convention or a rule says, else what all messages have.
+    fn back(&self, then: &Then, echo: bool) -> Option<Back> {
+        if echo {
+            return Some(Back::Echo);
+        }
+        let reply = then.reply.clone().map(|text| Back::Reply(Words(text)));
+        let loopback = self.script.loopback;
+        reply.or_else(|| (loopback != Loopback::None).then_some(Back::Loop(loopback)))
     }
 
     /// What a rule says about a request that is not a message.
@@ -340,17 +351,6 @@ impl Model {
             congestion: then.congestion,
         }
     }
-}
-
-/// What comes back from a phone: what a rule says, or of an echo the message itself.
-fn back(pdu: &SubmitSm, then: &Then, echo: bool) -> Option<Back> {
-    let text = if echo {
-        Some(InboundText::from(pdu).text())
-    } else {
-        then.reply.clone()
-    };
-    let text = text.map(Words);
-    text.map(|text| Back { text, echo })
 }
 
 /// Where nothing else is wrong, a destination that is no number is.

@@ -3,10 +3,10 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use matrix_smpp_codec::{Body, CommandStatus};
+use matrix_smpp_codec::{Body, CommandStatus, DeliverSm};
 use matrix_smpp_session::Ticket;
 use tokio::time::sleep_until;
 
@@ -14,7 +14,7 @@ use crate::sim::clock::Now;
 use crate::sim::life::Due;
 use crate::sim::lines::Load;
 use crate::sim::mo::Writing;
-use crate::sim::outgoing::{Outgoing, ReceiptNews};
+use crate::sim::outgoing::{Content, Outgoing, Purpose, ReceiptNews};
 use crate::sim::receipts::Dates;
 use crate::sim::smsc::Smsc;
 
@@ -48,10 +48,11 @@ impl Smsc {
     pub(crate) fn pump_once(&self) -> Option<Instant> {
         let mut dates = self.dates();
         let now = Now::read();
+        let again = self.send_waiting(now.instant);
         let next = self.run_errands(now);
         self.send_due(now.instant, &mut dates);
         let sent = self.lines().next_due(now.instant);
-        next.into_iter().chain(sent).min()
+        next.into_iter().chain(sent).chain(again).min()
     }
 
     /// Binds have answered, or will not any more: what waits has room now and goes at once, unless
@@ -94,6 +95,10 @@ impl Smsc {
                     Due::Write { from, writing } => {
                         self.put_in_line(now, notices.drain(..));
                         self.write_alone(&from, &writing);
+                    }
+                    Due::Loop { account, pdu } => {
+                        self.put_in_line(now, notices.drain(..));
+                        self.loop_back(now, account, *pdu);
                     }
                     Due::Changed => {}
                 }
@@ -139,6 +144,30 @@ impl Smsc {
 
     fn dates(&self) -> MutexGuard<'_, Dates> {
         self.pumping.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A message goes to an ESME as it is; without one it goes nowhere.
+    fn loop_back(&self, now: Now, account: Option<Arc<str>>, pdu: DeliverSm) {
+        let receiver = account.or_else(|| {
+            self.account(&Writing {
+                to: pdu.destination_addr.to_text(),
+                ..Writing::default()
+            })
+        });
+        let Some(account) = receiver else {
+            tracing::debug!("nobody is bound for a message that comes back");
+            return;
+        };
+        let outgoing = Outgoing {
+            account,
+            content: Content::Segment(Body::DeliverSm(pdu).into()),
+            bind: None,
+            purpose: Purpose::Segment {
+                answer: None,
+                redeliver: true,
+            },
+        };
+        self.lines().enqueue(now.instant, outgoing);
     }
 
     /// A phone writes, and nobody waits for the answers.

@@ -11,6 +11,7 @@ use serde::{Serialize, Serializer};
 
 use crate::sim::course::{Course, End};
 use crate::sim::handsets::Words;
+use crate::sim::loopback::Loopback;
 use crate::sim::status::StatusName;
 
 /// How many messages are kept unless it is told.
@@ -42,16 +43,19 @@ pub(crate) struct Parcel {
     pub(crate) course: Course,
     /// How that ends.
     pub(crate) end: End,
-    /// What comes back from its phone.
+    /// What comes of it.
     pub(crate) back: Option<Back>,
 }
 
-/// What a phone says to a message.
+/// What comes of a message beside its receipt.
 #[derive(Debug, Clone)]
-pub(crate) struct Back {
-    pub(crate) text: Words,
-    /// It is the message itself, from its own sender.
-    pub(crate) echo: bool,
+pub(crate) enum Back {
+    /// Its phone says this.
+    Reply(Words),
+    /// Its text comes back from its own sender, and no phone gets it.
+    Echo,
+    /// It goes to an ESME as it is.
+    Loop(Loopback),
 }
 
 /// One message and what became of it.

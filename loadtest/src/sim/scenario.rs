@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::sim::conventions::Conventions;
 use crate::sim::ids::IdForm;
 use crate::sim::lists::Lists;
+use crate::sim::loopback::Loopback;
 use crate::sim::mo::MoPlan;
 use crate::sim::receipts::ReceiptStyle;
 use crate::sim::rules::Rule;
@@ -24,6 +25,8 @@ pub struct Scenario {
     pub(crate) keep: Option<usize>,
     /// Whose conventions about numbers hold.
     pub(crate) conventions: Conventions,
+    /// Whether messages come back to ESMEs.
+    pub(crate) loopback: Loopback,
     /// Who may bind.
     #[serde(skip_serializing)]
     pub(crate) account: Vec<Account>,

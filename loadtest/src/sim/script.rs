@@ -4,6 +4,7 @@ use crate::sim::behaviour::Change;
 use crate::sim::conventions::Conventions;
 use crate::sim::ids::IdForm;
 use crate::sim::lists::Lists;
+use crate::sim::loopback::Loopback;
 use crate::sim::receipts::ReceiptStyle;
 use crate::sim::rules::Rules;
 use crate::sim::scenario::{Answers, BindRules, MessageIds, Scenario, Timers};
@@ -18,6 +19,7 @@ pub(crate) struct Script {
     pub(crate) timers: Timers,
     pub(crate) rules: Rules,
     pub(crate) lists: Lists,
+    pub(crate) loopback: Loopback,
     fresh: Scenario,
 }
 
@@ -32,6 +34,7 @@ impl Script {
             timers: Timers::default(),
             rules: Rules::default(),
             lists: Lists::default(),
+            loopback: Loopback::None,
             fresh,
         };
         script.reset();
@@ -58,6 +61,7 @@ impl Script {
         self.binds = scenario.binds.clone();
         self.timers = scenario.timers;
         self.lists = scenario.distribution_list.clone();
+        self.loopback = scenario.loopback;
         self.rules.clear();
         for rule in &scenario.rule {
             // Checked when the scenario was read.
@@ -88,6 +92,7 @@ impl Script {
             binds: self.binds.clone(),
             timers: self.timers,
             distribution_list: self.lists.clone(),
+            loopback: self.loopback,
             rule: self.rules.rules().cloned().collect(),
             ..Scenario::default()
         }

@@ -17,6 +17,7 @@ use crate::sim::behaviour::{Behaviour, Change, ChangeError};
 use crate::sim::clock::Now;
 use crate::sim::counts::Counts;
 use crate::sim::handsets::Written;
+use crate::sim::inject::Waiting;
 use crate::sim::lines::{Line, LineView, Lines};
 use crate::sim::mo::{self, MoError, MoPlan, Writing};
 use crate::sim::model::Model;
@@ -44,6 +45,8 @@ pub(crate) struct Smsc {
     counted: Mutex<Counts>,
     pub(crate) faults: Arc<Faults>,
     pub(crate) capture: Arc<Capture>,
+    /// What phones wrote while nobody was bound.
+    pub(super) waiting: Mutex<Waiting>,
     /// Ticks with every change of the model that somebody may wait for.
     changes: watch::Sender<()>,
     /// Something may go out: it was put in, or a line has room again.
@@ -100,6 +103,7 @@ impl Smsc {
             counted: Mutex::default(),
             faults,
             capture,
+            waiting: Mutex::default(),
             plans: watch::Sender::new(Vec::new()),
             changes: watch::Sender::new(()),
             wake: Notify::new(),
@@ -368,7 +372,7 @@ impl Smsc {
 
     /// Who gets what the phone writes: the account that it names, or the one that last sent from the
     /// number it writes to, or any that can receive.
-    fn account(&self, writing: &Writing) -> Option<Arc<str>> {
+    pub(super) fn account(&self, writing: &Writing) -> Option<Arc<str>> {
         if let Some(bind) = writing.bind {
             let lines = self.lines();
             let line = lines.line(bind).filter(|line| line.receives());

@@ -11,4 +11,5 @@ mod program;
 mod raw;
 mod script;
 mod session;
+mod smppsim;
 mod watch;

@@ -228,21 +228,6 @@ async fn what_curl_sends_without_a_header_is_read_as_json() {
 }
 
 #[tokio::test]
-async fn a_phone_writes_when_it_is_asked_as_smppsim_is() {
-    let sim = simulator().await;
-    let mut esme = Esme::bind(&sim, BindMode::Transceiver, "gateway").await;
-    let path = "/inject_mo?short_message=hi+there&source_addr=447700900123\
-                &destination_addr=60777&submit=Submit+Message&data_coding=0";
-    let (asked, pdu) = tokio::join!(
-        http(sim.http_addr, "GET", path, ""),
-        esme.deliver(CommandStatus::ESME_ROK)
-    );
-    assert_eq!(asked, (200, r#"{"statuses":["ESME_ROK"]}"#.to_owned()));
-    assert_eq!(&*pdu.short_message, b"hi there");
-    assert_eq!(pdu.source_addr.to_text(), "447700900123");
-}
-
-#[tokio::test]
 async fn messages_are_found_by_the_names_that_they_are_shown_with() {
     let sim = simulator().await;
     let mut esme = Esme::bind(&sim, BindMode::Transceiver, "gateway").await;

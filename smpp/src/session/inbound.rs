@@ -5,7 +5,7 @@ use std::time::Instant;
 use matrix_smpp_codec::{Bind, Body, CommandId, CommandStatus, Header, Inbound, Pdu};
 
 use super::leaving::Leaving;
-use super::{Event, Session, State, dialect};
+use super::{Event, Session, State, dialect, taken};
 use crate::adapt::Signal;
 use crate::counters::bump;
 use crate::error::CloseReason;
@@ -15,9 +15,14 @@ use crate::window::{Pending, Waiter};
 
 impl Session {
     /// The peer sent a PDU.
-    pub fn handle_inbound(&mut self, now: Instant, inbound: Inbound) {
+    pub fn handle_inbound(&mut self, now: Instant, mut inbound: Inbound) {
+        self.handle_in_place(now, &mut inbound);
+    }
+
+    /// The same; what is told of it is taken out of it. A PDU is long, and moving it takes time.
+    pub(crate) fn handle_in_place(&mut self, now: Instant, inbound: &mut Inbound) {
         if self.is_refusing() {
-            return self.refuse_hasty(&inbound);
+            return self.refuse_hasty(inbound);
         }
         if matches!(self.state, State::Closed(_)) {
             return;
@@ -26,10 +31,10 @@ impl Session {
         match inbound {
             Inbound::Pdu(pdu) if pdu.command_id().is_response() => self.take_response(now, pdu),
             Inbound::Pdu(pdu) => self.take_request(now, pdu),
-            Inbound::Unknown { header, .. } => self.take_unknown(&header),
+            Inbound::Unknown { header, .. } => self.take_unknown(header),
             Inbound::Malformed { header, error } => {
                 bump(&self.counters.malformed);
-                self.take_malformed(now, &header, error.status());
+                self.take_malformed(now, header, error.status());
             }
         }
     }
@@ -93,7 +98,7 @@ impl Session {
         } else if let Some(body) = Body::empty(command_id) {
             self.take_response(
                 now,
-                Pdu {
+                &mut Pdu {
                     status: header.status,
                     sequence,
                     body,
@@ -102,12 +107,12 @@ impl Session {
         }
     }
 
-    fn take_request(&mut self, now: Instant, pdu: Pdu) {
-        let Pdu { sequence, body, .. } = pdu;
-        let command = body.command_id();
+    fn take_request(&mut self, now: Instant, pdu: &mut Pdu) {
+        let sequence = pdu.sequence;
+        let command = pdu.command_id();
         self.counters.count_in(command);
         match judge(self.role.peer(), self.state(), command) {
-            Verdict::Take => self.act_on(now, sequence, body),
+            Verdict::Take => self.act_on(now, sequence, &mut pdu.body),
             Verdict::Refuse(status) => {
                 bump(&self.counters.wrong_state);
                 self.refuse(sequence, command, status);
@@ -116,7 +121,7 @@ impl Session {
         }
     }
 
-    fn act_on(&mut self, now: Instant, sequence: u32, body: Body) {
+    fn act_on(&mut self, now: Instant, sequence: u32, body: &mut Body) {
         match body {
             Body::EnquireLink => {
                 self.reply(sequence, CommandStatus::ESME_ROK, Body::EnquireLinkResp);
@@ -127,10 +132,11 @@ impl Session {
             Body::BindTransceiver(bind) => self.take_bind(sequence, BindMode::Transceiver, bind),
             Body::Outbind(outbind) => {
                 if matches!(self.state, State::Open) {
-                    self.events.push_back(Event::Outbind(Box::new(outbind)));
+                    let outbind = Box::new(std::mem::take(outbind));
+                    self.events.push_back(Event::Outbind(outbind));
                 }
             }
-            body if self.exceeds(now, &body) => {
+            body if self.exceeds(now, body) => {
                 bump(&self.counters.throttled);
                 self.refuse(sequence, body.command_id(), CommandStatus::ESME_RTHROTTLED);
             }
@@ -139,6 +145,7 @@ impl Session {
                     self.owed.push(sequence);
                 }
                 self.clock.last_transaction = now;
+                let body = taken(body);
                 self.events.push_back(Event::Request { sequence, body });
             }
         }
@@ -158,7 +165,7 @@ impl Session {
         self.owed.len() >= self.settings.peer_window || !self.meter.as_ref().is_none_or(admits)
     }
 
-    fn take_bind(&mut self, sequence: u32, mode: BindMode, bind: Bind) {
+    fn take_bind(&mut self, sequence: u32, mode: BindMode, bind: &mut Bind) {
         if !matches!(
             (self.role, self.state),
             (Role::Smsc, State::Open | State::Outbound)
@@ -174,7 +181,7 @@ impl Session {
         };
         self.events.push_back(Event::BindAsked {
             mode,
-            bind: Box::new(bind),
+            bind: Box::new(std::mem::take(bind)),
         });
     }
 
@@ -197,7 +204,7 @@ impl Session {
         }
     }
 
-    fn take_response(&mut self, now: Instant, pdu: Pdu) {
+    fn take_response(&mut self, now: Instant, pdu: &mut Pdu) {
         let command = pdu.command_id();
         self.counters.count_in(command);
         let Some(pending) = self.window.answered(pdu.sequence, command) else {
@@ -208,19 +215,20 @@ impl Session {
         self.unbind_when_drained(now);
     }
 
-    fn complete(&mut self, now: Instant, pending: Pending, pdu: Pdu) {
-        let Pdu { status, body, .. } = pdu;
+    fn complete(&mut self, now: Instant, pending: Pending, pdu: &mut Pdu) {
+        let (status, body) = (pdu.status, &mut pdu.body);
         self.hear_answers(pending.after_answers);
         match pending.waiter {
-            Waiter::Bind => self.take_bind_response(now, status, &body),
+            Waiter::Bind => self.take_bind_response(now, status, body),
             Waiter::Caller(ticket) => {
                 self.clock.last_transaction = now;
-                let status = if body == Body::GenericNack {
+                let status = if *body == Body::GenericNack {
                     nack_status(status)
                 } else {
                     status
                 };
-                self.adapt(now, pending.since, status, &body);
+                self.adapt(now, pending.since, status, body);
+                let body = taken(body);
                 self.events.push_back(Event::Answered {
                     ticket,
                     status,

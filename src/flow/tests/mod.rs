@@ -15,6 +15,7 @@ mod look_back;
 mod outbox;
 mod pools;
 mod rooms;
+mod routing;
 mod talk;
 mod trouble;
 mod unheard;

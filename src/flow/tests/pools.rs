@@ -18,13 +18,13 @@ async fn a_pool_is_warned_of_once_before_it_refuses_anybody() {
     for who in [ALICE, BOB, CAROL] {
         world.top_up(who, "1").await;
     }
-    let mut warned = BTreeSet::new();
+    let mut seen = pools::Seen::default();
     // Alice has a number of her own.
     say(&mut world, ALICE).await;
     say(&mut world, BOB).await;
     let gateway = world.gateway.clone();
-    pools::look(&gateway, &mut warned).await;
-    assert!(warned.is_empty());
+    pools::look(&gateway, &mut seen).await;
+    assert!(seen.warned.is_empty());
     let text = gateway.metrics.render();
     for line in [
         r#"pool_numbers{pool="uk"} 2"#,
@@ -35,8 +35,8 @@ async fn a_pool_is_warned_of_once_before_it_refuses_anybody() {
         assert!(text.contains(line), "{line} is not in {text}");
     }
     say(&mut world, CAROL).await;
-    pools::look(&gateway, &mut warned).await;
-    assert_eq!(warned, BTreeSet::from(["uk".to_owned()]));
+    pools::look(&gateway, &mut seen).await;
+    assert_eq!(seen.warned, BTreeSet::from(["uk".to_owned()]));
     let text = gateway.metrics.render();
     assert!(
         text.contains(r#"pool_phones_full{pool="uk"} 1"#),
@@ -55,7 +55,7 @@ async fn a_number_that_cools_off_counts_until_it_has() {
     world.run().await;
     let gateway = world.gateway.clone();
     let counted = async || {
-        let pools = &gateway.settings.pools;
+        let pools = &gateway.settings.routing.pools;
         let now = world.clock.now();
         let count = pools::count(&*world.store, pools, now, Duration::ZERO).await;
         let uk = count.unwrap().remove(0);

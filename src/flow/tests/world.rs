@@ -45,7 +45,7 @@ pub(super) const SECOND_VMN: &str = "447700900901";
 /// Alice's own number.
 pub(super) const DEDICATED: &str = "447700900999";
 
-const SETTINGS: &str = r#"
+pub(super) const SETTINGS: &str = r#"
 [[homeserver]]
 name = "example.org"
 url = "http://127.0.0.1:8008"
@@ -85,6 +85,11 @@ receipts = false
 number = "447700900999"
 owner = "@alice:example.org"
 "#;
+
+pub(super) fn settings(text: &str) -> Settings {
+    let settings = matrix_smpp_config::parse(text, Path::new("test.toml"), &ProcessEnv);
+    settings.unwrap()
+}
 
 /// How often something is tried before a test gives up.
 const PATIENCE: usize = 60;
@@ -133,8 +138,7 @@ impl World {
 
     fn made(cut: Cut, more: &str) -> Self {
         let text = format!("{SETTINGS}\n{more}");
-        let settings = matrix_smpp_config::parse(&text, Path::new("test.toml"), &ProcessEnv);
-        let settings = Arc::new(settings.unwrap());
+        let settings = Arc::new(settings(&text));
         let directory = folder();
         let store: Arc<dyn Store> =
             TableStore::open_sqlite(directory.path().join("gw.db"), Duration::from_hours(24))
@@ -280,7 +284,7 @@ impl World {
             peer_id: None,
             dedicated_to: self
                 .gateway
-                .settings
+                .routing()
                 .dedicated_owner(to)
                 .map(ToOwned::to_owned),
             submitted: None,
@@ -736,6 +740,7 @@ fn gateway(
         homeservers: [(home.name().to_owned(), connected)].into(),
         clock: clock.clone(),
         settings: Arc::clone(settings),
+        routing: settings.routing.clone().into(),
         store,
     })
 }

@@ -38,7 +38,7 @@ owner = "@alice:example.org"
 
 struct Desk {
     store: Arc<TableStore>,
-    settings: Settings,
+    routing: Routing,
     _directory: TempDir,
 }
 
@@ -48,9 +48,10 @@ impl Desk {
         let path = directory.path().join("gw.db");
         let place = Path::new("test.toml");
         let env = matrix_smpp_config::ProcessEnv;
+        let settings = matrix_smpp_config::parse(SETTINGS, place, &env);
         Self {
             store: TableStore::open_sqlite(path, Duration::from_hours(24)).unwrap(),
-            settings: matrix_smpp_config::parse(SETTINGS, place, &env).unwrap(),
+            routing: settings.unwrap().routing,
             _directory: directory,
         }
     }
@@ -59,7 +60,7 @@ impl Desk {
     async fn ask(&self, request: serde_json::Value) -> String {
         let clock = Clock::manual(Timestamp(1));
         let request = serde_json::from_value(request).unwrap();
-        let answer = answer(&*self.store, &self.settings, &clock, request).await;
+        let answer = answer(&*self.store, &self.routing, &clock, request).await;
         serde_json::to_string(&answer).unwrap()
     }
 }

@@ -236,8 +236,8 @@ async fn explain_tells_the_life_of_what_was_submitted_by_its_id() {
     let id = esme.submit(sm("one")).await.unwrap();
     let explained = async |id: String| {
         let asked = admin::Request::Explain { id };
-        let (store, settings) = (&*door.store, &door.gateway.settings);
-        match admin::answer(store, settings, &door.clock, asked).await {
+        let (store, routing) = (&*door.store, &door.gateway.routing());
+        match admin::answer(store, routing, &door.clock, asked).await {
             admin::Answer::Submissions(found) => found,
             admin::Answer::Histories(none) => {
                 assert_eq!(none, []);
@@ -339,7 +339,7 @@ async fn queue(door: &Door, text: &str) -> crate::gateway::model::MessageId {
         dedicated: Vec::new(),
         now: door.clock.now(),
     };
-    let message = plan::plan(&door.gateway.settings, draft).unwrap();
+    let message = plan::plan(&door.gateway.routing(), draft).unwrap();
     let id = message.id;
     let accepted = door.store.accept_message(message).await.unwrap();
     assert!(matches!(accepted, Acceptance::Queued { .. }));

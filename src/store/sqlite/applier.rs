@@ -32,8 +32,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             worth: Size {
-                rows: 32_768,
-                octets: 16 * 1024 * 1024,
+                rows: 65_536,
+                octets: 32 * 1024 * 1024,
             },
             full: Size {
                 rows: 131_072,
@@ -173,9 +173,9 @@ impl Shelf {
             .collect()
     }
 
-    /// A table's rows behind a key.
-    pub(super) fn rows(&self, table: TableId, from: Option<&str>) -> Overlay {
-        self.rows_now().unapplied.rows(table, from)
+    /// A table's rows behind a key, as far as a page of `limit` rows may need them.
+    pub(super) fn rows(&self, table: TableId, from: Option<&str>, limit: usize) -> Overlay {
+        self.rows_now().unapplied.rows(table, from, limit)
     }
 
     /// The timers before `until`.
@@ -211,12 +211,22 @@ impl Shelf {
         self.flush()
     }
 
+    /// How much is gathered, and how much is being applied.
+    #[cfg(test)]
+    pub(super) fn sizes(&self) -> [Size; 2] {
+        let rows = self.rows_now();
+        let applying = rows.unapplied.applying.as_ref();
+        let applying = applying.map(|applying| applying.size());
+        [rows.unapplied.filling.size(), applying.unwrap_or_default()]
+    }
+
     /// Lets what was gathered be applied, and the other log be filled. Nothing may be applied now.
     fn turn(&self) -> Result<Arc<Generation>> {
         let mut pen = self.writer();
         pen.log.turn().map_err(|error| io(&error))?;
         let mut rows = self.rows_now();
-        let generation = Arc::new(std::mem::take(&mut rows.unapplied.filling));
+        let next = Generation::like(&rows.unapplied.filling);
+        let generation = Arc::new(std::mem::replace(&mut rows.unapplied.filling, next));
         rows.unapplied.applying = Some(Arc::clone(&generation));
         drop(rows);
         self.changed.notify_all();

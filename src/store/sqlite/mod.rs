@@ -119,9 +119,9 @@ impl Base for Sqlite {
     }
 
     fn scan(&mut self, table: TableId, from: Option<&str>, limit: usize) -> Result<Page> {
-        let unapplied = self.applier.shelf().rows(table, from);
+        let unapplied = self.applier.shelf().rows(table, from, limit);
         let page = self.database.scan(table, from, limit)?;
-        Ok(unapplied::lay_over(page, unapplied, limit))
+        Ok(unapplied.over(page, limit))
     }
 
     fn timers(&mut self, until: &str, limit: usize) -> Result<Vec<String>> {

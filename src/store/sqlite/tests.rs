@@ -37,6 +37,17 @@ impl Sqlite {
     }
 }
 
+impl Shelf {
+    /// How much is not applied.
+    fn size(&self) -> Size {
+        let sizes = self.sizes();
+        Size {
+            rows: sizes.iter().map(|size| size.rows).sum(),
+            octets: sizes.iter().map(|size| size.octets).sum(),
+        }
+    }
+}
+
 /// Nothing is applied but on demand.
 fn patient() -> Limits {
     Limits {

@@ -52,6 +52,16 @@ struct Place {
 pub(super) type Value<'a> = Option<&'a [u8]>;
 
 impl Generation {
+    /// An empty one with room for as many rows of each table.
+    pub(super) fn like(other: &Self) -> Self {
+        let room =
+            |rows: &HashMap<_, _>| HashMap::with_capacity_and_hasher(rows.len(), <_>::default());
+        Self {
+            tables: other.tables.iter().map(room).collect(),
+            ..Self::default()
+        }
+    }
+
     /// Adds a commit's rows.
     pub(super) fn take_in(
         &mut self,
@@ -153,15 +163,26 @@ impl Unapplied {
         }
     }
 
-    /// A table's rows behind a key.
-    pub(super) fn rows(&self, table: TableId, from: Option<&str>) -> Overlay {
-        let mut rows = Overlay::new();
+    /// A table's rows behind a key: of their keys the first, twice as many as `limit`.
+    pub(super) fn rows(&self, table: TableId, from: Option<&str>, limit: usize) -> Overlay {
+        let limit = limit.saturating_mul(2);
+        let mut overlay = Overlay::default();
         for generation in self.generations().rev() {
-            let found = generation.rows(table);
-            let behind = found.filter(|(key, _)| from.is_none_or(|from| &***key > from));
-            rows.extend(behind.map(|(key, value)| (Arc::clone(key), value.map(<[u8]>::to_vec))));
+            let all = generation.rows(table);
+            let mut rows: Vec<(&Arc<str>, Value<'_>)> = all
+                .filter(|(key, _)| from.is_none_or(|from| &***key > from))
+                .collect();
+            if rows.len() > limit {
+                rows.select_nth_unstable_by_key(limit, |(key, _)| *key);
+                rows.truncate(limit);
+                let end = rows.iter().map(|(key, _)| Arc::clone(key)).max();
+                overlay.end = first(overlay.end, end);
+            }
+            let rows = rows.into_iter();
+            let rows = rows.map(|(key, value)| (Arc::clone(key), value.map(<[u8]>::to_vec)));
+            overlay.rows.extend(rows);
         }
-        rows
+        overlay
     }
 
     /// The timers before `until`.
@@ -176,32 +197,44 @@ impl Unapplied {
     }
 }
 
-/// Rows of a table in the order of their keys; `None` where they are deleted.
-pub(super) type Overlay = BTreeMap<Arc<str>, Option<Octets>>;
+/// Rows of a table that are not applied.
+#[derive(Debug, Default)]
+pub(super) struct Overlay {
+    /// `None` where they are deleted.
+    rows: BTreeMap<Arc<str>, Option<Octets>>,
+    /// Nothing is known of the keys behind this one.
+    end: Option<Arc<str>>,
+}
 
-/// A page of `limit` rows of a table as it is with these in front of it. They begin where the page does.
-pub(super) fn lay_over(page: Page, mut unapplied: Overlay, limit: usize) -> Page {
-    if unapplied.is_empty() {
-        return page;
+impl Overlay {
+    /// A page of `limit` rows of the table as it is with these in front of it. They begin where the page
+    /// does.
+    pub(super) fn over(self, page: Page, limit: usize) -> Page {
+        if self.rows.is_empty() {
+            return page;
+        }
+        let end = first(page.next.map(Arc::from), self.end);
+        let is_inside = |key: &str| end.as_deref().is_none_or(|end| key <= end);
+        let mut rows: BTreeMap<String, Octets> = page.rows.into_iter().collect();
+        rows.retain(|key, _| is_inside(key));
+        for (key, value) in self.rows.into_iter().filter(|(key, _)| is_inside(key)) {
+            match value {
+                Some(value) => rows.insert(key.to_string(), value),
+                None => rows.remove(&*key),
+            };
+        }
+        let is_full = rows.len() > limit;
+        let rows: Vec<(String, Octets)> = rows.into_iter().take(limit).collect();
+        let last = rows.last().filter(|_| is_full).map(|(key, _)| key.clone());
+        let next = last.or_else(|| end.map(|end| end.to_string()));
+        Page { rows, next }
     }
-    // What lies behind the page belongs to the next one.
-    if let Some(next) = &page.next {
-        let behind = unapplied.split_off(next.as_str());
-        unapplied.extend(behind.into_iter().take_while(|(key, _)| **key == **next));
+}
+
+/// The smaller of two keys, where none is behind all others.
+fn first(one: Option<Arc<str>>, other: Option<Arc<str>>) -> Option<Arc<str>> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
     }
-    let mut rows: BTreeMap<String, Octets> = page.rows.into_iter().collect();
-    for (key, value) in unapplied {
-        match value {
-            Some(value) => rows.insert(key.to_string(), value),
-            None => rows.remove(&*key),
-        };
-    }
-    let is_full = rows.len() > limit;
-    let rows: Vec<(String, Octets)> = rows.into_iter().take(limit).collect();
-    let next = if is_full {
-        rows.last().map(|(key, _)| key.clone())
-    } else {
-        page.next
-    };
-    Page { rows, next }
 }

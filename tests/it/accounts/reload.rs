@@ -10,7 +10,6 @@ use super::esme::Esme;
 use crate::support::gateway::{Gateway, Plan};
 use crate::support::peer::free_port;
 use crate::support::sim::PASSWORD;
-use crate::support::wait::until;
 
 /// Makes an authority, and the listener's certificate of it; whom to trust then.
 fn certify(folder: &Path, authority: &str) -> TlsSettings {
@@ -62,11 +61,6 @@ tls.key_file = "{folder}/smpp.key"
     Gateway::prepare(home, &plan)
 }
 
-async fn logs(gateway: &Gateway, words: &str) {
-    let logged = async || gateway.logged().contains(words).then_some(());
-    until(words, logged).await;
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn accounts_and_certificates_are_read_again_while_the_rest_goes_on() {
     let home = tempfile::tempdir().expect("a folder");
@@ -83,13 +77,13 @@ async fn accounts_and_certificates_are_read_again_while_the_rest_goes_on() {
     let mut comes = Esme::bind_as("comes", port, Some(second)).await;
     comes.submit("I am new").await;
     stays.submit("I have been here").await;
-    logs(&gateway, "certificates were read again").await;
-    logs(&gateway, "accounts were read again").await;
+    gateway.logs("certificates were read again").await;
+    gateway.logs("accounts were read again").await;
 
     // With a mistake in the file, all stays as it is.
     gateway.rewrite(|config| config.replace(&account("comes"), "[[esme]]\nnam = 1\n"));
     gateway.hang_up();
-    logs(&gateway, "the accounts stay as they are").await;
+    gateway.logs("all stays as it is").await;
     comes.submit("I am still here").await;
     gateway.stop().await;
 }

@@ -12,6 +12,7 @@ use super::http::Api;
 use super::peer::{Peer, free_port};
 use super::sim::{PASSWORD, SYSTEM_ID};
 use super::synapse::SERVER;
+use super::wait::until;
 
 /// What one segment costs on the route of [`Plan::new`].
 pub(crate) const PRICE: &str = "0.05";
@@ -203,6 +204,12 @@ impl Gateway {
     pub(crate) fn logged(&self) -> String {
         let log = self.home.join("matrix-smpp.log");
         std::fs::read_to_string(log).expect("the log of a gateway that was started")
+    }
+
+    /// Waits until it has logged these words, since the first start.
+    pub(crate) async fn logs(&self, words: &str) {
+        let logged = async || self.logged().contains(words).then_some(());
+        until(words, logged).await;
     }
 
     fn running(&mut self) -> Peer {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, Uri};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -20,7 +20,7 @@ use serde_json::json;
 use self::said::Said;
 use crate::sim::behaviour::Change;
 use crate::sim::clock::Now;
-use crate::sim::handsets::Words;
+use crate::sim::inject::Injected;
 use crate::sim::mo::Writing;
 use crate::sim::peers::Peers;
 use crate::sim::smsc::{SendError, Smsc};
@@ -44,7 +44,7 @@ pub(crate) fn router(peers: Peers) -> Router {
         .route("/handsets", get(handsets))
         .route("/handsets/{number}/messages", get(messages))
         .route("/handsets/{number}/send", post(send))
-        .route("/inject_mo", get(inject))
+        .route("/inject_mo", get(inject).post(inject_form))
         .route("/counters", get(counters))
         .route("/binds", get(binds))
         .route("/binds/drop", post(drop_binds))
@@ -131,27 +131,28 @@ async fn send(
     Ok(Json(Sent { statuses }))
 }
 
-/// A message from a phone, as users of `SMPPSim` ask for it. What else they say does not matter.
-#[derive(Deserialize)]
-struct Injected {
-    source_addr: String,
-    destination_addr: String,
-    #[serde(default)]
-    short_message: Words,
-}
-
 async fn inject(
     State(smsc): Shared,
     injected: Result<Query<Injected>, QueryRejection>,
-) -> Result<Json<Sent>, Fault> {
+) -> Result<Response, Fault> {
     let Query(injected) = injected?;
-    let writing = Writing {
-        to: injected.destination_addr,
-        text: injected.short_message,
-        ..Writing::default()
-    };
-    let statuses = smsc.write(&injected.source_addr, &writing).await?;
-    Ok(Json(Sent { statuses }))
+    inject_one(&smsc, &injected)
+}
+
+async fn inject_form(State(smsc): Shared, form: String) -> Result<Response, Fault> {
+    let query = Uri::try_from(format!("/?{}", form.trim_end()));
+    let query = query.map_err(|wrong| Fault::bad_request(&wrong))?;
+    let Query(injected) = Query::try_from_uri(&query)?;
+    inject_one(&smsc, &injected)
+}
+
+/// Answers before the ESME does, as `SMPPSim`.
+fn inject_one(smsc: &Smsc, injected: &Injected) -> Result<Response, Fault> {
+    let writing = injected.writing();
+    let writing = writing.map_err(|wrong| Fault::bad_request(&wrong))?;
+    let waits = smsc.inject(injected.from(), writing)?;
+    let state = if waits { "waits for a bind" } else { "sent" };
+    Ok(Json(json!({ "state": state })).into_response())
 }
 
 async fn counters(State(smsc): Shared) -> Response {

@@ -97,6 +97,7 @@ impl Door {
             metrics: Metrics::new(),
             homeservers: std::iter::empty().collect(),
             clock: clock.clone(),
+            routing: settings.routing.clone().into(),
             settings,
             store: Arc::clone(&store),
             bounds: crate::flow::Bounds::default(),

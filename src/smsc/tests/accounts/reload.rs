@@ -2,7 +2,7 @@
 
 use super::door::config;
 use super::*;
-use crate::smsc::reload::Changes;
+use crate::gateway::changes::Changes;
 
 /// An account that is in no configuration yet.
 const LATE: &str = r#"
@@ -69,6 +69,23 @@ async fn an_account_that_comes_can_bind_and_one_that_goes_is_unbound_while_the_r
     // Its receipt does not wait until somebody looks by chance.
     assert_eq!(comes.receipt().await.message_id, id.to_text());
     assert_eq!(stays.receipt().await.state, WireState::DELIVERED);
+    door.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn routes_may_lead_to_new_accounts_and_not_to_links_that_do_not_run() {
+    let door = Door::open().await;
+    let read = |text: String| {
+        let settings = matrix_smpp_config::parse(&text, Path::new("test.toml"), &ProcessEnv);
+        settings.unwrap()
+    };
+    let lead_to = |name: &str| format!("link_group = \"{name}\"");
+    let rerouted = config().replace(&lead_to("aggregator"), &lead_to("late"));
+    let new = read(rerouted + LATE);
+    assert!(door.links.carry(&new.routing.routes, &new.esmes).is_ok());
+    let gone = door.links.carry(&new.routing.routes, &[]).unwrap_err();
+    let needs = "the route uk needs late, which begins with a restart";
+    assert_eq!(gone.to_string(), needs);
     door.close().await;
 }
 
