@@ -30,7 +30,7 @@ use crate::counters::add;
 use crate::error::CloseReason;
 use crate::operations::SessionState;
 use crate::session::Session;
-use crate::shared::{Inner, Shared, wake};
+use crate::shared::{Inner, Shared, Spare, wake};
 use crate::stream::{Stream, Wire};
 
 /// Octets of a short PDU that has something to say: how many are expected in what was read.
@@ -303,7 +303,10 @@ impl Driver {
         inner.pump(&mut session);
         self.step = next_step(&session, &inner);
         inner.paused = self.step.reading == Reading::AfterTelling;
-        inner.keeps = kept_until.is_some();
+        inner.spare = match kept_until {
+            Some(_) => Spare::Kept,
+            None => Spare::GivenBack,
+        };
         if self.step.resting
             && let Some(until) = kept_until
         {

@@ -44,6 +44,14 @@ pub(crate) struct Shared {
     inner: Mutex<Inner>,
 }
 
+/// What becomes of the memory of a queue that is empty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Spare {
+    /// It stays for what comes next: traffic is brisk.
+    Kept,
+    GivenBack,
+}
+
 /// The part behind the lock.
 #[derive(Debug)]
 pub(crate) struct Inner {
@@ -60,8 +68,7 @@ pub(crate) struct Inner {
     pub(crate) queue: VecDeque<LinkEvent>,
     /// The driver stopped reading because the queue is full.
     pub(crate) paused: bool,
-    /// Traffic is brisk: the queue keeps its memory.
-    pub(crate) keeps: bool,
+    pub(crate) spare: Spare,
     /// Nothing more will be queued.
     pub(crate) ended: bool,
     /// Nobody will ever read the queue.
@@ -89,7 +96,7 @@ impl Shared {
                 outbind_asked: None,
                 queue: VecDeque::new(),
                 paused: false,
-                keeps: false,
+                spare: Spare::GivenBack,
                 ended: false,
                 unread: false,
                 driver: None,
@@ -171,7 +178,7 @@ impl Shared {
         let mut inner = self.lock();
         inner.driver = None;
         inner.paused = false;
-        inner.keeps = false;
+        inner.spare = Spare::GivenBack;
         let mut outcome = (reason, None);
         if let Some(mut session) = inner.session.take() {
             session.handle_sent(sent);
@@ -302,7 +309,7 @@ impl Inner {
 
     /// Gives back the memory of an empty queue, unless more is expected.
     pub(crate) fn release(&mut self) {
-        if !self.keeps {
+        if self.spare == Spare::GivenBack {
             release(&mut self.queue);
         }
     }

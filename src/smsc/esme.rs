@@ -88,6 +88,7 @@ fn wanted(source: Party, destination: Party, receipt: RegisteredDelivery) -> Sub
         deliver_at: None,
         valid_until: None,
         to_nobody: false,
+        awaits_name: false,
     }
 }
 

@@ -14,7 +14,6 @@ use uuid::Uuid;
 use super::connect::{self, Unusable};
 use super::esme;
 use super::link::Pump;
-use super::multi::Multis;
 use super::names;
 use super::outgoing::Outgoing;
 use super::record::{record, record_receipts};
@@ -39,7 +38,6 @@ pub(super) struct Group {
     terms: Mutex<Terms>,
     links: Arc<Roster>,
     sessions: Arc<Sessions>,
-    multis: Arc<Multis>,
     /// The links end, those too that are about to come.
     closing: CancellationToken,
 }
@@ -118,7 +116,6 @@ impl Group {
             terms: Mutex::new(terms),
             links: Arc::default(),
             sessions: Arc::default(),
-            multis: Arc::default(),
             closing: CancellationToken::new(),
         }
     }
@@ -142,8 +139,8 @@ impl Group {
         outgoing
             .handle
             .write_only_while(move || store.is_surely_ours());
-        let known = (Arc::clone(&self.sessions), Arc::clone(&self.multis));
-        Pump::new(gateway, self.terms().clone(), outgoing, known)
+        let sessions = Arc::clone(&self.sessions);
+        Pump::new(gateway, self.terms().clone(), outgoing, sessions)
     }
 
     fn dispatch(&self, gateway: &Gateway, crew: &Crew) {
@@ -157,7 +154,6 @@ impl Group {
             gateway: gateway.clone(),
             terms: self.terms().clone(),
             links: Arc::clone(&self.links),
-            multis: Arc::clone(&self.multis),
         }
     }
 
@@ -213,7 +209,6 @@ pub(super) struct Dispatcher {
     gateway: Gateway,
     terms: Terms,
     links: Arc<Roster>,
-    multis: Arc<Multis>,
 }
 
 impl Dispatcher {
@@ -275,9 +270,7 @@ impl Dispatcher {
     async fn claim_receipts(&self, links: &[Outgoing], limit: usize) -> Result<usize, StoreError> {
         let now = self.gateway.clock.now();
         let store = &self.gateway.store;
-        let claiming = self.multis.claiming().await;
         let owed = store.claim_receipts(&self.terms.group, limit, now).await?;
-        drop(claiming);
         let not_sent: Vec<_> = owed
             .iter()
             .filter_map(|one| self.send_receipt(links, one))

@@ -15,7 +15,6 @@ use uuid::Uuid;
 
 use super::esme::Wishes;
 use super::group::Sessions;
-use super::multi::Multis;
 use super::names;
 use super::said::{FromPeer, Said};
 use super::terms::{Side, Terms};
@@ -39,10 +38,6 @@ pub(super) struct Request {
 }
 
 impl Request {
-    const fn is_multi(&self) -> bool {
-        matches!(self.body, Body::SubmitMulti(_))
-    }
-
     /// Whether it says that it is a delivery receipt (SMPP 3.4 §5.2.12).
     fn is_receipt(&self) -> bool {
         match &self.body {
@@ -60,7 +55,6 @@ pub(super) struct Inbound {
     pub(super) terms: Terms,
     link: Link,
     sessions: Arc<Sessions>,
-    pub(super) multis: Arc<Multis>,
     pub(super) answered: Answered,
 }
 
@@ -149,15 +143,9 @@ impl Fates {
 }
 
 impl Inbound {
-    pub(super) fn new(
-        gateway: Gateway,
-        terms: Terms,
-        link: Link,
-        (sessions, multis): (Arc<Sessions>, Arc<Multis>),
-    ) -> Self {
+    pub(super) fn new(gateway: Gateway, terms: Terms, link: Link, sessions: Arc<Sessions>) -> Self {
         Self {
             sessions,
-            multis,
             answered: Answered::default(),
             gateway,
             terms,
@@ -182,11 +170,6 @@ impl Inbound {
     }
 
     async fn take_each(&self, requests: Vec<Request>, living: &[Uuid]) -> Vec<Undecided> {
-        let _taking = if requests.iter().any(Request::is_multi) {
-            Some(self.multis.taking().await)
-        } else {
-            None
-        };
         let taken = requests.into_iter().map(async |request| {
             if let Some((status, answer)) = self.asked(&request).await {
                 let (sequence, epoch) = (request.sequence, request.epoch);

@@ -11,7 +11,6 @@ use uuid::Uuid;
 
 use super::group::Sessions;
 use super::inbound::{Inbound, Request, Undecided};
-use super::multi::Multis;
 use super::outgoing::{Outgoing, Told};
 use super::record::{record, record_receipts};
 use super::terms::Terms;
@@ -62,7 +61,7 @@ impl Pump {
         gateway: &Gateway,
         terms: Terms,
         outgoing: Outgoing,
-        (sessions, multis): (Arc<Sessions>, Arc<Multis>),
+        sessions: Arc<Sessions>,
     ) -> Self {
         Self {
             gateway: gateway.clone(),
@@ -71,7 +70,7 @@ impl Pump {
                 gateway.clone(),
                 terms,
                 outgoing.handle.clone(),
-                (Arc::clone(&sessions), multis),
+                Arc::clone(&sessions),
             ),
             outgoing,
             sessions,

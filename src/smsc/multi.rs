@@ -1,34 +1,38 @@
 //! `submit_multi`: one text for many, and for each of them a submission of its own. SMPP 3.4 §4.5.
 //!
 //! The answer's `message_id` stands for all that were taken ([`names`]), and their receipts bear it:
-//! it is durable before the answer goes out.
+//! it is durable before the answer goes out, and they wait for it.
 
 use futures_util::future::join_all;
 use matrix_smpp_codec::{
-    Address, Body, CommandStatus, DestAddress, MessageId, SubmitMulti, SubmitMultiResp, SubmitSm,
-    UnsuccessSme, UnsuccessSmes,
+    Address, Body, CommandStatus, DestAddress, MessageId, Quirks, SubmitMulti, SubmitMultiResp,
+    SubmitSm, UnsuccessSme, UnsuccessSmes,
 };
-use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tracing::warn;
 use uuid::Uuid;
 
+use super::esme::Wishes;
 use super::inbound::{Fate, Inbound, Request};
 use super::names;
-use crate::gateway::model::TakenId;
+use super::said::{FromPeer, Said};
+use crate::gateway::model::{TakenId, Timestamp};
+use crate::store::SubmissionIn;
 
-/// Keeps the receipts of an account waiting until it is known what name they bear.
-#[derive(Debug, Default)]
-pub(super) struct Multis(RwLock<()>);
+/// The text as it is submitted to one of several destinations.
+struct OneOfMany(SubmitSm);
 
-impl Multis {
-    /// To be held from before one is taken until its name is given.
-    pub(super) async fn taking(&self) -> RwLockReadGuard<'_, ()> {
-        self.0.read().await
+impl Wishes for OneOfMany {
+    fn wishes(&self, now: Timestamp) -> Result<SubmissionIn, CommandStatus> {
+        Ok(SubmissionIn {
+            awaits_name: true,
+            ..self.0.wishes(now)?
+        })
     }
+}
 
-    /// To be held while receipts are claimed.
-    pub(super) async fn claiming(&self) -> RwLockWriteGuard<'_, ()> {
-        self.0.write().await
+impl<'a> FromPeer<&'a OneOfMany> for Said {
+    fn from_peer(one: &'a OneOfMany, quirks: Quirks) -> Self {
+        Self::from_peer(&one.0, quirks)
     }
 }
 
@@ -68,6 +72,10 @@ impl Inbound {
         living: &[Uuid],
     ) -> Fate {
         match alone(multi, destination) {
+            Ok(sm) if multi.dest_addresses.len() > 1 => {
+                let one = OneOfMany(sm);
+                self.submitted(&one, request, living.to_vec()).await
+            }
             Ok(sm) => self.submitted(&sm, request, living.to_vec()).await,
             Err(status) => Fate::Refused(status),
         }
@@ -77,13 +85,16 @@ impl Inbound {
     /// last, none counts as taken.
     pub(super) async fn name_all(&self, fates: &mut [Fate]) {
         let taken = taken(fates);
-        let Some(name) = self.name(&taken).filter(|_| taken.len() > 1) else {
+        let Some(name) = self.name(&taken).filter(|_| fates.len() > 1) else {
             return;
         };
         let named = self.gateway.store.name_submissions(taken, name.to_text());
-        if let Err(error) = named.await {
-            warn!(%error, group = self.terms.group, "cannot store the name of a text for many");
-            fates.fill(Fate::CannotStore);
+        match named.await {
+            Ok(()) => self.gateway.wakes.group(&self.terms.group),
+            Err(error) => {
+                warn!(%error, group = self.terms.group, "cannot store the name of a text for many");
+                fates.fill(Fate::CannotStore);
+            }
         }
     }
 

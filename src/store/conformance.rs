@@ -187,7 +187,8 @@ macro_rules! suite {
                 what_is_withdrawn_is_never_said,
                 a_submission_past_its_validity_is_never_said,
                 a_receipt_is_owed_until_it_is_taken,
-                a_receipt_that_nobody_fetches_is_given_up;
+                a_receipt_that_nobody_fetches_is_given_up,
+                a_receipt_waits_for_the_name_that_it_is_to_bear;
             scheduled:
                 a_scheduled_submission_stands_in_the_line_from_its_time_on,
                 a_scheduled_submission_can_be_withdrawn,

@@ -272,7 +272,8 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// as long as it cannot have been said yet. False where that is too late or there is none.
     async fn replace_submission(&self, replacement: Replacement) -> Result<bool>;
 
-    /// Gives submissions one name together, which their receipts bear ([`OwedReceipt::name`]).
+    /// Gives submissions one name together, which their receipts bear ([`OwedReceipt::name`]). Those that
+    /// waited for it ([`SubmissionIn::awaits_name`]) are due from now on.
     async fn name_submissions(&self, ids: Vec<TakenId>, name: String) -> Result<()>;
 
     /// Takes up to `limit` receipts that are owed to a link group and due. What is returned may be

@@ -25,6 +25,9 @@ pub struct SubmissionIn {
     pub valid_until: Option<Timestamp>,
     /// One that is for nobody is taken too, as undeliverable ([`SmsTaken::Undeliverable`](super::SmsTaken::Undeliverable)).
     pub to_nobody: bool,
+    /// Its receipt waits for the name that it is to bear
+    /// ([`Store::name_submissions`](super::Store::name_submissions)), a minute at most.
+    pub awaits_name: bool,
 }
 
 /// An address as it stands in a PDU. `Debug` shows its kind only.

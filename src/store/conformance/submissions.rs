@@ -27,6 +27,7 @@ pub(super) fn submitted(sms: SmsIn) -> SmsIn {
             deliver_at: None,
             valid_until: None,
             to_nobody: false,
+            awaits_name: false,
         }),
         ..sms
     }
@@ -254,4 +255,47 @@ pub(crate) async fn a_receipt_that_nobody_fetches_is_given_up(engine: &dyn Engin
     assert_eq!(owed(&store, until).await, []);
     store.sweep(at(until), 100).await.unwrap();
     assert_eq!(store.sizes().await.unwrap().owed_receipts, 0);
+}
+
+/// The same, one of several that get a name together.
+fn one_of_many(sms: SmsIn) -> SmsIn {
+    let mut sms = submitted(sms);
+    if let Some(wishes) = &mut sms.submitted {
+        wishes.awaits_name = true;
+    }
+    sms
+}
+
+pub(crate) async fn a_receipt_waits_for_the_name_that_it_is_to_bear(engine: &dyn Engine) {
+    let (store, _) = with_leases(engine).await;
+    let mut ids = Vec::new();
+    for text in ["one", "two", "three"] {
+        let sms = one_of_many(from(ANNA, text));
+        ids.push(take_with_id(&store, sms).await.1);
+    }
+    say(&store, &Ending::Done).await;
+    assert_eq!(owed(&store, 200).await, []);
+    // The process dies before it can name them, and they are brought again.
+    drop(store);
+    let store = engine.open();
+    store.recover(at(300)).await.unwrap();
+    assert_eq!(owed(&store, 300).await, []);
+    let named = async || {
+        let both = vec![ids[0], ids[1]];
+        store
+            .name_submissions(both, "both".to_owned())
+            .await
+            .unwrap();
+    };
+    named().await;
+    let told = async |now: i64| -> Vec<_> {
+        let owed = owed(&store, now).await.into_iter();
+        owed.map(|one| (one.id, one.name)).collect()
+    };
+    let name = || Some("both".to_owned());
+    assert_eq!(told(300).await, [(ids[0], name()), (ids[1], name())]);
+    named().await;
+    // Nobody brings the third again: it is told under its own id in the end.
+    assert_eq!(told(30_199).await, []);
+    assert_eq!(told(30_200).await, [(ids[2], None)]);
 }

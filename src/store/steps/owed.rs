@@ -7,16 +7,25 @@ use crate::store::tables::{EndedSubmissions, Owed, OwedRow, SubmissionRow, numbe
 use crate::store::tx::Tx;
 use crate::store::{OwedReceipt, ReceiptAnswer, ReceiptHistory, ReceiptOutcome, Result};
 
+/// How long a receipt waits for a name, in milliseconds: whoever was not answered before a crash brings
+/// the same again, and then has it.
+const NAMED_WITHIN: i64 = 60_000;
+
 /// The account of a submission that ends now is owed a receipt, if it asked for one.
 pub(super) fn owe(tx: &mut Tx<'_>, submission: &SubmissionRow, ended_at: Timestamp) {
     let is_delivered = submission.state == MessageState::DELIVERED.0;
     if !RegisteredDelivery(submission.receipt).wants_receipt(is_delivered) {
         return;
     }
+    let wait = if submission.awaits_name {
+        NAMED_WITHIN.min(submission.receipt_age / 2)
+    } else {
+        0
+    };
     let row = OwedRow {
         id: submission.id,
         link_group: submission.link_group.clone(),
-        due_at: ended_at,
+        due_at: Timestamp(ended_at.0.saturating_add(wait)),
         until: Timestamp(ended_at.0.saturating_add(submission.receipt_age)),
         on_wire: false,
         attempt: 0,
@@ -25,6 +34,19 @@ pub(super) fn owe(tx: &mut Tx<'_>, submission: &SubmissionRow, ended_at: Timesta
     };
     // It ends once, so nothing is owed yet.
     tx.insert::<Owed>(&number(submission.id), row);
+}
+
+/// The receipt of a submission need not wait for its name any more.
+pub(super) fn named(tx: &mut Tx<'_>, submission: &SubmissionRow) -> Result<()> {
+    let key = number(submission.id);
+    let waits = |row: &OwedRow| !row.on_wire && row.attempt == 0;
+    let Some(ended_at) = submission.ended_at else {
+        return Ok(());
+    };
+    if tx.get::<Owed>(&key)?.as_deref().is_some_and(waits) {
+        tx.update::<Owed>(&key, |row| row.due_at = ended_at)?;
+    }
+    Ok(())
 }
 
 pub(in crate::store) fn claim(

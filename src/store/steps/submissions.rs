@@ -66,6 +66,7 @@ fn row(sms: &SmsIn, submitted: &SubmissionIn, id: TakenId, home: HomeRow) -> Sub
         said_at: None,
         ended_at: None,
         name: None,
+        awaits_name: submitted.awaits_name,
     }
 }
 
@@ -249,7 +250,12 @@ pub(in crate::store) fn name(tx: &mut Tx<'_>, ids: &[TakenId], name: &str) -> Re
     tx.fetch::<Submissions>(keys.iter().map(String::as_str));
     tx.fetch::<EndedSubmissions>(keys.iter().map(String::as_str));
     each(ids, |id| {
-        change(tx, id.0, |row| row.name = Some(name.to_owned()))
+        let waited = find(tx, id.0)?.filter(|row| row.awaits_name);
+        change(tx, id.0, |row| {
+            row.name = Some(name.to_owned());
+            row.awaits_name = false;
+        })?;
+        waited.map_or(Ok(()), |row| owed::named(tx, &row))
     })
 }
 

@@ -206,6 +206,9 @@ pub(crate) struct SubmissionRow {
     /// The name that its receipt bears instead of its own: it was one of many.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) name: Option<String>,
+    /// Its receipt waits until it has a name.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) awaits_name: bool,
 }
 
 impl Row for SubmissionRow {
