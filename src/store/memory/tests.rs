@@ -178,16 +178,19 @@ async fn a_failed_commit_undoes_its_group_and_tells_all_of_it() {
     let engine = start(&memory);
     let before = fill(&engine).await;
     memory.fail_with(unavailable());
-    let (first, second, question) = as_one_group(&engine, async {
-        tokio::join!(
-            biased;
-            engine.run(change_all),
-            engine.run(|tx| put(tx, "c", "new")),
-            // What it saw was never there.
-            engine.run(view),
-        )
-    })
-    .await;
+    let (_begun, release) = memory.hold();
+    let (first, second, question, ()) = tokio::join!(
+        biased;
+        engine.run(change_all),
+        engine.run(|tx| put(tx, "c", "new")),
+        // What it saw was never there.
+        engine.run(view),
+        async {
+            // Answered at once, and after those before it were run.
+            engine.run(|_| Ok(())).await.unwrap();
+            drop(release);
+        },
+    );
     for answer in [first, second, question.map(drop)] {
         assert!(
             matches!(answer, Err(StoreError::Unavailable(_))),
