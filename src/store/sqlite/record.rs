@@ -235,3 +235,59 @@ impl<'a> Reader<'a> {
 fn senseless() -> StoreError {
     StoreError::Corrupt("a record of the log".to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn writes() -> Vec<Write> {
+        let row = |table, key: &str, value: Option<&[u8]>| Write {
+            table,
+            key: key.into(),
+            value: value.map(<[u8]>::to_vec),
+        };
+        vec![
+            row(TableId::Meta, "a", Some(b"1")),
+            row(TableId::Meta, "gone", None),
+            row(TableId::Timers, "t", Some(b"")),
+        ]
+    }
+
+    #[test]
+    fn a_record_is_read_as_it_was_written() {
+        let (record, spans) = write(7, 3, &writes()).unwrap();
+        let head = Head::read(record[..HEAD].try_into().unwrap());
+        assert!(head.is_whole(&record));
+        let length = u64::try_from(record.len() - HEAD).unwrap();
+        assert_eq!((head.life, head.number, head.length), (7, 3, length));
+        let rows = rows(&record).unwrap();
+        assert_eq!(rows.len(), writes().len());
+        for ((row, span), write) in rows.iter().zip(spans).zip(writes()) {
+            assert_eq!((row.table, &row.key), (write.table, &write.key));
+            assert_eq!(row.value, span);
+            let value = row.value.map(|span| span.of(&record).to_vec());
+            assert_eq!(value, write.value);
+        }
+    }
+
+    #[test]
+    fn what_is_short_of_a_record_is_an_error() {
+        let (record, _) = write(7, 3, &writes()).unwrap();
+        let whole = |cut| rows(&record[..cut]).is_ok_and(|rows| rows.len() == writes().len());
+        assert!(whole(record.len()));
+        assert!(!(HEAD..record.len()).any(whole));
+        // A length that points far behind the end.
+        let mut wrong = record.clone();
+        wrong[HEAD + 5..HEAD + 9].fill(0xff);
+        assert!(matches!(rows(&wrong), Err(StoreError::Corrupt(_))));
+    }
+
+    #[test]
+    fn a_table_that_is_not_known_is_refused_by_its_name() {
+        let (mut record, _) = write(7, 3, &writes()).unwrap();
+        record[HEAD + 1..HEAD + 5].copy_from_slice(b"newt");
+        let error = rows(&record).unwrap_err();
+        assert!(matches!(&error, StoreError::Conflict(_)), "{error}");
+        assert!(error.to_string().contains("newt"), "{error}");
+    }
+}

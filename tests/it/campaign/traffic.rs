@@ -165,8 +165,8 @@ impl Traffic {
         (token, body.trim_end().to_owned())
     }
 
-    /// Whether every text that people wrote is marked as delivered or answered with a reason, by each
-    /// phone of its room.
+    /// Whether every text that people wrote is marked as sent or delivered or answered with a reason, by each
+    /// phone of its room. An SMSC that was killed owes some of them a receipt for ever.
     pub(super) async fn all_have_their_fate(&self) -> bool {
         for (number, talk) in self.talks.iter().enumerate() {
             let timeline = self.people[talk.writer].read(&talk.room).await;
@@ -182,7 +182,9 @@ impl Traffic {
 }
 
 fn has_fate(timeline: &Timeline, by: &str, event: &str) -> bool {
-    timeline.has_check(by, event) || timeline.replies(event).any(|reply| reply["sender"] == *by)
+    timeline.has_check(by, event)
+        || timeline.has_status(by, event)
+        || timeline.replies(event).any(|reply| reply["sender"] == *by)
 }
 
 fn name(token: u32) -> String {

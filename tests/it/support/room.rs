@@ -65,15 +65,21 @@ impl Timeline {
 
     /// The latest machine-readable status of an event.
     pub(crate) fn status(&self, of: &str) -> Option<&Value> {
+        let latest = self.statuses(of).pop();
+        latest.map(|event| &event["content"])
+    }
+
+    /// Whether this user has told a machine-readable status of an event.
+    pub(crate) fn has_status(&self, by: &str, of: &str) -> bool {
+        self.statuses(of).iter().any(|event| event["sender"] == by)
+    }
+
+    fn statuses<'a>(&'a self, of: &str) -> Vec<&'a Value> {
         let about = |event: &&Value| {
             event["type"] == "com.beeper.message_send_status"
                 && event["content"]["m.relates_to"]["event_id"] == of
         };
-        self.0
-            .iter()
-            .rev()
-            .find(about)
-            .map(|event| &event["content"])
+        self.0.iter().filter(about).collect()
     }
 }
 

@@ -1,5 +1,7 @@
 //! The recorded process: many things at once, each told the world when the store has acknowledged it.
 
+use std::path::Path;
+
 use bytes::Bytes;
 use matrix_smpp_codec::values::{DataCoding, MessageState as WireState};
 use uuid::Uuid;
@@ -8,6 +10,7 @@ use super::super::crash::{alice, message};
 use super::trace::say;
 use super::*;
 use crate::store::NewEvent;
+use crate::store::base::Write;
 
 /// Where the child's store is; set for the child only.
 pub(super) const STORE: &str = "MATRIX_SMPP_TEST_DISK";
@@ -16,7 +19,8 @@ const LANES: u32 = 4;
 const TEXTS: u32 = 6;
 /// Of everything else, in one life.
 const THINGS: u32 = 8;
-/// The process ends this often in good order: the logs go into the file and are removed.
+/// The process ends this often in good order, after one that did not: the logs go into the file and are
+/// removed.
 const LIVES: u32 = 2;
 /// The number that every text comes from.
 const VMN: &str = "447700900900";
@@ -28,6 +32,7 @@ async fn the_child_works_and_says_what_is_done() {
         return;
     };
     for life in 0..LIVES {
+        die(path.as_ref());
         let base = sqlite::Sqlite::open_restless(path.as_ref()).unwrap();
         let store = Arc::new(TableStore::open(Box::new(base), DAY).unwrap());
         say(&format!("instance {}", store.instance()));
@@ -40,6 +45,19 @@ async fn the_child_works_and_says_what_is_done() {
         work.spawn(hear(Arc::clone(&store), life));
         work.spawn(pay(Arc::clone(&store), life));
         work.join_all().await;
+    }
+}
+
+/// One that dies at once, and leaves its log behind.
+fn die(path: &Path) {
+    let mut base = sqlite::Sqlite::open(path).unwrap();
+    for number in 0..3 {
+        let write = Write {
+            table: TableId::Meta,
+            key: format!("died{number}").into(),
+            value: Some(Vec::new()),
+        };
+        base.commit(&[write]).unwrap();
     }
 }
 
