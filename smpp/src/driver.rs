@@ -16,6 +16,10 @@
 //! Buffers and queues exist only while they hold something or an answer is due, and under brisk traffic a
 //! moment longer: an idle session is its state, one timer and a socket. A connection whose peer never pauses gives way to others after [`ROUNDS`] rounds.
 
+mod step;
+#[cfg(test)]
+mod tests;
+
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -28,10 +32,10 @@ use tokio::time::Sleep;
 use crate::clock;
 use crate::counters::add;
 use crate::error::CloseReason;
-use crate::operations::SessionState;
 use crate::session::Session;
 use crate::shared::{Inner, Shared, Spare, wake};
 use crate::stream::{Stream, Wire};
+use step::{Reading, Step};
 
 /// Octets of a short PDU that has something to say: how many are expected in what was read.
 const LIKELY_LEN: usize = 48;
@@ -39,17 +43,11 @@ const LIKELY_LEN: usize = 48;
 /// Octets for which most PDUs are short enough: how much room to write is got at once.
 const LIKELY_ROOM: usize = 256;
 
-/// Most PDUs handed to the session under one hold of the lock.
-const BATCH: usize = 64;
-
 /// Nothing more is read while this many octets wait to be decoded.
 const READ_BATCH: usize = 16 * 1024;
 
 /// No more PDUs are encoded while this many octets wait for the socket.
 const WRITE_BATCH: usize = 64 * 1024;
-
-/// Nothing is read while this many PDUs wait to be encoded: a peer that asks and does not read.
-const OUTBOX: usize = 1_000;
 
 /// After so many rounds of reading and writing it is the others' turn.
 const ROUNDS: usize = 16;
@@ -92,29 +90,6 @@ pub(crate) struct Driver {
     done: bool,
 }
 
-/// What the session wants next.
-#[derive(Debug, Clone, Copy)]
-struct Step {
-    finished: Option<CloseReason>,
-    deadline: Option<Instant>,
-    max_pdu: usize,
-    quirks: Quirks,
-    batch: usize,
-    reading: Reading,
-    /// PDUs wait that did not fit into the write buffer.
-    more: bool,
-    /// No request of either side waits for its answer, and none is expected: room is not kept for what
-    /// comes next.
-    resting: bool,
-}
-
-impl Step {
-    /// Has the driver look again then, at the latest.
-    fn wake_at(&mut self, at: Instant) {
-        self.deadline = Some(self.deadline.map_or(at, |deadline| deadline.min(at)));
-    }
-}
-
 /// What `wire.inbound` holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Input {
@@ -124,20 +99,6 @@ enum Input {
     Undecoded,
     /// An impossible length came: nothing more can be read.
     Broken,
-}
-
-/// Whether to take in more, or what has to happen before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Reading {
-    On,
-    /// A bind waits to be answered, and what came behind it to be decoded.
-    Ahead,
-    /// What came behind a bind that is refused is decoded, and nothing more read.
-    Leftovers,
-    /// The event queue is full.
-    AfterTelling,
-    /// The outbox is full, or the session over.
-    AfterWriting,
 }
 
 impl Driver {
@@ -155,16 +116,7 @@ impl Driver {
             timer: None,
             slice: None,
             linger_until: None,
-            step: Step {
-                finished: None,
-                deadline: None,
-                max_pdu: 0,
-                quirks: Quirks::NONE,
-                batch: 1,
-                reading: Reading::AfterWriting,
-                more: false,
-                resting: true,
-            },
+            step: Step::FIRST,
             done: false,
         }
     }
@@ -301,7 +253,7 @@ impl Driver {
             && session.poll_transmit(&mut self.wire.outbound)
         {}
         inner.pump(&mut session);
-        self.step = next_step(&session, &inner);
+        self.step = Step::next(&session, &inner);
         inner.paused = self.step.reading == Reading::AfterTelling;
         inner.spare = match kept_until {
             Some(_) => Spare::Kept,
@@ -445,33 +397,6 @@ fn read(
     Ok(())
 }
 
-fn next_step(session: &Session, inner: &Inner) -> Step {
-    let reading = if !inner.has_room() {
-        Reading::AfterTelling
-    } else if session.is_deciding() {
-        Reading::Ahead
-    } else if session.is_refusing() {
-        Reading::Leftovers
-    } else if session.pdus_waiting() >= OUTBOX || session.finished().is_some() {
-        Reading::AfterWriting
-    } else {
-        Reading::On
-    };
-    Step {
-        finished: session.finished(),
-        deadline: session.poll_timeout(),
-        max_pdu: session.max_pdu(),
-        quirks: session.quirks(),
-        batch: match session.state() {
-            SessionState::Open | SessionState::Outbound => 1,
-            _ => BATCH,
-        },
-        reading,
-        more: session.pdus_waiting() > 0,
-        resting: session.is_resting(),
-    }
-}
-
 impl Future for Driver {
     /// Why the session ended, and how long it was bound.
     type Output = (CloseReason, Option<Duration>);
@@ -485,49 +410,6 @@ impl Drop for Driver {
     fn drop(&mut self) {
         if !self.done {
             self.finish(CloseReason::WeClosed);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use matrix_smpp_codec::{Body, Quirk};
-
-    use super::*;
-
-    /// A `bind_receiver` whose `system_id` is too long, twice.
-    fn two_binds() -> BytesMut {
-        let mut bind = vec![0, 0, 0, 43, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 7];
-        bind.extend([b'a'; 20]);
-        bind.extend([0, 0, 0, 0x34, 0, 0, 0]);
-        BytesMut::from(&bind.repeat(2)[..])
-    }
-
-    #[test]
-    fn a_peer_is_read_by_its_quirks_and_by_no_others() {
-        let mut octets = two_binds();
-        let (mut strict, mut lenient) = (None, None);
-        read(&mut octets, 100, Quirks::NONE, &mut strict).unwrap();
-        assert!(matches!(strict, Some(Inbound::Malformed { .. })));
-        let quirks = Quirks::NONE.with(Quirk::LongStrings);
-        read(&mut octets, 100, quirks, &mut lenient).unwrap();
-        let Some(Inbound::Pdu(pdu)) = lenient else {
-            panic!("malformed")
-        };
-        let Body::BindReceiver(bind) = pdu.body else {
-            panic!("another PDU")
-        };
-        assert_eq!(bind.system_id.to_text(), "a".repeat(15));
-        assert!(octets.is_empty());
-    }
-
-    #[test]
-    fn an_impossible_length_is_one_with_quirks_too() {
-        for quirks in [Quirks::NONE, Quirks::NONE.with(Quirk::LongStrings)] {
-            let mut place = None;
-            assert!(read(&mut two_binds(), 42, quirks, &mut place).is_err());
-            read(&mut two_binds().split_to(20), 100, quirks, &mut place).unwrap();
-            assert!(place.is_none());
         }
     }
 }
