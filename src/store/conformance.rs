@@ -121,6 +121,7 @@ macro_rules! suite {
                 what_was_put_off_by_a_clock_that_was_ahead_is_not_waited_for;
             receipts:
                 a_receipt_finds_its_segment_by_id,
+                receipts_that_come_together_are_each_taken,
                 an_id_is_found_however_it_is_padded_but_never_for_another_phone,
                 an_id_that_two_messages_were_given_means_the_one_to_its_phone,
                 a_throttled_segment_still_asks_for_its_receipt,

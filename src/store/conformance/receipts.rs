@@ -65,6 +65,21 @@ pub(crate) async fn a_receipt_finds_its_segment_by_id(engine: &dyn Engine) {
     assert_eq!(account(&store).await, (9_980, 0, 20));
 }
 
+pub(crate) async fn receipts_that_come_together_are_each_taken(engine: &dyn Engine) {
+    let store = with_credit(engine).await;
+    let (first, second) = (sent(&store, "1").await, sent(&store, "2").await);
+    let receipts = [
+        receipt("2", WireState::UNDELIVERABLE),
+        receipt("nobody's", WireState::DELIVERED),
+        receipt("1", WireState::DELIVERED),
+    ];
+    let taken = store.take_receipts(receipts.to_vec()).await.unwrap();
+    let (matched, parked) = (ReceiptTaken::Matched, ReceiptTaken::Parked);
+    assert_eq!(taken, [matched, parked, matched]);
+    assert_eq!(state(&store, first).await, MessageState::Delivered);
+    assert_eq!(state(&store, second).await, MessageState::Undeliverable);
+}
+
 pub(crate) async fn an_id_is_found_however_it_is_padded_but_never_for_another_phone(
     engine: &dyn Engine,
 ) {
