@@ -72,6 +72,7 @@ pub struct Metrics {
     commits: IntCounter,
     changes: IntCounter,
     questions: IntCounter,
+    unapplied: IntGauge,
     durability: IntGaugeVec,
     unreadable: IntGaugeVec,
 }
@@ -190,6 +191,13 @@ impl Metrics {
             commits: counter("store_commits_total", "Commits of the store"),
             changes: counter("store_changes_total", "Changes that shared those commits"),
             questions: counter("store_questions_total", "Questions to the store"),
+            unapplied: register(
+                &registry,
+                IntGauge::with_opts(Opts::new(
+                    full("store_unapplied_rows"),
+                    "Rows in the log of an SQLite store and not in its tables yet",
+                )),
+            ),
             unreadable: gauges(
                 "store_unreadable_rows",
                 "Rows that could not be read at the start, by table",
@@ -286,6 +294,8 @@ impl Metrics {
         catch_up(&self.commits, work.commits);
         catch_up(&self.changes, work.changes);
         catch_up(&self.questions, work.questions);
+        let unapplied = i64::try_from(work.unapplied).unwrap_or(i64::MAX);
+        self.unapplied.set(unapplied);
     }
 
     fn set_calls(&self) {
@@ -355,10 +365,12 @@ mod tests {
         });
         metrics.set_work(Work {
             commits: 3,
+            unapplied: 5,
             ..Work::default()
         });
         let text = metrics.render();
         assert!(text.contains("matrix_smpp_store_commits_total 3"));
+        assert!(text.contains("matrix_smpp_store_unapplied_rows 5"));
         assert!(text.contains("matrix_smpp_refused_messages_total{reason=\"no_route\"} 1"));
         assert!(text.contains("matrix_smpp_waiting{kind=\"queued_segments\"} 7"));
         let named = |line: &str| line.starts_with('#') || line.starts_with("matrix_smpp_");

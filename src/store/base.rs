@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use super::Result;
 use super::ownership::Ownership;
@@ -67,6 +68,11 @@ pub(crate) trait Base: Debug + Send {
     /// Until when this owner can be sure that it is the owner.
     fn ownership(&self) -> Arc<Ownership> {
         Ownership::for_ever()
+    }
+
+    /// How many rows are committed and have still to be written where they are to stay, as of now.
+    fn unapplied(&self) -> Arc<AtomicU64> {
+        Arc::default()
     }
 
     /// Nothing follows: tidies up.

@@ -1144,8 +1144,8 @@ pub struct Step {
     pub detail: String,
 }
 
-/// What a store has done since its start. Each commit is one wait for the disk; what is changed is
-/// shared by as many changes as wait.
+/// What a store has done since its start, and has to do yet. Each commit is one wait for the disk; what
+/// is changed is shared by as many changes as wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Work {
     /// Commits.
@@ -1154,6 +1154,8 @@ pub struct Work {
     pub changes: u64,
     /// Questions that were asked.
     pub questions: u64,
+    /// Rows that are in the log of an SQLite store and not in its tables yet.
+    pub unapplied: u64,
 }
 
 /// Sizes for the gauges.

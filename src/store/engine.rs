@@ -51,6 +51,7 @@ pub(crate) struct Engine {
     lost: CancellationToken,
     ownership: Arc<Ownership>,
     unreadable: Vec<(&'static str, u64)>,
+    unapplied: Arc<AtomicU64>,
 }
 
 /// What the thread is told.
@@ -79,6 +80,7 @@ impl Engine {
         let done = Arc::new(Done::default());
         let lost = CancellationToken::new();
         let ownership = base.ownership();
+        let unapplied = base.unapplied();
         let shared = Shared {
             done: Arc::clone(&done),
             lost: lost.clone(),
@@ -105,6 +107,7 @@ impl Engine {
             lost,
             ownership,
             unreadable,
+            unapplied,
         })
     }
 
@@ -130,6 +133,7 @@ impl Engine {
             commits: read(&self.done.commits),
             changes: read(&self.done.changes),
             questions: read(&self.done.questions),
+            unapplied: read(&self.unapplied),
         }
     }
 

@@ -1,5 +1,6 @@
 //! The thread that applies, and what it shares with those who commit and read.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -56,6 +57,8 @@ pub(super) struct Shelf {
     /// Rows came, were applied or could not be, or something is wanted.
     changed: Condvar,
     limits: Limits,
+    /// How many rows are not applied, for those who only want to know.
+    unapplied: Arc<AtomicU64>,
 }
 
 #[derive(Debug)]
@@ -102,7 +105,21 @@ impl Shelf {
             writer: Mutex::new(Writer { log, last }),
             rows: Mutex::default(),
             changed: Condvar::new(),
+            unapplied: Arc::default(),
         }
+    }
+
+    /// How many rows are not applied, as of now.
+    pub(super) fn unapplied(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.unapplied)
+    }
+
+    fn count(&self, rows: &Rows) {
+        let Unapplied { filling, applying } = &rows.unapplied;
+        let both = std::iter::once(filling).chain(applying.as_deref());
+        let count: usize = both.map(|one| one.size().rows).sum();
+        let count = u64::try_from(count).unwrap_or(u64::MAX);
+        self.unapplied.store(count, Ordering::Relaxed);
     }
 
     /// Whether no more may be gathered.
@@ -157,6 +174,7 @@ impl Shelf {
         let mut rows = self.rows_now();
         let was_empty = rows.unapplied.filling.is_empty();
         rows.unapplied.filling.take_in(number, record, added);
+        self.count(&rows);
         let is_due = self.is_due(&rows);
         drop(rows);
         if was_empty || is_due {
@@ -263,6 +281,7 @@ impl Shelf {
     fn applied(&self) {
         let mut rows = self.rows_now();
         let applied = rows.unapplied.applying.take();
+        self.count(&rows);
         if rows.failing.take().is_some() {
             info!("the rows of the log are applied again");
         }

@@ -24,6 +24,7 @@ mod unapplied;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use uuid::Uuid;
 
@@ -136,6 +137,10 @@ impl Base for Sqlite {
 
     fn commit(&mut self, writes: &[Write]) -> Result<()> {
         self.applier.shelf().commit(writes)
+    }
+
+    fn unapplied(&self) -> Arc<AtomicU64> {
+        self.applier.shelf().unapplied()
     }
 
     fn close(&mut self) {

@@ -40,14 +40,14 @@ fn an_unknown_table_or_key_is_refused_with_the_nearest_one() {
         (
             "[gateway]\n",
             "[gateway]\ncolour = 1\n",
-            "line 2: gateway.colour: is not a known key; remove it, or use one of `name`, `public_name`, `data_dir`, `admin_socket`, `ghost_prefix`, `currency`, `drain_timeout`",
+            "line 2: gateway.colour: is not a known key; remove it, or use one of `name`, `public_name`, `data_dir`, `admin_socket`, `ghost_prefix`, `currency`, `check_marks`, `drain_timeout`",
         ),
         (
             "[gateway]\n",
             r#"[gateway]
 "a b" = 1
 "#,
-            "line 2: gateway.`a b`: is not a known key; remove it, or use one of `name`, `public_name`, `data_dir`, `admin_socket`, `ghost_prefix`, `currency`, `drain_timeout`",
+            "line 2: gateway.`a b`: is not a known key; remove it, or use one of `name`, `public_name`, `data_dir`, `admin_socket`, `ghost_prefix`, `currency`, `check_marks`, `drain_timeout`",
         ),
         (
             "[[dedicated]]\n",

@@ -64,7 +64,7 @@ price = 0.045
 "#;
     let expected = r#"line 2: gateway.name: `my gateway` is not a name; write 1 to 64 letters, digits, `-`, `_` or `.`
 line 3: gateway.drain_timeout: is a whole number; write a time with its unit, e.g. "10s", "5m", "24h" or "30d"
-line 4: gateway.colour: is not a known key; remove it, or use one of `name`, `public_name`, `data_dir`, `admin_socket`, `ghost_prefix`, `currency`, `drain_timeout`
+line 4: gateway.colour: is not a known key; remove it, or use one of `name`, `public_name`, `data_dir`, `admin_socket`, `ghost_prefix`, `currency`, `check_marks`, `drain_timeout`
 line 6: ops.listen: `127.0.0.1` does not fit; write an IP address and a port, e.g. "127.0.0.1:29300"
 line 7: homeserver[0].hs_token: is missing; write one of `hs_token`, `hs_token_file` and `hs_token_credential`
 line 15: link_group[0].link[0].address: `smsc` has no port; write host:port, e.g. "127.0.0.1:2775"

@@ -1,6 +1,7 @@
 //! Rows that are not applied, and those that are, seen together.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 
 use proptest::prelude::*;
 
@@ -23,6 +24,18 @@ fn what_is_not_applied_is_read_changed_and_deleted() {
     let rows: Vec<&str> = page.rows.iter().map(|(key, _)| key.as_str()).collect();
     assert_eq!(rows, ["a", "c"]);
     assert_eq!(twin.count(TableId::Meta).unwrap(), 2);
+}
+
+#[test]
+fn how_much_is_not_applied_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = open(&folder);
+    let told = store.unapplied();
+    store.commit(&[put("a", "1"), put("b", "1")]).unwrap();
+    store.commit(&[put("a", "2")]).unwrap();
+    assert_eq!(told.load(Ordering::Relaxed), 2);
+    store.apply().unwrap();
+    assert_eq!(told.load(Ordering::Relaxed), 0);
 }
 
 #[test]
