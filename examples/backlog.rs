@@ -12,8 +12,13 @@ use matrix_smpp::store::{
 };
 use matrix_smpp_codec::segment::{ReferenceWidth, split};
 use matrix_smpp_config::Money;
+use mimalloc::MiMalloc;
 use ruma::OwnedUserId;
 use tokio::task::JoinSet;
+
+/// That of the gateway.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Messages in each conversation.
 const DEPTH: u64 = 100;
