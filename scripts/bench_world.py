@@ -278,7 +278,7 @@ level = "error"
 
 [limits]
 inbox_concurrency = 512
-outbox_concurrency = 64
+outbox_concurrency = 24
 claim_batch = 1000
 invites_per_hour = 100000
 

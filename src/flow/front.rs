@@ -1,11 +1,13 @@
 //! What homeservers ask between transactions: which users are phones, and that one be made.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use axum::Router;
 use ruma::{OwnedServerName, OwnedUserId, ServerName, UserId};
+use serde::Deserialize;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -81,9 +83,29 @@ impl Brought {
     }
 }
 
+/// Whether an event is what one of ours has said: homeservers bring that back, and it asks for nothing. Who
+/// comes and goes is looked at, whoever it is.
+pub(super) fn is_own_echo(gateway: &Gateway, json: &str) -> bool {
+    #[derive(Deserialize)]
+    struct Head<'a> {
+        #[serde(borrow)]
+        sender: Cow<'a, str>,
+        #[serde(borrow, rename = "type")]
+        event_type: Cow<'a, str>,
+    }
+    let Ok(head) = serde_json::from_str::<Head<'_>>(json) else {
+        return false;
+    };
+    let sender = <&UserId>::try_from(&*head.sender);
+    head.event_type != "m.room.member" && sender.is_ok_and(|sender| gateway.is_ours(sender))
+}
+
 #[async_trait]
 impl TransactionSink for Brought {
-    async fn take(&self, transaction: Transaction) -> Result<Taken, StoreError> {
+    async fn take(&self, mut transaction: Transaction) -> Result<Taken, StoreError> {
+        for event in &mut transaction.events {
+            event.is_over = is_own_echo(&self.gateway, &event.json);
+        }
         let Ok(number) = transaction.txn_id.parse::<u64>() else {
             return self.gateway.store.take_transaction(transaction).await;
         };

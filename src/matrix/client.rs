@@ -441,6 +441,7 @@ fn said(room: &RoomId, json: &str) -> Option<NewEvent> {
     }
     let named: Named = serde_json::from_str(json).ok()?;
     Some(NewEvent {
+        is_over: false,
         event_id: named.event_id,
         room: room.to_owned(),
         json: json.to_owned(),

@@ -90,6 +90,7 @@ impl FakeEvent {
     #[must_use]
     pub fn to_new(&self) -> NewEvent {
         NewEvent {
+            is_over: false,
             event_id: self.event_id.clone(),
             room: self.room.clone(),
             json: self.to_json().to_string(),

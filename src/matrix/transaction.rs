@@ -65,6 +65,7 @@ struct Head {
 fn event(raw: &RawValue) -> Option<NewEvent> {
     let head: Head = serde_json::from_str(raw.get()).ok()?;
     Some(NewEvent {
+        is_over: false,
         event_id: head.event_id,
         room: head.room_id,
         json: raw.get().to_owned(),

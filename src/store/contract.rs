@@ -479,6 +479,8 @@ pub struct NewEvent {
     pub room: OwnedRoomId,
     /// The event's JSON, client format.
     pub json: String,
+    /// Nothing follows from it: it is to be known, and never handled.
+    pub is_over: bool,
 }
 
 /// What became of a transaction.

@@ -71,6 +71,7 @@ mod tests {
     #[test]
     fn what_people_said_is_not_shown() {
         let event = NewEvent {
+            is_over: false,
             event_id: "$event".try_into().expect("an event"),
             room: "!room:example.org".try_into().expect("a room"),
             json: r#"{"content":{"body":"secret"}}"#.to_owned(),

@@ -4,8 +4,25 @@ use std::time::Duration;
 
 use matrix_smpp_codec::values::MessageState as WireState;
 
+use super::super::front::is_own_echo;
 use super::world::*;
 use crate::store::Outcome;
+
+#[test]
+fn what_homeservers_bring_back_of_our_own_words_asks_for_nothing() {
+    let world = World::new();
+    let own = |sender: &str, kind: &str| {
+        let event = serde_json::json!({ "sender": sender, "type": kind, "content": {} });
+        is_own_echo(&world.gateway, &event.to_string())
+    };
+    let phone = ghost(PHONE);
+    for kind in ["m.room.message", "m.reaction", STATUS] {
+        assert!(own(phone.as_str(), kind) && own(BOT, kind), "{kind}");
+        assert!(!own(ALICE, kind), "{kind}");
+    }
+    assert!(!own(phone.as_str(), "m.room.member"));
+    assert!(!is_own_echo(&world.gateway, "no JSON"));
+}
 
 const STATUS: &str = "com.beeper.message_send_status";
 

@@ -25,6 +25,7 @@ fn told(reason: &str, key: &str) -> Ending {
 
 async fn take(store: &Arc<dyn Store>, name: &str) -> InboxSeq {
     let new = NewEvent {
+        is_over: false,
         event_id: event(name),
         room: room("a"),
         json: "{\"secret\":1}".to_owned(),
@@ -191,6 +192,7 @@ pub(crate) async fn what_is_dropped_is_gone_for_good(engine: &dyn Engine) {
         homeserver: home(),
         txn_id: "9".to_owned(),
         events: vec![NewEvent {
+            is_over: false,
             event_id: event("a"),
             room: room("a"),
             json: "{}".to_owned(),

@@ -6,6 +6,7 @@ use crate::gateway::model::InboxSeq;
 /// An event that waits.
 async fn waiting(store: &Arc<dyn Store>, name: &str) -> InboxSeq {
     let event = NewEvent {
+        is_over: false,
         event_id: event(name),
         room: room("a"),
         json: "{}".to_owned(),

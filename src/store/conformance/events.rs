@@ -5,6 +5,7 @@ use crate::gateway::model::InboxSeq;
 
 fn transaction(txn_id: &str, events: &[&str]) -> Transaction {
     let events = events.iter().map(|name| NewEvent {
+        is_over: false,
         event_id: event(name),
         room: room("portal"),
         json: format!("{{\"name\":\"{name}\"}}"),
@@ -24,6 +25,26 @@ async fn pending(store: &Arc<dyn Store>) -> Vec<String> {
         .into_iter()
         .map(|event| event.event_id.to_string())
         .collect()
+}
+
+pub(crate) async fn what_is_over_is_known_and_never_handled(engine: &dyn Engine) {
+    let store = engine.open();
+    let mut brought = transaction("1", &["a", "b"]);
+    brought.events[0].is_over = true;
+    let taken = store.take_transaction(brought.clone()).await.unwrap();
+    assert_eq!((taken.new, taken.repeated), (2, 0));
+    assert_eq!(pending(&store).await, ["$b"]);
+    assert_eq!(store.sizes().await.unwrap().inbox, 1);
+    let ids = ["a", "b", "c"].map(event).to_vec();
+    let unknown = store.unknown_events(&home(), ids).await.unwrap();
+    assert_eq!(unknown, [event("c")]);
+    drop(store);
+    // Nor where it comes again and is not known to be over.
+    brought.events[0].is_over = false;
+    let store = engine.open();
+    let taken = store.take_transaction(brought).await.unwrap();
+    assert_eq!((taken.new, taken.repeated), (0, 2));
+    assert_eq!(pending(&store).await, ["$b"]);
 }
 
 pub(crate) async fn an_event_is_taken_once_though_its_transaction_id_repeats(engine: &dyn Engine) {

@@ -363,6 +363,8 @@ pub(crate) async fn an_edit_leads_to_the_history_of_what_it_edits(engine: &dyn E
         txn_id: "1".to_owned(),
         events: events
             .map(|(name, json)| NewEvent {
+                // As what one of ours has said is taken.
+                is_over: name == "reaction",
                 event_id: event(name),
                 room: room("a"),
                 json,

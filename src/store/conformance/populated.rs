@@ -40,6 +40,7 @@ pub(crate) async fn populate(store: &Arc<dyn Store>) {
         assert!(matches!(taken, SmsTaken::Stored { .. }), "{taken:?}");
     }
     let event = NewEvent {
+        is_over: false,
         event_id: event("waits"),
         room: room("portal"),
         json: "{}".to_owned(),

@@ -98,19 +98,24 @@ fn take(tx: &mut Tx<'_>, from: &Transaction, fresh: &Fresh<'_>, seq: i64) -> Res
         at: from.at,
         aside: None,
     };
-    tx.insert::<Inbox>(&number(seq), row);
+    let is_over = fresh.event.is_over;
+    let about = about(&fresh.event.json).filter(|_| is_over);
+    if !is_over {
+        tx.insert::<Inbox>(&number(seq), row);
+    }
     if fresh.is_named {
         return tx
             .update::<Events>(&fresh.key, |known| {
                 known.seq = seq;
                 known.at = from.at;
+                known.about = about;
             })
             .map(drop);
     }
     let known = EventRow {
         seq,
         at: from.at,
-        about: None,
+        about,
         messages: Vec::new(),
     };
     tx.insert::<Events>(&fresh.key, known);

@@ -101,6 +101,7 @@ fn nobody_else_may_read_the_file() {
 
 fn event(name: &str) -> NewEvent {
     NewEvent {
+        is_over: false,
         event_id: format!("${name}").try_into().unwrap(),
         room: "!room:example.org".try_into().unwrap(),
         json: "{}".to_owned(),

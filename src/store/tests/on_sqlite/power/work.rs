@@ -191,6 +191,7 @@ async fn hear(store: Arc<TableStore>, life: u32) {
     for thing in 0..THINGS {
         let name = |word: &str| format!("${word}_{life}_{thing}");
         let events = [name("waits"), name("done")].map(|name| NewEvent {
+            is_over: false,
             event_id: name.try_into().unwrap(),
             room: "!0:example.org".try_into().unwrap(),
             json: LONG.repeat(20),
