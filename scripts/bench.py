@@ -15,11 +15,14 @@ import statistics
 import sys
 import tempfile
 import time
+import typing
 
 from bench_world import Kannel, PeerFailed, World, ask, until
 
 STAMP = re.compile(r"#(\d+) @(\d+)")
-ROWS = ("quiet", "receipts", "phones", "kannel")
+ROWS = ("quiet", "long", "receipts", "phones", "kannel")
+# A text of three segments, the stamp in the last.
+LONG_TEXT, LONG_SEGMENTS = "load " * 80, 3
 ENGINES = {"sqlite": "SQLite", "redis": "Redis"}
 
 
@@ -86,23 +89,43 @@ def quiet(world, arguments):
     return rooms_to_phones("rooms to phones, nothing told", world, arguments, tell=False)
 
 
+def long(world, arguments):
+    """The same with texts of several segments; a segment counts as a message."""
+    return rooms_to_phones("long texts to phones, nothing told", world, arguments, tell=False,
+                           text=LONG_TEXT, segments=LONG_SEGMENTS)
+
+
 def receipts(world, arguments):
     return rooms_to_phones("rooms to phones, receipts and status", world, arguments, tell=True)
 
 
-def rooms_to_phones(name, world, arguments, tell):
-    rate, cost = flat_out(world, arguments.messages, tell)
-    waits = half_rate(world, rate, arguments.messages, tell)
+def rooms_to_phones(name, world, arguments, tell, text="load", segments=1):
+    texts = Texts(text, segments, arguments.messages // segments)
+    rate, cost = flat_out(world, texts, tell)
+    waits = half_rate(world, rate, texts, tell)
     world.audit()
     return {"row": name, "per_second": rate} | waits | cost
 
 
-def flat_out(world, count, tell):
+class Texts(typing.NamedTuple):
+    """What people write."""
+    text: str
+    segments: int
+    events: int
+
+    @property
+    def count(self):
+        """How many segments all of them have."""
+        return self.events * self.segments
+
+
+def flat_out(world, texts, tell):
     """All at once: the rate between the first and the last, and what one message took."""
+    count = texts.count
     before, known = world.cost(), world.simulator.counted()
     after = world.simulator.last_arrival()
     begun = time.monotonic()
-    world.flood(1_000_000, count)
+    world.flood(1_000_000, texts.events, texts.text)
     world.sent(known + count)
     if tell:
         world.quiet()
@@ -115,17 +138,19 @@ def flat_out(world, count, tell):
     return count / (seconds if tell else wire), used
 
 
-def half_rate(world, rate, count, tell):
-    """From when a person writes to the wire, at half of what is possible."""
+def half_rate(world, rate, texts, tell):
+    """From when a person writes to the wire (of the last segment), at half of what is possible."""
     known, after = world.simulator.counted(), world.simulator.last_arrival()
-    world.flood(max(int(rate / 2), 1), count)
-    world.sent(known + count)
+    world.flood(max(int(rate / 2 / texts.segments), 1), texts.events, texts.text)
+    world.sent(known + texts.count)
     if tell:
         world.quiet()
     waits = []
     for one in world.simulator.submits(after):
-        stamp = STAMP.search(one["text"])
-        waits.append(one["at"] - int(stamp[2]))
+        if stamp := STAMP.search(one["text"]):
+            waits.append(one["at"] - int(stamp[2]))
+    if len(waits) != texts.events:
+        raise PeerFailed(f"{len(waits)} texts came whole, not {texts.events}")
     return {"p50_ms": statistics.median(waits), "p99_ms": percentile(waits, 99)}
 
 
@@ -158,7 +183,7 @@ def kannel(target, home, arguments):
                 "per_second": count / (max(times[-1] - times[0], 1) / 1_000)} | used
 
 
-MEASURES = {"quiet": quiet, "receipts": receipts, "phones": phones}
+MEASURES = {"quiet": quiet, "long": long, "receipts": receipts, "phones": phones}
 
 
 def per_message(before, after, count):

@@ -172,8 +172,8 @@ class World:
         """The money must be right whatever the speed: a difference ends it with a status."""
         run([str(self.binary), "credit", "audit", "--config", str(self.config)], "the audit")
 
-    def flood(self, rate, count):
-        wanted = {"rate": rate, "count": count, "rooms": self.rooms}
+    def flood(self, rate, count, text="load"):
+        wanted = {"rate": rate, "count": count, "rooms": self.rooms, "text": text}
         ask(f"{self.stub_url}/_stub/flood", "POST", wanted)
 
     def sent(self, count):

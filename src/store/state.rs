@@ -12,20 +12,31 @@ use super::table::AnyRow;
 use super::tables::TableId;
 use foldhash::HashMap;
 
-/// Rows of one table in the younger half of its cache; the older half has as many.
+/// Rows of one table that are remembered for having been used lately; as many again that were used a while
+/// ago.
 const GENERATION: usize = 16_384;
 
 /// A row, or the knowledge that there is none.
 pub(crate) type Cell = Option<AnyRow>;
+
+/// The number of a group of changes: 1, 2, 3…
+type Flight = u64;
 
 /// The rows and indexes of a store.
 #[derive(Debug)]
 pub(crate) struct State {
     tables: Vec<Rows>,
     pub(crate) indexes: Indexes,
+    /// The group that takes off next.
+    next: Flight,
+    /// The last that has been committed, or undone.
+    landed: Flight,
+    /// What has been done since the last group took off.
     changes: Vec<Change>,
-    /// Those in flight.
+    /// What the group in flight has done.
     flying: Vec<Change>,
+    /// What need not be remembered once that group has landed.
+    forgettable: Vec<(TableId, Arc<str>)>,
     counts: Counts,
     /// See [`Self::gather`].
     is_gathering: bool,
@@ -43,18 +54,25 @@ pub(crate) struct Changed {
 /// What is known of one table.
 #[derive(Debug, Default)]
 struct Rows {
-    /// Changed since the last group took off.
-    dirty: HashMap<Arc<str>, Cell>,
-    /// Changed by the group in flight.
-    flying: HashMap<Arc<str>, Cell>,
-    /// Read or committed lately.
-    young: HashMap<Arc<str>, Cell>,
-    /// The same, longer ago. What is asked for again becomes young.
-    old: HashMap<Arc<str>, Cell>,
+    /// Whatever has been changed and not committed, and what was read or committed lately.
+    known: HashMap<Arc<str>, Known>,
+    /// Counts how often rows were forgotten.
+    age: u32,
+    /// How many rows were used in this age.
+    young: usize,
     /// Cannot be read, and why.
     spoilt: HashMap<Arc<str>, String>,
     /// How many rows the table has.
     count: i64,
+}
+
+#[derive(Debug)]
+struct Known {
+    cell: Cell,
+    /// The last group that has changed it; 0 where it was read.
+    flight: Flight,
+    /// The [`Rows::age`] in which it was used last.
+    age: u32,
 }
 
 /// What a key had before it was changed.
@@ -63,7 +81,8 @@ struct Change {
     table: TableId,
     key: Arc<str>,
     before: Cell,
-    was_dirty: bool,
+    /// [`Known::flight`] before; `None` where nothing was known.
+    flight: Option<Flight>,
 }
 
 impl State {
@@ -71,8 +90,11 @@ impl State {
         Self {
             tables: TableId::ALL.iter().map(|_| Rows::default()).collect(),
             indexes: Indexes::default(),
+            next: 1,
+            landed: 0,
             changes: Vec::new(),
             flying: Vec::new(),
+            forgettable: Vec::new(),
             counts: Counts::default(),
             is_gathering: false,
         }
@@ -89,23 +111,42 @@ impl State {
         &mut self.tables[table.place()]
     }
 
-    /// What is known of a key; `None` where it must be read first.
-    pub(crate) fn known(&mut self, table: TableId, key: &str) -> Option<Cell> {
-        let is_gathering = self.is_gathering;
+    /// What is known of a key, and whether that has been committed; `None` where it must be read first.
+    pub(crate) fn known(&mut self, table: TableId, key: &str) -> Option<(Cell, bool)> {
+        let landed = self.landed;
         let rows = self.rows(table);
-        let uncommitted = rows.dirty.get(key).or_else(|| rows.flying.get(key));
-        if let Some(cell) = uncommitted.or_else(|| rows.young.get(key)) {
-            return Some(cell.clone());
+        let known = rows.known.get_mut(key)?;
+        if known.age != rows.age {
+            known.age = rows.age;
+            rows.young += 1;
         }
-        let (key, cell) = rows.old.remove_entry(key)?;
-        rows.keep(key, cell.clone(), is_gathering);
-        Some(cell)
+        Some((known.cell.clone(), known.flight <= landed))
     }
 
     /// Remembers what was read.
     pub(crate) fn learn(&mut self, table: TableId, key: &str, cell: Cell) {
-        let is_gathering = self.is_gathering;
-        self.rows(table).keep(key.into(), cell, is_gathering);
+        self.remember(table, key.into(), cell, 0);
+    }
+
+    /// Remembers a row; gives the group that has changed it before, `None` where it was not known.
+    fn remember(
+        &mut self,
+        table: TableId,
+        key: Arc<str>,
+        cell: Cell,
+        flight: Flight,
+    ) -> Option<Flight> {
+        let (landed, is_gathering) = (self.landed, self.is_gathering);
+        let rows = self.rows(table);
+        if rows.young >= GENERATION && !is_gathering {
+            rows.forget_old(landed);
+        }
+        let age = rows.age;
+        let before = rows.known.insert(key, Known { cell, flight, age });
+        if before.as_ref().is_none_or(|before| before.age != age) {
+            rows.young += 1;
+        }
+        before.map(|before| before.flight)
     }
 
     /// Remembers that a row cannot be read.
@@ -122,14 +163,13 @@ impl State {
     pub(crate) fn change(&mut self, table: TableId, key: &str, before: Cell, after: Cell) {
         let key: Arc<str> = key.into();
         (table.kind().index)(&mut self.indexes, &key, before.as_ref(), after.as_ref());
-        let rows = self.rows(table);
-        rows.count += i64::from(after.is_some()) - i64::from(before.is_some());
-        let was_dirty = rows.dirty.insert(Arc::clone(&key), after).is_some();
+        self.rows(table).count += i64::from(after.is_some()) - i64::from(before.is_some());
+        let flight = self.remember(table, Arc::clone(&key), after, self.next);
         self.changes.push(Change {
             table,
             key,
             before,
-            was_dirty,
+            flight,
         });
     }
 
@@ -143,7 +183,7 @@ impl State {
         while self.changes.len() > mark
             && let Some(change) = self.changes.pop()
         {
-            self.take_back(change, |rows| &mut rows.dirty);
+            self.take_back(change);
         }
     }
 
@@ -151,28 +191,26 @@ impl State {
     pub(crate) fn undo_all(&mut self) {
         self.undo(0);
         while let Some(change) = self.flying.pop() {
-            self.take_back(change, |rows| &mut rows.flying);
+            self.take_back(change);
         }
+        self.forgettable.clear();
     }
 
-    fn take_back(
-        &mut self,
-        change: Change,
-        of: impl Fn(&mut Rows) -> &mut HashMap<Arc<str>, Cell>,
-    ) {
+    fn take_back(&mut self, change: Change) {
         let Change {
             table,
             key,
             before,
-            was_dirty,
+            flight,
         } = change;
         let rows = self.rows(table);
-        let after = if was_dirty {
-            of(rows).insert(Arc::clone(&key), before.clone())
-        } else {
-            of(rows).remove(&key)
+        let after = match (rows.known.get_mut(&key), flight) {
+            (Some(known), Some(flight)) => {
+                known.flight = flight;
+                std::mem::replace(&mut known.cell, before.clone())
+            }
+            _ => rows.known.remove(&key).and_then(|known| known.cell),
         };
-        let after = after.flatten();
         rows.count += i64::from(before.is_some()) - i64::from(after.is_some());
         (table.kind().index)(&mut self.indexes, &key, after.as_ref(), before.as_ref());
     }
@@ -182,29 +220,36 @@ impl State {
         !self.changes.is_empty() || !self.flying.is_empty()
     }
 
-    /// Whether a row is as it has been committed, or is not known at all.
-    pub(crate) fn is_committed(&mut self, table: TableId, key: &str) -> bool {
-        let rows = self.rows(table);
-        !rows.dirty.contains_key(key) && !rows.flying.contains_key(key)
-    }
-
     /// What has been changed takes off to be committed, table by table. Nothing may be in flight.
     pub(crate) fn take_off(&mut self) -> Vec<Changed> {
+        let flight = self.next;
+        self.next += 1;
         self.flying = std::mem::take(&mut self.changes);
         let mut changed = Vec::with_capacity(self.flying.len());
-        for (table, rows) in TableId::ALL.iter().zip(&mut self.tables) {
-            if rows.dirty.is_empty() {
+        for change in &self.flying {
+            // Of several changes of a row the first one stands for all.
+            if change.flight == Some(flight) {
                 continue;
             }
-            std::mem::swap(&mut rows.flying, &mut rows.dirty);
-            changed.extend(rows.flying.iter().map(|(key, row)| Changed {
-                table: *table,
+            let (table, key) = (change.table, &change.key);
+            let rows = self.tables.get(table.place());
+            let Some(known) = rows.and_then(|rows| rows.known.get(key)) else {
+                continue;
+            };
+            // Written once, and read by nobody but from end to end.
+            let is_log = matches!(table, TableId::Ledger | TableId::Timers);
+            if is_log || known.cell.is_none() {
+                self.forgettable.push((table, Arc::clone(key)));
+            }
+            changed.push(Changed {
+                table,
                 key: Arc::clone(key),
-                row: row.clone(),
-            }));
+                row: known.cell.clone(),
+            });
         }
         let counts = COUNTED.map(|table| self.count(table));
         changed.extend(self.counts.take_off(&counts));
+        changed.sort_by_key(|changed| changed.table);
         changed
     }
 
@@ -217,20 +262,17 @@ impl State {
     pub(crate) fn landed(&mut self) {
         self.flying.clear();
         self.counts.landed();
-        for (table, rows) in TableId::ALL.iter().zip(&mut self.tables) {
-            let mut flying = std::mem::take(&mut rows.flying);
-            // Written once, and read by nobody but from end to end.
-            let is_log = matches!(table, TableId::Ledger | TableId::Timers);
-            for (key, cell) in flying.drain() {
-                if is_log || cell.is_none() {
-                    rows.forget(&key);
-                } else {
-                    rows.keep(key, cell, self.is_gathering);
-                }
-            }
-            // The next flight will be about as large.
-            if rows.dirty.is_empty() {
-                rows.dirty = flying;
+        let flight = self.next - 1;
+        self.landed = flight;
+        for (table, key) in std::mem::take(&mut self.forgettable) {
+            let rows = self.rows(table);
+            // What has been changed again is in the next group.
+            if rows
+                .known
+                .get(&key)
+                .is_some_and(|known| known.flight == flight)
+            {
+                rows.known.remove(&key);
             }
         }
     }
@@ -248,16 +290,12 @@ impl State {
 }
 
 impl Rows {
-    fn forget(&mut self, key: &str) {
-        self.old.remove(key);
-        self.young.remove(key);
-    }
-
-    fn keep(&mut self, key: Arc<str>, cell: Cell, all: bool) {
-        if self.young.len() >= GENERATION && !all {
-            self.old = std::mem::take(&mut self.young);
-        }
-        self.old.remove(&key);
-        self.young.insert(key, cell);
+    /// Forgets what was not used in this age, and begins another. What is not committed stays.
+    fn forget_old(&mut self, landed: Flight) {
+        let age = self.age;
+        self.known
+            .retain(|_, known| known.age == age || known.flight > landed);
+        self.age = age.wrapping_add(1);
+        self.young = 0;
     }
 }

@@ -111,9 +111,11 @@ impl Row for u32 {}
 impl Row for String {}
 impl<R: Row> Row for Vec<R> {}
 
-/// A number as a key.
+/// A number, 0 or more, as a key: keys stand in the order of the numbers.
 pub(crate) fn number(number: i64) -> String {
-    format!("{number:015}")
+    const ZEROS: &str = "000000000000000";
+    let digits = number.to_string();
+    [ZEROS.get(digits.len()..).unwrap_or_default(), &digits].concat()
 }
 
 /// Octets as what they are, not as a list of numbers.

@@ -243,8 +243,8 @@ impl<'a> Tx<'a> {
     }
 
     fn cell(&mut self, table: TableId, key: &str) -> Result<state::Cell> {
-        if let Some(cell) = self.state.known(table, key) {
-            self.ended.saw_committed_only &= self.state.is_committed(table, key);
+        if let Some((cell, is_committed)) = self.state.known(table, key) {
+            self.ended.saw_committed_only &= is_committed;
             return Ok(cell);
         }
         if let Some(reason) = self.state.spoilt(table, key) {

@@ -234,7 +234,5 @@ fn commit(base: &mut dyn Base, rows: Vec<Changed>) -> Result<()> {
         let value = row.as_ref().map(encode).transpose()?;
         writes.push(Write { table, key, value });
     }
-    // In the order of the keys: those that follow each other lie side by side on the disk.
-    writes.sort_unstable_by(|one, other| (one.table, &one.key).cmp(&(other.table, &other.key)));
     base.commit(&writes)
 }

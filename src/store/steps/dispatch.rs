@@ -226,7 +226,7 @@ fn submitted(
 ) -> Result<()> {
     life::settle(tx, row, number, now)?;
     receipts::expect_id(tx, row, number, smsc_id)?;
-    let detail = format!("message id {smsc_id}");
+    let detail = ["message id ", smsc_id].concat();
     row.leave(number, MessageState::Submitted, (now, detail.into()));
     Ok(())
 }

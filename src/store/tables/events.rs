@@ -108,5 +108,5 @@ pub(crate) fn extras_key(homeserver: &ServerName, txn_id: &str, json: &str) -> S
 
 /// Key of [`super::Events`].
 pub(crate) fn event_key(homeserver: &ServerName, event: &str) -> String {
-    format!("{homeserver}|{event}")
+    [homeserver.as_str(), "|", event].concat()
 }

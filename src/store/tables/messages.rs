@@ -237,10 +237,10 @@ pub(crate) fn form_of(number: u8) -> Option<IdForm> {
 
 /// Key of [`super::Sent`].
 pub(crate) fn sent_key(link_group: &str, canonical: &str) -> String {
-    format!("{link_group}|{canonical}")
+    [link_group, "|", canonical].concat()
 }
 
 /// Key of [`super::Unanswered`].
 pub(crate) fn evidence_key(link_group: &str, destination: &str, originator: &str) -> String {
-    format!("{link_group}|{destination}|{originator}")
+    [link_group, "|", destination, "|", originator].concat()
 }

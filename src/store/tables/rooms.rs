@@ -95,7 +95,7 @@ impl Row for ReferenceRow {}
 
 /// Key of [`super::Rooms`] and [`super::Portals`].
 pub(crate) fn room_key(homeserver: &ServerName, room: &RoomId) -> String {
-    format!("{homeserver}|{room}")
+    [homeserver.as_str(), "|", room.as_str()].concat()
 }
 
 /// The homeserver and the room of such a key.
@@ -111,12 +111,19 @@ pub(crate) fn two_key(homeserver: &ServerName, one: &UserId, other: &UserId) -> 
     } else {
         (other, one)
     };
-    format!("{homeserver}|{first}|{second}")
+    [
+        homeserver.as_str(),
+        "|",
+        first.as_str(),
+        "|",
+        second.as_str(),
+    ]
+    .concat()
 }
 
 /// Key of [`super::Directs`].
 pub(crate) fn pair_key(owner: &UserId, handset: &Handset) -> String {
-    format!("{owner}|{}", handset.key())
+    [owner.as_str(), "|", &handset.key()].concat()
 }
 
 /// Key of [`super::References`].
