@@ -102,7 +102,7 @@ impl TableStore {
 impl Store for TableStore {
     async fn take_transaction(&self, transaction: Transaction) -> Result<Taken> {
         self.engine
-            .run(move |tx| inbox::take_transaction(tx, &transaction))
+            .run_first(move |tx| inbox::take_transaction(tx, &transaction))
             .await
     }
 
