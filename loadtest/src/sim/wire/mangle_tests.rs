@@ -99,3 +99,35 @@ fn a_kind_that_nobody_knows_is_refused() {
         assert!(serde_json::from_str::<Mangle>(wrong).is_err(), "{wrong}");
     }
 }
+
+#[test]
+fn what_does_nothing_or_says_too_much_is_refused() {
+    for nothing in [
+        r#"{"kind": "sequence"}"#,
+        r#"{"kind": "hold", "behind": 0}"#,
+        r#"{"kind": "duplicate", "times": 0}"#,
+        r#"{"kind": "split", "octets": 0}"#,
+        r#"{"kind": "coalesce", "pdus": 1}"#,
+        r#"{"kind": "sm_length", "add": 0}"#,
+    ] {
+        let mangle: Mangle = serde_json::from_str(nothing).unwrap();
+        assert!(mangle.check().is_err(), "{nothing}");
+    }
+    for much in [
+        r#"{"kind": "drop", "by": "3s"}"#,
+        r#"{"kind": "half_open", "after": 3}"#,
+        r#"{"kind": "delay", "by": "3s", "for": "1s"}"#,
+    ] {
+        assert!(serde_json::from_str::<Mangle>(much).is_err(), "{much}");
+    }
+    for enough in [
+        r#"{"kind": "drop"}"#,
+        r#"{"kind": "sequence", "set": 0}"#,
+        r#"{"kind": "sequence", "set": "0x80000000"}"#,
+    ] {
+        let mangle: Mangle = serde_json::from_str(enough).unwrap();
+        assert_eq!(mangle.check(), Ok(()), "{enough}");
+        let again = serde_json::to_string(&mangle).unwrap();
+        assert_eq!(serde_json::from_str::<Mangle>(&again).unwrap(), mangle);
+    }
+}

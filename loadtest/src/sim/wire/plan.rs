@@ -151,7 +151,7 @@ impl Plan {
     fn mangle(&mut self, now: Instant, mangle: &Mangle, mut pdu: Vec<u8>) {
         mangle.rewrite(&mut pdu);
         match mangle {
-            Mangle::Drop => {}
+            Mangle::Drop {} => {}
             Mangle::Hold { behind } => self.held.push(Held {
                 octets: pdu,
                 behind: *behind,
@@ -174,9 +174,9 @@ impl Plan {
             }
             Mangle::Split { octets, pause } => self.split(now, &pdu, *octets, pause.0),
             Mangle::Coalesce { pdus, within } => self.cork(now, pdu, *pdus, within.0),
-            Mangle::Reset => self.add(Piece::end(End::Reset)),
-            Mangle::Close => self.add(Piece::end(End::Close)),
-            Mangle::HalfOpen => self.add(Piece::end(End::HalfOpen)),
+            Mangle::Reset {} => self.add(Piece::end(End::Reset)),
+            Mangle::Close {} => self.add(Piece::end(End::Close)),
+            Mangle::HalfOpen {} => self.add(Piece::end(End::HalfOpen)),
             _ => self.forward(now, pdu),
         }
     }
