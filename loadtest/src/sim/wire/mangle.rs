@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use matrix_smpp_codec::CommandId;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -80,7 +81,7 @@ pub(crate) enum Mangle {
         #[serde(default)]
         hex: Hex,
     },
-    /// The TLVs of a response with one C-octet string are cut off.
+    /// The TLVs of a message, or of a response that begins with a C-octet string, are cut off.
     NoTlvs {},
     /// The first NUL of the body is taken out.
     MissingNul {},
@@ -214,7 +215,7 @@ impl Mangle {
                 measure(pdu);
             }
             Self::NoTlvs {} => {
-                let end = first_nul(pdu).map_or(pdu.len(), |nul| nul + 1);
+                let end = tlvs(pdu).unwrap_or(pdu.len());
                 pdu.truncate(end);
                 measure(pdu);
             }
@@ -283,15 +284,38 @@ fn lie_at(pdu: &mut [u8], place: Option<usize>, add: i32) {
     }
 }
 
-/// Where `sm_length` stands in a `deliver_sm` or `submit_sm` (SMPP 3.4 §4.4.1): behind three
-/// addresses' worth of C-octet strings and the octets between them.
+/// Where `sm_length` stands in a `deliver_sm` (SMPP 3.4 §4.6.1): behind the addresses, two times, and
+/// the octets between them.
 fn sm_length(pdu: &[u8]) -> Option<usize> {
-    let mut at = after_nul(pdu, HEADER)?;
-    at = after_nul(pdu, at + 2)?;
-    at = after_nul(pdu, at + 2)?;
-    at = after_nul(pdu, at + 3)?;
+    if word(pdu, COMMAND) != CommandId::DELIVER_SM.0 {
+        return None;
+    }
+    let mut at = after_nul(pdu, after_addresses(pdu)? + 3)?;
     at = after_nul(pdu, at)?;
     Some(at + 4)
+}
+
+/// What stands behind `service_type` and both addresses of a message.
+fn after_addresses(pdu: &[u8]) -> Option<usize> {
+    let at = after_nul(pdu, HEADER)?;
+    let at = after_nul(pdu, at + 2)?;
+    after_nul(pdu, at + 2)
+}
+
+/// Where the TLVs of a PDU that the simulator sends begin, if it can have any.
+fn tlvs(pdu: &[u8]) -> Option<usize> {
+    let command = CommandId(word(pdu, COMMAND));
+    let at = match command {
+        CommandId::DELIVER_SM => {
+            let length = sm_length(pdu)?;
+            length + 1 + usize::from(*pdu.get(length)?)
+        }
+        CommandId::DATA_SM => after_addresses(pdu)? + 3,
+        CommandId::ALERT_NOTIFICATION => after_nul(pdu, after_nul(pdu, HEADER + 2)? + 2)?,
+        command if command.is_response() => first_nul(pdu)? + 1,
+        _ => return None,
+    };
+    (at <= pdu.len()).then_some(at)
 }
 
 fn after_nul(pdu: &[u8], from: usize) -> Option<usize> {
@@ -299,14 +323,9 @@ fn after_nul(pdu: &[u8], from: usize) -> Option<usize> {
     Some(from + nul + 1)
 }
 
-/// Where the last TLV of a message or of a response with one C-octet string begins.
+/// Where the last TLV begins.
 fn last_tlv(pdu: &[u8]) -> Option<usize> {
-    let mut at = if word(pdu, COMMAND) & NACK == 0 {
-        let length = sm_length(pdu)?;
-        length + 1 + usize::from(*pdu.get(length)?)
-    } else {
-        first_nul(pdu)? + 1
-    };
+    let mut at = tlvs(pdu)?;
     let mut last = None;
     while let Some(&[_, _, high, low]) = pdu.get(at..).and_then(<[u8]>::first_chunk::<4>) {
         last = Some(at);

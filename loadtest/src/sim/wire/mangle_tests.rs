@@ -1,6 +1,7 @@
 use bytes::BytesMut;
 use matrix_smpp_codec::{
-    Body, DeliverSm, Inbound, Pdu, ShortMessage, SubmitSmResp, TlvTag, decode,
+    AlertNotification, BindResp, Body, DataSm, DeliverSm, Inbound, InterfaceVersion, Pdu,
+    ShortMessage, SubmitSmResp, TlvTag, decode,
 };
 
 use super::*;
@@ -130,4 +131,46 @@ fn what_does_nothing_or_says_too_much_is_refused() {
         let again = serde_json::to_string(&mangle).unwrap();
         assert_eq!(serde_json::from_str::<Mangle>(&again).unwrap(), mangle);
     }
+}
+
+#[test]
+fn the_tlvs_of_each_kind_of_pdu_are_found() {
+    let mut data = DataSm {
+        source_addr: "447700900123".parse().unwrap(),
+        destination_addr: "60777".parse().unwrap(),
+        ..DataSm::default()
+    };
+    data.tlvs.set_message_payload(b"hello").unwrap();
+    let mut alert = AlertNotification {
+        source_addr: "447700900123".parse().unwrap(),
+        esme_addr: "60777".parse().unwrap(),
+        ..AlertNotification::default()
+    };
+    alert.tlvs.set_ms_availability_status(1_u8);
+    let mut bound = BindResp::default();
+    bound.tlvs.set_sc_interface_version(InterfaceVersion::V3_4);
+    for (whole, bare, last) in [
+        (delivery(), b"hello".len(), 6),
+        (encoded(Body::DataSm(data)), 0, 9),
+        (encoded(Body::AlertNotification(alert)), 0, 5),
+        (encoded(Body::BindTransceiverResp(bound)), 0, 5),
+    ] {
+        let cut = after(whole.clone(), r#"{"kind": "no_tlvs"}"#);
+        assert_eq!(
+            (cut.len(), word(&cut, LENGTH)),
+            (whole.len() - last, cut.len() as u32)
+        );
+        let Inbound::Pdu(pdu) = decode(cut.clone().into()) else {
+            panic!("not whole any more: {cut:?}")
+        };
+        if let Body::DeliverSm(pdu) = pdu.body {
+            assert_eq!((pdu.short_message.len(), pdu.tlvs.is_empty()), (bare, true));
+        }
+        let lying = after(whole.clone(), r#"{"kind": "tlv_length", "add": 3}"#);
+        let place = whole.len() - last + 3;
+        assert_eq!(lying[place], whole[place] + 3);
+        assert!(matches!(decode(lying.into()), Inbound::Malformed { .. }));
+    }
+    let query = encoded(Body::EnquireLink);
+    assert_eq!(after(query.clone(), r#"{"kind": "no_tlvs"}"#), query);
 }
