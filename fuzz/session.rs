@@ -220,8 +220,9 @@ impl World {
                     self.drain();
                 }
                 Ok(None) => break,
-                Err(_) => {
-                    self.session.handle_broken_framing();
+                Err(impossible) => {
+                    let sequence = impossible.sequence(&self.inbound);
+                    self.session.handle_broken_framing(sequence);
                     self.inbound.clear();
                     break;
                 }

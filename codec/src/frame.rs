@@ -34,6 +34,23 @@ pub enum FrameError {
     },
 }
 
+impl FrameError {
+    /// The `sequence_number` of the `generic_nack` that this gets: that of the request whose octets
+    /// these are, where its header can be read; else 0. A response has 0 too: one that bears its number
+    /// would answer a request of the peer's. §4.3.1.
+    #[must_use]
+    pub fn sequence(&self, octets: &[u8]) -> u32 {
+        let header = match self {
+            Self::TooShort { .. } => None,
+            Self::TooLong { .. } => Header::read(octets),
+        };
+        let request = |header: &Header| {
+            header.command_id.name().is_some() && !header.command_id.is_response()
+        };
+        header.filter(request).map_or(0, |header| header.sequence)
+    }
+}
+
 /// Splits one whole PDU off the front of `buffer`, or nothing while it has not all come. Nothing is
 /// copied: the frame, and every text and TLV decoded from it, keeps the memory that was read into
 /// alive, so what is to be kept long is to be copied.
@@ -401,6 +418,24 @@ mod tests {
         buffer.extend_from_slice(&enquire_link[15..]);
         assert_eq!(cut(&mut buffer, 1024), Ok(Some(enquire_link)));
         assert!(buffer.is_empty());
+    }
+
+    #[test]
+    fn an_impossible_length_is_refused_by_the_number_of_the_request_where_it_has_one() {
+        let sequence = |length: u32, command_id: u32, octets: usize| {
+            let mut buffer = BytesMut::new();
+            for word in [length, command_id, 0, 42] {
+                buffer.extend_from_slice(&word.to_be_bytes());
+            }
+            buffer.truncate(octets);
+            cut(&mut buffer, 1024).unwrap_err().sequence(&buffer)
+        };
+        assert_eq!(sequence(1025, 0x0000_0004, 16), 42);
+        assert_eq!(sequence(u32::MAX, 0x0000_0015, 16), 42);
+        assert_eq!(sequence(1025, 0x0000_0004, 15), 0, "half a header");
+        assert_eq!(sequence(15, 0x0000_0004, 16), 0, "too short for a header");
+        assert_eq!(sequence(1025, 0x8000_0004, 16), 0, "a response");
+        assert_eq!(sequence(0x4854_5450, 0x2f31_2e31, 16), 0, "HTTP/1.1");
     }
 
     #[test]

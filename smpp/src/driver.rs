@@ -97,8 +97,8 @@ enum Input {
     Cut,
     /// Perhaps whole PDUs.
     Undecoded,
-    /// An impossible length came: nothing more can be read.
-    Broken,
+    /// An impossible length came: nothing more can be read. It is refused by this number.
+    Broken(u32),
 }
 
 impl Driver {
@@ -215,9 +215,9 @@ impl Driver {
                     self.input = Input::Cut;
                     return;
                 }
-                Err(_) => {
+                Err(impossible) => {
                     self.batch.pop();
-                    self.input = Input::Broken;
+                    self.input = Input::Broken(impossible.sequence(&self.wire.inbound));
                     self.wire.inbound.clear();
                     return;
                 }
@@ -305,9 +305,9 @@ impl Driver {
             session.handle_in_place(now, inbound);
         }
         self.batch.clear();
-        if self.input == Input::Broken {
+        if let Input::Broken(sequence) = self.input {
             self.input = Input::Cut;
-            session.handle_broken_framing();
+            session.handle_broken_framing(sequence);
         }
         if self.wire.silent && self.input == Input::Cut {
             session.handle_half_closed(now);

@@ -39,7 +39,7 @@ struct Args {
     hs_token: String,
 
     /// The localpart of its bot.
-    #[arg(long, default_value = "sms", value_name = "LOCALPART")]
+    #[arg(long, default_value = ".tel.bot", value_name = "LOCALPART")]
     bot: String,
 
     /// What the localparts of its other users begin with.

@@ -91,10 +91,18 @@ pub(crate) struct Meter {
     pub(crate) stopped: bool,
     cpu_at_start: Duration,
     cpu: Duration,
+    /// What was counted in the latest interval.
     latest: Tally,
+    /// What was counted since its end.
+    fresh: Tally,
+    /// When the latest interval began.
+    begun: Instant,
     last: Instant,
     schedule: Share,
 }
+
+/// What is shorter is no interval of its own: the series counts in milliseconds.
+const SHORTEST: Duration = Duration::from_millis(1);
 
 impl Meter {
     pub(crate) fn new(start: Instant, traffic: &Traffic) -> Self {
@@ -109,6 +117,8 @@ impl Meter {
             cpu_at_start: clock::cpu(),
             cpu: Duration::ZERO,
             latest: Tally::new(),
+            fresh: Tally::new(),
+            begun: start,
             last: start,
             schedule: share(traffic, 0, 1),
         }
@@ -118,10 +128,17 @@ impl Meter {
         self.last + interval
     }
 
-    /// Ends an interval.
+    /// Ends an interval. One that is too short goes into the one before it.
     pub(crate) fn tick(&mut self, now: Instant, tallies: &Tallies) -> &Interval {
-        tallies.drain(&mut self.latest);
-        self.total.add(&self.latest);
+        tallies.drain(&mut self.fresh);
+        self.total.add(&self.fresh);
+        let short = now.saturating_duration_since(self.last) < SHORTEST;
+        if short && self.series.pop().is_some() {
+            self.latest.add(&self.fresh);
+        } else {
+            std::mem::swap(&mut self.latest, &mut self.fresh);
+            self.begun = self.last;
+        }
         let elapsed = now.saturating_duration_since(self.start);
         let by = if self.sending.is_zero() {
             elapsed
@@ -129,8 +146,8 @@ impl Meter {
             self.sending
         };
         let interval = Interval {
-            at_ms: millis(elapsed),
-            length_ms: millis(now.saturating_duration_since(self.last)),
+            at_ms: millis(elapsed.max(SHORTEST)),
+            length_ms: millis(now.saturating_duration_since(self.begun).max(SHORTEST)),
             counts: self.latest.counts,
             latency_us: Quantiles::of(&self.latest.latency),
             in_flight: self.total.counts.in_flight(),
@@ -197,5 +214,32 @@ mod tests {
         assert_eq!((second.counts.sent, second.in_flight), (0, 0));
         assert_eq!(second.latency_us, Quantiles::default());
         assert_eq!(meter.total.counts.ok, 60);
+    }
+
+    #[test]
+    fn no_interval_is_without_a_length() {
+        let start = clock::now();
+        let tallies = Tallies::new(1);
+        let mut meter = Meter::new(start, &Traffic::default());
+        let count = |sent, latency| {
+            let mut tally = lock(tallies.shard(0));
+            tally.counts.sent = sent;
+            tally.counts.ok = sent;
+            note(&mut tally.latency, Duration::from_micros(latency));
+        };
+        count(1, 100);
+        let at_once = *meter.tick(start + Duration::from_micros(300), &tallies);
+        assert_eq!((at_once.at_ms, at_once.length_ms), (1, 1));
+        count(10, 200);
+        meter.tick(start + Duration::from_secs(1), &tallies);
+        count(3, 900);
+        let end = start + Duration::from_secs(1) + Duration::from_micros(400);
+        let last = *meter.tick(end, &tallies);
+        assert_eq!((last.at_ms, last.length_ms), (1_000, 1_000));
+        assert_eq!((last.counts.sent, last.latency_us.count), (13, 2));
+        assert_eq!(last.latency_us.max, 900);
+        assert_eq!(meter.series.len(), 2);
+        assert_eq!(meter.series.last(), Some(&last));
+        assert_eq!(meter.total.counts.sent, 14);
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, watch};
-use tokio::time::{interval_at, sleep_until};
+use tokio::time::{MissedTickBehavior, interval_at, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::load::clock;
@@ -170,6 +170,7 @@ impl Conductor<'_> {
         };
         tokio::pin!(settled, over);
         let mut ticks = interval_at(meter.next_tick(INTERVAL).into(), INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         loop {
             tokio::select! {
                 biased;

@@ -1,9 +1,12 @@
 //! Message ids and reference numbers, and the forms in which an SMSC writes an id: the same message
 //! may have another one in its receipt than in the answer to its `submit_sm`.
 
-use serde::{Deserialize, Serialize};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Error, IntoDeserializer, MapAccess};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::sim::dice::{Dice, mix};
+use crate::sim::written::{self, Written};
 
 /// The most characters of a `message_id` (SMPP 3.4 §5.2.23).
 const MAX_ID: usize = 64;
@@ -63,7 +66,7 @@ const fn scatter(word: u32) -> u32 {
 }
 
 /// How a serial number is written. A name alone is one of the common forms.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub(crate) enum IdForm {
     /// Ten decimal digits.
@@ -105,6 +108,24 @@ pub(crate) struct Built {
     pub(crate) last: Option<usize>,
     /// What stands before the digits.
     pub(crate) prefix: String,
+}
+
+impl Written for IdForm {
+    const WAYS: &'static str = "a form as \"hex\", or its parts as { base = \"hex\", width = 12 }";
+
+    fn from_word<E: Error>(word: &str) -> Result<Self, E> {
+        Base::deserialize(word.into_deserializer()).map(Self::Named)
+    }
+
+    fn from_table<'de, A: MapAccess<'de>>(table: A) -> Result<Self, A::Error> {
+        Built::deserialize(MapAccessDeserializer::new(table)).map(Self::Built)
+    }
+}
+
+impl<'de> Deserialize<'de> for IdForm {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        written::read(deserializer)
+    }
 }
 
 impl IdForm {
@@ -229,6 +250,13 @@ mod tests {
     fn a_form_that_does_not_fit_is_refused() {
         let form: IdForm = serde_json::from_str(r#"{"width": 65}"#).unwrap();
         assert!(form.check().is_err());
-        assert!(serde_json::from_str::<IdForm>(r#""octal""#).is_err());
+        for (wrong, mend) in [
+            (r#""octal""#, "expected one of `decimal`, `hex`"),
+            (r#"{"bas": "hex"}"#, "expected one of `base`, `width`"),
+            ("16", "expected a form as \"hex\""),
+        ] {
+            let told = serde_json::from_str::<IdForm>(wrong).unwrap_err();
+            assert!(told.to_string().contains(mend), "{wrong}: {told}");
+        }
     }
 }

@@ -1,10 +1,13 @@
 //! Messages that come back to ESMEs, octet by octet.
 
 use matrix_smpp_codec::{Address, DeliverSm, EsmClass, SubmitSm};
-use serde::{Deserialize, Serialize};
+use serde::de::{Error, Unexpected};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::sim::written::{self, Written};
 
 /// Which ESME gets a message that was submitted, beside its phone.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Loopback {
     /// None.
@@ -14,6 +17,25 @@ pub(crate) enum Loopback {
     Sender,
     /// The one that last sent from the number it goes to, else any: `ESME_TO_ESME` of `SMPPSim`.
     Recipient,
+}
+
+impl Written for Loopback {
+    const WAYS: &'static str = r#""none", "sender" or "recipient""#;
+
+    fn from_word<E: Error>(word: &str) -> Result<Self, E> {
+        match word {
+            "none" => Ok(Self::None),
+            "sender" => Ok(Self::Sender),
+            "recipient" => Ok(Self::Recipient),
+            other => Err(E::invalid_value(Unexpected::Str(other), &Self::WAYS)),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Loopback {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        written::read(deserializer)
+    }
 }
 
 impl Loopback {
@@ -43,5 +65,21 @@ impl Loopback {
             tlvs: sm.tlvs.clone(),
             ..DeliverSm::default()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_smppsim_writes_is_told_what_to_write_here() {
+        for wrong in ["true", "\"TRUE\"", "1"] {
+            let told = serde_json::from_str::<Loopback>(wrong).unwrap_err();
+            let mend = r#"expected "none", "sender" or "recipient""#;
+            assert!(told.to_string().contains(mend), "{wrong}: {told}");
+        }
+        let sender = serde_json::from_str::<Loopback>(r#""sender""#).unwrap();
+        assert_eq!(sender, Loopback::Sender);
     }
 }

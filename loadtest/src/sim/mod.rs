@@ -64,6 +64,7 @@ mod status;
 mod turn;
 mod wire;
 mod writers;
+mod written;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -119,6 +120,22 @@ pub enum StartError {
         /// What is wrong.
         cause: ListenError,
     },
+    /// The TLS port could not be opened, or the certificate could not be read.
+    #[error("cannot listen for SMPP over TLS on {address}: {cause}")]
+    Tls {
+        /// Where it was to listen.
+        address: SocketAddr,
+        /// What is wrong.
+        cause: ListenError,
+    },
+    /// Two accounts have the same name.
+    #[error("account {place}: {reason}")]
+    Account {
+        /// The how manieth, those of the settings first.
+        place: usize,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The HTTP port could not be opened.
     #[error("cannot listen for HTTP on {address}: {cause} (--http chooses another address)")]
     Http {
@@ -132,6 +149,7 @@ pub enum StartError {
 impl Sim {
     /// Opens its ports and serves them until [`Sim::stop`].
     pub async fn start(settings: SimSettings) -> Result<Self, StartError> {
+        check_accounts(&settings)?;
         let both = settings.smpp_tls.is_some();
         let tls = settings.tls.as_ref();
         let first = open(settings.smpp, tls.filter(|_| !both)).await?;
@@ -210,10 +228,24 @@ async fn open(
     address: SocketAddr,
     tls: Option<&Certificate>,
 ) -> Result<(Port, SocketAddr), StartError> {
-    let refused = |cause| StartError::Smpp { address, cause };
+    let refused = |cause| match tls {
+        Some(_) => StartError::Tls { address, cause },
+        None => StartError::Smpp { address, cause },
+    };
     let port = Port::open(address, tls).await.map_err(refused)?;
     let bound = port.address().map_err(|cause| refused(cause.into()))?;
     Ok((port, bound))
+}
+
+/// Whether each account of the settings and of the scenario has a name of its own.
+fn check_accounts(settings: &SimSettings) -> Result<(), StartError> {
+    let all = || settings.accounts.iter().chain(&settings.scenario.account);
+    for (before, account) in all().enumerate() {
+        let place = before + 1;
+        let checked = account.is_new(all().take(before));
+        checked.map_err(|reason| StartError::Account { place, reason })?;
+    }
+    Ok(())
 }
 
 /// The message centre with its scenario in force.

@@ -187,7 +187,10 @@ impl Rule {
         match self.when.command.as_deref() {
             None | Some(BIND) => {}
             Some(name) if command(name).is_some_and(|command| !command.is_response()) => {}
-            Some(name) => return Err(format!("no request is called {name}")),
+            Some(name) => return Err(format!("no request is called {name}: submit_sm is one")),
+        }
+        if let Some(fault) = &self.then.fault {
+            fault.check()?;
         }
         if self.then.congestion.is_some_and(|state| state > 100) {
             return Err("`congestion` is from 0 to 100".to_owned());
@@ -336,6 +339,7 @@ mod tests {
             r#"{"when": {"command": "submit_sm_resp"}}"#,
             r#"{"on": {"every": 0}}"#,
             r#"{"then": {"congestion": 101}}"#,
+            r#"{"then": {"fault": {"kind": "sequence"}}}"#,
         ] {
             let rule = serde_json::from_str(wrong).unwrap();
             assert!(Rules::default().add(rule).is_err(), "{wrong}");

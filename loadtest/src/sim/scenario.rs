@@ -101,6 +101,25 @@ pub(crate) struct Timers {
     pub(crate) session_init: Option<Span>,
 }
 
+impl Timers {
+    /// Whether they make sense, or which does not: a timer of nothing ends every session at once.
+    fn check(&self) -> Result<(), String> {
+        let named = [
+            ("enquire_link", self.enquire_link),
+            ("response", self.response),
+            ("inactivity", self.inactivity),
+            ("session_init", self.session_init),
+        ];
+        let nothing = named
+            .iter()
+            .find(|(_, span)| *span == Some(Span::default()));
+        match nothing {
+            Some((name, _)) => Err(format!("`{name}` is more than 0")),
+            None => Ok(()),
+        }
+    }
+}
+
 /// Why a scenario was refused; nothing of it took effect.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ScenarioError {
@@ -140,6 +159,7 @@ impl Scenario {
             at("message_id", form.check())?;
         }
         at("receipts", self.receipts.check())?;
+        at("timers", self.timers.check())?;
         at("distribution_list", self.distribution_list.check())?;
         for (place, rule) in (1..).zip(&self.rule) {
             at(&format!("rule {place}"), rule.check())?;
@@ -149,6 +169,8 @@ impl Scenario {
         }
         for (place, account) in (1..).zip(&self.account) {
             at(&format!("account {place}"), account.check())?;
+            let before = self.account.iter().take(place - 1);
+            at(&format!("account {place}"), account.is_new(before))?;
         }
         for (place, plan) in (1..).zip(&self.mo) {
             at(&format!("mo {place}"), plan.check())?;
@@ -203,6 +225,23 @@ mod tests {
             senseless.unwrap_err().to_string(),
             "rule 2: `every` counts from 1"
         );
+        for (toml, told) in [
+            (
+                "[timers]\nresponse = '0s'",
+                "timers: `response` is more than 0",
+            ),
+            (
+                "[[account]]\nsystem_id = 'a'\n[[account]]\nsystem_id = 'a'",
+                "account 2: there is an account a already",
+            ),
+            (
+                "[[fault]]\nfault = { kind = 'split', octets = 0 }",
+                "fault 1: `octets` counts from 1",
+            ),
+        ] {
+            let senseless = Scenario::from_toml(toml).unwrap_err();
+            assert_eq!(senseless.to_string(), told);
+        }
         let unknown = Scenario::from_toml("[receipts]\nmixx = 1").unwrap_err();
         assert!(unknown.to_string().contains("mixx"), "{unknown}");
     }

@@ -95,7 +95,7 @@ pub struct Limits {
     pub window: Option<usize>,
     /// Messages per second; one more gets `ESME_RTHROTTLED`.
     pub rate: Option<u32>,
-    /// How many `deliver_sm` may wait for its answers on one bind; otherwise 100.
+    /// How many `deliver_sm` may wait for its answers on one bind; otherwise 1000.
     pub deliver_window: Option<usize>,
     /// `deliver_sm` per second on one bind.
     pub deliver_rate: Option<NonZeroU32>,
@@ -192,6 +192,17 @@ impl Account {
             password: password.to_owned(),
             limits: Limits::default(),
         })
+    }
+
+    /// Whether none of the others has its name.
+    pub(crate) fn is_new<'a>(
+        &self,
+        mut others: impl Iterator<Item = &'a Self>,
+    ) -> Result<(), String> {
+        if others.any(|other| other.system_id == self.system_id) {
+            return Err(format!("there is an account {} already", self.system_id));
+        }
+        Ok(())
     }
 
     /// Whether its limits make sense, or what does not.

@@ -4,9 +4,12 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Error, MapAccess};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::sim::dice::Dice;
+use crate::sim::written::{self, Written};
 
 /// The longest that can be asked for: one day.
 const MAX: Duration = Duration::from_hours(24);
@@ -73,20 +76,25 @@ impl fmt::Display for Span {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Written {
-    Milliseconds(u32),
-    Text(String),
+impl Written for Span {
+    const WAYS: &'static str = "a time as \"500ms\", \"1.5s\", \"1m\" or \"1h\", or milliseconds";
+
+    fn from_word<E: Error>(word: &str) -> Result<Self, E> {
+        word.parse().map_err(E::custom)
+    }
+
+    fn from_number<E: Error>(number: u64) -> Result<Self, E> {
+        let span = Duration::from_millis(number);
+        if span > MAX {
+            return Err(E::custom(SpanError::TooLong));
+        }
+        Ok(Self(span))
+    }
 }
 
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let span = match Written::deserialize(deserializer)? {
-            Written::Milliseconds(number) => Self::checked(f64::from(number) / 1_000.0),
-            Written::Text(text) => text.parse(),
-        };
-        span.map_err(serde::de::Error::custom)
+        written::read(deserializer)
     }
 }
 
@@ -97,7 +105,7 @@ impl Serialize for Span {
 }
 
 /// How long something takes: always the same, or drawn anew each time.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(untagged)]
 pub(crate) enum Latency {
     /// Always this.
@@ -129,6 +137,35 @@ pub(crate) enum Distribution {
         /// The mean.
         mean: Span,
     },
+}
+
+impl Written for Latency {
+    const WAYS: &'static str = "a time as \"500ms\", or one that is drawn as \
+        { uniform = { min = \"5ms\", max = \"20ms\" } }";
+
+    fn from_word<E: Error>(word: &str) -> Result<Self, E> {
+        Span::from_word(word).map(Self::Fixed)
+    }
+
+    fn from_number<E: Error>(number: u64) -> Result<Self, E> {
+        Span::from_number(number).map(Self::Fixed)
+    }
+
+    fn from_table<'de, A: MapAccess<'de>>(table: A) -> Result<Self, A::Error> {
+        let drawn = Distribution::deserialize(MapAccessDeserializer::new(table))?;
+        match drawn {
+            Distribution::Uniform { min, max } if min > max => {
+                Err(A::Error::custom("`min` is at most `max`"))
+            }
+            drawn => Ok(Self::Drawn(drawn)),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Latency {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        written::read(deserializer)
+    }
 }
 
 impl Latency {
@@ -229,8 +266,23 @@ mod tests {
 
     #[test]
     fn a_latency_that_makes_no_sense_is_refused() {
-        for wrong in [r#""soon""#, r#"{"uniform": {"min": 1}}"#, r#"{"even": {}}"#] {
-            assert!(serde_json::from_str::<Latency>(wrong).is_err(), "{wrong}");
+        for (wrong, mend) in [
+            (r#""soon""#, "write a time as 500ms"),
+            (
+                "true",
+                "expected a time as \"500ms\", or one that is drawn as",
+            ),
+            ("-5", "a time as"),
+            ("86400001", "at most one day"),
+            (r#"{"uniform": {"min": 1}}"#, "missing field `max`"),
+            (
+                r#"{"uniform": {"min": "9ms", "max": "1ms"}}"#,
+                "`min` is at most `max`",
+            ),
+            (r#"{"even": {}}"#, "expected one of `uniform`"),
+        ] {
+            let told = serde_json::from_str::<Latency>(wrong).unwrap_err();
+            assert!(told.to_string().contains(mend), "{wrong}: {told}");
         }
     }
 }

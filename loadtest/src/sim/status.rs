@@ -4,12 +4,15 @@ use std::borrow::Cow;
 use std::fmt;
 
 use matrix_smpp_codec::CommandStatus;
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::sim::written::{self, Written};
 
 /// A status that reads and writes by name: `ESME_RTHROTTLED` (SMPP 3.4 §5.1.3), or `0x400`
-/// where the standard has no name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+/// where the standard has no name. It may also be read from its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(into = "String")]
 pub(crate) struct StatusName(pub(crate) CommandStatus);
 
 /// Not a name of the standard's, and no hexadecimal number.
@@ -46,6 +49,25 @@ impl TryFrom<String> for StatusName {
     }
 }
 
+impl Written for StatusName {
+    const WAYS: &'static str = "a status as \"ESME_RTHROTTLED\" or \"0x400\", or its number";
+
+    fn from_word<E: Error>(word: &str) -> Result<Self, E> {
+        Self::try_from(word.to_owned()).map_err(E::custom)
+    }
+
+    fn from_number<E: Error>(number: u64) -> Result<Self, E> {
+        let number = u32::try_from(number).map_err(|_| E::custom(UnknownStatus))?;
+        Ok(Self(CommandStatus(number)))
+    }
+}
+
+impl<'de> Deserialize<'de> for StatusName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        written::read(deserializer)
+    }
+}
+
 impl From<StatusName> for String {
     fn from(status: StatusName) -> Self {
         status.to_string()
@@ -68,6 +90,15 @@ mod tests {
             let status = StatusName(CommandStatus(number));
             assert_eq!(StatusName::try_from(String::from(status)), Ok(status));
         }
+    }
+
+    #[test]
+    fn a_status_may_be_a_number() {
+        let throttled = StatusName(CommandStatus::ESME_RTHROTTLED);
+        for said in ["\"ESME_RTHROTTLED\"", "\"0x58\"", "88"] {
+            assert_eq!(serde_json::from_str::<StatusName>(said).unwrap(), throttled);
+        }
+        assert!(serde_json::from_str::<StatusName>("4294967296").is_err());
     }
 
     #[test]

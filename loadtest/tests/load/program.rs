@@ -91,3 +91,13 @@ async fn ctrl_c_ends_the_sending_and_not_the_report() {
     assert!(outcome.stopped);
     assert_eq!(get(&sim, "/counters").await["in"]["unbind"], 1);
 }
+
+#[tokio::test]
+async fn the_help_has_nothing_that_its_printer_takes_for_a_line_break() {
+    for role in ["send", "listen"] {
+        let output = program(&[role, "--help"]).output().await.unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        let text = said.lines().find(|line| line.contains("--text")).unwrap();
+        assert!(text.contains("Without it, texts are generated"), "{text}");
+    }
+}

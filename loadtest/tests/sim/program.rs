@@ -89,3 +89,29 @@ async fn a_port_that_is_taken_ends_the_program_with_the_reason() {
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(said.contains(&address) && said.contains("--smpp"), "{said}");
 }
+
+#[tokio::test]
+async fn what_cannot_be_begun_with_ends_the_program_with_the_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("scenario.toml");
+    std::fs::write(&file, "[[account]]\nsystem_id = 'gateway'\n").unwrap();
+    let (file, pem) = (file.to_str().unwrap(), file.to_str().unwrap());
+    for (arguments, wanted) in [
+        (
+            &["--account", "gateway:a", "--scenario", file][..],
+            "account 2: there is an account gateway already",
+        ),
+        (
+            &["--account", "a:b", "--account", "a:c"],
+            "account 2: there is an account a already",
+        ),
+        (&["--tls-cert", pem, "--tls-key", pem], "over TLS"),
+    ] {
+        let ports = ["--smpp", "127.0.0.1:0", "--http", "127.0.0.1:0"];
+        let program = start(&[&ports, arguments].concat());
+        let output = program.wait_with_output().await.unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains(wanted) && !said.contains("--smpp"), "{said}");
+    }
+}

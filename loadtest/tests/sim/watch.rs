@@ -237,3 +237,66 @@ async fn messages_are_found_by_the_names_that_they_are_shown_with() {
     let found = until(&sim, &path, |found| found != &json!([])).await;
     assert_eq!(found[0]["state"], "DELIVERED");
 }
+
+#[tokio::test]
+async fn every_refusal_is_json_that_names_the_mend() {
+    let sim = simulator().await;
+    for (method, path, body, wanted, mend) in [
+        (
+            "DELETE",
+            "/faults/x",
+            "",
+            400,
+            "GET /binds, /rules and /faults",
+        ),
+        (
+            "DELETE",
+            "/rules/1.5",
+            "",
+            400,
+            "GET /binds, /rules and /faults",
+        ),
+        (
+            "POST",
+            "/binds/x/reset",
+            "",
+            400,
+            "GET /binds, /rules and /faults",
+        ),
+        ("POST", "/binds/7/reset", "", 404, "no such bind"),
+        (
+            "POST",
+            "/rules",
+            r#"{"then": {"latency": "5 parsecs"}}"#,
+            422,
+            "write a time as 500ms",
+        ),
+        (
+            "POST",
+            "/scenario",
+            "loopback = true",
+            400,
+            r#"expected "none", "sender" or "recipient""#,
+        ),
+        (
+            "POST",
+            "/faults",
+            r#"{"fault": {"kind": "sequence"}}"#,
+            400,
+            "`set` or `add`",
+        ),
+        (
+            "POST",
+            "/faults",
+            r#"{"fault": {"kind": "drop", "by": 3}}"#,
+            422,
+            "`by`",
+        ),
+    ] {
+        let (status, answer) = http(sim.http_addr, method, path, body).await;
+        let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
+        let told = answer["error"].as_str().unwrap();
+        assert_eq!(status, wanted, "{path} {body}: {told}");
+        assert!(told.contains(mend), "{path} {body}: {told}");
+    }
+}

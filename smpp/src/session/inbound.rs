@@ -57,9 +57,9 @@ impl Session {
     }
 
     /// The peer sent an impossible `command_length`: where the next PDU begins cannot be known.
-    pub fn handle_broken_framing(&mut self) {
-        // SMPP 3.4 §4.3: a generic_nack whose cause has no readable header carries number 0.
-        self.reply(0, CommandStatus::ESME_RINVCMDLEN, Body::GenericNack);
+    /// `sequence` is what the codec's `FrameError::sequence` gives for it. SMPP 3.4 §4.3.
+    pub fn handle_broken_framing(&mut self, sequence: u32) {
+        self.reply(sequence, CommandStatus::ESME_RINVCMDLEN, Body::GenericNack);
         self.close_with(CloseReason::BrokenFraming);
     }
 

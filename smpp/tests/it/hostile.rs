@@ -91,7 +91,13 @@ async fn a_peer_that_binds_too_slowly_is_dropped_however_busy_it_is() {
 #[tokio::test]
 async fn a_length_that_is_too_long_ends_the_session_without_holding_anything() {
     let (address, _peers) = listen(listener_settings()).await;
-    for length in [0_u32, 15, 70_001, 0x7FFF_FFFF, u32::MAX] {
+    for (length, sequence) in [
+        (0_u32, 0),
+        (15, 0),
+        (70_001, 9),
+        (0x7FFF_FFFF, 9),
+        (u32::MAX, 9),
+    ] {
         let mut raw = Raw::connect(&address).await;
         raw.bind().await;
         let mut header = BytesMut::new();
@@ -102,6 +108,7 @@ async fn a_length_that_is_too_long_ends_the_session_without_holding_anything() {
         let nack = raw.read().await.unwrap();
         assert_eq!(nack.body, Body::GenericNack);
         assert_eq!(nack.status, CommandStatus::ESME_RINVCMDLEN);
+        assert_eq!(nack.sequence, sequence, "{length}");
         assert_eq!(raw.read().await, None);
     }
 }

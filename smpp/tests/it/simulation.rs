@@ -137,7 +137,10 @@ impl End {
             match cut(&mut self.inbound, self.session.max_pdu()) {
                 Ok(Some(frame)) => self.session.handle_inbound(now, decode(frame)),
                 Ok(None) => return,
-                Err(_) => return self.session.handle_broken_framing(),
+                Err(impossible) => {
+                    let sequence = impossible.sequence(&self.inbound);
+                    return self.session.handle_broken_framing(sequence);
+                }
             }
         }
     }

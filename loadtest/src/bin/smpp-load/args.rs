@@ -182,8 +182,8 @@ pub(crate) struct TrafficArgs {
     #[arg(long, default_value = "100", value_name = "N")]
     to_count: NonZeroU64,
 
-    /// A text; may be repeated, and then they take turns. `{n}` becomes the number of the message.
-    /// Without it, texts are generated.
+    /// A text; may be repeated, and then they take turns. An `n` in braces becomes the number of the
+    /// message. Without it, texts are generated.
     #[arg(long = "text", value_name = "TEXT")]
     texts: Vec<String>,
 

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get};
 use axum::{Json, Router};
 use serde_json::json;
 
-use super::said::Said;
+use super::said::{Numbered, Said};
 use super::{Fault, Shared};
 use crate::sim::rules::Rule;
 use crate::sim::scenario::Scenario;
@@ -61,7 +61,7 @@ async fn clear_rules(State(smsc): Shared) -> Response {
     Json(json!({ "cleared": true })).into_response()
 }
 
-async fn remove_rule(State(smsc): Shared, Path(id): Path<u64>) -> Result<Response, Fault> {
+async fn remove_rule(State(smsc): Shared, Numbered(id): Numbered) -> Result<Response, Fault> {
     if smsc.model().script.rules.remove(id) {
         return Ok(Json(json!({ "removed": id })).into_response());
     }
@@ -86,7 +86,7 @@ async fn clear_faults(State(smsc): Shared) -> Response {
     Json(json!({ "cleared": true })).into_response()
 }
 
-async fn remove_fault(State(smsc): Shared, Path(id): Path<u64>) -> Result<Response, Fault> {
+async fn remove_fault(State(smsc): Shared, Numbered(id): Numbered) -> Result<Response, Fault> {
     if smsc.faults.remove(id) {
         return Ok(Json(json!({ "removed": id })).into_response());
     }

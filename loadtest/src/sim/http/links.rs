@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
@@ -12,7 +12,7 @@ use matrix_smpp_session::Link;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::said::Said;
+use super::said::{Numbered, Said};
 use super::{Fault, Shared};
 use crate::sim::mo::{MoError, Party};
 use crate::sim::peers::Peers;
@@ -26,15 +26,15 @@ pub(super) fn router() -> Router<Arc<Smsc>> {
         .route("/binds/{bind}/unbind", post(unbind))
         .route(
             "/binds/{bind}/reset",
-            post(async |s: Shared, b: Path<u64>| end(&s.0, b.0, End::Reset)),
+            post(async |s: Shared, b: Numbered| end(&s.0, b.0, End::Reset)),
         )
         .route(
             "/binds/{bind}/close",
-            post(async |s: Shared, b: Path<u64>| end(&s.0, b.0, End::Close)),
+            post(async |s: Shared, b: Numbered| end(&s.0, b.0, End::Close)),
         )
         .route(
             "/binds/{bind}/half_open",
-            post(async |s: Shared, b: Path<u64>| end(&s.0, b.0, End::HalfOpen)),
+            post(async |s: Shared, b: Numbered| end(&s.0, b.0, End::HalfOpen)),
         )
         .route("/binds/{bind}/raw", post(raw))
         .route("/alert", post(alert))
@@ -51,7 +51,7 @@ async fn unbind_all(State(smsc): Shared) -> Response {
     Json(json!({ "unbound": smsc.load().0 })).into_response()
 }
 
-async fn unbind(State(smsc): Shared, Path(bind): Path<u64>) -> Result<Response, Fault> {
+async fn unbind(State(smsc): Shared, Numbered(bind): Numbered) -> Result<Response, Fault> {
     let unbound = smsc.with_link(bind, Link::close);
     unbound.ok_or_else(no_bind)?;
     Ok(Json(json!({ "bind": bind })).into_response())
@@ -75,7 +75,7 @@ struct Raw {
 
 async fn raw(
     State(smsc): Shared,
-    Path(bind): Path<u64>,
+    Numbered(bind): Numbered,
     Said(raw): Said<Raw>,
 ) -> Result<Response, Fault> {
     let Raw { hex } = raw;

@@ -1,8 +1,9 @@
-//! What a request says in its body.
+//! What a request says in its body and its path.
 
 use axum::body::Bytes;
-use axum::extract::{FromRequest, Request};
+use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::StatusCode;
+use axum::http::request::Parts;
 use axum::response::IntoResponse;
 use serde::de::DeserializeOwned;
 
@@ -28,6 +29,21 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Said<T> {
                 StatusCode::BAD_REQUEST
             },
             reason: wrong.to_string(),
+        })
+    }
+}
+
+/// The number of a bind, a rule or a fault in the path.
+pub(super) struct Numbered(pub(super) u64);
+
+impl<S: Send + Sync> FromRequestParts<S> for Numbered {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Fault> {
+        let read = Path::from_request_parts(parts, state).await;
+        read.map(|Path(number)| Self(number)).map_err(|_| {
+            let reason = "the path wants a number, as GET /binds, /rules and /faults give it";
+            Fault::bad_request(&reason)
         })
     }
 }

@@ -39,8 +39,11 @@ impl Fault {
     /// Whether it makes sense, or what does not.
     pub(crate) fn check(&self) -> Result<(), String> {
         self.on.check()?;
+        self.mangle.check()?;
         match &self.command {
-            Some(name) if command(name).is_none() => Err(format!("no command is called {name}")),
+            Some(name) if command(name).is_none() => Err(format!(
+                "no command is called {name}: submit_sm_resp is one"
+            )),
             _ => Ok(()),
         }
     }
@@ -205,7 +208,7 @@ mod tests {
         };
         assert_eq!(faults.strike(&stranger, SUBMIT_SM_RESP), None);
         assert_eq!(faults.strike(&LINK, 5), None);
-        assert_eq!(faults.strike(&LINK, SUBMIT_SM_RESP), Some(Mangle::Drop));
+        assert_eq!(faults.strike(&LINK, SUBMIT_SM_RESP), Some(Mangle::Drop {}));
         assert_eq!(faults.strike(&LINK, SUBMIT_SM_RESP), None);
         assert_eq!(faults.struck.load(Relaxed), 1);
     }

@@ -4,21 +4,25 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use matrix_smpp_codec::CommandId;
+use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::sim::span::Span;
 use crate::sim::status::StatusName;
+use crate::sim::written::{self, Written};
 
 /// Octets as people write them: `00ff`, blanks allowed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Hex(pub(crate) Vec<u8>);
 
-/// What to do with one PDU that goes out.
+/// What to do with one PDU that goes out. What has no parameters has none by its braces: so serde
+/// refuses those that somebody gives it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub(crate) enum Mangle {
     /// It does not go out.
-    Drop,
+    Drop {},
     /// It goes out so much later; what comes behind it waits too.
     Delay {
         /// How much.
@@ -39,7 +43,8 @@ pub(crate) enum Mangle {
     /// `sequence_number` becomes this, or is moved by so much.
     Sequence {
         /// The new number; 0 is as good as none.
-        set: Option<u32>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        set: Option<Number>,
         /// What is added to it.
         #[serde(default)]
         add: i32,
@@ -61,7 +66,7 @@ pub(crate) enum Mangle {
         status: StatusName,
     },
     /// Only the header is left of it.
-    NoBody,
+    NoBody {},
     /// These octets are its body.
     Body {
         /// The octets.
@@ -76,10 +81,10 @@ pub(crate) enum Mangle {
         #[serde(default)]
         hex: Hex,
     },
-    /// The TLVs of a response with one C-octet string are cut off.
-    NoTlvs,
+    /// The TLVs of a message, or of a response that begins with a C-octet string, are cut off.
+    NoTlvs {},
     /// The first NUL of the body is taken out.
-    MissingNul,
+    MissingNul {},
     /// `command_length` lies by so much; the octets stay.
     CommandLength {
         /// What is added to it.
@@ -128,11 +133,11 @@ pub(crate) enum Mangle {
         within: Span,
     },
     /// The connection is reset (TCP RST), and the PDU does not go out.
-    Reset,
+    Reset {},
     /// The connection is closed, and the PDU does not go out.
-    Close,
+    Close {},
     /// From here on nothing goes out and nothing is read, and the connection stays open.
-    HalfOpen,
+    HalfOpen {},
 }
 
 const fn one() -> u32 {
@@ -152,12 +157,28 @@ const fn half_a_second() -> Span {
 pub(crate) struct Number(pub(crate) u32);
 
 impl Mangle {
+    /// Whether it does anything, or what it lacks.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let lacks = match self {
+            Self::Sequence { set: None, add: 0 } => "`sequence` needs `set` or `add`",
+            Self::Hold { behind: 0 } => "`behind` counts from 1",
+            Self::Duplicate { times: 0 } => "`times` counts from 1",
+            Self::Split { octets: 0, .. } => "`octets` counts from 1",
+            Self::Coalesce { pdus: 0 | 1, .. } => "`pdus` counts from 2",
+            Self::CommandLength { add: 0 }
+            | Self::SmLength { add: 0 }
+            | Self::TlvLength { add: 0 } => "`add` is another number than 0",
+            _ => return Ok(()),
+        };
+        Err(lacks.to_owned())
+    }
+
     /// Rewrites one whole PDU. What only concerns when and whether it goes leaves it as it is.
     pub(crate) fn rewrite(&self, pdu: &mut Vec<u8>) {
         match self {
             Self::Sequence { set, add } => {
                 let old = word(pdu, SEQUENCE);
-                let new = set.unwrap_or_else(|| old.wrapping_add_signed(*add));
+                let new = set.map_or_else(|| old.wrapping_add_signed(*add), |set| set.0);
                 put_word(pdu, SEQUENCE, new);
             }
             Self::Status { set } => put_word(pdu, STATUS, set.0.0),
@@ -168,7 +189,7 @@ impl Mangle {
                 put_word(pdu, STATUS, status.0.0);
                 measure(pdu);
             }
-            Self::NoBody => {
+            Self::NoBody {} => {
                 pdu.truncate(HEADER);
                 measure(pdu);
             }
@@ -193,12 +214,12 @@ impl Mangle {
                 pdu.extend_from_slice(&hex.0);
                 measure(pdu);
             }
-            Self::NoTlvs => {
-                let end = first_nul(pdu).map_or(pdu.len(), |nul| nul + 1);
+            Self::NoTlvs {} => {
+                let end = tlvs(pdu).unwrap_or(pdu.len());
                 pdu.truncate(end);
                 measure(pdu);
             }
-            Self::MissingNul => {
+            Self::MissingNul {} => {
                 if let Some(nul) = first_nul(pdu) {
                     pdu.remove(nul);
                     measure(pdu);
@@ -263,15 +284,38 @@ fn lie_at(pdu: &mut [u8], place: Option<usize>, add: i32) {
     }
 }
 
-/// Where `sm_length` stands in a `deliver_sm` or `submit_sm` (SMPP 3.4 §4.4.1): behind three
-/// addresses' worth of C-octet strings and the octets between them.
+/// Where `sm_length` stands in a `deliver_sm` (SMPP 3.4 §4.6.1): behind the addresses, two times, and
+/// the octets between them.
 fn sm_length(pdu: &[u8]) -> Option<usize> {
-    let mut at = after_nul(pdu, HEADER)?;
-    at = after_nul(pdu, at + 2)?;
-    at = after_nul(pdu, at + 2)?;
-    at = after_nul(pdu, at + 3)?;
+    if word(pdu, COMMAND) != CommandId::DELIVER_SM.0 {
+        return None;
+    }
+    let mut at = after_nul(pdu, after_addresses(pdu)? + 3)?;
     at = after_nul(pdu, at)?;
     Some(at + 4)
+}
+
+/// What stands behind `service_type` and both addresses of a message.
+fn after_addresses(pdu: &[u8]) -> Option<usize> {
+    let at = after_nul(pdu, HEADER)?;
+    let at = after_nul(pdu, at + 2)?;
+    after_nul(pdu, at + 2)
+}
+
+/// Where the TLVs of a PDU that the simulator sends begin, if it can have any.
+fn tlvs(pdu: &[u8]) -> Option<usize> {
+    let command = CommandId(word(pdu, COMMAND));
+    let at = match command {
+        CommandId::DELIVER_SM => {
+            let length = sm_length(pdu)?;
+            length + 1 + usize::from(*pdu.get(length)?)
+        }
+        CommandId::DATA_SM => after_addresses(pdu)? + 3,
+        CommandId::ALERT_NOTIFICATION => after_nul(pdu, after_nul(pdu, HEADER + 2)? + 2)?,
+        command if command.is_response() => first_nul(pdu)? + 1,
+        _ => return None,
+    };
+    (at <= pdu.len()).then_some(at)
 }
 
 fn after_nul(pdu: &[u8], from: usize) -> Option<usize> {
@@ -279,14 +323,9 @@ fn after_nul(pdu: &[u8], from: usize) -> Option<usize> {
     Some(from + nul + 1)
 }
 
-/// Where the last TLV of a message or of a response with one C-octet string begins.
+/// Where the last TLV begins.
 fn last_tlv(pdu: &[u8]) -> Option<usize> {
-    let mut at = if word(pdu, COMMAND) & NACK == 0 {
-        let length = sm_length(pdu)?;
-        length + 1 + usize::from(*pdu.get(length)?)
-    } else {
-        first_nul(pdu)? + 1
-    };
+    let mut at = tlvs(pdu)?;
     let mut last = None;
     while let Some(&[_, _, high, low]) = pdu.get(at..).and_then(<[u8]>::first_chunk::<4>) {
         last = Some(at);
@@ -314,7 +353,7 @@ impl Hex {
 impl<'de> Deserialize<'de> for Hex {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        Self::parse(&text).ok_or_else(|| serde::de::Error::custom("write octets as 00ff"))
+        Self::parse(&text).ok_or_else(|| Error::custom("write octets as 00ff"))
     }
 }
 
@@ -325,25 +364,30 @@ impl Serialize for Hex {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum WrittenNumber {
-    Number(u32),
-    Text(String),
+impl Written for Number {
+    const WAYS: &'static str = "a number as 4095 or \"0xfff\"";
+
+    fn from_word<E: Error>(word: &str) -> Result<Self, E> {
+        let number = match word.strip_prefix("0x") {
+            Some(hex) => u32::from_str_radix(hex, 16),
+            None => word.parse(),
+        };
+        number
+            .map(Self)
+            .map_err(|_| E::custom("write a number as 4095 or 0xfff"))
+    }
+
+    fn from_number<E: Error>(number: u64) -> Result<Self, E> {
+        let number = u32::try_from(number);
+        number
+            .map(Self)
+            .map_err(|_| E::custom("a number is 0xffffffff at most"))
+    }
 }
 
 impl<'de> Deserialize<'de> for Number {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let number = match WrittenNumber::deserialize(deserializer)? {
-            WrittenNumber::Number(number) => Some(number),
-            WrittenNumber::Text(text) => match text.strip_prefix("0x") {
-                Some(hex) => u32::from_str_radix(hex, 16).ok(),
-                None => text.parse().ok(),
-            },
-        };
-        number
-            .map(Self)
-            .ok_or_else(|| serde::de::Error::custom("write a number as 4095 or 0xfff"))
+        written::read(deserializer)
     }
 }
 
@@ -351,7 +395,7 @@ fn two_octets<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Number, D::E
     let number = Number::deserialize(deserializer)?;
     match u16::try_from(number.0) {
         Ok(_) => Ok(number),
-        Err(_) => Err(serde::de::Error::custom("a tag is 0xffff at most")),
+        Err(_) => Err(Error::custom("a tag is 0xffff at most")),
     }
 }
 

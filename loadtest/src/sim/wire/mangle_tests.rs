@@ -1,6 +1,7 @@
 use bytes::BytesMut;
 use matrix_smpp_codec::{
-    Body, DeliverSm, Inbound, Pdu, ShortMessage, SubmitSmResp, TlvTag, decode,
+    AlertNotification, BindResp, Body, DataSm, DeliverSm, Inbound, InterfaceVersion, Pdu,
+    ShortMessage, SubmitSmResp, TlvTag, decode,
 };
 
 use super::*;
@@ -98,4 +99,78 @@ fn a_kind_that_nobody_knows_is_refused() {
     ] {
         assert!(serde_json::from_str::<Mangle>(wrong).is_err(), "{wrong}");
     }
+}
+
+#[test]
+fn what_does_nothing_or_says_too_much_is_refused() {
+    for nothing in [
+        r#"{"kind": "sequence"}"#,
+        r#"{"kind": "hold", "behind": 0}"#,
+        r#"{"kind": "duplicate", "times": 0}"#,
+        r#"{"kind": "split", "octets": 0}"#,
+        r#"{"kind": "coalesce", "pdus": 1}"#,
+        r#"{"kind": "sm_length", "add": 0}"#,
+    ] {
+        let mangle: Mangle = serde_json::from_str(nothing).unwrap();
+        assert!(mangle.check().is_err(), "{nothing}");
+    }
+    for much in [
+        r#"{"kind": "drop", "by": "3s"}"#,
+        r#"{"kind": "half_open", "after": 3}"#,
+        r#"{"kind": "delay", "by": "3s", "for": "1s"}"#,
+    ] {
+        assert!(serde_json::from_str::<Mangle>(much).is_err(), "{much}");
+    }
+    for enough in [
+        r#"{"kind": "drop"}"#,
+        r#"{"kind": "sequence", "set": 0}"#,
+        r#"{"kind": "sequence", "set": "0x80000000"}"#,
+    ] {
+        let mangle: Mangle = serde_json::from_str(enough).unwrap();
+        assert_eq!(mangle.check(), Ok(()), "{enough}");
+        let again = serde_json::to_string(&mangle).unwrap();
+        assert_eq!(serde_json::from_str::<Mangle>(&again).unwrap(), mangle);
+    }
+}
+
+#[test]
+fn the_tlvs_of_each_kind_of_pdu_are_found() {
+    let mut data = DataSm {
+        source_addr: "447700900123".parse().unwrap(),
+        destination_addr: "60777".parse().unwrap(),
+        ..DataSm::default()
+    };
+    data.tlvs.set_message_payload(b"hello").unwrap();
+    let mut alert = AlertNotification {
+        source_addr: "447700900123".parse().unwrap(),
+        esme_addr: "60777".parse().unwrap(),
+        ..AlertNotification::default()
+    };
+    alert.tlvs.set_ms_availability_status(1_u8);
+    let mut bound = BindResp::default();
+    bound.tlvs.set_sc_interface_version(InterfaceVersion::V3_4);
+    for (whole, bare, last) in [
+        (delivery(), b"hello".len(), 6),
+        (encoded(Body::DataSm(data)), 0, 9),
+        (encoded(Body::AlertNotification(alert)), 0, 5),
+        (encoded(Body::BindTransceiverResp(bound)), 0, 5),
+    ] {
+        let cut = after(whole.clone(), r#"{"kind": "no_tlvs"}"#);
+        assert_eq!(
+            (cut.len(), word(&cut, LENGTH)),
+            (whole.len() - last, cut.len() as u32)
+        );
+        let Inbound::Pdu(pdu) = decode(cut.clone().into()) else {
+            panic!("not whole any more: {cut:?}")
+        };
+        if let Body::DeliverSm(pdu) = pdu.body {
+            assert_eq!((pdu.short_message.len(), pdu.tlvs.is_empty()), (bare, true));
+        }
+        let lying = after(whole.clone(), r#"{"kind": "tlv_length", "add": 3}"#);
+        let place = whole.len() - last + 3;
+        assert_eq!(lying[place], whole[place] + 3);
+        assert!(matches!(decode(lying.into()), Inbound::Malformed { .. }));
+    }
+    let query = encoded(Body::EnquireLink);
+    assert_eq!(after(query.clone(), r#"{"kind": "no_tlvs"}"#), query);
 }

@@ -151,7 +151,9 @@ impl Plan {
     fn mangle(&mut self, now: Instant, mangle: &Mangle, mut pdu: Vec<u8>) {
         mangle.rewrite(&mut pdu);
         match mangle {
-            Mangle::Drop => {}
+            Mangle::Drop {} => {}
+            // Were it held too, none would ever go out for the first to go behind.
+            Mangle::Hold { .. } if !self.held.is_empty() => self.forward(now, pdu),
             Mangle::Hold { behind } => self.held.push(Held {
                 octets: pdu,
                 behind: *behind,
@@ -174,9 +176,9 @@ impl Plan {
             }
             Mangle::Split { octets, pause } => self.split(now, &pdu, *octets, pause.0),
             Mangle::Coalesce { pdus, within } => self.cork(now, pdu, *pdus, within.0),
-            Mangle::Reset => self.add(Piece::end(End::Reset)),
-            Mangle::Close => self.add(Piece::end(End::Close)),
-            Mangle::HalfOpen => self.add(Piece::end(End::HalfOpen)),
+            Mangle::Reset {} => self.add(Piece::end(End::Reset)),
+            Mangle::Close {} => self.add(Piece::end(End::Close)),
+            Mangle::HalfOpen {} => self.add(Piece::end(End::HalfOpen)),
             _ => self.forward(now, pdu),
         }
     }
@@ -292,6 +294,27 @@ mod tests {
         let held = out(r#"{"kind": "hold", "behind": 2}"#, 4);
         assert_eq!(sequences(&held), [2, 3, 1, 4]);
         assert_eq!(sequences(&out(r#"{"kind": "hold"}"#, 1)), [1]);
+    }
+
+    #[test]
+    fn where_all_are_to_be_held_they_go_in_another_order_and_at_once() {
+        for (fault, order) in [
+            (r#"{"kind": "hold"}"#, [2, 1, 4, 3, 6, 5]),
+            (r#"{"kind": "hold", "behind": 2}"#, [2, 3, 1, 5, 6, 4]),
+        ] {
+            let now = Now::read().instant;
+            let mut plan = Plan::default();
+            for number in 1..=6 {
+                let mangle: Mangle = serde_json::from_str(fault).unwrap();
+                plan.take(now, &pdu(number), |_| Some(mangle.clone()));
+            }
+            let mut sent = Vec::new();
+            while plan.due() == Due::Now {
+                sent.push(word(&plan.next().unwrap().octets, 12));
+                plan.done();
+            }
+            assert_eq!(sent, order);
+        }
     }
 
     #[test]

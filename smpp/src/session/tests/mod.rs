@@ -535,8 +535,8 @@ fn a_response_that_cannot_be_read_still_answers() {
 #[test]
 fn an_impossible_length_is_nacked_and_ends_the_session() {
     let mut esme = Probe::esme();
-    esme.session.handle_broken_framing();
-    let nack = (0, CommandId::GENERIC_NACK, CommandStatus::ESME_RINVCMDLEN);
+    esme.session.handle_broken_framing(7);
+    let nack = (7, CommandId::GENERIC_NACK, CommandStatus::ESME_RINVCMDLEN);
     assert_eq!(esme.replies(), [nack]);
     assert_eq!(esme.session.finished(), Some(CloseReason::BrokenFraming));
 }
@@ -803,7 +803,7 @@ fn a_graceful_close_does_not_wait_for_ever() {
 fn an_answer_on_a_session_that_is_over_is_counted_and_dropped() {
     let mut esme = Probe::esme();
     esme.asks(50, deliver());
-    esme.session.handle_broken_framing();
+    esme.session.handle_broken_framing(0);
     esme.sent();
     let response = Body::empty(CommandId::DELIVER_SM_RESP).unwrap();
     esme.session

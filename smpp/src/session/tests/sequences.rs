@@ -111,7 +111,7 @@ impl Life {
                 let inbound = malformed(UNREADABLE[command], status, sequence);
                 session.handle_inbound(now, inbound);
             }
-            Act::HearGarbage => session.handle_broken_framing(),
+            Act::HearGarbage => session.handle_broken_framing(0),
             Act::Flush => {
                 self.probe.sent();
             }
