@@ -58,6 +58,8 @@ pub(crate) struct Engine {
 enum Message {
     /// Something to do.
     Job(Box<dyn Job>),
+    /// The same, before all that waits.
+    First(Box<dyn Job>),
     /// A group has landed, or whether the thread lives is to be seen.
     Look,
 }
@@ -94,11 +96,13 @@ impl Engine {
             done: Arc::clone(&done),
             lost: lost.clone(),
             ownership: Arc::clone(&ownership),
+            queue,
+            waiting: VecDeque::new(),
             ran: Vec::new(),
         };
         let thread = std::thread::Builder::new()
             .name("store".to_owned())
-            .spawn(move || desk.work(queue))
+            .spawn(move || desk.work())
             .map_err(|error| StoreError::Unavailable(error.to_string()))?;
         Ok(Self {
             jobs: Some(jobs),
@@ -142,7 +146,16 @@ impl Engine {
         &self,
         operation: impl FnMut(&mut Tx<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        self.send(operation, false).await
+        self.send(operation, false, Message::Job).await
+    }
+
+    /// The same for an operation on which much of what is done next waits, such as what a homeserver brings:
+    /// it sends no more before the answer.
+    pub(crate) async fn run_first<T: Send + 'static>(
+        &self,
+        operation: impl FnMut(&mut Tx<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.send(operation, false, Message::First).await
     }
 
     /// The same for an operation that pages through tables or takes timers: everything before it has
@@ -151,13 +164,14 @@ impl Engine {
         &self,
         operation: impl FnMut(&mut Tx<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        self.send(operation, true).await
+        self.send(operation, true, Message::Job).await
     }
 
     async fn send<T: Send + 'static>(
         &self,
         operation: impl FnMut(&mut Tx<'_>) -> Result<T> + Send + 'static,
         alone: bool,
+        message: fn(Box<dyn Job>) -> Message,
     ) -> Result<T> {
         let (sender, receiver) = oneshot::channel();
         let job = Call {
@@ -167,8 +181,9 @@ impl Engine {
             sender,
         };
         let jobs = self.jobs.as_ref().ok_or_else(|| self.closed())?;
-        let message = Message::Job(Box::new(job));
-        jobs.send(message).await.map_err(|_| self.closed())?;
+        jobs.send(message(Box::new(job)))
+            .await
+            .map_err(|_| self.closed())?;
         receiver.await.map_err(|_| self.closed())?
     }
 
@@ -331,24 +346,18 @@ struct Desk {
     done: Arc<Done>,
     lost: CancellationToken,
     ownership: Arc<Ownership>,
+    queue: mpsc::Receiver<Message>,
+    /// Not run yet.
+    waiting: VecDeque<Box<dyn Job>>,
     /// Run, and to be told after the commit.
     ran: Vec<Box<dyn Job>>,
 }
 
 impl Desk {
-    fn work(mut self, mut queue: mpsc::Receiver<Message>) {
-        while let Some(first) = queue.blocking_recv() {
+    fn work(mut self) {
+        while self.listen() {
             self.done.turns.fetch_add(1, Ordering::Relaxed);
-            let mut group = Vec::new();
-            let mut next = Some(first);
-            while let Some(message) = next {
-                if let Message::Job(job) = message {
-                    group.push(job);
-                }
-                let is_full = self.ran.len() + group.len() >= GROUP;
-                next = if is_full { None } else { queue.try_recv().ok() };
-            }
-            self.run_group(group);
+            self.run_group();
             self.go_on();
             if self.lost.is_cancelled() {
                 // What it knows may be untrue by now, and nothing can be changed any more.
@@ -361,18 +370,49 @@ impl Desk {
         self.base.close();
     }
 
-    /// Runs a group; again and again those that miss rows, all of which are read at once, and stay at hand
-    /// until the last of them has been run.
-    fn run_group(&mut self, group: Vec<Box<dyn Job>>) {
+    /// Waits until there is something to look at. False where nobody can ask any more.
+    fn listen(&mut self) -> bool {
+        if self.waiting.is_empty() {
+            match self.queue.blocking_recv() {
+                Some(message) => self.queue_up(message, &mut VecDeque::new()),
+                None => return false,
+            }
+        }
+        true
+    }
+
+    /// Lets in who has asked meanwhile: into the group that runs whoever goes before all that waits.
+    fn let_in(&mut self, group: &mut VecDeque<Box<dyn Job>>) {
+        while self.ran.len() + group.len() + self.waiting.len() < GROUP
+            && let Ok(message) = self.queue.try_recv()
+        {
+            self.queue_up(message, group);
+        }
+    }
+
+    fn queue_up(&mut self, message: Message, group: &mut VecDeque<Box<dyn Job>>) {
+        match message {
+            Message::First(job) if group.is_empty() => self.waiting.push_front(job),
+            Message::First(job) => group.push_front(job),
+            Message::Job(job) => self.waiting.push_back(job),
+            Message::Look => {}
+        }
+    }
+
+    /// Runs what waits as a group; again and again those that miss rows, all of which are read at once, and
+    /// stay at hand until the last of them has been run.
+    fn run_group(&mut self) {
+        self.let_in(&mut VecDeque::new());
+        let group = std::mem::take(&mut self.waiting);
         self.run_until_done(group);
         self.state.gather(false);
     }
 
-    fn run_until_done(&mut self, mut group: Vec<Box<dyn Job>>) {
+    fn run_until_done(&mut self, mut group: VecDeque<Box<dyn Job>>) {
         while !group.is_empty() {
             let mut missing = Vec::new();
-            let mut waiting = Vec::new();
-            for mut job in group {
+            let mut waiting = VecDeque::new();
+            while let Some(mut job) = group.pop_front() {
                 if job.is_alone() {
                     self.settle();
                 }
@@ -381,11 +421,12 @@ impl Desk {
                     Ran::Done => self.ran.push(job),
                     Ran::Misses(misses) => {
                         missing.extend(misses);
-                        waiting.push(job);
+                        waiting.push_back(job);
                     }
                 }
                 // Who commits must not wait for the rest of the group.
                 self.go_on();
+                self.let_in(&mut group);
             }
             if let Err(error) = self.read(missing) {
                 error!(%error, "cannot read");

@@ -3,12 +3,14 @@
 //!
 //! They hold numbers and times, no content: some 100 octets for each unfinished thing.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+
+use foldhash::{HashMap, HashSet};
 
 use super::marks::Marks;
 use super::tables::{
-    MessageRow, OutboxRow, OwedRow, ParkedRow, PartialRow, SubmissionRow, partials_key,
+    MessageRow, OutboxRow, OwedRow, ParkedRow, PartialRow, SegmentRow, SubmissionRow, partials_key,
 };
 use crate::gateway::model::{ConversationId, E164Text, MessageState, Timestamp};
 
@@ -100,59 +102,104 @@ impl MessageIndex {
         both.into_iter().flatten().flatten().copied()
     }
 
-    pub(crate) fn insert(&mut self, row: &MessageRow) {
-        self.open.insert(row.key);
-        if row.in_lane {
-            add(&mut self.lanes, row.conversation, row.key);
-        } else {
-            add(&mut self.beside, row.conversation, row.key);
+    /// A message is made (`old` is `None`), changed, or gone (`new` is `None`).
+    pub(crate) fn change(&mut self, old: Option<&MessageRow>, new: Option<&MessageRow>) {
+        match (old, new) {
+            (None, Some(new)) => drop(self.open.insert(new.key)),
+            (Some(old), None) => drop(self.open.remove(&old.key)),
+            _ => {}
         }
-        if row.state == MessageState::Queued {
-            self.queued.insert((row.valid_until, row.key));
+        self.change_place(old, new);
+        let queued = |row: &MessageRow| {
+            let is_queued = row.state == MessageState::Queued;
+            is_queued.then_some((row.valid_until, row.key))
+        };
+        let (gone, come) = moved((old, new), queued);
+        if let Some(place) = gone {
+            self.queued.remove(&place);
         }
-        for (number, segment) in (1_u8..=u8::MAX).zip(&row.segments) {
-            if segment.ready {
-                if !self.due.contains_key(&row.link_group) {
-                    self.due.insert(row.link_group.clone(), BTreeSet::new());
-                }
-                if let Some(due) = self.due.get_mut(&row.link_group) {
-                    due.insert((segment.due_at, row.key, number));
-                }
-            }
-            if segment.state == MessageState::Intent {
-                self.on_wire.insert(row.key, row.destination);
-            }
-            if let Some(count) = counted(segment.state).and_then(|at| self.segments.get_mut(at)) {
-                *count += 1;
-            }
+        self.queued.extend(come);
+        let on_wire = |row: &MessageRow| {
+            let is_on_wire = |segment: &SegmentRow| segment.state == MessageState::Intent;
+            let is_on_wire = row.segments.iter().any(is_on_wire);
+            is_on_wire.then_some((row.key, row.destination))
+        };
+        let (gone, come) = moved((old, new), on_wire);
+        if let Some((key, _)) = gone {
+            self.on_wire.remove(&key);
+        }
+        self.on_wire.extend(come);
+        let segments = |row: Option<&MessageRow>| row.map_or(0, |row| row.segments.len());
+        let count = segments(old).max(segments(new));
+        for number in (1_u8..=u8::MAX).take(count) {
+            self.change_segment(number, old, new);
         }
     }
 
-    pub(crate) fn remove(&mut self, row: &MessageRow) {
-        self.open.remove(&row.key);
-        let lanes = if row.in_lane {
+    fn change_place(&mut self, old: Option<&MessageRow>, new: Option<&MessageRow>) {
+        let place = |row: &MessageRow| Some((row.in_lane, row.conversation, row.key));
+        let (gone, come) = moved((old, new), place);
+        if let Some((in_lane, conversation, key)) = gone {
+            take(self.places(in_lane), &conversation, key);
+        }
+        if let Some((in_lane, conversation, key)) = come {
+            add(self.places(in_lane), conversation, key);
+        }
+    }
+
+    fn places(&mut self, in_lane: bool) -> &mut HashMap<ConversationId, BTreeSet<i64>> {
+        if in_lane {
             &mut self.lanes
         } else {
             &mut self.beside
-        };
-        take(lanes, &row.conversation, row.key);
-        if row.state == MessageState::Queued {
-            self.queued.remove(&(row.valid_until, row.key));
-        }
-        for (number, segment) in (1_u8..=u8::MAX).zip(&row.segments) {
-            if segment.ready
-                && let Some(due) = self.due.get_mut(&row.link_group)
-            {
-                due.remove(&(segment.due_at, row.key, number));
-            }
-            if segment.state == MessageState::Intent {
-                self.on_wire.remove(&row.key);
-            }
-            if let Some(count) = counted(segment.state).and_then(|at| self.segments.get_mut(at)) {
-                *count = count.saturating_sub(1);
-            }
         }
     }
+
+    fn change_segment(&mut self, number: u8, old: Option<&MessageRow>, new: Option<&MessageRow>) {
+        let due = |row: &MessageRow| {
+            let segment = row.segment(number).filter(|segment| segment.ready)?;
+            Some((segment.due_at, row.key, number))
+        };
+        let (gone, come) = moved((old, new), due);
+        if let (Some(place), Some(row)) = (gone, old)
+            && let Some(due) = self.due.get_mut(&row.link_group)
+        {
+            due.remove(&place);
+        }
+        if let (Some(place), Some(row)) = (come, new) {
+            match self.due.get_mut(&row.link_group) {
+                Some(due) => due.insert(place),
+                None => self
+                    .due
+                    .entry(row.link_group.clone())
+                    .or_default()
+                    .insert(place),
+            };
+        }
+        let state = |row: &MessageRow| row.segment(number).map(|segment| segment.state);
+        let (gone, come) = moved((old, new), state);
+        if let Some(count) = gone
+            .and_then(counted)
+            .and_then(|at| self.segments.get_mut(at))
+        {
+            *count = count.saturating_sub(1);
+        }
+        if let Some(count) = come
+            .and_then(counted)
+            .and_then(|at| self.segments.get_mut(at))
+        {
+            *count += 1;
+        }
+    }
+}
+
+/// A row's old place and its new one, where they differ.
+fn moved<R, P: PartialEq>(
+    (old, new): (Option<&R>, Option<&R>),
+    place: impl Fn(&R) -> Option<P>,
+) -> (Option<P>, Option<P>) {
+    let (old, new) = (old.and_then(&place), new.and_then(&place));
+    if old == new { (None, None) } else { (old, new) }
 }
 
 /// Receipts that wait for their answer, in the order in which they came.

@@ -113,6 +113,35 @@ async fn what_runs_alone_waits_for_the_flight() {
 }
 
 #[tokio::test]
+async fn what_much_else_waits_for_is_run_before_all_that_waits() {
+    let engine = start(&Memory::default());
+    let order = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let note = |name: &'static str| {
+        let order = Arc::clone(&order);
+        move |_: &mut Tx<'_>| {
+            order.lock().unwrap().push(name);
+            Ok(())
+        }
+    };
+    let (release, is_released) = std::sync::mpsc::channel::<()>();
+    let mut running = pin!(engine.run(move |_| {
+        is_released.recv().unwrap();
+        Ok(())
+    }));
+    ask(running.as_mut()).await;
+    let mut one = pin!(engine.run(note("one")));
+    let mut two = pin!(engine.run(note("two")));
+    let mut first = pin!(engine.run_first(note("first")));
+    ask(one.as_mut()).await;
+    ask(two.as_mut()).await;
+    ask(first.as_mut()).await;
+    release.send(()).unwrap();
+    let (running, one, two, first) = tokio::join!(running, one, two, first);
+    assert!([running, one, two, first].iter().all(Result::is_ok));
+    assert_eq!(*order.lock().unwrap(), ["first", "one", "two"]);
+}
+
+#[tokio::test]
 async fn closing_waits_for_all_flights() {
     let memory = Memory::default();
     let engine = start(&memory);

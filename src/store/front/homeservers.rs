@@ -17,7 +17,7 @@ use crate::store::{
 impl EventStore for TableStore {
     async fn take_transaction(&self, transaction: Transaction) -> Result<Taken> {
         self.engine
-            .run(move |tx| inbox::take_transaction(tx, &transaction))
+            .run_first(move |tx| inbox::take_transaction(tx, &transaction))
             .await
     }
 

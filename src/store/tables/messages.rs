@@ -146,12 +146,7 @@ pub(crate) struct StepRow {
 
 impl Row for MessageRow {
     fn index(indexes: &mut Indexes, _: &str, old: Option<&Self>, new: Option<&Self>) {
-        if let Some(old) = old {
-            indexes.messages.remove(old);
-        }
-        if let Some(new) = new {
-            indexes.messages.insert(new);
-        }
+        indexes.messages.change(old, new);
     }
 }
 
