@@ -94,9 +94,24 @@ impl<'a> Tx<'a> {
 
     /// Has rows read at once that are about to be read one by one.
     pub(crate) fn fetch<'k, T: Table>(&mut self, keys: impl IntoIterator<Item = &'k str>) {
+        // What fails here fails again where it is read.
         if self.base.is_remote() {
-            // What fails here fails again where it is read.
             keys.into_iter().for_each(|key| drop(self.cell(T::ID, key)));
+            return;
+        }
+        let unknown: Vec<(TableId, &str)> = keys
+            .into_iter()
+            .filter(|key| self.state.known(T::ID, key).is_none())
+            .map(|key| (T::ID, key))
+            .collect();
+        let Ok(found) = self.base.get(&unknown) else {
+            return;
+        };
+        for ((table, key), octets) in unknown.into_iter().zip(found) {
+            let row = octets.map(|octets| (table.kind().decode)(&octets));
+            if let Ok(cell) = row.transpose() {
+                self.state.learn(table, key, cell);
+            }
         }
     }
 

@@ -506,10 +506,10 @@ impl Model {
 
     // === what the application service is told ===
 
-    /// Up to `most` events that it has not been told, oldest first. They stay until
-    /// [`Self::told`].
-    pub(crate) fn owed(&self, most: usize) -> Vec<Owed> {
-        self.outbox.iter().take(most).cloned().collect()
+    /// Up to `most` events that it has not been told, oldest first, behind the first `skip` of them. They
+    /// stay until [`Self::told`].
+    pub(crate) fn owed(&self, skip: usize, most: usize) -> Vec<Owed> {
+        self.outbox.iter().skip(skip).take(most).cloned().collect()
     }
 
     pub(crate) fn told(&mut self, count: usize) {
@@ -717,7 +717,7 @@ mod tests {
             model.say(now(), &room, ALICE, json!({ "body": number }));
         }
         let bodies = |model: &Model| {
-            let owed = model.owed(2);
+            let owed = model.owed(0, 2);
             owed.iter()
                 .map(|one| one.event.content.field("body").cloned().unwrap())
                 .collect::<Vec<_>>()

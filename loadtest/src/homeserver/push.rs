@@ -41,22 +41,41 @@ pub(crate) fn client() -> Result<Client, reqwest::Error> {
 /// Sends what is owed until the stub stops.
 pub(crate) async fn push(hub: Arc<Hub>, http: Client) {
     let mut number = hub.settings.first_transaction;
+    let mut ready = None;
     loop {
-        let owed = hub.model(|model, _| model.owed(hub.settings.batch));
-        if owed.is_empty() {
+        let Some(batch) = ready.take().or_else(|| Batch::of(&hub, 0)) else {
             hub.owed.notified().await;
             continue;
-        }
-        until_taken(&hub, &http, number, &owed).await;
-        hub.model(|model, _| model.told(owed.len()));
+        };
+        // The next one is written while this one is under way, if it is as large as any.
+        let next = async { Batch::of(&hub, batch.owed.len()).filter(|next| next.is_full(&hub)) };
+        ((), ready) = tokio::join!(until_taken(&hub, &http, number, &batch), next);
+        hub.model(|model, _| model.told(batch.owed.len()));
         number += 1;
     }
 }
 
-async fn until_taken(hub: &Hub, http: &Client, number: u64, owed: &[Owed]) {
-    let Some(body) = transaction(owed) else {
-        return;
-    };
+/// The events of one transaction.
+struct Batch {
+    owed: Vec<Owed>,
+    body: Bytes,
+}
+
+impl Batch {
+    /// What is owed behind the first `skip` events; `None` where nothing is.
+    fn of(hub: &Hub, skip: usize) -> Option<Self> {
+        let owed = hub.model(|model, _| model.owed(skip, hub.settings.batch));
+        let body = transaction(&owed)?;
+        (!owed.is_empty()).then_some(Self { owed, body })
+    }
+
+    fn is_full(&self, hub: &Hub) -> bool {
+        self.owed.len() >= hub.settings.batch
+    }
+}
+
+async fn until_taken(hub: &Hub, http: &Client, number: u64, batch: &Batch) {
+    let Batch { owed, body } = batch;
     let mut pause = hub.settings.retry;
     let repeat = loop {
         let fault = hub.fault("transactions");
@@ -66,7 +85,7 @@ async fn until_taken(hub: &Hub, http: &Client, number: u64, owed: &[Owed]) {
                 return;
             }
         }
-        if put(hub, http, number, &body).await {
+        if put(hub, http, number, body).await {
             break fault.is_some_and(|fault| fault.repeat);
         }
         hub.counts().transactions.failed += 1;
@@ -82,7 +101,7 @@ async fn until_taken(hub: &Hub, http: &Client, number: u64, owed: &[Owed]) {
             tally::note(&mut counts.push, now.saturating_duration_since(one.since));
         }
     }
-    if repeat && put(hub, http, number, &body).await {
+    if repeat && put(hub, http, number, body).await {
         hub.counts().transactions.repeated += 1;
     }
 }

@@ -91,6 +91,20 @@ impl Database {
         Ok(self.0.prepare_cached(sql)?)
     }
 
+    /// Runs `count` reads. Several share a transaction: to begin one takes as long as a read.
+    pub(super) fn read_together<T>(
+        &self,
+        count: usize,
+        reads: impl FnOnce(&Self) -> Result<T>,
+    ) -> Result<T> {
+        let _together = if count > 1 {
+            Some(self.0.unchecked_transaction()?)
+        } else {
+            None
+        };
+        reads(self)
+    }
+
     /// Reads a row.
     pub(super) fn get(&self, table: TableId, key: &str) -> Result<Option<Octets>> {
         let sql = format!("SELECT row FROM \"{}\" WHERE key = ?1", table.kind().name);

@@ -111,12 +111,14 @@ impl Base for Sqlite {
         // First those in memory: what leaves it meanwhile is in the tables by then.
         let known = self.applier.shelf().get(keys);
         let found = keys.iter().zip(known);
-        found
-            .map(|((table, key), known)| match known {
-                Known::Is(row) => Ok(row),
-                Known::AsApplied => self.database.get(*table, key),
-            })
-            .collect()
+        self.database.read_together(keys.len(), |database| {
+            found
+                .map(|((table, key), known)| match known {
+                    Known::Is(row) => Ok(row),
+                    Known::AsApplied => database.get(*table, key),
+                })
+                .collect()
+        })
     }
 
     fn scan(&mut self, table: TableId, from: Option<&str>, limit: usize) -> Result<Page> {

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::aside;
+use super::sweep::each;
 use crate::gateway::model::InboxSeq;
 use crate::store::tables::{
     AsideRow, EventRow, Events, Extras, ExtrasRow, Inbox, InboxRow, event_key, extras_key, number,
@@ -47,26 +48,30 @@ struct Fresh<'a> {
 
 /// The events of a transaction that have not come before, each once.
 fn fresh<'a>(tx: &mut Tx<'_>, transaction: &'a Transaction) -> Result<Vec<Fresh<'a>>> {
-    let mut fresh = Vec::with_capacity(transaction.events.len());
+    let events = transaction.events.iter();
     let mut seen = HashSet::with_capacity(transaction.events.len());
-    // All are asked for before the first that is not at hand ends this run.
-    let mut unknown = Ok(());
-    for event in &transaction.events {
-        if !seen.insert(event.event_id.as_str()) {
-            continue;
-        }
-        let key = event_key(&transaction.homeserver, event.event_id.as_str());
-        match tx.get::<Events>(&key) {
-            Ok(Some(known)) if known.seq > 0 => {}
-            Ok(known) => fresh.push(Fresh {
+    let once: Vec<(&NewEvent, String)> = events
+        .filter(|event| seen.insert(event.event_id.as_str()))
+        .map(|event| {
+            let key = event_key(&transaction.homeserver, event.event_id.as_str());
+            (event, key)
+        })
+        .collect();
+    tx.fetch::<Events>(once.iter().map(|(_, key)| key.as_str()));
+    let mut fresh = Vec::with_capacity(once.len());
+    each(once, |(event, key)| {
+        let known = tx.get::<Events>(&key)?;
+        if known.as_ref().is_none_or(|known| known.seq == 0) {
+            let is_named = known.is_some();
+            fresh.push(Fresh {
                 event,
                 key,
-                is_named: known.is_some(),
-            }),
-            Err(error) => unknown = Err(error),
+                is_named,
+            });
         }
-    }
-    unknown.map(|()| fresh)
+        Ok(())
+    })?;
+    Ok(fresh)
 }
 
 /// Those that have not come, in their order.
