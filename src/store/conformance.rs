@@ -29,6 +29,7 @@ pub(crate) mod model;
 pub(crate) mod outbox;
 pub(crate) mod populated;
 pub(crate) mod receipts;
+pub(crate) mod resends;
 pub(crate) mod rooms;
 pub(crate) mod scheduled;
 pub(crate) mod sms;
@@ -120,6 +121,10 @@ macro_rules! suite {
                 a_relayed_sms_is_told_only_when_it_fails,
                 only_temporary_errors_count_as_retries,
                 what_was_put_off_by_a_clock_that_was_ahead_is_not_waited_for;
+            resends:
+                what_is_never_sent_again_may_have_arrived,
+                what_ends_while_it_waits_to_be_sent_again_is_lost,
+                what_comes_back_unsent_after_the_end_is_lost_where_it_may_have_arrived;
             receipts:
                 a_receipt_finds_its_segment_by_id,
                 receipts_that_come_together_are_each_taken,

@@ -1,8 +1,9 @@
 //! The store: one contract of domain operations, each atomic and idempotent.
 //!
 //! An operation that returns `Ok` has been committed and survives the death of the process, and of
-//! the machine as far as [`Store::durability`] says. Calling it again with the same arguments changes nothing more and gives the same
-//! answer, so that every caller may be killed between any two calls and simply start over.
+//! the machine as far as [`Store::durability`] says. Calling it again with the same arguments changes
+//! nothing more, so that every caller may be killed between any two calls and simply start over: what
+//! each operation finds then stands with the operation.
 //! What the rest of the world must hear of a change (the room, the phone) is queued in the same
 //! commit as the change itself.
 
@@ -28,7 +29,6 @@ mod sqlite;
 mod standing;
 mod state;
 mod steps;
-mod submitted;
 mod table;
 mod tables;
 #[cfg(test)]

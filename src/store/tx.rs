@@ -3,6 +3,8 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
+use tracing::error;
+
 use super::base::Base;
 use super::indexes::Indexes;
 use super::marks::Marks;
@@ -64,6 +66,20 @@ impl<'a> Tx<'a> {
             self.ended.saw_committed_only = false;
         }
         self.ended
+    }
+
+    /// A part of the operation that has nothing to do with its others: where it meets what cannot be read,
+    /// nothing of it is left behind, and the others go on.
+    pub(crate) fn apart(&mut self, part: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
+        let mark = self.state.mark();
+        match part(self) {
+            Err(StoreError::Corrupt(reason)) => {
+                error!(reason, "what cannot be read is left as it is");
+                self.state.undo(mark);
+                Ok(())
+            }
+            done => done,
+        }
     }
 
     /// A row.

@@ -1,11 +1,11 @@
 //! Nothing ends in silence: what a kick takes back is told, and what was set aside can be seen and
 //! tried again.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use matrix_smpp::clock::Clock;
-use matrix_smpp::store::TableStore;
-use matrix_smpp::store::{Due, Ending, Lane, NewOutbox, OutboxItem, Store as _};
+use matrix_smpp::store::{Due, Ending, Lane, NewOutbox, OutboxItem, Store, TableStore};
 use ruma::OwnedUserId;
 
 use crate::support::user::User;
@@ -41,7 +41,8 @@ async fn what_a_kick_takes_back_is_refunded_and_told_by_the_bot() {
 /// Words for somebody, set aside as if the homeserver had refused them.
 async fn set_aside(world: &World, who: &User) {
     let path = world.gateway.data().join("gateway.db");
-    let store = TableStore::open_sqlite(path, Duration::from_hours(24)).expect("the store");
+    let store: Arc<dyn Store> =
+        TableStore::open_sqlite(path, Duration::from_hours(24)).expect("the store");
     let owner = OwnedUserId::try_from(who.id.as_str()).expect("a Matrix ID");
     let now = Clock::system().now();
     let entry = NewOutbox {

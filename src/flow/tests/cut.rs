@@ -135,88 +135,116 @@ pub(super) struct CutHomeserver<H> {
 }
 
 macro_rules! cut_store {
-    ($($call:ident fn $name:ident($($arg:ident: $kind:ty),*) -> $out:ty;)*) => {
+    ($($area:ident {
+        $($call:ident fn $name:ident($($arg:ident: $kind:ty),*) -> $out:ty;)*
+        $(=> $same:ident() -> $told:ty;)?
+    })*) => {$(
         #[async_trait]
-        impl Store for CutStore {
+        impl $area for CutStore {
             $(async fn $name(&self $(, $arg: $kind)*) -> Result<$out, StoreError> {
                 self.cut.pass(Call::$call, self.inner.$name($($arg),*)).await
             })*
 
-            fn instance(&self) -> &str {
-                self.inner.instance()
-            }
+            $(fn $same(&self) -> $told {
+                self.inner.$same()
+            })?
         }
-    };
+    )*};
 }
 
 cut_store! {
-    Commit fn take_transaction(transaction: Transaction) -> Taken;
-    Question fn unknown_events(homeserver: &ServerName, events: Vec<OwnedEventId>) -> Vec<OwnedEventId>;
-    Question fn pending_events(after: InboxSeq, limit: usize) -> Vec<InboxEvent>;
-    Commit fn finish_event(seq: InboxSeq, ending: Ending) -> ();
-    Question fn ghost_is_ready(ghost: &UserId) -> bool;
-    Commit fn set_ghost_ready(ghost: &UserId) -> ();
-    Commit fn put_room(room: RoomFacts) -> ();
-    Commit fn put_member(homeserver: &ServerName, room: &RoomId, member: Member) -> ();
-    Commit fn set_encrypted(homeserver: &ServerName, room: &RoomId) -> ();
-    Question fn room(homeserver: &ServerName, room: &RoomId) -> Option<RoomView>;
-    Question fn rooms(from: Option<String>, limit: usize) -> RoomsPage;
-    Question fn bot_room(homeserver: &ServerName, bot: &UserId, user: &UserId) -> Option<OwnedRoomId>;
-    Commit fn open_conversation(request: OpenConversation) -> Opened;
-    Commit fn end_conversation(id: ConversationId, cooling_off: Duration, now: Timestamp) -> ();
-    Commit fn place_conversation(id: ConversationId, room: &RoomId) -> ();
-    Question fn direct_conversation(owner: &UserId, handset: &Handset) -> Option<Conversation>;
-    Question fn conversation(id: ConversationId) -> Option<Conversation>;
-    Commit fn accept_message(message: NewMessage) -> Acceptance;
-    Commit fn accept_event(seq: InboxSeq, messages: Vec<NewMessage>) -> ();
-    Commit fn claim(link_group: &str, limit: usize, now: Timestamp) -> Vec<Claimed>;
-    Question fn next_due(link_group: &str) -> Option<Timestamp>;
-    Commit fn record_answers(answers: Vec<Answer>, now: Timestamp) -> ();
-    Commit fn cancel_event(homeserver: &ServerName, event: &OwnedEventId, now: Timestamp) -> Vec<MessageView>;
-    Question fn messages_of_event(homeserver: &ServerName, event: &OwnedEventId) -> Vec<MessageView>;
-    Question fn message(id: MessageId) -> Option<MessageView>;
-    Commit fn recover(now: Timestamp) -> usize;
-    Commit fn sweep(now: Timestamp, limit: usize) -> bool;
-    Commit fn hasten(now: Timestamp, latest: Timestamp, limit: usize) -> bool;
-    Commit fn take_receipts(receipts: Vec<ReceiptIn>) -> Vec<ReceiptTaken>;
-    Commit fn take_sms(sms: SmsIn) -> SmsTaken;
-    Commit fn sms_heard(ids: Vec<TakenId>, now: Timestamp) -> ();
-    Question fn pending_sms(after: SmsId, limit: usize) -> Vec<Sms>;
-    Question fn sms(id: SmsId) -> Option<Sms>;
-    Commit fn finish_sms(id: SmsId, ending: Ending) -> ();
-    Commit fn hand_on(id: SmsId, entry: NewOutbox, now: Timestamp) -> ();
-    Commit fn say_sms(id: SmsId, now: Timestamp) -> Option<Sms>;
-    Question fn submission(of: SubmissionRef) -> Option<Submission>;
-    Commit fn cancel_submissions(which: Cancel, now: Timestamp) -> usize;
-    Commit fn replace_submission(replacement: Replacement) -> bool;
-    Commit fn name_submissions(ids: Vec<TakenId>, name: String) -> ();
-    Commit fn claim_receipts(link_group: &str, limit: usize, now: Timestamp) -> Vec<OwedReceipt>;
-    Commit fn record_receipts(answers: Vec<ReceiptAnswer>, now: Timestamp) -> ();
-    Commit fn enqueue(entries: Vec<NewOutbox>, now: Timestamp) -> ();
-    Question fn due_outbox(due: Due) -> Vec<OutboxEntry>;
-    Commit fn finish_outbox(id: OutboxId, ending: Ending) -> ();
-    Commit fn finish_said(ids: Vec<OutboxId>) -> ();
-    Commit fn postpone_outbox(id: OutboxId, at: Timestamp, error: &str) -> ();
-    Question fn aside(limit: usize) -> Vec<Aside>;
-    Commit fn retry_aside(id: AsideId, now: Timestamp) -> bool;
-    Commit fn drop_aside(id: AsideId, now: Timestamp) -> bool;
-    Question fn next_outbox_due(busy: &[String]) -> Option<Timestamp>;
-    Commit fn hurry_outbox(now: Timestamp) -> ();
-    Commit fn top_up(owner: &UserId, amount: Money, key: &str, now: Timestamp) -> Account;
-    Commit fn set_limit(owner: &UserId, limit: Money) -> Account;
-    Question fn account(owner: &UserId) -> Account;
-    Question fn accounts() -> Vec<(OwnedUserId, Account)>;
-    Question fn audit() -> Audit;
-    Question fn leases() -> Vec<Lease>;
-    Question fn leases_page(from: Option<String>, limit: usize) -> LeasesPage;
-    Commit fn release_lease(vmn: E164, handset: &Handset) -> bool;
-    Commit fn dedicate(number: &str, owner: &UserId) -> ();
-    Commit fn undedicate(number: &str) -> bool;
-    Question fn dedicated() -> Vec<(String, OwnedUserId)>;
-    Commit fn probe() -> ();
-    Question fn explain(id: &str) -> Vec<History>;
-    Question fn explain_submission(id: TakenId, name: &str) -> Option<SubmissionHistory>;
-    Question fn sizes() -> Sizes;
+    EventStore {
+        Commit fn take_transaction(transaction: Transaction) -> Taken;
+        Question fn unknown_events(homeserver: &ServerName, events: Vec<OwnedEventId>) -> Vec<OwnedEventId>;
+        Question fn pending_events(after: InboxSeq, limit: usize) -> Vec<InboxEvent>;
+        Commit fn finish_event(seq: InboxSeq, ending: Ending) -> ();
+    }
+    RoomStore {
+        Question fn ghost_is_ready(ghost: &UserId) -> bool;
+        Commit fn set_ghost_ready(ghost: &UserId) -> ();
+        Commit fn put_room(room: RoomFacts) -> ();
+        Commit fn put_member(homeserver: &ServerName, room: &RoomId, member: Member) -> ();
+        Commit fn set_encrypted(homeserver: &ServerName, room: &RoomId) -> ();
+        Question fn room(homeserver: &ServerName, room: &RoomId) -> Option<RoomView>;
+        Question fn rooms(from: Option<String>, limit: usize) -> RoomsPage;
+        Question fn bot_room(homeserver: &ServerName, bot: &UserId, user: &UserId) -> Option<OwnedRoomId>;
+    }
+    ConversationStore {
+        Commit fn open_conversation(request: OpenConversation) -> Opened;
+        Commit fn end_conversation(id: ConversationId, cooling_off: Duration, now: Timestamp) -> ();
+        Commit fn place_conversation(id: ConversationId, room: &RoomId) -> ();
+        Question fn direct_conversation(owner: &UserId, handset: &Handset) -> Option<Conversation>;
+        Question fn conversation(id: ConversationId) -> Option<Conversation>;
+    }
+    MessageStore {
+        Commit fn accept_message(message: NewMessage) -> Acceptance;
+        Commit fn accept_event(seq: InboxSeq, messages: Vec<NewMessage>) -> ();
+        Commit fn claim(link_group: &str, limit: usize, now: Timestamp) -> Vec<Claimed>;
+        Question fn next_due(link_group: &str) -> Option<Timestamp>;
+        Commit fn record_answers(answers: Vec<Answer>, now: Timestamp) -> ();
+        Commit fn cancel_event(homeserver: &ServerName, event: &OwnedEventId, now: Timestamp) -> Vec<MessageView>;
+        Question fn messages_of_event(homeserver: &ServerName, event: &OwnedEventId) -> Vec<MessageView>;
+        Question fn message(id: MessageId) -> Option<MessageView>;
+        Commit fn recover(now: Timestamp) -> usize;
+        Commit fn take_receipts(receipts: Vec<ReceiptIn>) -> Vec<ReceiptTaken>;
+    }
+    SmsStore {
+        Commit fn take_sms(sms: SmsIn) -> SmsTaken;
+        Commit fn sms_heard(ids: Vec<TakenId>, now: Timestamp) -> ();
+        Question fn pending_sms(after: SmsId, limit: usize) -> Vec<Sms>;
+        Question fn sms(id: SmsId) -> Option<Sms>;
+        Commit fn finish_sms(id: SmsId, ending: Ending) -> ();
+        Commit fn hand_on(id: SmsId, entry: NewOutbox, now: Timestamp) -> ();
+        Commit fn say_sms(id: SmsId, now: Timestamp) -> Option<Sms>;
+    }
+    SubmissionStore {
+        Question fn submission(of: SubmissionRef) -> Option<Submission>;
+        Commit fn cancel_submissions(which: Cancel, now: Timestamp) -> usize;
+        Commit fn replace_submission(replacement: Replacement) -> bool;
+        Commit fn name_submissions(ids: Vec<TakenId>, name: String) -> ();
+        Commit fn claim_receipts(link_group: &str, limit: usize, now: Timestamp) -> Vec<OwedReceipt>;
+        Commit fn record_receipts(answers: Vec<ReceiptAnswer>, now: Timestamp) -> ();
+    }
+    OutboxStore {
+        Commit fn enqueue(entries: Vec<NewOutbox>, now: Timestamp) -> ();
+        Question fn due_outbox(due: Due) -> Vec<OutboxEntry>;
+        Commit fn finish_outbox(id: OutboxId, ending: Ending) -> ();
+        Commit fn finish_said(ids: Vec<OutboxId>) -> ();
+        Commit fn postpone_outbox(id: OutboxId, at: Timestamp, error: &str) -> ();
+        Question fn next_outbox_due(busy: &[String]) -> Option<Timestamp>;
+        Commit fn hurry_outbox(now: Timestamp) -> ();
+    }
+    AsideStore {
+        Question fn aside(limit: usize) -> Vec<Aside>;
+        Commit fn retry_aside(id: AsideId, now: Timestamp) -> bool;
+        Commit fn drop_aside(id: AsideId, now: Timestamp) -> bool;
+    }
+    MoneyStore {
+        Commit fn top_up(owner: &UserId, amount: Money, key: &str, now: Timestamp) -> Account;
+        Commit fn set_limit(owner: &UserId, limit: Money) -> Account;
+        Question fn account(owner: &UserId) -> Account;
+        Question fn accounts() -> Vec<(OwnedUserId, Account)>;
+        Question fn audit() -> Audit;
+    }
+    LeaseStore {
+        Question fn leases() -> Vec<Lease>;
+        Question fn leases_page(from: Option<String>, limit: usize) -> LeasesPage;
+        Commit fn release_lease(vmn: E164, handset: &Handset) -> bool;
+        Commit fn dedicate(number: &str, owner: &UserId) -> ();
+        Commit fn undedicate(number: &str) -> bool;
+        Question fn dedicated() -> Vec<(String, OwnedUserId)>;
+    }
+    QuestionStore {
+        Commit fn probe() -> ();
+        Question fn explain(id: &str) -> Vec<History>;
+        Question fn explain_submission(id: TakenId, name: &str) -> Option<SubmissionHistory>;
+        Question fn sizes() -> Sizes;
+    }
+    Store {
+        Commit fn sweep(now: Timestamp, limit: usize) -> bool;
+        Commit fn hasten(now: Timestamp, latest: Timestamp, limit: usize) -> bool;
+        => instance() -> &str;
+    }
 }
 
 macro_rules! cut_homeserver {

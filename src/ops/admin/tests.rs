@@ -6,8 +6,8 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::*;
-use crate::store::TableStore;
 use crate::store::{Due, Ending, Lane, NewOutbox, OutboxItem};
+use crate::store::{Store, TableStore};
 
 const SETTINGS: &str = r#"
 [[homeserver]]
@@ -37,7 +37,7 @@ owner = "@alice:example.org"
 "#;
 
 struct Desk {
-    store: Arc<TableStore>,
+    store: Arc<dyn Store>,
     routing: Routing,
     _directory: TempDir,
 }

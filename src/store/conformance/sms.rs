@@ -371,6 +371,9 @@ pub(crate) async fn the_text_of_an_sms_is_forgotten_a_day_after_it_was_said(engi
     store.finish_sms(id, Ending::Done).await.unwrap();
     sweep(day_after).await;
     assert_eq!(text().await, "hello", "not said");
+    let months_after = at(100).after(Duration::from_hours(60 * 24));
+    sweep(months_after).await;
+    assert_eq!(text().await, "hello", "the homeserver was away for long");
     store.finish_outbox(said, Ending::Done).await.unwrap();
     sweep(Timestamp(day_after.0 - 1)).await;
     assert_eq!(text().await, "hello", "a day has not passed");

@@ -30,7 +30,7 @@ pub(in crate::store) fn claim(
         if over.is_empty() {
             break;
         }
-        each(over, |key| expire(tx, key, now))?;
+        each(over, |key| tx.apart(|tx| expire(tx, key, now)))?;
     }
     Ok(claimed)
 }
@@ -291,7 +291,7 @@ pub(in crate::store) fn expire_due(tx: &mut Tx<'_>, now: Timestamp, limit: usize
         .map(|(_, key)| *key)
         .take(limit)
         .collect();
-    each(&over, |key| expire(tx, *key, now))?;
+    each(&over, |key| tx.apart(|tx| expire(tx, *key, now)))?;
     Ok(over.len())
 }
 

@@ -147,9 +147,7 @@ pub(in crate::store) fn requeue(
     event: Event,
 ) -> Result<()> {
     if !is_wanted(tx, row)? {
-        release(tx, row, number, event.0)?;
-        row.leave(number, MessageState::Cancelled, event);
-        return Ok(());
+        return end_queued(tx, row, number, MessageState::Cancelled, event);
     }
     if let Some(segment) = row.segment_mut(number) {
         segment.state = MessageState::Queued;
@@ -269,6 +267,23 @@ pub(in crate::store) fn lose(
     receipts::expect_evidence(tx, row, number, true, until)
 }
 
+/// Ends a segment that is not sent (any more), refunded: in `state`, or lost where what was sent before
+/// may have arrived. Then nobody can say that it did not, and a receipt may still prove it.
+fn end_queued(
+    tx: &mut Tx<'_>,
+    row: &mut MessageRow,
+    number: u8,
+    state: MessageState,
+    event: Event,
+) -> Result<()> {
+    if row.segment(number).is_some_and(|one| one.resends > 0) {
+        return lose(tx, row, number, event);
+    }
+    release(tx, row, number, event.0)?;
+    row.leave(number, state, event);
+    Ok(())
+}
+
 /// Takes a message's queued segments back: refunded, and out of the lane. Tells whether there
 /// were any.
 pub(in crate::store) fn withdraw(
@@ -279,21 +294,26 @@ pub(in crate::store) fn withdraw(
 ) -> Result<bool> {
     let queued = row.in_state(MessageState::Queued);
     for number in &queued {
-        release(tx, row, *number, now)?;
-        row.leave(*number, state, (now, detail.into()));
+        end_queued(tx, row, *number, state, (now, detail.into()))?;
     }
     Ok(!queued.is_empty())
 }
 
-/// Cancels all that is queued in a conversation that has ended.
+/// Ends all that is queued in a conversation that has ended, what is to be sent again too: its number
+/// will be another conversation's.
 pub(in crate::store) fn cancel_lane(
     tx: &mut Tx<'_>,
     conversation: ConversationId,
     now: Timestamp,
 ) -> Result<()> {
     // From the last to the first, so that no message comes forward only to be cancelled.
-    let lane = tx.indexes().messages.lanes.get(&conversation);
-    let keys: Vec<i64> = lane.into_iter().flatten().rev().copied().collect();
+    let messages = &tx.indexes().messages;
+    let both = [
+        messages.lanes.get(&conversation),
+        messages.beside.get(&conversation),
+    ];
+    let keys = both.into_iter().flatten().flat_map(|all| all.iter().rev());
+    let keys: Vec<i64> = keys.copied().collect();
     let why = (now, "the conversation ended");
     each(keys, |key| match message(tx, key)? {
         Some(row) => take_off(tx, row, MessageState::Cancelled, why),

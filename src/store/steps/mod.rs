@@ -1,5 +1,6 @@
 //! The operations of the contract, as plain functions of a [`Tx`](super::tx::Tx): one file for each
-//! area. [`Store`](super::Store) says why each of them is atomic and bears repetition.
+//! area. [`Store`](super::Store) says why each of them is atomic, and each area's trait what a repetition
+//! of it finds.
 
 pub(super) mod aside;
 pub(super) mod conversations;

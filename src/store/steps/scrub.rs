@@ -104,8 +104,8 @@ impl Kept {
             Self::Sms => {
                 let said = ago(now, TEXT_MEMORY);
                 page::<EndedSms>(tx, place, |tx, _, row| {
-                    let is_said = row.at <= said && !row.text.is_empty();
-                    row.at <= done || (is_said && !is_to_be_said(tx, row.id))
+                    let is_over = row.at <= done || (row.at <= said && !row.text.is_empty());
+                    is_over && !is_to_be_said(tx, row.id)
                 })
             }
             Self::Messages => {
@@ -266,7 +266,7 @@ impl Looked {
                 (of, left) = (Some(kept), limit);
             }
             let some = over.iter().take(left);
-            let forgotten = each(some, |key| kept.forget(tx, key, now));
+            let forgotten = each(some, |key| tx.apart(|tx| kept.forget(tx, key, now)));
             fate = fate.and(forgotten);
             left = left.saturating_sub(over.len());
             if left == 0 {

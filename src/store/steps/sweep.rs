@@ -62,11 +62,13 @@ pub(super) fn each<I>(
 }
 
 fn go_off(tx: &mut Tx<'_>, timers: &[Timer], now: Timestamp) -> Result<usize> {
-    each(timers, |timer| match timer {
-        Timer::Receipt(message) => receipts::wait_is_over(tx, *message, now),
-        Timer::Unanswered(message, number) => receipts::hold_is_over(tx, *message, *number, now),
-        Timer::Leases(handset) => leases::forget_cooled(tx, handset, now),
-        Timer::Sms(sms) => scheduled::due(tx, *sms, now),
+    each(timers, |timer| {
+        tx.apart(|tx| match timer {
+            Timer::Receipt(message) => receipts::wait_is_over(tx, *message, now),
+            Timer::Unanswered(message, part) => receipts::hold_is_over(tx, *message, *part, now),
+            Timer::Leases(handset) => leases::forget_cooled(tx, handset, now),
+            Timer::Sms(sms) => scheduled::due(tx, *sms, now),
+        })
     })?;
     Ok(timers.len())
 }
@@ -78,6 +80,6 @@ fn give_up_partial_sms(tx: &mut Tx<'_>, before: Timestamp, limit: usize) -> Resu
         .map(|(_, key)| key.clone())
         .take(limit)
         .collect();
-    each(&stale, |key| parts::give_up(tx, key))?;
+    each(&stale, |key| tx.apart(|tx| parts::give_up(tx, key)))?;
     Ok(stale.len())
 }

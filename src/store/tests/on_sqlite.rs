@@ -146,7 +146,7 @@ async fn a_commit_that_fails_is_refused_and_can_be_repeated() {
     let engine = Sqlite::default();
     let faults = Arc::<Faults>::default();
     let base = sqlite::Sqlite::open_faulty(&engine.path(), &faults).unwrap();
-    let store = TableStore::open(Box::new(base), DAY).unwrap();
+    let store: Arc<dyn Store> = Arc::new(TableStore::open(Box::new(base), DAY).unwrap());
     let owner: OwnedUserId = "@alice:example.org".try_into().unwrap();
     let micro = Money::from_micros(1).unwrap();
     store

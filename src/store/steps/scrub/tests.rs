@@ -5,7 +5,10 @@ use crate::gateway::model::{ConversationId, E164Text, Handset};
 use crate::store::engine::Engine;
 use crate::store::memory::Memory;
 use crate::store::steps::sweep::sweep;
-use crate::store::tables::{AsideRow, CopyRow, EventRow, InboxRow, RecipientRow, SmsRow};
+use crate::store::tables::{
+    AsideRow, CopyRow, EventRow, InboxRow, LeaseRow, Leases, RecipientRow, SmsRow, Timers,
+};
+use crate::store::timer::Timer;
 
 const MONTH: i64 = 30 * 24 * 3_600_000;
 const MINUTE: i64 = 60_000;
@@ -225,4 +228,28 @@ async fn far_away_too_many_things_are_forgotten_in_a_few_journeys() {
     assert_eq!(count(&kept), (300, 300));
     kept.sweep_all(11, 500).await;
     assert_eq!(count(&kept), (0, 0));
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_keeps_nothing_else_from_becoming_due() {
+    for memory in [Memory::default(), Memory::remote()] {
+        memory.forge(Leases::ID, "447700900123", b"\xc1");
+        let mut kept = Kept::new(memory);
+        let cooled = LeaseRow {
+            vmn: E164Text("447700900901".parse().unwrap()),
+            conversation: ConversationId(1),
+            cooling_until: Some(Timestamp(5)),
+        };
+        kept.fill(move |tx| {
+            tx.put::<Leases>("447700900124", vec![cooled])?;
+            for phone in ["447700900123", "447700900124"] {
+                tx.set_timer(Timestamp(5), &Timer::Leases(phone.to_owned()));
+            }
+            Ok(())
+        })
+        .await;
+        assert_eq!(kept.sweep_all(10, 100).await, 1);
+        assert_eq!(kept.memory.rows(Leases::ID), 1, "the one that is damaged");
+        assert_eq!(kept.memory.rows(Timers::ID), 0);
+    }
 }

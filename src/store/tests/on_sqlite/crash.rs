@@ -27,7 +27,7 @@ fn say(word: &str, id: MessageId) {
     out.flush().unwrap();
 }
 
-async fn conversation(store: &TableStore) -> Conversation {
+async fn conversation(store: &dyn Store) -> Conversation {
     let request = OpenConversation {
         homeserver: "example.org".try_into().unwrap(),
         room: Some("!a:example.org".try_into().unwrap()),
@@ -84,13 +84,13 @@ async fn the_child_works_until_it_is_killed() {
     let Ok(path) = std::env::var(STORE) else {
         return;
     };
-    let store = TableStore::open_sqlite(PathBuf::from(path), DAY).unwrap();
+    let store: Arc<dyn Store> = TableStore::open_sqlite(PathBuf::from(path), DAY).unwrap();
     let credit = Money::from_micros(1_000_000_000).unwrap();
     store
         .top_up(&alice(), credit, "first", Timestamp(1))
         .await
         .unwrap();
-    let conversation = conversation(&store).await;
+    let conversation = conversation(&*store).await;
     let next = Arc::new(AtomicU32::new(0));
     let mut work = tokio::task::JoinSet::new();
     for _ in 0..8 {
@@ -170,7 +170,7 @@ async fn what_was_acknowledged_survives_a_kill_in_the_middle_of_a_burst() {
         let engine = Sqlite::default();
         let words = words_until_killed(&engine, lines);
         assert!(words.len() >= lines);
-        let store = TableStore::open_sqlite(engine.path(), DAY).unwrap();
+        let store: Arc<dyn Store> = TableStore::open_sqlite(engine.path(), DAY).unwrap();
         for (word, id) in &words {
             let state = store.message(*id).await.unwrap().unwrap().state;
             match word.as_str() {

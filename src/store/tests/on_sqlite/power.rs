@@ -202,8 +202,9 @@ async fn after_loss(
 ) -> Result<(), String> {
     let root = build(remains);
     let path = root.path().join(FILE);
-    let store = TableStore::open_sqlite(&path, DAY).map_err(|error| error.to_string())?;
-    let facts = Facts::of(&store).await;
+    let store: Arc<dyn Store> =
+        TableStore::open_sqlite(&path, DAY).map_err(|error| error.to_string())?;
+    let facts = Facts::of(&*store).await;
     for (what, kind) in words {
         if !facts.hold(kind, what).await {
             let reason = format!("{kind} {what} was acknowledged and is not there");
@@ -230,13 +231,13 @@ async fn after_loss(
 
 /// What a store holds.
 struct Facts<'a> {
-    store: &'a TableStore,
+    store: &'a dyn Store,
     events: HashSet<String>,
     sms: HashSet<String>,
 }
 
 impl<'a> Facts<'a> {
-    async fn of(store: &'a TableStore) -> Self {
+    async fn of(store: &'a dyn Store) -> Self {
         let events = store.pending_events(InboxSeq(0), 1_000).await.unwrap();
         let sms = store.pending_sms(SmsId(0), 1_000).await.unwrap();
         Self {

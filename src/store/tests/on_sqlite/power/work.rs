@@ -34,9 +34,9 @@ async fn the_child_works_and_says_what_is_done() {
     for life in 0..LIVES {
         die(path.as_ref());
         let base = sqlite::Sqlite::open_restless(path.as_ref()).unwrap();
-        let store = Arc::new(TableStore::open(Box::new(base), DAY).unwrap());
+        let store: Arc<dyn Store> = Arc::new(TableStore::open(Box::new(base), DAY).unwrap());
         say(&format!("instance {}", store.instance()));
-        top_up(&store, alice(), &format!("credit{life}")).await;
+        top_up(&*store, alice(), &format!("credit{life}")).await;
         let mut work = tokio::task::JoinSet::new();
         for lane in 0..LANES {
             work.spawn(text(Arc::clone(&store), life, lane));
@@ -61,7 +61,7 @@ fn die(path: &Path) {
     }
 }
 
-async fn top_up(store: &TableStore, owner: OwnedUserId, key: &str) {
+async fn top_up(store: &dyn Store, owner: OwnedUserId, key: &str) {
     let credit = Money::from_micros(CREDIT).unwrap();
     let account = store
         .top_up(&owner, credit, key, Timestamp(1))
@@ -70,7 +70,7 @@ async fn top_up(store: &TableStore, owner: OwnedUserId, key: &str) {
     say(&format!("paid {owner} {}", account.top_ups.micros()));
 }
 
-async fn open(store: &TableStore, lane: u32) -> Conversation {
+async fn open(store: &dyn Store, lane: u32) -> Conversation {
     let request = OpenConversation {
         homeserver: "example.org".try_into().unwrap(),
         room: Some(format!("!{lane}:example.org").try_into().unwrap()),
@@ -92,8 +92,8 @@ fn phone(lane: u32) -> E164 {
     format!("44770090010{lane}").parse().unwrap()
 }
 
-async fn text(store: Arc<TableStore>, life: u32, lane: u32) {
-    let conversation = open(&store, lane).await;
+async fn text(store: Arc<dyn Store>, life: u32, lane: u32) {
+    let conversation = open(&*store, lane).await;
     for text in 0..TEXTS {
         let words = if text % 2 == 0 { "Hello" } else { LONG };
         let new = NewMessage {
@@ -107,13 +107,13 @@ async fn text(store: Arc<TableStore>, life: u32, lane: u32) {
             matches!(accepted, Acceptance::Queued { .. }),
             "{accepted:?}"
         );
-        tell(&store, id).await;
-        sms(&store, lane, &format!("answer {life} {lane} {text}")).await;
+        tell(&*store, id).await;
+        sms(&*store, lane, &format!("answer {life} {lane} {text}")).await;
     }
 }
 
 /// A phone of a conversation that has a number texts back.
-async fn sms(store: &TableStore, lane: u32, text: &str) {
+async fn sms(store: &dyn Store, lane: u32, text: &str) {
     let bind = Uuid::from_u128(1);
     let sms = SmsIn {
         link_group: "operator".to_owned(),
@@ -136,12 +136,12 @@ async fn sms(store: &TableStore, lane: u32, text: &str) {
 }
 
 /// Sends every text of one life, and takes its receipts in.
-async fn send(store: Arc<TableStore>) {
+async fn send(store: Arc<dyn Store>) {
     let mut left = LANES * TEXTS;
     while left > 0 {
         for claimed in store.claim("operator", 10, Timestamp(4)).await.unwrap() {
             let SegmentRef { message, index } = claimed.segment;
-            tell(&store, message).await;
+            tell(&*store, message).await;
             let message_id = format!("{message}/{index}");
             let answer = Answer {
                 segment: claimed.segment,
@@ -154,10 +154,10 @@ async fn send(store: Arc<TableStore>) {
                 .record_answers(vec![answer], Timestamp(4))
                 .await
                 .unwrap();
-            let destination = tell(&store, message).await.destination;
+            let destination = tell(&*store, message).await.destination;
             let taken = store.take_receipt(receipt(destination, message_id)).await;
             assert_eq!(taken.unwrap(), ReceiptTaken::Matched);
-            if tell(&store, message).await.state == MessageState::Delivered {
+            if tell(&*store, message).await.state == MessageState::Delivered {
                 left -= 1;
             }
         }
@@ -166,7 +166,7 @@ async fn send(store: Arc<TableStore>) {
 }
 
 /// Says how far a message is.
-async fn tell(store: &TableStore, id: MessageId) -> MessageView {
+async fn tell(store: &dyn Store, id: MessageId) -> MessageView {
     let message = store.message(id).await.unwrap().unwrap();
     let state = serde_json::to_value(message.state).unwrap();
     say(&format!("{} {id}", state.as_str().unwrap()));
@@ -187,7 +187,7 @@ fn receipt(handset: E164, message_id: String) -> ReceiptIn {
 }
 
 /// What a homeserver says; half of it is done at once.
-async fn hear(store: Arc<TableStore>, life: u32) {
+async fn hear(store: Arc<dyn Store>, life: u32) {
     for thing in 0..THINGS {
         let name = |word: &str| format!("${word}_{life}_{thing}");
         let events = [name("waits"), name("done")].map(|name| NewEvent {
@@ -218,11 +218,11 @@ async fn hear(store: Arc<TableStore>, life: u32) {
     }
 }
 
-async fn pay(store: Arc<TableStore>, life: u32) {
+async fn pay(store: Arc<dyn Store>, life: u32) {
     for thing in 0..THINGS {
         let owner = format!("@payer{life}-{thing}:example.org");
         top_up(
-            &store,
+            &*store,
             owner.try_into().unwrap(),
             &format!("{life}-{thing}"),
         )

@@ -2,11 +2,61 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use matrix_smpp_codec::values::{MessageState as WireState, Npi, RegisteredDelivery, Ton};
 use serde::{Deserialize, Serialize};
 
+use super::Result;
 use crate::gateway::model::{TakenId, Timestamp};
+
+/// What accounts that bind to us have submitted, and the receipts that they are owed for it. Done by
+/// `steps/submissions.rs`, `steps/owed.rs` and `steps/scheduled.rs`; why that is atomic:
+/// [`Store`](super::Store).
+///
+/// A submission comes with its SMS ([`take_sms`](super::SmsStore::take_sms)) and ends once, in the commit
+/// that ends the SMS; its receipt is owed from that commit on.
+#[async_trait]
+pub trait SubmissionStore {
+    /// What became of a submission.
+    async fn submission(&self, of: SubmissionRef) -> Result<Option<Submission>>;
+
+    /// Withdraws submissions that cannot have been said yet: they never will be, and their receipts
+    /// are owed. Tells how many; an SMS of several parts is withdrawn by all of them or none.
+    ///
+    /// *Again*: their end is final: none is withdrawn.
+    async fn cancel_submissions(&self, which: Cancel, now: Timestamp) -> Result<usize>;
+
+    /// Gives a submission of one part another text and, where its time has not come, another time;
+    /// as long as it cannot have been said yet. False where that is too late or there is none.
+    ///
+    /// *Again*: the same text and times; false once it may have been said.
+    async fn replace_submission(&self, replacement: Replacement) -> Result<bool>;
+
+    /// Gives submissions one name together, which their receipts bear ([`OwedReceipt::name`]). Those that
+    /// waited for it ([`SubmissionIn::awaits_name`]) are due from now on.
+    ///
+    /// *Again*: they have that name.
+    async fn name_submissions(&self, ids: Vec<TakenId>, name: String) -> Result<()>;
+
+    /// Takes up to `limit` receipts that are owed to a link group and due. What is returned may be
+    /// written to the wire.
+    ///
+    /// *Again*: it gives others. What was claimed and never written is due again after
+    /// [`recover`](super::MessageStore::recover); a receipt may be sent twice, which does no harm.
+    async fn claim_receipts(
+        &self,
+        link_group: &str,
+        limit: usize,
+        now: Timestamp,
+    ) -> Result<Vec<OwedReceipt>>;
+
+    /// Records what became of claimed receipts: all of the answers, or none.
+    ///
+    /// *Again*: the attempt that the answer names is not on the wire any more, or nothing is owed. An
+    /// answer to an older attempt is ignored, unless it ends the matter.
+    async fn record_receipts(&self, answers: Vec<ReceiptAnswer>, now: Timestamp) -> Result<()>;
+}
 
 /// What an account wants for an SMS or a part that it submits.
 #[derive(Clone, PartialEq, Eq)]
@@ -26,7 +76,7 @@ pub struct SubmissionIn {
     /// One that is for nobody is taken too, as undeliverable ([`SmsTaken::Undeliverable`](super::SmsTaken::Undeliverable)).
     pub to_nobody: bool,
     /// Its receipt waits for the name that it is to bear
-    /// ([`Store::name_submissions`](super::Store::name_submissions)), a minute at most.
+    /// ([`name_submissions`](SubmissionStore::name_submissions)), a minute at most.
     pub awaits_name: bool,
 }
 
