@@ -3,7 +3,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 use thiserror::Error;
-use unicode_segmentation::UnicodeSegmentation;
+use unicode_segmentation::GraphemeCursor;
 
 use crate::octets::ShortMessage;
 use crate::text::{Allowed, Alphabet, alphabet_for, gsm7, header_octets};
@@ -371,40 +371,26 @@ impl<'a> Pieces<'a> {
         if self.units <= self.limit {
             return (text.len(), self.units);
         }
-        let (mut len, mut used): (usize, usize) = (0, 0);
-        for grapheme in text.graphemes(true) {
-            let room = self.limit.saturating_sub(used);
-            let (taken, units) = self.fitting(grapheme, room, len == 0);
-            len = len.saturating_add(taken);
-            used = used.saturating_add(units);
-            if taken < grapheme.len() {
-                break;
+        let (room, units) = self.alphabet.prefix(text, self.limit);
+        match last_boundary(text, room) {
+            0 => (room, units),
+            whole if whole == room => (room, units),
+            whole => {
+                let cut = text.get(whole..room).unwrap_or_default();
+                (whole, units.saturating_sub(self.alphabet.units(cut)))
             }
         }
-        (len, used)
     }
+}
 
-    /// How much of the grapheme goes into the room that is left, in octets and in units: all, none,
-    /// or, at the start of a piece where no room would do, as many characters as fit.
-    fn fitting(&self, grapheme: &str, room: usize, at_start: bool) -> (usize, usize) {
-        let units = self.alphabet.units(grapheme);
-        if units <= room {
-            return (grapheme.len(), units);
-        }
-        if !at_start {
-            return (0, 0);
-        }
-        let (mut len, mut used): (usize, usize) = (0, 0);
-        for character in grapheme.chars() {
-            let next = used.saturating_add(self.alphabet.units(character.encode_utf8(&mut [0; 4])));
-            if next > room {
-                break;
-            }
-            used = next;
-            len = len.saturating_add(character.len_utf8());
-        }
-        (len, used)
+/// Where the last grapheme cluster that ends within the first `len` octets ends; 0 where none does.
+fn last_boundary(text: &str, len: usize) -> usize {
+    let mut cursor = GraphemeCursor::new(len, text.len(), true);
+    // The cursor has the whole text, so it never asks for more of it.
+    if cursor.is_boundary(text, 0).unwrap_or(true) {
+        return len;
     }
+    cursor.prev_boundary(text, 0).ok().flatten().unwrap_or(0)
 }
 
 impl<'a> Iterator for Pieces<'a> {

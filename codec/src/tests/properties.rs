@@ -328,6 +328,12 @@ proptest! {
             at += piece.len();
             prop_assert_eq!(&text[at - piece.len()..at], &piece[..]);
             prop_assert!(boundaries.contains(&at) || longest > Some(63));
+            // Nor is there room in it for what comes behind it.
+            if let Some(next) = text[at..].graphemes(true).next() {
+                let room = bits_left(&segments, part) / bits_of(segments.alphabet);
+                let units = i64::try_from(segments.alphabet.units(next)).unwrap();
+                prop_assert!(splitter.carriage == Carriage::Payload || units > room);
+            }
         }
         prop_assert_eq!(at, text.len());
     }

@@ -65,9 +65,21 @@ impl Alphabet {
     /// alphabet does not have counts as the `?` that stands for it.
     #[must_use]
     pub fn units(self, text: &str) -> usize {
-        text.chars()
-            .map(|character| self.cost(character).unwrap_or(1))
-            .fold(0, usize::saturating_add)
+        self.prefix(text, usize::MAX).1
+    }
+
+    /// The octets and the [units](Self::units) of as many of the first characters as fit into `room` units.
+    pub(crate) fn prefix(self, text: &str, room: usize) -> (usize, usize) {
+        let (mut len, mut units) = (0_usize, 0_usize);
+        for character in text.chars() {
+            let with = units.saturating_add(self.cost(character).unwrap_or(1));
+            if with > room {
+                break;
+            }
+            units = with;
+            len = len.saturating_add(character.len_utf8());
+        }
+        (len, units)
     }
 
     /// The units that one message has room for beside a user data header of so many octets, its

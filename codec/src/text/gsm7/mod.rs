@@ -173,6 +173,9 @@ impl Shifts {
     /// The septets of a character; `None` where neither table has it.
     #[must_use]
     pub fn septets(self, character: char) -> Option<Septets> {
+        if let (None, Some(septet)) = (self.locking, plain_ascii(character)) {
+            return Some(Septets::One(septet));
+        }
         let alphabet = self.alphabet();
         same_as_ascii(alphabet, character)
             .or_else(|| find(alphabet, character))
@@ -266,6 +269,15 @@ fn at(table: &Table, octet: u8) -> Option<char> {
     (*unit != 0)
         .then(|| char::from_u32(u32::from(*unit)))
         .flatten()
+}
+
+/// The septet of a character that the default alphabet has at its ASCII number: without a table, for
+/// most texts are made of these.
+fn plain_ascii(character: char) -> Option<u8> {
+    match character {
+        '\n' | '\r' | ' '..='#' | '%'..='?' | 'A'..='Z' | 'a'..='z' => u8::try_from(character).ok(),
+        _ => None,
+    }
 }
 
 /// Most characters of most texts have their ASCII number in an alphabet.
