@@ -157,8 +157,8 @@ fn the_tlvs_of_each_kind_of_pdu_are_found() {
     ] {
         let cut = after(whole.clone(), r#"{"kind": "no_tlvs"}"#);
         assert_eq!(
-            (cut.len(), word(&cut, LENGTH)),
-            (whole.len() - last, cut.len() as u32)
+            (cut.len(), u32::try_from(cut.len()).unwrap()),
+            (whole.len() - last, word(&cut, LENGTH))
         );
         let Inbound::Pdu(pdu) = decode(cut.clone().into()) else {
             panic!("not whole any more: {cut:?}")
