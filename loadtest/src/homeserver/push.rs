@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use reqwest::Client;
 use serde::Serialize;
+use tokio::task::yield_now;
 use tokio::time::sleep;
 
 use crate::homeserver::hub::Hub;
@@ -48,7 +49,11 @@ pub(crate) async fn push(hub: Arc<Hub>, http: Client) {
             continue;
         };
         // The next one is written while this one is under way, if it is as large as any.
-        let next = async { Batch::of(&hub, batch.owed.len()).filter(|next| next.is_full(&hub)) };
+        let next = async {
+            // Whoever writes to the wire goes before.
+            yield_now().await;
+            Batch::of(&hub, batch.owed.len()).filter(|next| next.is_full(&hub))
+        };
         ((), ready) = tokio::join!(until_taken(&hub, &http, number, &batch), next);
         hub.model(|model, _| model.told(batch.owed.len()));
         number += 1;
