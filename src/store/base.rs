@@ -60,6 +60,14 @@ pub(crate) trait Base: Debug + Send {
     /// [`StoreError::Lost`](super::StoreError::Lost) where this is not the owner any more.
     fn commit(&mut self, writes: &[Write]) -> Result<()>;
 
+    /// The same; calls `durable` as soon as they are all durable, which may be before they can be read. It
+    /// succeeds where that was called, and only there.
+    fn commit_telling(&mut self, writes: &[Write], durable: &mut dyn FnMut()) -> Result<()> {
+        self.commit(writes)?;
+        durable();
+        Ok(())
+    }
+
     /// Says that the owner is alive, where it has nothing to commit.
     fn keep(&mut self) -> Result<()> {
         Ok(())

@@ -9,11 +9,13 @@
 //! is undone with it.
 
 mod committer;
+mod encoder;
+mod job;
+mod load;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashSet, VecDeque};
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
@@ -22,12 +24,13 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
-use self::committer::{Committer, Flight, Shared};
-use super::base::{Base, Octets};
-use super::counts;
+use self::committer::{Committer, Flight, Landed, Shared};
+use self::encoder::Encoder;
+use self::job::{Call, Fate, Job, Manner, tell};
+use self::load::load;
+use super::base::Base;
 use super::ownership::Ownership;
 use super::state::State;
-use super::table::AnyRow;
 use super::tables::TableId;
 use super::tx::Tx;
 use super::{Result, StoreError, Work};
@@ -36,10 +39,6 @@ use super::{Result, StoreError, Work};
 const QUEUE: usize = 4096;
 /// Operations in one commit.
 const GROUP: usize = 1024;
-/// Rows read at once at the start.
-const PAGE: usize = 4_000;
-/// Pages that are decoded at a time then.
-const DECODERS: usize = 3;
 
 /// The way to the thread. Dropping it ends the thread after the operations that wait, which blocks
 /// until they are durable.
@@ -58,8 +57,6 @@ pub(crate) struct Engine {
 enum Message {
     /// Something to do.
     Job(Box<dyn Job>),
-    /// The same, before all that waits.
-    First(Box<dyn Job>),
     /// A group has landed, or whether the thread lives is to be seen.
     Look,
 }
@@ -87,18 +84,22 @@ impl Engine {
             done: Arc::clone(&done),
             lost: lost.clone(),
             bell: jobs.downgrade(),
+            ready: Arc::default(),
         };
+        let encoder = Encoder::start(Arc::clone(&shared.ready))?;
         let committer = Committer::start(base.twin()?, shared)?;
         let desk = Desk {
             state,
             base,
             committer,
+            encoder,
             done: Arc::clone(&done),
             lost: lost.clone(),
             ownership: Arc::clone(&ownership),
             queue,
+            first: VecDeque::new(),
             waiting: VecDeque::new(),
-            ran: Vec::new(),
+            ran: VecDeque::new(),
         };
         let thread = std::thread::Builder::new()
             .name("store".to_owned())
@@ -146,7 +147,7 @@ impl Engine {
         &self,
         operation: impl FnMut(&mut Tx<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        self.send(operation, false, Message::Job).await
+        self.send(operation, Manner::InTurn).await
     }
 
     /// The same for an operation on which much of what is done next waits, such as what a homeserver brings:
@@ -155,7 +156,7 @@ impl Engine {
         &self,
         operation: impl FnMut(&mut Tx<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        self.send(operation, false, Message::First).await
+        self.send(operation, Manner::First).await
     }
 
     /// The same for an operation that pages through tables or takes timers: everything before it has
@@ -164,24 +165,23 @@ impl Engine {
         &self,
         operation: impl FnMut(&mut Tx<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        self.send(operation, true, Message::Job).await
+        self.send(operation, Manner::Alone).await
     }
 
     async fn send<T: Send + 'static>(
         &self,
         operation: impl FnMut(&mut Tx<'_>) -> Result<T> + Send + 'static,
-        alone: bool,
-        message: fn(Box<dyn Job>) -> Message,
+        manner: Manner,
     ) -> Result<T> {
         let (sender, receiver) = oneshot::channel();
         let job = Call {
             operation,
-            alone,
+            manner,
             result: Err(closed()),
             sender,
         };
         let jobs = self.jobs.as_ref().ok_or_else(|| self.closed())?;
-        jobs.send(message(Box::new(job)))
+        jobs.send(Message::Job(Box::new(job)))
             .await
             .map_err(|_| self.closed())?;
         receiver.await.map_err(|_| self.closed())?
@@ -211,146 +211,22 @@ fn closed() -> StoreError {
     StoreError::Unavailable("the store is closed".to_owned())
 }
 
-/// Reads the live tables, for the indexes. A row that cannot be read is told and stays where it is;
-/// gives how many there are, by table.
-fn load(base: &mut dyn Base) -> Result<(State, Vec<(&'static str, u64)>)> {
-    let mut state = State::new();
-    counts::load(base, &mut state)?;
-    let mut unreadable = Vec::new();
-    for table in TableId::ALL.iter().filter(|table| table.kind().live) {
-        let left_out = load_table(base, &mut state, *table)?;
-        if left_out > 0 {
-            unreadable.push((table.kind().name, left_out));
-        }
-    }
-    Ok((state, unreadable))
-}
-
-/// Reads a live table; gives how many rows cannot be read. Rows are decoded beside the reading: that is
-/// what takes long where a million of them wait.
-fn load_table(base: &mut dyn Base, state: &mut State, table: TableId) -> Result<u64> {
-    let (mut count, mut unreadable) = (0, 0);
-    let mut take_in = |rows: Vec<Decoded>| {
-        for (key, row) in rows {
-            count += 1;
-            match row {
-                Ok(row) => (table.kind().index)(&mut state.indexes, &key, None, Some(&row)),
-                Err(reason) => {
-                    error!(table = table.kind().name, key, %reason, "a row is left out");
-                    unreadable += 1;
-                }
-            }
-        }
-    };
-    // A row may come in several pages.
-    let mut seen = HashSet::new();
-    std::thread::scope(|scope| {
-        let mut decoding = VecDeque::new();
-        let mut from = None;
-        loop {
-            let mut page = base.scan(table, from.as_deref(), PAGE)?;
-            if base.is_remote() {
-                page.rows.retain(|(key, _)| seen.insert(key.clone()));
-            }
-            decoding.push_back(scope.spawn(move || decode(table, page.rows)));
-            from = page.next;
-            while decoding.len() > DECODERS || from.is_none() {
-                let Some(decoded) = decoding.pop_front() else {
-                    return Ok::<(), StoreError>(());
-                };
-                take_in(decoded.join().unwrap_or_else(|panic| resume_unwind(panic)));
-            }
-        }
-    })?;
-    state.set_count(table, count);
-    Ok(unreadable)
-}
-
-/// A row with its key, or why it cannot be read.
-type Decoded = (String, Result<AnyRow>);
-
-fn decode(table: TableId, rows: Vec<(String, Octets)>) -> Vec<Decoded> {
-    let rows = rows.into_iter();
-    rows.map(|(key, octets)| (key, (table.kind().decode)(&octets)))
-        .collect()
-}
-
-/// An operation with the way back to who asked for it.
-trait Job: Send {
-    fn is_alone(&self) -> bool;
-
-    /// Runs the operation. False where it has failed and must leave nothing behind.
-    fn run(&mut self, tx: &mut Tx<'_>) -> bool;
-
-    /// Tells who asked, where everything up to here has been kept or none of the group.
-    fn answer(self: Box<Self>, fate: &Fate);
-}
-
-struct Call<T, F> {
-    operation: F,
-    alone: bool,
-    result: Result<T>,
-    sender: oneshot::Sender<Result<T>>,
-}
-
-impl<T, F> Job for Call<T, F>
-where
-    T: Send,
-    F: FnMut(&mut Tx<'_>) -> Result<T> + Send,
-{
-    fn is_alone(&self) -> bool {
-        self.alone
-    }
-
-    fn run(&mut self, tx: &mut Tx<'_>) -> bool {
-        let operation = AssertUnwindSafe(|| (self.operation)(tx));
-        self.result = catch_unwind(operation).unwrap_or_else(|_| {
-            let reason = "an operation of the store panicked".to_owned();
-            Err(StoreError::Corrupt(reason))
-        });
-        self.result.is_ok()
-    }
-
-    fn answer(self: Box<Self>, fate: &Fate) {
-        let outcome = match fate {
-            Fate::Kept => self.result,
-            Fate::Failed(reason) => Err(StoreError::Unavailable(reason.clone())),
-            Fate::Lost => Err(StoreError::Lost),
-        };
-        // Who does not listen any more has gone away; the change stands.
-        drop(self.sender.send(outcome));
-    }
-}
-
-/// What became of a group.
-enum Fate {
-    Kept,
-    Failed(String),
-    Lost,
-}
-
-impl From<StoreError> for Fate {
-    fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::Lost => Self::Lost,
-            error => Self::Failed(error.to_string()),
-        }
-    }
-}
-
 /// The thread's own.
 struct Desk {
     state: State,
     base: Box<dyn Base>,
     committer: Committer,
+    encoder: Encoder,
     done: Arc<Done>,
     lost: CancellationToken,
     ownership: Arc<Ownership>,
     queue: mpsc::Receiver<Message>,
+    /// To be run before all others.
+    first: VecDeque<Box<dyn Job>>,
     /// Not run yet.
     waiting: VecDeque<Box<dyn Job>>,
     /// Run, and to be told after the commit.
-    ran: Vec<Box<dyn Job>>,
+    ran: VecDeque<Box<dyn Job>>,
 }
 
 impl Desk {
@@ -372,28 +248,27 @@ impl Desk {
 
     /// Waits until there is something to look at. False where nobody can ask any more.
     fn listen(&mut self) -> bool {
-        if self.waiting.is_empty() {
+        if self.first.is_empty() && self.waiting.is_empty() {
             match self.queue.blocking_recv() {
-                Some(message) => self.queue_up(message, &mut VecDeque::new()),
+                Some(message) => self.queue_up(message),
                 None => return false,
             }
         }
         true
     }
 
-    /// Lets in who has asked meanwhile: into the group that runs whoever goes before all that waits.
-    fn let_in(&mut self, group: &mut VecDeque<Box<dyn Job>>) {
-        while self.ran.len() + group.len() + self.waiting.len() < GROUP
+    /// Lets in who has asked meanwhile, behind so many that are to be run.
+    fn let_in(&mut self, to_run: usize) {
+        while self.ran.len() + to_run + self.first.len() + self.waiting.len() < GROUP
             && let Ok(message) = self.queue.try_recv()
         {
-            self.queue_up(message, group);
+            self.queue_up(message);
         }
     }
 
-    fn queue_up(&mut self, message: Message, group: &mut VecDeque<Box<dyn Job>>) {
+    fn queue_up(&mut self, message: Message) {
         match message {
-            Message::First(job) if group.is_empty() => self.waiting.push_front(job),
-            Message::First(job) => group.push_front(job),
+            Message::Job(job) if job.manner() == Manner::First => self.first.push_back(job),
             Message::Job(job) => self.waiting.push_back(job),
             Message::Look => {}
         }
@@ -402,31 +277,32 @@ impl Desk {
     /// Runs what waits as a group; again and again those that miss rows, all of which are read at once, and
     /// stay at hand until the last of them has been run.
     fn run_group(&mut self) {
-        self.let_in(&mut VecDeque::new());
+        self.let_in(0);
         let group = std::mem::take(&mut self.waiting);
         self.run_until_done(group);
         self.state.gather(false);
     }
 
     fn run_until_done(&mut self, mut group: VecDeque<Box<dyn Job>>) {
-        while !group.is_empty() {
+        while !(self.first.is_empty() && group.is_empty()) {
             let mut missing = Vec::new();
             let mut waiting = VecDeque::new();
-            while let Some(mut job) = group.pop_front() {
-                if job.is_alone() {
+            while let Some(mut job) = self.first.pop_front().or_else(|| group.pop_front()) {
+                if job.manner() == Manner::Alone {
                     self.settle();
                 }
                 match self.run(job.as_mut()) {
                     Ran::Answered => job.answer(&Fate::Kept),
-                    Ran::Done => self.ran.push(job),
+                    Ran::Done if job.manner() == Manner::First => self.ran.push_front(job),
+                    Ran::Done => self.ran.push_back(job),
                     Ran::Misses(misses) => {
                         missing.extend(misses);
                         waiting.push_back(job);
                     }
                 }
+                self.let_in(group.len());
                 // Who commits must not wait for the rest of the group.
                 self.go_on();
-                self.let_in(&mut group);
             }
             if let Err(error) = self.read(missing) {
                 error!(%error, "cannot read");
@@ -493,7 +369,10 @@ impl Desk {
         if self.ran.len() >= GROUP {
             self.wait();
         }
-        self.take_off();
+        // What is run next would have to wait until this flight has landed.
+        if self.first.is_empty() {
+            self.take_off();
+        }
     }
 
     /// Waits until everything that was done is committed, or undone.
@@ -512,7 +391,13 @@ impl Desk {
 
     /// Lets what was done take off, where nothing is in flight.
     fn take_off(&mut self) {
-        if self.ran.is_empty() || self.committer.is_busy() {
+        if self.committer.is_busy() {
+            if let Some((flight, rows)) = self.state.made(encoder::BATCH) {
+                self.encoder.hand_over(flight, rows);
+            }
+            return;
+        }
+        if self.ran.is_empty() {
             return;
         }
         let jobs = std::mem::take(&mut self.ran);
@@ -522,8 +407,9 @@ impl Desk {
         if self.state.mark() == 0 {
             return tell(jobs, &Fate::Kept);
         }
-        let rows = self.state.take_off();
-        if let Err(flight) = self.committer.commit(Flight { rows, jobs }) {
+        let group = self.state.take_off();
+        let flight = Flight { group, jobs };
+        if let Err(flight) = self.committer.commit(flight) {
             // Its thread has panicked; nobody can tell what has been kept.
             self.lost.cancel();
             tell(flight.jobs, &Fate::Lost);
@@ -531,11 +417,13 @@ impl Desk {
     }
 
     /// A group has landed. Who asked for it has been told where it was kept.
-    fn take_in(&mut self, landed: Result<(), (StoreError, Vec<Box<dyn Job>>)>) {
-        let Err((error, jobs)) = landed else {
+    fn take_in(&mut self, landed: Landed) {
+        let Err((error, flight)) = landed else {
             return self.state.landed();
         };
-        self.state.undo_all();
+        let (group, jobs) = flight.map(|Flight { group, jobs }| (group, jobs)).unzip();
+        let jobs = jobs.unwrap_or_default();
+        self.state.undo_all(group);
         // Where it closes, nobody waited until it was known, and nothing may be built on what may be
         // untrue.
         if matches!(error, StoreError::Lost) || self.ownership.is_closing() {
@@ -561,11 +449,4 @@ enum Ran {
     Done,
     /// It must be run again when these rows are at hand.
     Misses(Vec<(TableId, String)>),
-}
-
-/// Tells those who asked.
-fn tell(jobs: Vec<Box<dyn Job>>, fate: &Fate) {
-    for job in jobs {
-        job.answer(fate);
-    }
 }

@@ -4,6 +4,9 @@
 //! committed; further ones are made meanwhile. What has not been committed can be undone: one change
 //! after the other, or all of them with those in flight.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use super::counts::{COUNTED, Counts};
@@ -20,7 +23,7 @@ const GENERATION: usize = 16_384;
 pub(crate) type Cell = Option<AnyRow>;
 
 /// The number of a group of changes: 1, 2, 3…
-type Flight = u64;
+pub(crate) type FlightNumber = u64;
 
 /// The rows and indexes of a store.
 #[derive(Debug)]
@@ -28,18 +31,29 @@ pub(crate) struct State {
     tables: Vec<Rows>,
     pub(crate) indexes: Indexes,
     /// The group that takes off next.
-    next: Flight,
+    next: FlightNumber,
     /// The last that has been committed, or undone.
-    landed: Flight,
+    landed: FlightNumber,
     /// What has been done since the last group took off.
     changes: Vec<Change>,
-    /// What the group in flight has done.
-    flying: Vec<Change>,
-    /// What need not be remembered once that group has landed.
-    forgettable: Vec<(TableId, Arc<str>)>,
+    /// So many of these were looked at by [`Self::made`].
+    looked_at: usize,
+    /// Rows that they have deleted: they need not be remembered once the group has landed.
+    gone: Vec<(TableId, Arc<str>)>,
+    /// The same of the group in flight; `None` where none is.
+    flying: Option<Vec<(TableId, Arc<str>)>>,
     counts: Counts,
     /// See [`Self::gather`].
     is_gathering: bool,
+}
+
+/// What is to be committed at once, or undone.
+#[derive(Debug)]
+pub(crate) struct Group {
+    pub(crate) number: FlightNumber,
+    changes: Vec<Change>,
+    /// The row of the counts, where they have changed.
+    counts: Option<Changed>,
 }
 
 /// A row as it is to be committed.
@@ -68,21 +82,43 @@ struct Rows {
 
 #[derive(Debug)]
 struct Known {
+    /// Its key, once more: it is had without being made anew.
+    key: Arc<str>,
     cell: Cell,
-    /// The last group that has changed it; 0 where it was read.
-    flight: Flight,
+    made: Made,
     /// The [`Rows::age`] in which it was used last.
     age: u32,
 }
 
-/// What a key had before it was changed.
+/// Where a row was made what it is.
+#[derive(Debug, Clone, Copy, Default)]
+struct Made {
+    /// The last group that has changed it; 0 where it was read.
+    flight: FlightNumber,
+    /// Which of its changes.
+    place: usize,
+}
+
+/// A row that was changed.
 #[derive(Debug)]
 struct Change {
-    table: TableId,
-    key: Arc<str>,
+    row: Changed,
     before: Cell,
-    /// [`Known::flight`] before; `None` where nothing was known.
-    flight: Option<Flight>,
+    /// Where that was made; `None` where nothing was known.
+    was_made: Option<Made>,
+    /// The group has changed the row again.
+    is_superseded: bool,
+}
+
+impl Group {
+    /// Each row that is to be written once, as it is in the end, table by table.
+    pub(crate) fn rows(&self) -> Vec<&Changed> {
+        let last = self.changes.iter().filter(|change| !change.is_superseded);
+        let rows = last.map(|change| &change.row).chain(&self.counts);
+        let mut rows: Vec<&Changed> = rows.collect();
+        rows.sort_by_key(|row| row.table);
+        rows
+    }
 }
 
 impl State {
@@ -93,8 +129,9 @@ impl State {
             next: 1,
             landed: 0,
             changes: Vec::new(),
-            flying: Vec::new(),
-            forgettable: Vec::new(),
+            looked_at: 0,
+            gone: Vec::new(),
+            flying: None,
             counts: Counts::default(),
             is_gathering: false,
         }
@@ -120,33 +157,45 @@ impl State {
             known.age = rows.age;
             rows.young += 1;
         }
-        Some((known.cell.clone(), known.flight <= landed))
+        Some((known.cell.clone(), known.made.flight <= landed))
     }
 
     /// Remembers what was read.
     pub(crate) fn learn(&mut self, table: TableId, key: &str, cell: Cell) {
-        self.remember(table, key.into(), cell, 0);
+        self.remember(table, key, cell, Made::default());
     }
 
-    /// Remembers a row; gives the group that has changed it before, `None` where it was not known.
+    /// Remembers a row; gives its key, and where it was made what it was, `None` where it was not known.
     fn remember(
         &mut self,
         table: TableId,
-        key: Arc<str>,
+        key: &str,
         cell: Cell,
-        flight: Flight,
-    ) -> Option<Flight> {
+        made: Made,
+    ) -> (Arc<str>, Option<Made>) {
         let (landed, is_gathering) = (self.landed, self.is_gathering);
         let rows = self.rows(table);
         if rows.young >= GENERATION && !is_gathering {
             rows.forget_old(landed);
         }
         let age = rows.age;
-        let before = rows.known.insert(key, Known { cell, flight, age });
-        if before.as_ref().is_none_or(|before| before.age != age) {
-            rows.young += 1;
+        if let Some(known) = rows.known.get_mut(key) {
+            rows.young += usize::from(known.age != age);
+            known.age = age;
+            known.cell = cell;
+            let before = std::mem::replace(&mut known.made, made);
+            return (Arc::clone(&known.key), Some(before));
         }
-        before.map(|before| before.flight)
+        let key: Arc<str> = key.into();
+        let known = Known {
+            key: Arc::clone(&key),
+            cell,
+            made,
+            age,
+        };
+        rows.known.insert(Arc::clone(&key), known);
+        rows.young += 1;
+        (key, None)
     }
 
     /// Remembers that a row cannot be read.
@@ -161,16 +210,69 @@ impl State {
 
     /// Changes a row whose present content is known to be `before`.
     pub(crate) fn change(&mut self, table: TableId, key: &str, before: Cell, after: Cell) {
-        let key: Arc<str> = key.into();
+        let made = Made {
+            flight: self.next,
+            place: self.changes.len(),
+        };
+        let (key, was_made) = self.remember(table, key, after.clone(), made);
+        if let Some(was) = was_made.filter(|was| was.flight == self.next) {
+            self.supersede(was.place, true);
+        }
+        if after.is_none() {
+            self.gone.push((table, Arc::clone(&key)));
+        }
+        self.note(table, key, before, after, was_made);
+    }
+
+    /// Makes a row that nobody looks for by its key before it is committed. It is not remembered.
+    pub(crate) fn add(&mut self, table: TableId, key: &str, row: AnyRow) {
+        self.note(table, key.into(), None, Some(row), None);
+    }
+
+    fn note(
+        &mut self,
+        table: TableId,
+        key: Arc<str>,
+        before: Cell,
+        after: Cell,
+        was_made: Option<Made>,
+    ) {
         (table.kind().index)(&mut self.indexes, &key, before.as_ref(), after.as_ref());
         self.rows(table).count += i64::from(after.is_some()) - i64::from(before.is_some());
-        let flight = self.remember(table, Arc::clone(&key), after, self.next);
         self.changes.push(Change {
-            table,
-            key,
+            row: Changed {
+                table,
+                key,
+                row: after,
+            },
             before,
-            flight,
+            was_made,
+            is_superseded: false,
         });
+    }
+
+    /// Whether a change of the group that takes off next is not the last of its row.
+    fn supersede(&mut self, place: usize, is_superseded: bool) {
+        if let Some(change) = self.changes.get_mut(place) {
+            change.is_superseded = is_superseded;
+        }
+    }
+
+    /// The number of the group that takes off next, and the rows that it has made since this was asked
+    /// before, where there are at least so many.
+    pub(crate) fn made(
+        &mut self,
+        at_least: usize,
+    ) -> Option<(FlightNumber, Vec<(TableId, AnyRow)>)> {
+        let fresh = self.changes.get(self.looked_at..).unwrap_or_default();
+        if fresh.len() < at_least {
+            return None;
+        }
+        let rows = fresh.iter().filter(|change| !change.is_superseded);
+        let rows = rows.filter_map(|Change { row, .. }| Some((row.table, row.row.clone()?)));
+        let rows = rows.collect();
+        self.looked_at = self.changes.len();
+        Some((self.next, rows))
     }
 
     /// A place to go back to.
@@ -185,72 +287,61 @@ impl State {
         {
             self.take_back(change);
         }
+        self.looked_at = self.looked_at.min(self.changes.len());
     }
 
-    /// Undoes whatever is not committed, what is in flight too.
-    pub(crate) fn undo_all(&mut self) {
+    /// Undoes whatever is not committed: all since the last group took off, then that group.
+    pub(crate) fn undo_all(&mut self, group: Option<Group>) {
         self.undo(0);
-        while let Some(change) = self.flying.pop() {
+        self.gone.clear();
+        self.flying = None;
+        let mut changes = group.map(|group| group.changes).unwrap_or_default();
+        while let Some(change) = changes.pop() {
             self.take_back(change);
         }
-        self.forgettable.clear();
     }
 
     fn take_back(&mut self, change: Change) {
         let Change {
-            table,
-            key,
+            row: Changed { table, key, row },
             before,
-            flight,
+            was_made,
+            ..
         } = change;
         let rows = self.rows(table);
-        let after = match (rows.known.get_mut(&key), flight) {
-            (Some(known), Some(flight)) => {
-                known.flight = flight;
-                std::mem::replace(&mut known.cell, before.clone())
+        rows.count += i64::from(before.is_some()) - i64::from(row.is_some());
+        match was_made {
+            Some(made) => {
+                if let Some(known) = rows.known.get_mut(&key) {
+                    (known.made, known.cell) = (made, before.clone());
+                }
+                if made.flight == self.next {
+                    self.supersede(made.place, false);
+                }
             }
-            _ => rows.known.remove(&key).and_then(|known| known.cell),
-        };
-        rows.count += i64::from(before.is_some()) - i64::from(after.is_some());
-        (table.kind().index)(&mut self.indexes, &key, after.as_ref(), before.as_ref());
+            None => drop(rows.known.remove(&key)),
+        }
+        (table.kind().index)(&mut self.indexes, &key, row.as_ref(), before.as_ref());
     }
 
     /// Whether there is something that is not committed.
     pub(crate) fn is_uncommitted(&self) -> bool {
-        !self.changes.is_empty() || !self.flying.is_empty()
+        !self.changes.is_empty() || self.flying.is_some()
     }
 
-    /// What has been changed takes off to be committed, table by table. Nothing may be in flight.
-    pub(crate) fn take_off(&mut self) -> Vec<Changed> {
-        let flight = self.next;
+    /// What has been changed takes off to be committed. Nothing may be in flight.
+    pub(crate) fn take_off(&mut self) -> Group {
+        let number = self.next;
         self.next += 1;
-        self.flying = std::mem::take(&mut self.changes);
-        let mut changed = Vec::with_capacity(self.flying.len());
-        for change in &self.flying {
-            // Of several changes of a row the first one stands for all.
-            if change.flight == Some(flight) {
-                continue;
-            }
-            let (table, key) = (change.table, &change.key);
-            let rows = self.tables.get(table.place());
-            let Some(known) = rows.and_then(|rows| rows.known.get(key)) else {
-                continue;
-            };
-            // Written once, and read by nobody but from end to end.
-            let is_log = matches!(table, TableId::Ledger | TableId::Timers);
-            if is_log || known.cell.is_none() {
-                self.forgettable.push((table, Arc::clone(key)));
-            }
-            changed.push(Changed {
-                table,
-                key: Arc::clone(key),
-                row: known.cell.clone(),
-            });
-        }
+        self.looked_at = 0;
+        self.flying = Some(std::mem::take(&mut self.gone));
         let counts = COUNTED.map(|table| self.count(table));
-        changed.extend(self.counts.take_off(&counts));
-        changed.sort_by_key(|changed| changed.table);
-        changed
+        let room = self.changes.len();
+        Group {
+            number,
+            changes: std::mem::replace(&mut self.changes, Vec::with_capacity(room)),
+            counts: self.counts.take_off(&counts),
+        }
     }
 
     /// What the base knows of how many rows tables have.
@@ -260,17 +351,16 @@ impl State {
 
     /// What was in flight is committed.
     pub(crate) fn landed(&mut self) {
-        self.flying.clear();
         self.counts.landed();
         let flight = self.next - 1;
         self.landed = flight;
-        for (table, key) in std::mem::take(&mut self.forgettable) {
+        for (table, key) in self.flying.take().into_iter().flatten() {
             let rows = self.rows(table);
-            // What has been changed again is in the next group.
+            // What has been changed again is in the next group; what was undone is not there.
             if rows
                 .known
                 .get(&key)
-                .is_some_and(|known| known.flight == flight)
+                .is_some_and(|known| known.made.flight == flight && known.cell.is_none())
             {
                 rows.known.remove(&key);
             }
@@ -291,10 +381,10 @@ impl State {
 
 impl Rows {
     /// Forgets what was not used in this age, and begins another. What is not committed stays.
-    fn forget_old(&mut self, landed: Flight) {
+    fn forget_old(&mut self, landed: FlightNumber) {
         let age = self.age;
         self.known
-            .retain(|_, known| known.age == age || known.flight > landed);
+            .retain(|_, known| known.age == age || known.made.flight > landed);
         self.age = age.wrapping_add(1);
         self.young = 0;
     }

@@ -113,9 +113,16 @@ impl<R: Row> Row for Vec<R> {}
 
 /// A number, 0 or more, as a key: keys stand in the order of the numbers.
 pub(crate) fn number(number: i64) -> String {
-    const ZEROS: &str = "000000000000000";
-    let digits = number.to_string();
-    [ZEROS.get(digits.len()..).unwrap_or_default(), &digits].concat()
+    let mut digits = [b'0'; 15];
+    let mut rest = number;
+    for digit in digits.iter_mut().rev() {
+        *digit += u8::try_from(rest % 10).unwrap_or(0);
+        rest /= 10;
+    }
+    match std::str::from_utf8(&digits) {
+        Ok(digits) if rest == 0 => digits.to_owned(),
+        _ => number.to_string(),
+    }
 }
 
 /// Octets as what they are, not as a list of numbers.

@@ -127,6 +127,11 @@ impl<'a> Tx<'a> {
         self.state.change(T::ID, key, None, Some(Arc::new(row)));
     }
 
+    /// The same for a row that no operation looks for by its key before it is committed.
+    pub(crate) fn add<T: Table>(&mut self, key: &str, row: T::Row) {
+        self.state.add(T::ID, key, Arc::new(row));
+    }
+
     /// Changes a row. False where there is none.
     pub(crate) fn update<T: Table>(
         &mut self,

@@ -2,6 +2,7 @@
 //! nothing to commit for a while, it says that the owner lives: it waits for nobody else then, however busy
 //! the machine is.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -12,16 +13,18 @@ use tokio::sync::mpsc::WeakSender;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
-use super::{Done, Fate, Job, Message, tell};
+use super::encoder::{Ready, Written};
+use super::job::{Fate, Job, tell};
+use super::{Done, Message};
 use crate::store::base::{Base, Write};
 use crate::store::ownership;
-use crate::store::state::Changed;
+use crate::store::state::{Changed, Group};
 use crate::store::{Result, StoreError};
 
 /// A group of operations with all that they have changed.
 pub(super) struct Flight {
-    pub(super) rows: Vec<Changed>,
-    pub(super) jobs: Vec<Box<dyn Job>>,
+    pub(super) group: Group,
+    pub(super) jobs: VecDeque<Box<dyn Job>>,
 }
 
 /// An owner whose other thread has not moved for so many times its time to live is taken for dead.
@@ -34,6 +37,8 @@ pub(super) struct Shared {
     pub(super) lost: CancellationToken,
     /// Rung with [`Message::Look`] where nothing else would wake that one.
     pub(super) bell: WeakSender<Message>,
+    /// Rows that are octets already.
+    pub(super) ready: Arc<Ready>,
 }
 
 impl Shared {
@@ -45,8 +50,9 @@ impl Shared {
     }
 }
 
-/// How a flight ended. Those who asked have been told where it was kept.
-type Landed = Result<(), (StoreError, Vec<Box<dyn Job>>)>;
+/// How a flight ended. Those who asked have been told where it was kept; else it comes back, unless nobody
+/// knows what became of it.
+pub(super) type Landed = Result<(), (StoreError, Option<Flight>)>;
 
 /// The way to the thread.
 pub(super) struct Committer {
@@ -125,7 +131,7 @@ impl Committer {
     /// The thread has panicked: what became of its flight is not known, and who asked has heard so.
     fn gone(&mut self) -> Option<Landed> {
         let was_busy = std::mem::take(&mut self.is_busy);
-        was_busy.then(|| Err((StoreError::Lost, Vec::new())))
+        was_busy.then_some(Err((StoreError::Lost, None)))
     }
 }
 
@@ -172,19 +178,20 @@ impl Pilot {
     }
 
     /// Commits a group. False where nobody wants to know what became of it.
-    fn fly(&mut self, Flight { rows, jobs }: Flight) -> bool {
+    fn fly(&mut self, Flight { group, mut jobs }: Flight) -> bool {
         self.shared.done.commits.fetch_add(1, Ordering::Relaxed);
-        let landed = match commit(self.base.as_mut(), rows) {
-            Ok(()) => {
-                // What they ask next may be run before this is known to have landed; it is then
-                // answered after the next flight.
-                tell(jobs, &Fate::Kept);
-                Ok(())
-            }
-            Err(error) => Err((error, jobs)),
+        let written = self.shared.ready.take(group.number);
+        // What they ask next may be run before this is known to have landed; it is then answered after
+        // the next flight.
+        let mut durable = || tell(std::mem::take(&mut jobs), &Fate::Kept);
+        let (landed, kept) = match commit(self.base.as_mut(), &group, written, &mut durable) {
+            Ok(()) => (Ok(()), Some(group)),
+            Err(error) => (Err((error, Some(Flight { group, jobs }))), None),
         };
         let is_heard = self.ends.send(landed).is_ok();
         self.shared.ring();
+        // What the rows were before is forgotten here, where nobody waits for it.
+        drop(kept);
         is_heard
     }
 
@@ -227,12 +234,21 @@ impl Pilot {
     }
 }
 
-fn commit(base: &mut dyn Base, rows: Vec<Changed>) -> Result<()> {
+fn commit(
+    base: &mut dyn Base,
+    group: &Group,
+    mut written: Written,
+    durable: &mut dyn FnMut(),
+) -> Result<()> {
+    let rows = group.rows();
     let mut writes = Vec::with_capacity(rows.len());
     for Changed { table, key, row } in rows {
-        let encode = table.kind().encode;
-        let value = row.as_ref().map(encode).transpose()?;
-        writes.push(Write { table, key, value });
+        let octets = row.as_ref().map(|row| written.octets(*table, row));
+        writes.push(Write {
+            table: *table,
+            key: Arc::clone(key),
+            value: octets.transpose()?,
+        });
     }
-    base.commit(&writes)
+    base.commit_telling(&writes, durable)
 }

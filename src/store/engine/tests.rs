@@ -142,6 +142,27 @@ async fn what_much_else_waits_for_is_run_before_all_that_waits() {
 }
 
 #[tokio::test]
+async fn nothing_takes_off_without_what_much_else_waits_for() {
+    let memory = Memory::default();
+    let engine = start(&memory);
+    let (release, is_released) = std::sync::mpsc::channel::<()>();
+    let (begin, has_begun) = std::sync::mpsc::channel::<()>();
+    let mut running = pin!(engine.run(move |tx| {
+        begin.send(()).unwrap();
+        is_released.recv().unwrap();
+        put(tx, "running", "x")
+    }));
+    ask(running.as_mut()).await;
+    has_begun.recv().unwrap();
+    let mut first = pin!(engine.run_first(|tx| put(tx, "first", "x")));
+    ask(first.as_mut()).await;
+    release.send(()).unwrap();
+    let (running, first) = tokio::join!(running, first);
+    assert!(running.is_ok() && first.is_ok());
+    assert_eq!(memory.commits(), [2]);
+}
+
+#[tokio::test]
 async fn closing_waits_for_all_flights() {
     let memory = Memory::default();
     let engine = start(&memory);

@@ -155,8 +155,8 @@ impl Shelf {
         Ok(())
     }
 
-    /// Adds a commit to the log. Its rows are seen from then on.
-    pub(super) fn commit(&self, writes: &[Write]) -> Result<()> {
+    /// Adds a commit to the log, and says so. Its rows are seen when this returns.
+    pub(super) fn commit(&self, writes: &[Write], durable: &mut dyn FnMut()) -> Result<()> {
         self.wait_for_room()?;
         let mut pen = self.writer();
         if self.rows_now().is_closed {
@@ -166,6 +166,7 @@ impl Shelf {
         let (record, spans) = record::write(pen.last.life, number, writes)?;
         pen.log.append(&record).map_err(|error| io(&error))?;
         pen.last.number = number;
+        durable();
         let added = writes.iter().zip(spans).map(|(write, value)| RowAt {
             table: write.table,
             key: Arc::clone(&write.key),

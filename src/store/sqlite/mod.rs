@@ -138,7 +138,11 @@ impl Base for Sqlite {
     }
 
     fn commit(&mut self, writes: &[Write]) -> Result<()> {
-        self.applier.shelf().commit(writes)
+        self.commit_telling(writes, &mut || ())
+    }
+
+    fn commit_telling(&mut self, writes: &[Write], durable: &mut dyn FnMut()) -> Result<()> {
+        self.applier.shelf().commit(writes, durable)
     }
 
     fn unapplied(&self) -> Arc<AtomicU64> {

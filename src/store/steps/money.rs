@@ -61,7 +61,8 @@ pub(in crate::store) fn top_up(
         segment: 0,
         at: now,
     };
-    let at = write(tx, movement)?;
+    let at = book(tx, &movement)?;
+    tx.insert::<Ledger>(&number(at), movement);
     tx.put::<TopUps>(key, at)?;
     account(tx, owner)
 }
@@ -200,11 +201,14 @@ fn spend(
         segment,
         at: charge.now,
     };
-    write(tx, movement).map(drop)
+    let at = book(tx, &movement)?;
+    // Nobody looks for it by its number.
+    tx.add::<Ledger>(&number(at), movement);
+    Ok(())
 }
 
-/// One movement: the account that it changes and its ledger row, whose number this gives.
-fn write(tx: &mut Tx<'_>, row: LedgerRow) -> Result<i64> {
+/// One movement in the account that it changes; gives the number for its ledger row.
+fn book(tx: &mut Tx<'_>, row: &LedgerRow) -> Result<i64> {
     let mut is_possible = false;
     tx.change::<Accounts>(&row.owner, |account| {
         let after = account.after(row.movement, row.amount);
@@ -216,9 +220,7 @@ fn write(tx: &mut Tx<'_>, row: LedgerRow) -> Result<i64> {
     if !is_possible {
         return Err(out_of_bounds());
     }
-    let at = tx.next(Sequence::Ledger)?;
-    tx.insert::<Ledger>(&number(at), row);
-    Ok(at)
+    tx.next(Sequence::Ledger)
 }
 
 /// Some of the ledger, in no order.
