@@ -3,16 +3,17 @@
 //!
 //! They hold numbers and times, no content: some 100 octets for each unfinished thing.
 
+mod messages;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use foldhash::{HashMap, HashSet};
 
+pub(crate) use self::messages::MessageIndex;
 use super::marks::Marks;
-use super::tables::{
-    MessageRow, OutboxRow, OwedRow, ParkedRow, PartialRow, SegmentRow, SubmissionRow, partials_key,
-};
-use crate::gateway::model::{ConversationId, E164Text, MessageState, Timestamp};
+use super::tables::{OutboxRow, OwedRow, ParkedRow, PartialRow, SubmissionRow, partials_key};
+use crate::gateway::model::Timestamp;
 
 /// All of them.
 #[derive(Debug, Default)]
@@ -64,142 +65,6 @@ impl Waiting {
             None => self.pending.remove(&number),
         };
     }
-}
-
-/// Messages that may still be sent or answered.
-#[derive(Debug, Default)]
-pub(crate) struct MessageIndex {
-    /// All of them.
-    pub(crate) open: HashSet<i64>,
-    /// Those with a segment that keeps its lane waiting, by conversation, in order.
-    pub(crate) lanes: HashMap<ConversationId, BTreeSet<i64>>,
-    /// All others, by conversation.
-    pub(crate) beside: HashMap<ConversationId, BTreeSet<i64>>,
-    /// Ready segments by link group: when they are due, their message and number.
-    pub(crate) due: HashMap<String, BTreeSet<(Timestamp, i64, u8)>>,
-    /// Messages that are queued, by the end of their validity.
-    pub(crate) queued: BTreeSet<(Timestamp, i64)>,
-    /// Messages with a segment on the wire, and their phones.
-    pub(crate) on_wire: BTreeMap<i64, E164Text>,
-    /// How many segments are queued, on the wire, uncertain.
-    pub(crate) segments: [u64; 3],
-}
-
-/// The place in [`MessageIndex::segments`] of a segment in this state.
-fn counted(state: MessageState) -> Option<usize> {
-    match state {
-        MessageState::Queued => Some(0),
-        MessageState::Intent => Some(1),
-        MessageState::Uncertain => Some(2),
-        _ => None,
-    }
-}
-
-impl MessageIndex {
-    /// All messages of a conversation.
-    pub(crate) fn of_conversation(&self, id: ConversationId) -> impl Iterator<Item = i64> {
-        let both = [self.lanes.get(&id), self.beside.get(&id)];
-        both.into_iter().flatten().flatten().copied()
-    }
-
-    /// A message is made (`old` is `None`), changed, or gone (`new` is `None`).
-    pub(crate) fn change(&mut self, old: Option<&MessageRow>, new: Option<&MessageRow>) {
-        match (old, new) {
-            (None, Some(new)) => drop(self.open.insert(new.key)),
-            (Some(old), None) => drop(self.open.remove(&old.key)),
-            _ => {}
-        }
-        self.change_place(old, new);
-        let queued = |row: &MessageRow| {
-            let is_queued = row.state == MessageState::Queued;
-            is_queued.then_some((row.valid_until, row.key))
-        };
-        let (gone, come) = moved((old, new), queued);
-        if let Some(place) = gone {
-            self.queued.remove(&place);
-        }
-        self.queued.extend(come);
-        let on_wire = |row: &MessageRow| {
-            let is_on_wire = |segment: &SegmentRow| segment.state == MessageState::Intent;
-            let is_on_wire = row.segments.iter().any(is_on_wire);
-            is_on_wire.then_some((row.key, row.destination))
-        };
-        let (gone, come) = moved((old, new), on_wire);
-        if let Some((key, _)) = gone {
-            self.on_wire.remove(&key);
-        }
-        self.on_wire.extend(come);
-        let segments = |row: Option<&MessageRow>| row.map_or(0, |row| row.segments.len());
-        let count = segments(old).max(segments(new));
-        for number in (1_u8..=u8::MAX).take(count) {
-            self.change_segment(number, old, new);
-        }
-    }
-
-    fn change_place(&mut self, old: Option<&MessageRow>, new: Option<&MessageRow>) {
-        let place = |row: &MessageRow| Some((row.in_lane, row.conversation, row.key));
-        let (gone, come) = moved((old, new), place);
-        if let Some((in_lane, conversation, key)) = gone {
-            take(self.places(in_lane), &conversation, key);
-        }
-        if let Some((in_lane, conversation, key)) = come {
-            add(self.places(in_lane), conversation, key);
-        }
-    }
-
-    fn places(&mut self, in_lane: bool) -> &mut HashMap<ConversationId, BTreeSet<i64>> {
-        if in_lane {
-            &mut self.lanes
-        } else {
-            &mut self.beside
-        }
-    }
-
-    fn change_segment(&mut self, number: u8, old: Option<&MessageRow>, new: Option<&MessageRow>) {
-        let due = |row: &MessageRow| {
-            let segment = row.segment(number).filter(|segment| segment.ready)?;
-            Some((segment.due_at, row.key, number))
-        };
-        let (gone, come) = moved((old, new), due);
-        if let (Some(place), Some(row)) = (gone, old)
-            && let Some(due) = self.due.get_mut(&row.link_group)
-        {
-            due.remove(&place);
-        }
-        if let (Some(place), Some(row)) = (come, new) {
-            match self.due.get_mut(&row.link_group) {
-                Some(due) => due.insert(place),
-                None => self
-                    .due
-                    .entry(row.link_group.clone())
-                    .or_default()
-                    .insert(place),
-            };
-        }
-        let state = |row: &MessageRow| row.segment(number).map(|segment| segment.state);
-        let (gone, come) = moved((old, new), state);
-        if let Some(count) = gone
-            .and_then(counted)
-            .and_then(|at| self.segments.get_mut(at))
-        {
-            *count = count.saturating_sub(1);
-        }
-        if let Some(count) = come
-            .and_then(counted)
-            .and_then(|at| self.segments.get_mut(at))
-        {
-            *count += 1;
-        }
-    }
-}
-
-/// A row's old place and its new one, where they differ.
-fn moved<R, P: PartialEq>(
-    (old, new): (Option<&R>, Option<&R>),
-    place: impl Fn(&R) -> Option<P>,
-) -> (Option<P>, Option<P>) {
-    let (old, new) = (old.and_then(&place), new.and_then(&place));
-    if old == new { (None, None) } else { (old, new) }
 }
 
 /// Receipts that wait for their answer, in the order in which they came.
