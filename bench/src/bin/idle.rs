@@ -19,6 +19,9 @@ const WARM_UP: usize = 500;
 /// Messages that each session carries before the last measurement.
 const BURST: usize = 20;
 
+/// Sessions that do so at once.
+const TOGETHER: usize = 100;
+
 /// Longer than the pause between two `enquire_link`, and for what follows to settle.
 const SETTLE: Duration = Duration::from_secs(6);
 
@@ -93,8 +96,14 @@ impl Held {
                 }
             }
             Self::Bare(_, held) => {
-                for client in held {
-                    client.exchange(BURST).await;
+                // A server that leaves Nagle's algorithm on answers after 40 ms.
+                for together in held.chunks_mut(TOGETHER) {
+                    for client in &mut *together {
+                        client.begin(BURST).await;
+                    }
+                    for client in together {
+                        client.end().await;
+                    }
                 }
             }
         }

@@ -124,9 +124,13 @@ impl Client {
         Self { orders, done }
     }
 
-    /// Sends so many messages and waits for their answers.
-    pub async fn exchange(&mut self, messages: usize) {
+    /// Sends so many messages.
+    pub async fn begin(&mut self, messages: usize) {
         self.orders.send(messages).await.expect("alive");
+    }
+
+    /// Waits for their answers.
+    pub async fn end(&mut self) {
         self.done.recv().await.expect("alive");
     }
 }
