@@ -2,6 +2,7 @@
 
 mod greeter;
 mod reread;
+mod systemd;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -18,9 +19,9 @@ use ruma::{OwnedUserId, UserId};
 use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
-use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use self::systemd::{notify, say_alive, watchdog};
 use crate::clock::Clock;
 use crate::crew::Crew;
 use crate::doors::{Doors, Entrance, Inlet, Shared};
@@ -134,13 +135,6 @@ impl Signals {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
         }
-    }
-}
-
-/// Tells systemd, where it listens.
-fn notify(states: &[sd_notify::NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(states) {
-        warn!(%error, "cannot tell systemd");
     }
 }
 
@@ -458,31 +452,4 @@ fn connect(
 /// Requests to a homeserver that may be under way at once.
 fn most_requests(settings: &Settings) -> usize {
     settings.limits.outbox_concurrency + settings.limits.inbox_concurrency
-}
-
-/// Tells systemd that the gateway lives, as long as its store commits. One in Redis that is away comes
-/// back by itself; a new start would only forget what is on the wire.
-async fn watchdog(gateway: Gateway, stop: CancellationToken) {
-    let is_remote = gateway.settings.store.engine == Engine::Redis;
-    tokio::select! {
-        () = stop.cancelled() => {}
-        () = say_alive((!is_remote).then(|| Arc::clone(&gateway.store))) => {}
-    }
-}
-
-/// Tells systemd again and again that the gateway lives, whenever this store commits. Never returns.
-async fn say_alive(store: Option<Arc<dyn Store>>) {
-    let Some(period) = sd_notify::watchdog_enabled() else {
-        return std::future::pending().await;
-    };
-    loop {
-        let lives = match &store {
-            Some(store) => ops::commits(&**store).await,
-            None => true,
-        };
-        if lives {
-            notify(&[sd_notify::NotifyState::Watchdog]);
-        }
-        tokio::time::sleep(period / 3).await;
-    }
 }

@@ -1,11 +1,13 @@
 //! Each request, asked of a store of its own.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tempfile::TempDir;
 
 use super::*;
+use crate::gateway::model::{MessageState, Timestamp};
 use crate::store::{Due, Ending, Lane, NewOutbox, OutboxItem};
 use crate::store::{Store, TableStore};
 
