@@ -194,6 +194,7 @@ macro_rules! suite {
                 what_is_withdrawn_is_never_said,
                 a_submission_past_its_validity_is_never_said,
                 a_receipt_is_owed_until_it_is_taken,
+                a_receipt_that_is_not_answered_holds_up_no_other,
                 a_receipt_that_nobody_fetches_is_given_up,
                 a_receipt_waits_for_the_name_that_it_is_to_bear;
             scheduled:

@@ -343,6 +343,7 @@ async fn a_peer_that_is_not_there_is_tried_again_until_it_is() {
 
 // === the end of a link ===
 
+// linxGnu/gosmpp#135, #154; jookies/jasmin#1036: what was under way when a link broke was lost, or stuck.
 #[tokio::test]
 async fn a_dead_link_hands_back_its_requests_and_later_answers_are_dropped() {
     let (listener, settings) = smsc().await;
@@ -512,6 +513,7 @@ async fn dropping_the_events_closes_the_link() {
 
 // === back-pressure, window, rate ===
 
+// farhadi/node-smpp#173 lost requests at a pause.
 #[tokio::test]
 async fn a_slow_reader_stops_the_peer_and_memory_stays_bounded() {
     let (listener, mut settings) = smsc().await;

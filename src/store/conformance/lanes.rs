@@ -52,6 +52,7 @@ pub(crate) async fn an_uncertain_segment_frees_the_lane_at_once(engine: &dyn Eng
     assert_eq!(account(&store).await, (9_980, 20, 0));
 }
 
+/// jasmin#425; praekelt/vumi#384, #636.
 pub(crate) async fn a_throttled_segment_keeps_its_place(engine: &dyn Engine) {
     let store = with_credit(engine).await;
     let conversation = conversation(&store).await;

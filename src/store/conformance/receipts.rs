@@ -153,6 +153,7 @@ pub(crate) async fn an_id_means_nothing_in_another_link_group(engine: &dyn Engin
     assert_eq!(state(&store, id).await, MessageState::Submitted);
 }
 
+/// jasmin#423 gave it up after two looks.
 pub(crate) async fn a_receipt_that_came_first_waits_for_its_answer(engine: &dyn Engine) {
     let store = with_credit(engine).await;
     let claimed = on_the_wire(&store, "one").await;
@@ -207,6 +208,7 @@ pub(crate) async fn a_receipt_that_is_not_final_changes_nothing(engine: &dyn Eng
     assert_eq!(news(&store).await, []);
 }
 
+/// kneodev/ksmppd#55, #89.
 pub(crate) async fn delivered_is_told_when_every_segment_is(engine: &dyn Engine) {
     let store = with_credit(engine).await;
     let conversation = open(&store, group("a", ANNA, "alice")).await;

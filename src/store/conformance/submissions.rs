@@ -245,6 +245,25 @@ pub(crate) async fn a_receipt_is_owed_until_it_is_taken(engine: &dyn Engine) {
     assert_eq!(store.sizes().await.unwrap().owed_receipts, 0);
 }
 
+/// kneodev/ksmppd#94, #163: one that was not answered stalled the rest.
+pub(crate) async fn a_receipt_that_is_not_answered_holds_up_no_other(engine: &dyn Engine) {
+    let (store, _) = with_leases(engine).await;
+    for text in ["one", "two", "three"] {
+        submit(&store, from(ANNA, text)).await;
+        say(&store, &Ending::Done).await;
+    }
+    let one_more = async || store.claim_receipts(LINKS, 1, at(200)).await.unwrap();
+    let unanswered = one_more().await.remove(0);
+    let put_off = one_more().await.remove(0);
+    let retry_at = at(100_000);
+    record(&store, &put_off, ReceiptOutcome::Retry { retry_at }).await;
+    let last = one_more().await.remove(0);
+    assert_eq!(one_more().await, []);
+    assert!(last.id != unanswered.id && last.id != put_off.id);
+    record(&store, &last, ReceiptOutcome::Over).await;
+    assert_eq!(store.sizes().await.unwrap().owed_receipts, 2);
+}
+
 pub(crate) async fn a_receipt_that_nobody_fetches_is_given_up(engine: &dyn Engine) {
     let (store, _) = with_leases(engine).await;
     submit(&store, from(ANNA, "hello")).await;
