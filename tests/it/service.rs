@@ -1,7 +1,9 @@
 //! The program as systemd runs it.
 
 use std::os::unix::net::UnixDatagram;
+use std::path::Path;
 use std::process::Command;
+use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use serde_json::json;
@@ -9,39 +11,57 @@ use serde_json::json;
 use crate::support::wait::{PATIENCE, until};
 use crate::support::world::{PHONE, World};
 
-/// What the program tells systemd, one datagram after the other, until one is `wanted`.
-fn hear(systemd: &UnixDatagram, wanted: &str) -> Vec<String> {
-    systemd
-        .set_read_timeout(Some(PATIENCE))
-        .expect("a socket with a timeout");
-    let mut heard = Vec::new();
-    let mut buffer = [0; 256];
-    while heard
-        .last()
-        .is_none_or(|last: &String| !last.lines().any(|line| line == wanted))
-    {
-        let length = systemd
-            .recv(&mut buffer)
-            .unwrap_or_else(|_| panic!("no {wanted}: {heard:?}"));
-        heard.push(String::from_utf8_lossy(&buffer[..length]).into_owned());
+/// What the program tells systemd. A thread takes each datagram as it comes, as systemd does: a socket
+/// holds few of them, and a gateway that nobody listens to would wait in the middle of its work.
+struct Systemd {
+    heard: Receiver<String>,
+}
+
+impl Systemd {
+    /// Listens at this path from now on.
+    fn at(path: &Path) -> Self {
+        let socket = UnixDatagram::bind(path).expect("a socket");
+        let (say, heard) = channel();
+        std::thread::spawn(move || {
+            let mut buffer = [0; 256];
+            while let Ok(length) = socket.recv(&mut buffer) {
+                let said = String::from_utf8_lossy(&buffer[..length]).into_owned();
+                if say.send(said).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { heard }
     }
-    heard
+
+    /// Waits until one is `wanted`.
+    fn hear(&self, wanted: &str) {
+        let mut before = Vec::new();
+        loop {
+            let said = self.heard.recv_timeout(PATIENCE);
+            let said = said.unwrap_or_else(|_| panic!("no {wanted}: {before:?}"));
+            if said.lines().any(|line| line == wanted) {
+                return;
+            }
+            before.push(said);
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn systemd_hears_that_it_is_ready_alive_and_stopping() {
     let mut world = World::before_the_gateway(|_| ()).await;
     let path = world.home().join("notify");
-    let systemd = UnixDatagram::bind(&path).expect("a socket");
+    let systemd = Systemd::at(&path);
     let socket = format!("NOTIFY_SOCKET={}", path.display());
     let watchdog = format!("WATCHDOG_USEC={}", Duration::from_millis(300).as_micros());
     world.gateway.start_with(&[&socket, &watchdog]).await;
 
-    hear(&systemd, "READY=1");
-    hear(&systemd, "WATCHDOG=1");
-    hear(&systemd, "WATCHDOG=1");
+    systemd.hear("READY=1");
+    systemd.hear("WATCHDOG=1");
+    systemd.hear("WATCHDOG=1");
     world.gateway.stop().await;
-    hear(&systemd, "STOPPING=1");
+    systemd.hear("STOPPING=1");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -100,6 +100,8 @@ pub trait MessageStore {
     async fn take_receipts(&self, receipts: Vec<ReceiptIn>) -> Result<Vec<ReceiptTaken>>;
 
     /// The same for one.
+    ///
+    /// *Again*: as with [`take_receipts`](Self::take_receipts).
     async fn take_receipt(&self, receipt: ReceiptIn) -> Result<ReceiptTaken> {
         let mut taken = self.take_receipts(vec![receipt]).await?;
         let taken = taken.pop();

@@ -14,6 +14,8 @@ pub trait QuestionStore {
     /// Commits something without meaning and returns after it is on the disk, by the same way as
     /// every other change: fails with [`Unavailable`](super::StoreError::Unavailable) where the disk is
     /// full or read-only, and does not return while the disk hangs or changes queue.
+    ///
+    /// *Again*: what it commits has no meaning, so one more is the same as none.
     async fn probe(&self) -> Result<()>;
 
     /// The history of one message, of every message of one event id, or of those that an edit, a

@@ -44,7 +44,7 @@ pub(crate) struct Sqlite {
     applier: Arc<Applier>,
     path: PathBuf,
     /// Held until the thread has ended and all connections are closed.
-    lock: Arc<File>,
+    lock: Arc<place::Lock>,
 }
 
 impl Sqlite {

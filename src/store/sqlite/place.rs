@@ -16,16 +16,28 @@ const TRIES: u32 = 50;
 /// Between two of them.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Takes the lock that says "this store is in use". It lasts as long as the file is open, so the
-/// death of the process frees it.
-pub(super) fn lock(path: &Path) -> Result<File> {
+/// Says "this store is in use" until it is dropped or the process dies.
+#[derive(Debug)]
+pub(super) struct Lock(File);
+
+impl Drop for Lock {
+    /// Gives it back at once: closing the file would leave it with a child that has not become another
+    /// program yet, for as long as a busy machine takes to let it.
+    fn drop(&mut self) {
+        // Where this fails, the end of the file's last descriptor frees it.
+        drop(self.0.unlock());
+    }
+}
+
+/// Takes the lock of this store.
+pub(super) fn lock(path: &Path) -> Result<Lock> {
     if let Some(folder) = path.parent() {
         make(folder).map_err(|error| io(&error))?;
     }
     let file = file(&beside(path, ".lock"))?;
     for _ in 0..TRIES {
         match file.try_lock() {
-            Ok(()) => return Ok(file),
+            Ok(()) => return Ok(Lock(file)),
             Err(TryLockError::WouldBlock) => sleep(PAUSE),
             Err(TryLockError::Error(error)) => return Err(io(&error)),
         }
@@ -82,5 +94,21 @@ fn sync(folder: &Path) -> IoResult<()> {
 pub(super) fn remove_logs(path: &Path) {
     for which in [0, 1] {
         drop(std::fs::remove_file(log(path, which)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_given_back_is_free_though_a_child_has_its_file_still() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("gateway.db");
+        let first = lock(&path).unwrap();
+        let of_a_child = first.0.try_clone().unwrap();
+        drop(first);
+        lock(&path).unwrap();
+        drop(of_a_child);
     }
 }
