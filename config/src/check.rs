@@ -111,6 +111,11 @@ pub(crate) fn http_url(text: &impl AsRef<str>) -> Mend {
     if url.query().is_some() || url.fragment().is_some() {
         return Err(format!("has a `?` or `#`; {wanted}"));
     }
+    if url.path().contains("/_matrix") {
+        return Err(
+            "ends in a path of the API; write it without `/_matrix` and what follows".to_owned(),
+        );
+    }
     Ok(())
 }
 
@@ -204,6 +209,8 @@ mod tests {
             "http://u:p@h",
             "http://h?x",
             "http://h#x",
+            "http://h/_matrix",
+            "http://h/base/_matrix/client/v3",
         ] {
             assert!(http_url(&text).is_err(), "{text}");
         }

@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 /// The most that is read from one file, in octets.
 pub const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
+/// Where systemd keeps the credentials of `matrix-smpp.service` while it runs.
+const UNIT_CREDENTIALS: &str = "/run/credentials/matrix-smpp.service";
+
 /// What a configuration may ask of the world around it. [`ProcessEnv`] is the real one; a test
 /// brings its own.
 pub trait Env {
@@ -17,7 +20,7 @@ pub trait Env {
     /// Whatever keeps it from being read: absent, forbidden, not UTF-8, or too large.
     fn read_file(&self, path: &Path) -> io::Result<String>;
 
-    /// Where systemd put the credentials of this service (`$CREDENTIALS_DIRECTORY`), if it did.
+    /// Where systemd put the credentials of this service, if it did (`$CREDENTIALS_DIRECTORY`).
     fn credentials_directory(&self) -> Option<PathBuf>;
 }
 
@@ -42,7 +45,13 @@ impl Env for ProcessEnv {
         }
     }
 
+    /// Where there is no such variable, the credentials of the unit that runs: commands of the service's
+    /// own user read them there.
     fn credentials_directory(&self) -> Option<PathBuf> {
-        std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from)
+        let told = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+        told.or_else(|| {
+            let of_unit = PathBuf::from(UNIT_CREDENTIALS);
+            of_unit.is_dir().then_some(of_unit)
+        })
     }
 }

@@ -124,6 +124,7 @@ fn key(out: &mut String, outer: &str, field: &Field, set: Set) {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsStr;
     use std::io;
     use std::path::{Path, PathBuf};
 
@@ -132,11 +133,17 @@ mod tests {
     use super::*;
     use crate::{Env, Settings, parse};
 
-    /// A world in which every file holds its own name, cut to the length of a password.
+    /// A world in which every file of TLS holds what it should, and any other its own name, cut to the
+    /// length of a password.
     struct Everywhere;
 
     impl Env for Everywhere {
         fn read_file(&self, path: &Path) -> io::Result<String> {
+            match path.extension().and_then(OsStr::to_str) {
+                Some("pem") => return Ok("-----BEGIN CERTIFICATE-----\n".to_owned()),
+                Some("key") => return Ok("-----BEGIN PRIVATE KEY-----\n".to_owned()),
+                _ => {}
+            }
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             Ok(name.chars().take(8).collect())
         }

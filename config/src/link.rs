@@ -62,7 +62,7 @@ impl FromToml for Tls {
             ("cert_file", &raw.cert_file),
             ("key_file", &raw.key_file),
         ] {
-            check_readable(node, key, path.as_ref().and_then(Option::as_ref));
+            check_pem(node, key, path.as_ref().and_then(Option::as_ref));
         }
         match (&raw.cert_file, &raw.key_file) {
             (Some(Some(_)), Some(None)) => node.wrong("has cert_file alone; add its key_file"),
@@ -72,11 +72,31 @@ impl FromToml for Tls {
     }
 }
 
-pub(crate) fn check_readable(node: &Node<'_>, key: &str, path: Option<&PathBuf>) {
-    let Some(path) = path else { return };
-    if let Err(error) = node.cx.env.read_file(path) {
+/// Checks that a file can be read; gives its text.
+pub(crate) fn check_readable(node: &Node<'_>, key: &str, path: Option<&PathBuf>) -> Option<String> {
+    let path = path?;
+    let text = node.cx.env.read_file(path);
+    let unreadable = |error| {
         let path = path.display();
         let mend = format!("cannot read {path} ({error}); let the service's user read it");
+        node.cx.wrong(&format!("{}.{key}", node.path), mend);
+    };
+    text.map_err(unreadable).ok()
+}
+
+/// Checks that a file holds a private key where the key is called so, else a certificate.
+pub(crate) fn check_pem(node: &Node<'_>, key: &str, path: Option<&PathBuf>) {
+    let what = if key == "key_file" {
+        "PRIVATE KEY"
+    } else {
+        "CERTIFICATE"
+    };
+    let holds = |text: &String| {
+        let begins = |line: &str| line.starts_with("-----BEGIN ") && line.contains(what);
+        text.lines().any(begins)
+    };
+    if check_readable(node, key, path).is_some_and(|text| !holds(&text)) {
+        let mend = format!("holds no {what}; name a PEM file with -----BEGIN {what}-----");
         node.cx.wrong(&format!("{}.{key}", node.path), mend);
     }
 }

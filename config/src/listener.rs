@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::adapt::{Adapt, RawAdapt};
 use crate::check::{lasts, octets, within};
-use crate::link::check_readable;
+use crate::link::check_pem;
 use crate::read::{FromToml, Node};
 use crate::section::{Section, section};
 
@@ -35,7 +35,7 @@ impl FromToml for ListenerTls {
             ("key_file", &raw.key_file),
             ("client_ca_file", &raw.client_ca_file),
         ] {
-            check_readable(node, key, path.as_ref().and_then(Option::as_ref));
+            check_pem(node, key, path.as_ref().and_then(Option::as_ref));
         }
         match (&raw.cert_file, &raw.key_file) {
             (Some(None), Some(_)) => node.wrong("has no cert_file; add it"),

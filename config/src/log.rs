@@ -1,7 +1,7 @@
 //! `[log]`: how the gateway writes its log.
 
 use crate::check::is_printable_ascii;
-use crate::read::Mend;
+use crate::read::{Mend, quoted};
 use crate::section::{section, words};
 
 words! {
@@ -19,16 +19,26 @@ section! {
     pub struct Log, raw RawLog {
         /// The form of its lines: "text" or "json".
         format: LogFormat = default("\"text\"");
-        /// What is logged: error, warn, info, debug or trace, for parts of the program too,
+        /// What is logged: error, warn, info, debug, trace or off, for parts of the program too,
         /// e.g. `info,matrix_smpp::smsc=debug`.
         level: String = default("\"info\""), check level;
     }
 }
 
+/// A level, or several words with commas between them: levels for parts of the program.
 fn level(text: &impl AsRef<str>) -> Mend {
-    let text = text.as_ref();
-    if !text.is_empty() && is_printable_ascii(text) {
-        return Ok(());
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    let is_level = |word: &str| LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word));
+    let fits = |word: &str| match word.split_once('=') {
+        Some((part, level)) => !part.is_empty() && is_printable_ascii(part) && is_level(level),
+        None => is_level(word),
+    };
+    match text.as_ref().split(',').find(|word| !fits(word)) {
+        None => Ok(()),
+        Some(word) => Err(format!(
+            "{} is not a level; write error, warn, info, debug, trace or off, for a part of the \
+             program too: \"info,matrix_smpp::smsc=debug\"",
+            quoted(word)
+        )),
     }
-    Err("is not a level; write e.g. \"info\" or \"info,matrix_smpp::smsc=debug\"".to_owned())
 }

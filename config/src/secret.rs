@@ -106,8 +106,9 @@ fn read_credential(node: &Node<'_>) -> Option<SecretString> {
     }
     let Some(directory) = node.cx.env.credentials_directory() else {
         return node.wrong(format!(
-            "needs systemd: add LoadCredential={name}:/path/of/the/secret to the unit, \
-             or name a file instead"
+            "needs systemd: add LoadCredential={name}:/path/of/the/secret to the unit; while \
+             that does not run, set CREDENTIALS_DIRECTORY to a folder with {name}; or name a \
+             file instead"
         ));
     };
     read_file(node, &directory.join(name))

@@ -1,6 +1,7 @@
 //! The whole file: every section, and what must hold between them.
 
 use std::cell::RefCell;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
@@ -131,6 +132,24 @@ fn read(root: &Reader<'_>) -> Option<Settings> {
     let listener = root
         .section_at::<RawListener>("listener")
         .and_then(Section::checked);
+    refuse_collisions(
+        root,
+        &[
+            (
+                "appservice.listen",
+                appservice.as_ref().map(|one| one.listen),
+            ),
+            ("ops.listen", ops.as_ref().map(|one| one.listen)),
+            (
+                "listener.listen",
+                listener.as_ref().and_then(|one| one.listen),
+            ),
+            (
+                "store.redis.inner_listen",
+                store.as_ref().and_then(|one| one.redis.inner_listen),
+            ),
+        ],
+    );
     let (esmes, groups) = esme::read_all(root, groups, listener.as_ref());
     let (pools, raw_pools) = pool::read_pools(root);
     let routes = route::read_all(root, &groups, &names_of(&raw_pools));
@@ -174,21 +193,30 @@ fn read_store(root: &Reader<'_>, data_dir: Option<&PathBuf>) -> Option<Store> {
     store.checked()
 }
 
+/// Refuses listeners that would want the same port of the same address.
+fn refuse_collisions(root: &Reader<'_>, listening: &[(&str, Option<SocketAddr>)]) {
+    let mut before: Vec<(&str, SocketAddr)> = Vec::new();
+    for (key, at) in listening {
+        let Some(at) = at else { continue };
+        if let Some((other, _)) = before.iter().find(|(_, other)| collide(*at, *other)) {
+            let mend = format!("is where {other} listens; write another port");
+            root.cx.wrong(key, mend);
+        }
+        before.push((key, *at));
+    }
+}
+
 /// Port 0 asks the system for a free port, so two of them do not collide.
+fn collide(one: SocketAddr, other: SocketAddr) -> bool {
+    let is_any = one.ip().is_unspecified() || other.ip().is_unspecified();
+    one.port() != 0 && one.port() == other.port() && (is_any || one.ip() == other.ip())
+}
+
 fn read_listeners(root: &Reader<'_>) -> (Option<Appservice>, Option<Ops>) {
     let appservice = root
         .section_at::<RawAppservice>("appservice")
         .and_then(Section::checked);
     let ops = root.section_at::<RawOps>("ops").and_then(Section::checked);
-    if let (Some(appservice), Some(ops)) = (&appservice, &ops)
-        && appservice.listen == ops.listen
-        && ops.listen.port() != 0
-    {
-        root.cx.wrong(
-            "ops.listen",
-            "is where [appservice] listens; write another port",
-        );
-    }
     (appservice, ops)
 }
 

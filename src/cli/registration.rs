@@ -1,8 +1,8 @@
 //! `matrix-smpp registration`.
 
-use std::fs::OpenOptions;
+use std::fs::{OpenOptions, Permissions};
 use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -72,9 +72,35 @@ impl Registration {
     }
 }
 
-/// The file holds tokens: only its owner may read it.
-fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
+/// The file holds tokens: only its owner may read it, one that was there before too.
+fn write_private(path: &Path, text: &str) -> Result<(), Failure> {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true).mode(0o600);
-    options.open(path)?.write_all(text.as_bytes())
+    let write = || {
+        let mut file = options.open(path)?;
+        file.set_permissions(Permissions::from_mode(0o600))?;
+        file.write_all(text.as_bytes())
+    };
+    let named = |error: std::io::Error| Failure::new(format!("{}: {error}", path.display()));
+    write().map_err(named)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_registration_is_for_its_owner_alone_and_a_file_that_cannot_be_written_is_named() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("registration.yaml");
+        std::fs::write(&path, "an older and longer one").unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+        write_private(&path, "new").unwrap();
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "new");
+        let nowhere = home.path().join("absent").join("registration.yaml");
+        let failure = write_private(&nowhere, "new").unwrap_err();
+        assert!(failure.words.contains("absent/registration.yaml"));
+    }
 }

@@ -111,7 +111,22 @@ listen = "localhost""#,
             r#"data_dir = "/data""#,
             r#"[ops]
 listen = "127.0.0.1:29300""#,
-            "line 3: ops.listen: is where [appservice] listens; write another port",
+            "line 3: ops.listen: is where appservice.listen listens; write another port",
+        ),
+        (
+            r#"data_dir = "/data""#,
+            "[listener]\nlisten = \"0.0.0.0:29301\"",
+            "line 3: listener.listen: is where ops.listen listens; write another port",
+        ),
+        (
+            r#"data_dir = "/data""#,
+            "[appservice]\nlisten = \"10.0.0.1:2775\"\n[listener]\nlisten = \"[::]:2775\"",
+            "line 5: listener.listen: is where appservice.listen listens; write another port",
+        ),
+        (
+            r#"data_dir = "/data""#,
+            "[store.redis]\ninner_listen = \"127.0.0.1:29300\"",
+            "line 3: store.redis.inner_listen: is where appservice.listen listens; write another port",
         ),
     ]);
 }
@@ -169,13 +184,21 @@ max_body_bytes = "64 MiB""#,
 }
 
 #[test]
-fn a_log_level_is_not_empty() {
-    each_is_said(&[(
-        r#"data_dir = "/data""#,
-        r#"[log]
-level = """#,
-        r#"line 3: log.level: is not a level; write e.g. "info" or "info,matrix_smpp::smsc=debug""#,
-    )]);
+fn a_log_level_is_one() {
+    for (level, word) in [
+        ("", ""),
+        ("verbose", "verbose"),
+        ("info,matrix_smpp::smsc=loud", "matrix_smpp::smsc=loud"),
+        ("info,=debug", "=debug"),
+        ("info, debug", " debug"),
+    ] {
+        let expected = format!(
+            "line 3: log.level: `{word}` is not a level; write error, warn, info, debug, trace or off, \
+             for a part of the program too: \"info,matrix_smpp::smsc=debug\""
+        );
+        let text = format!("[log]\nlevel = \"{level}\"");
+        each_is_said(&[(r#"data_dir = "/data""#, &text, &expected)]);
+    }
 }
 
 #[test]

@@ -108,7 +108,7 @@ fn a_secret_outside_the_file_must_be_readable() {
 "#,
             r#"as_token_credential = "as"
 "#,
-            "line 6: homeserver[0].as_token_credential: needs systemd: add LoadCredential=as:/path/of/the/secret to the unit, or name a file instead",
+            "line 6: homeserver[0].as_token_credential: needs systemd: add LoadCredential=as:/path/of/the/secret to the unit; while that does not run, set CREDENTIALS_DIRECTORY to a folder with as; or name a file instead",
         ),
         (
             r#"as_token = "as-1"

@@ -1,6 +1,7 @@
 //! Mistakes in `[[link_group]]` and `[[link_group.link]]`.
 
 use super::each_is_said;
+use crate::world::{World, changed, load};
 
 #[test]
 fn a_link_group_has_a_name_of_its_own_and_a_link() {
@@ -143,7 +144,7 @@ tls = { cert_file = "absent" }"#,
             r#"name = "b""#,
             r#"name = "b"
 tls = { key_file = "operator.password" }"#,
-            "line 17: link_group[0].link[1].tls: has key_file alone; add its cert_file",
+            "line 17: link_group[0].link[1].tls: has key_file alone; add its cert_file\nline 17: link_group[0].link[1].tls.key_file: holds no PRIVATE KEY; name a PEM file with -----BEGIN PRIVATE KEY-----",
         ),
         (
             r#"name = "b""#,
@@ -218,4 +219,38 @@ fn the_halves_of_a_pair_have_names_of_their_own() {
         r#"name = "b-rx""#,
         "line 16: link_group[0].link[1].name: the name is in use since line 11; give another",
     )]);
+}
+
+#[test]
+fn the_files_of_tls_hold_certificates_and_keys() {
+    let certificate = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
+    let key = "-----BEGIN EC PRIVATE KEY-----\nMHc\n-----END EC PRIVATE KEY-----\n";
+    let text = |cert_file: &str, key_file: &str| {
+        let tls = format!("tls = {{ cert_file = \"{cert_file}\", key_file = \"{key_file}\" }}");
+        changed("bind = \"pair\"", &format!("bind = \"pair\"\n{tls}"))
+    };
+    let world = || {
+        World::new()
+            .with("/etc/gw/a.pem", certificate)
+            .with("/etc/gw/a.key", key)
+            .with("/etc/gw/readme", "no PEM")
+    };
+    load(&text("a.pem", "a.key"), &world()).unwrap();
+    for (cert_file, key_file, said) in [
+        (
+            "readme",
+            "a.key",
+            "cert_file: holds no CERTIFICATE; name a PEM file with -----BEGIN CERTIFICATE-----",
+        ),
+        (
+            "a.pem",
+            "a.pem",
+            "key_file: holds no PRIVATE KEY; name a PEM file with -----BEGIN PRIVATE KEY-----",
+        ),
+    ] {
+        let mistakes = load(&text(cert_file, key_file), &world()).unwrap_err();
+        let expected = format!("line 19: link_group[0].link[1].tls.{said}");
+        let told: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+        assert_eq!(told, [expected]);
+    }
 }
