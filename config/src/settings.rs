@@ -17,7 +17,7 @@ use crate::listener::{Listener, RawListener};
 use crate::log::{Log, RawLog};
 use crate::mistake::{Mistakes, Report};
 use crate::ops::{Ops, RawOps};
-use crate::pool::{self, RawPool};
+use crate::pool::{self, Dedicated, RawPool};
 use crate::read::{Context, Reader};
 use crate::route;
 use crate::routing::Routing;
@@ -154,6 +154,12 @@ fn read(root: &Reader<'_>) -> Option<Settings> {
     let (pools, raw_pools) = pool::read_pools(root);
     let routes = route::read_all(root, &groups, &names_of(&raw_pools));
     let dedicated = pool::read_dedicated(root, &raw_pools);
+    refuse_own_owners(
+        root,
+        ghost_prefix,
+        homeservers.as_deref().unwrap_or_default(),
+        dedicated.as_deref().unwrap_or_default(),
+    );
     let limits = read_limits(root);
     let accounts = esmes.iter().flatten().map(|one| one.name.clone()).collect();
     Some(Settings {
@@ -191,6 +197,26 @@ fn read_store(root: &Reader<'_>, data_dir: Option<&PathBuf>) -> Option<Store> {
         store.path = data_dir.map(|folder| folder.join("gateway.db"));
     }
     store.checked()
+}
+
+/// Refuses numbers that would belong to a phone's own Matrix ID, or to the bot.
+fn refuse_own_owners(
+    root: &Reader<'_>,
+    ghost_prefix: Option<&str>,
+    homeservers: &[Homeserver],
+    dedicated: &[Dedicated],
+) {
+    for (at, one) in dedicated.iter().enumerate() {
+        let localpart = one.owner.localpart();
+        let is_ours = |home: &Homeserver| {
+            let is_ghost = ghost_prefix.is_some_and(|prefix| localpart.starts_with(prefix));
+            home.name == one.owner.server_name() && (is_ghost || localpart == home.bot_localpart)
+        };
+        if homeservers.iter().any(is_ours) {
+            let mend = "is a Matrix ID of the gateway's own; write that of a person";
+            root.cx.wrong(&format!("dedicated[{at}].owner"), mend);
+        }
+    }
 }
 
 /// Refuses listeners that would want the same port of the same address.

@@ -1,6 +1,7 @@
 //! Mistakes in `[[pool]]` and `[[dedicated]]`.
 
 use super::each_is_said;
+use crate::world::{World, changed, load};
 
 #[test]
 fn a_pool_is_a_list_of_some_numbers_and_not_of_too_many() {
@@ -119,4 +120,18 @@ fn an_overlap_is_told_at_the_later_line_whichever_number_is_lower() {
 line 25: pool[0].numbers[2]: has a number that pool[0].numbers[0] (line 23) has too; keep it in one",
         ),
     ]);
+}
+
+#[test]
+fn a_dedicated_number_belongs_to_a_person() {
+    let expected =
+        "line 38: dedicated[0].owner: is a Matrix ID of the gateway's own; write that of a person";
+    for owner in ["@.tel.447700900123:example.org", "@.tel.bot:example.org"] {
+        each_is_said(&[("@alice:example.org", owner, expected)]);
+    }
+    load(
+        &changed("@alice:example.org", "@.tel.447700900123:elsewhere.example"),
+        &World::new(),
+    )
+    .unwrap();
 }
