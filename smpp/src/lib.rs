@@ -83,5 +83,5 @@ pub use server::{
 pub use settings::{BindSettings, LinkSettings, SessionSettings};
 pub use stream::Transport;
 pub use tls::{ServerTls, ServerTlsSettings, TlsError, TlsSettings};
-pub use watch::ListenerWatch;
+pub use watch::{Connections, ListenerWatch};
 pub use window::Ticket;

@@ -18,6 +18,15 @@ pub(crate) struct Watched {
     accepts: AtomicBool,
 }
 
+/// How many connections a listener has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Connections {
+    /// Those that have not bound.
+    pub unbound: usize,
+    /// All others.
+    pub bound: usize,
+}
+
 impl ListenerWatch {
     pub(crate) fn new(places: Places) -> Self {
         Self(Arc::new(Watched {
@@ -33,16 +42,14 @@ impl ListenerWatch {
         self.0.accepts.load(Relaxed)
     }
 
-    /// How many connections there are that have not bound.
+    /// How many connections there are, at one moment.
     #[must_use]
-    pub fn unbound(&self) -> usize {
-        self.0.places.count().0
-    }
-
-    /// How many connections there are in all.
-    #[must_use]
-    pub fn connections(&self) -> usize {
-        self.0.places.count().1
+    pub fn connections(&self) -> Connections {
+        let (unbound, all) = self.0.places.count();
+        Connections {
+            unbound,
+            bound: all.saturating_sub(unbound),
+        }
     }
 
     /// How many connections came to nothing for this reason. Refused binds are counted by whoever

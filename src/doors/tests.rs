@@ -135,7 +135,7 @@ async fn an_account_is_known_and_bounded_by_its_own_address_wherever_it_came_in(
         came.push((incoming, stream));
     }
     // The first gave way to the third, which is from where it was.
-    assert_eq!(listener.watch().unbound(), 2);
+    assert_eq!(listener.watch().connections().unbound, 2);
 }
 
 #[tokio::test]

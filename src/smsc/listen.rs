@@ -109,8 +109,11 @@ impl Door {
 
     pub(super) fn export(&self, metrics: &Metrics) {
         metrics.listener.up.set(i64::from(self.accepts()));
-        let (all, unbound) = (self.watch.connections(), self.watch.unbound());
-        let states = [("unbound", unbound), ("bound", all.saturating_sub(unbound))];
+        let connections = self.watch.connections();
+        let states = [
+            ("unbound", connections.unbound),
+            ("bound", connections.bound),
+        ];
         for (state, count) in states {
             let gauge = metrics.listener.connections.with_label_values(&[state]);
             gauge.set(i64::try_from(count).unwrap_or(i64::MAX));

@@ -265,7 +265,8 @@ async fn connections_that_do_not_bind_keep_nobody_out() {
         assert_eq!(raw.read().await, None);
     }
     assert!(watch.accepts());
-    assert_eq!((watch.unbound(), watch.connections()), (0, 4));
+    let connections = watch.connections();
+    assert_eq!((connections.unbound, connections.bound), (0, 4));
     let displaced = async {
         while watch.refused(Refusal::Displaced) < 20 {
             tokio::task::yield_now().await;
