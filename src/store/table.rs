@@ -69,7 +69,7 @@ const USUAL: usize = 512;
 fn encode<R: Row>(row: &AnyRow) -> Result<Vec<u8>> {
     let row = known::<R>(row)?;
     let mut octets = Vec::with_capacity(USUAL);
-    rmp_serde::encode::write_named(&mut octets, row)
+    rmp_serde::encode::write(&mut octets, row)
         .map_err(|error| StoreError::Corrupt(error.to_string()))?;
     Ok(octets)
 }

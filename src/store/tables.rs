@@ -3,13 +3,19 @@
 //! Unfinished things stand in live tables and leave them when they end, so that a start reads those
 //! alone, however long the history is. Keys are text; numbers in them have leading zeros ([`number`]),
 //! so that neighbours lie side by side.
+//!
+//! A row is kept as the values of its fields without their names. So a field keeps its place for ever: one that is
+//! added goes last, with `#[serde(default)]` for the rows that were written before it.
 
 mod events;
 mod messages;
 mod money;
 mod outbox;
+mod packed;
 mod rooms;
 mod sms;
+#[cfg(test)]
+mod tests;
 
 use super::table::{Kind, Row, Table, tables};
 use crate::gateway::model::ConversationId;
@@ -18,6 +24,7 @@ pub(crate) use self::events::*;
 pub(crate) use self::messages::*;
 pub(crate) use self::money::*;
 pub(crate) use self::outbox::*;
+pub(crate) use self::packed::Packed;
 pub(crate) use self::rooms::*;
 pub(crate) use self::sms::*;
 

@@ -146,14 +146,12 @@ fn moved<R, P: PartialEq>(
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use bytes::Bytes;
     use proptest::prelude::*;
 
     use super::*;
     use crate::gateway::model::{MessageId, Originator, SmsId, Source, UncertainPolicy};
-    use crate::store::tables::{Paid, PlanRow};
+    use crate::store::tables::{Packed, Paid, PlanRow};
     use ruma::owned_user_id;
 
     /// What an index says, without sets that have nothing in them.
@@ -220,7 +218,7 @@ mod tests {
         let segments = prop::collection::vec(segment(), 1..4);
         (0..3_i64, state(), any::<bool>(), segments).prop_map(|(key, state, in_lane, segments)| {
             MessageRow {
-                plan: Arc::new(plan(key)),
+                plan: Packed::new(plan(key)),
                 state,
                 in_lane,
                 failure: None,

@@ -1,7 +1,6 @@
 //! Segments on their way to a peer: claimed, answered, recovered.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use matrix_smpp_codec::Tlvs;
 use matrix_smpp_codec::values::DataCoding;
@@ -142,7 +141,7 @@ fn record_one(tx: &mut Tx<'_>, held: &mut Held, answer: &Answer, now: Timestamp)
         return Ok(());
     }
     apply(tx, row, number, &answer.outcome, now)?;
-    let plan = Arc::clone(&row.plan);
+    let plan = row.plan.clone();
     held.changed(key);
     if !receipts::any_parked(tx, &plan.link_group) {
         return Ok(());
@@ -274,7 +273,7 @@ fn recover_one(
     };
     let why = (now, "the gateway restarted".into());
     life::become_uncertain(tx, row, number, why)?;
-    let plan = Arc::clone(&row.plan);
+    let plan = row.plan.clone();
     held.changed(key);
     if receipts::any_parked(tx, &plan.link_group) {
         held.put_back(tx)?;

@@ -13,8 +13,8 @@ use crate::gateway::model::{
     Conversation, E164Text, InboxSeq, MessageId, MessageState, Originator, Source, Timestamp,
 };
 use crate::store::tables::{
-    EndedMessages, EventRow, Events, MessageNumbers, MessageRow, Messages, Meta, Paid, PlanRow,
-    ReferenceRow, References, SegmentRow, event_key, number, numbers_key,
+    EndedMessages, EventRow, Events, MessageNumbers, MessageRow, Messages, Meta, Packed, Paid,
+    PlanRow, ReferenceRow, References, SegmentRow, event_key, number, numbers_key,
 };
 use crate::store::tx::{Sequence, Tx};
 use crate::store::{
@@ -139,7 +139,7 @@ fn queue(tx: &mut Tx<'_>, new: &NewMessage, originator: Originator) -> Result<()
     let segments = segments(tx, new, &originator, !waits)?;
     let key = tx.next(Sequence::Message)?;
     let mut row = MessageRow {
-        plan: Arc::new(plan(new, key, originator)),
+        plan: Packed::new(plan(new, key, originator)),
         state: MessageState::Queued,
         in_lane: true,
         failure: None,

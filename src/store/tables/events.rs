@@ -16,10 +16,10 @@ pub(crate) struct EventRow {
     /// When it came.
     pub(crate) at: Timestamp,
     /// The event that it edited, redacted or otherwise referred to; known once it is finished.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub(crate) about: Option<String>,
     /// The numbers of the messages that come from it.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     pub(crate) messages: Vec<i64>,
 }
 
@@ -35,7 +35,7 @@ pub(crate) struct InboxRow {
     pub(crate) json: String,
     pub(crate) at: Timestamp,
     /// Set where it was set aside.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub(crate) aside: Option<AsideRow>,
 }
 

@@ -2,14 +2,13 @@
 
 use std::borrow::Cow;
 use std::ops::Deref;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use matrix_smpp_codec::IdForm;
 use ruma::OwnedUserId;
 use serde::{Deserialize, Serialize};
 
-use super::Row;
+use super::{Packed, Row};
 use crate::gateway::message::Failure;
 use crate::gateway::model::{
     ConversationId, E164Text, MessageId, MessageState, Originator, Source, Timestamp,
@@ -21,19 +20,18 @@ use crate::store::indexes::Indexes;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct MessageRow {
     /// What it was accepted with; reads as if it were the row's own.
-    #[serde(with = "shared")]
-    pub(crate) plan: Arc<PlanRow>,
+    pub(crate) plan: Packed<PlanRow>,
     /// As of the last time that it was brought up to date with its segments.
     pub(crate) state: MessageState,
     /// A segment keeps the lane's next message waiting, as of that time.
     pub(crate) in_lane: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub(crate) failure: Option<Failure>,
     /// The first has number 1.
     pub(crate) segments: Vec<SegmentRow>,
     pub(crate) steps: Vec<StepRow>,
     /// States of which the news was queued: each once.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     pub(crate) told: Vec<MessageState>,
 }
 
@@ -70,26 +68,6 @@ pub(crate) struct PlanRow {
     pub(crate) accepted_at: Timestamp,
 }
 
-/// A part of a row that its copies share.
-mod shared {
-    use std::sync::Arc;
-
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    pub(super) fn serialize<S: Serializer, T: Serialize>(
-        part: &Arc<T>,
-        to: S,
-    ) -> Result<S::Ok, S::Error> {
-        part.as_ref().serialize(to)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
-        from: D,
-    ) -> Result<Arc<T>, D::Error> {
-        T::deserialize(from).map(Arc::new)
-    }
-}
-
 /// One segment.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SegmentRow {
@@ -114,7 +92,7 @@ pub(crate) struct SegmentRow {
     #[serde(with = "super::octets")]
     pub(crate) tlvs: Bytes,
     /// The ids in [`super::Sent`] that lead here: canonical forms.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     pub(crate) sent_as: Vec<String>,
 }
 
@@ -138,7 +116,7 @@ pub(crate) enum Paid {
 pub(crate) struct StepRow {
     pub(crate) at: Timestamp,
     /// `None` for the whole message.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub(crate) segment: Option<u8>,
     pub(crate) state: MessageState,
     pub(crate) detail: Cow<'static, str>,

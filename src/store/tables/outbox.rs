@@ -18,11 +18,11 @@ pub(crate) struct OutboxRow {
     pub(crate) due_at: Timestamp,
     pub(crate) attempts: u32,
     /// Of the last attempt.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub(crate) error: Option<String>,
     pub(crate) queued_at: Timestamp,
     /// Set where it was set aside.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub(crate) aside: Option<AsideRow>,
 }
 

@@ -26,7 +26,7 @@ pub(crate) struct MemberRow {
     pub(crate) user: OwnedUserId,
     /// Else invited.
     pub(crate) joined: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub(crate) display_name: Option<String>,
 }
 

@@ -26,16 +26,16 @@ pub(crate) struct SmsRow {
     pub(crate) recipient: RecipientRow,
     pub(crate) at: Timestamp,
     /// Set where it was set aside.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub(crate) aside: Option<AsideRow>,
     /// Not to be said before; it has no place in the line yet.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub(crate) due_at: Option<Timestamp>,
     /// Withdrawn by who submitted it: never said.
     #[serde(default)]
     pub(crate) withdrawn: bool,
     /// The submissions that it is made of.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     pub(crate) submissions: Vec<i64>,
 }
 
@@ -109,15 +109,15 @@ pub(crate) struct PartialRow {
     /// Of the first part.
     pub(crate) at: Timestamp,
     /// Not to be said before.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub(crate) due_at: Option<Timestamp>,
     /// In the order of their numbers.
     pub(crate) parts: Vec<PartRow>,
     /// Withdrawn: its words are gone, and what still comes of it has this `message_state` at once.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub(crate) withdrawn: Option<u8>,
     /// The submissions that it is made of.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     pub(crate) submissions: Vec<i64>,
 }
 
@@ -204,10 +204,10 @@ pub(crate) struct SubmissionRow {
     pub(crate) said_at: Option<Timestamp>,
     pub(crate) ended_at: Option<Timestamp>,
     /// The name that its receipt bears instead of its own: it was one of many.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub(crate) name: Option<String>,
     /// Its receipt waits until it has a name.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default)]
     pub(crate) awaits_name: bool,
 }
 

@@ -1,11 +1,9 @@
 //! What follows for a message when its segments have changed.
 
-use std::sync::Arc;
-
 use super::super::outbox;
 use super::{keep, message};
 use crate::gateway::model::{MessageState, Source, Timestamp};
-use crate::store::tables::{MessageRow, PlanRow, SegmentRow};
+use crate::store::tables::{MessageRow, Packed, PlanRow, SegmentRow};
 use crate::store::timer::Timer;
 use crate::store::tx::Tx;
 use crate::store::{Lane, NewOutbox, OutboxItem, Result};
@@ -38,14 +36,14 @@ pub(super) fn update(
     mut row: MessageRow,
     aloud: bool,
     now: Timestamp,
-) -> Result<Option<Arc<PlanRow>>> {
+) -> Result<Option<Packed<PlanRow>>> {
     let before = row.state;
     let state = state_of(before, &row.segments);
     let in_lane = is_in_lane(&row);
     let has_left = row.in_lane && !in_lane;
     row.state = state;
     row.in_lane = in_lane;
-    let plan = Arc::clone(&row.plan);
+    let plan = row.plan.clone();
     let is_news = state != before && aloud && is_told(&plan, state) && !row.told.contains(&state);
     if is_news {
         row.told.push(state);
