@@ -28,6 +28,7 @@ use crate::doors::{Doors, Entrance, Inlet, Shared};
 use crate::flow::{self, Connected, Gateway, Parts, Wakes, front};
 use crate::gateway::names::Names;
 use crate::gateway::number;
+use crate::gateway::opt_out::Words;
 use crate::matrix::client::{HomeserverAccess, HttpHomeserver};
 use crate::matrix::ghost::Ghosts;
 use crate::matrix::http::{self, HttpLimits};
@@ -401,6 +402,7 @@ fn gateway(hall: &Hall, store: Arc<dyn Store>, clock: Clock) -> Result<Gateway, 
     }
     Ok(Gateway::new(Parts {
         bounds: flow::Bounds::default(),
+        opt_out: Words::new(&settings.opt_out),
         ghosts: Ghosts::new(Arc::clone(&store)),
         wakes: Wakes::for_groups(settings.group_names())
             .and_homeservers(homeservers.keys().map(|name| name.as_str())),

@@ -10,6 +10,7 @@ use crate::link_group::RawLinkGroup;
 use crate::listener::RawListener;
 use crate::log::RawLog;
 use crate::ops::RawOps;
+use crate::opt_out::RawOptOut;
 use crate::pool::{RawDedicated, RawPool};
 use crate::route::RawRoute;
 use crate::section::{Field, Kind, Section};
@@ -53,6 +54,7 @@ fn render(set: Set) -> String {
     section::<RawPool>(&mut out, "[[pool]]", set);
     section::<RawRoute>(&mut out, "[[route]]", set);
     section::<RawDedicated>(&mut out, "[[dedicated]]", set);
+    section::<RawOptOut>(&mut out, "[opt_out]", set);
     section::<RawLimits>(&mut out, "[limits]", set);
     out
 }

@@ -18,6 +18,7 @@ impl Settings {
             ("ops", self.ops.changed(&other.ops)),
             ("log", self.log.changed(&other.log)),
             ("listener", self.listener.changed(&other.listener)),
+            ("opt_out", self.opt_out.changed(&other.opt_out)),
             ("limits", self.limits.changed(&other.limits)),
         ];
         let single = single

@@ -17,6 +17,7 @@ use crate::listener::{Listener, RawListener};
 use crate::log::{Log, RawLog};
 use crate::mistake::{Mistakes, Report};
 use crate::ops::{Ops, RawOps};
+use crate::opt_out::{self, OptOut, RawOptOut};
 use crate::pool::{self, Dedicated, RawPool};
 use crate::read::{Context, Reader};
 use crate::route;
@@ -47,6 +48,8 @@ pub struct Settings {
     pub esmes: Vec<Esme>,
     /// The routes and the operator's numbers.
     pub routing: Routing,
+    /// Phones that want no more texts.
+    pub opt_out: OptOut,
     /// How much the gateway does at a time.
     pub limits: Limits,
 }
@@ -102,7 +105,7 @@ pub fn parse(text: &str, path: &Path, env: &dyn Env) -> Result<Settings, Mistake
 }
 
 /// The tables at the root of the file.
-const ROOT: [&str; 13] = [
+const ROOT: [&str; 14] = [
     "gateway",
     "store",
     "appservice",
@@ -115,6 +118,7 @@ const ROOT: [&str; 13] = [
     "pool",
     "route",
     "dedicated",
+    "opt_out",
     "limits",
 ];
 
@@ -160,6 +164,7 @@ fn read(root: &Reader<'_>) -> Option<Settings> {
         homeservers.as_deref().unwrap_or_default(),
         dedicated.as_deref().unwrap_or_default(),
     );
+    let opt_out = read_opt_out(root);
     let limits = read_limits(root);
     let accounts = esmes.iter().flatten().map(|one| one.name.clone()).collect();
     Some(Settings {
@@ -178,6 +183,7 @@ fn read(root: &Reader<'_>) -> Option<Settings> {
             dedicated: dedicated?,
             accounts,
         },
+        opt_out: opt_out?,
         limits: limits?,
     })
 }
@@ -244,6 +250,12 @@ fn read_listeners(root: &Reader<'_>) -> (Option<Appservice>, Option<Ops>) {
         .and_then(Section::checked);
     let ops = root.section_at::<RawOps>("ops").and_then(Section::checked);
     (appservice, ops)
+}
+
+fn read_opt_out(root: &Reader<'_>) -> Option<OptOut> {
+    let raw: RawOptOut = root.section_at("opt_out")?;
+    opt_out::check(root, &raw);
+    raw.checked()
 }
 
 fn read_limits(root: &Reader<'_>) -> Option<Limits> {

@@ -13,8 +13,10 @@ use ruma::OwnedUserId;
 use super::submission;
 use super::{Failure, say, settings};
 use crate::clock::Clock;
+use crate::gateway::model::{E164Text, Handset};
+use crate::gateway::opt_out::Wish;
 use crate::gateway::pools::PoolUse;
-use crate::ops::admin::{self, AccountLine, Answer, AsideLine, LeaseLine, Request};
+use crate::ops::admin::{self, AccountLine, Answer, AsideLine, LeaseLine, OptOutLine, Request};
 use crate::store::{self, AsideId, History, Standing, Step};
 
 /// `matrix-smpp credit …`
@@ -83,6 +85,36 @@ pub(super) enum Lease {
     Dedicated,
 }
 
+/// `matrix-smpp opt-out …`
+#[derive(Debug, Subcommand)]
+pub(super) enum OptOut {
+    /// Show the phones that want no more texts, and from which number.
+    List,
+    /// Have a phone texted no more, as if it had texted STOP.
+    Add(About),
+    /// Have it texted again, as if it had texted START.
+    Remove(About),
+}
+
+/// A phone and our number.
+#[derive(Debug, clap::Args)]
+pub(super) struct About {
+    /// The phone: its digits, country code first.
+    phone: E164,
+    /// A number of ours, digits only; all of them where it is left out.
+    number: Option<String>,
+}
+
+impl About {
+    fn wish(self, one: Wish, all: Wish) -> Request {
+        Request::Heed {
+            handset: Handset::Number(E164Text(self.phone)).key(),
+            wish: if self.number.is_some() { one } else { all },
+            number: self.number.unwrap_or_default(),
+        }
+    }
+}
+
 /// `matrix-smpp queue …`
 #[derive(Debug, Clone, Copy, Subcommand)]
 pub(super) enum Queue {
@@ -139,6 +171,15 @@ pub(super) fn lease(config: &Path, lease: Lease) -> Result<(), Failure> {
         Lease::Dedicate { number, owner } => Request::Dedicate { number, owner },
         Lease::Undedicate { number } => Request::Undedicate { number },
         Lease::Dedicated => Request::Dedicated,
+    };
+    tell(config, request)
+}
+
+pub(super) fn opt_out(config: &Path, opt_out: OptOut) -> Result<(), Failure> {
+    let request = match opt_out {
+        OptOut::List => Request::OptOuts,
+        OptOut::Add(about) => about.wish(Wish::Stop, Wish::StopAll),
+        OptOut::Remove(about) => about.wish(Wish::Start, Wish::StartAll),
     };
     tell(config, request)
 }
@@ -229,6 +270,7 @@ fn print(answer: Answer, currency: &str) -> Result<(), Failure> {
         Answer::Dedicated(numbers) => lines(&numbers, "no numbers", |(number, owner)| {
             format!("{number}  {owner}")
         }),
+        Answer::OptOuts(phones) => lines(&phones, "no phone has opted out", opt_out_line),
         Answer::Histories(histories) if histories.is_empty() => {
             return Err(Failure::new(
                 "no message and nothing that an account submitted has this id, and no message came from this event",
@@ -274,6 +316,17 @@ fn lease_line(lease: &LeaseLine) -> String {
         Some(until) => format!("{line}  cooling off until {}", admin::utc(until)),
         None => line,
     }
+}
+
+fn opt_out_line(line: &OptOutLine) -> String {
+    let from = line.number.as_deref().unwrap_or("any number");
+    let holder = line.holder.as_ref();
+    let holder = holder.map_or_else(String::new, |holder| format!(" and from {holder}"));
+    let at = admin::utc(line.at);
+    format!(
+        "{}  wants no texts from {from}{holder}  since {at}",
+        line.handset
+    )
 }
 
 fn pool_line(pool: &PoolUse) -> String {

@@ -45,6 +45,9 @@ enum Command {
     /// Numbers: who leases what, and who owns what.
     #[command(subcommand)]
     Lease(admin::Lease),
+    /// Phones that want no more texts.
+    #[command(subcommand)]
+    OptOut(admin::OptOut),
     /// What could not be handled and was set aside.
     #[command(subcommand)]
     Queue(admin::Queue),
@@ -73,6 +76,7 @@ impl Cli {
             Command::Registration(registration) => registration.execute(&self.config),
             Command::Credit(credit) => admin::credit(&self.config, credit),
             Command::Lease(lease) => admin::lease(&self.config, lease),
+            Command::OptOut(opt_out) => admin::opt_out(&self.config, opt_out),
             Command::Queue(queue) => admin::queue(&self.config, queue),
             Command::Store(store) => store::execute(&self.config, &store),
             Command::Explain { id } => admin::explain(&self.config, id),

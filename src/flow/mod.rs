@@ -45,6 +45,7 @@ use crate::gateway::model::{Conversation, Originator, SmsId};
 use crate::gateway::names::Names;
 use crate::gateway::notice::Currency;
 use crate::gateway::number;
+use crate::gateway::opt_out::Words;
 use crate::gateway::plan::{self, Unplannable};
 use crate::matrix::ghost::{GhostError, Ghosts};
 use crate::matrix::homeserver::{ErrorKind, Homeserver, MatrixError};
@@ -85,6 +86,8 @@ pub struct Parts {
     pub metrics: Metrics,
     /// What each Matrix user did within the hour, where that is limited.
     pub bounds: Bounds,
+    /// With which phones say that they want no more texts.
+    pub opt_out: Words,
 }
 
 /// A homeserver and the names of our users on it.

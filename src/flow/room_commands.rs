@@ -99,10 +99,7 @@ fn who(room: &RoomView) -> String {
         .conversations
         .iter()
         .map(|one| {
-            let sender = one.originator.as_ref().map(|originator| match originator {
-                crate::gateway::model::Originator::Vmn(vmn) => number::display_number(vmn.0),
-                crate::gateway::model::Originator::Shortcode(code) => code.clone(),
-            });
+            let sender = one.originator.as_ref().map(number::display_originator);
             (number::display(&one.handset), sender)
         })
         .collect();

@@ -10,6 +10,7 @@ use super::lanes::{self, Doom, LaneWork};
 use super::to_phone::{self, Sent};
 use super::{Gateway, Trouble, aside};
 use crate::gateway::model::{Conversation, ConversationId, Handset, MessageId, SmsId, Source};
+use crate::gateway::opt_out::Wish;
 use crate::gateway::outgoing::{self, Speaker};
 use crate::gateway::{notice, number};
 use crate::store::{
@@ -151,13 +152,59 @@ async fn into_room(
         Some(room) => gateway.store.room(&conversation.homeserver, room).await?,
         None => None,
     };
-    let Some(room) = room.filter(|room| has_others(room, conversation)) else {
+    let room = room.filter(|room| has_others(room, conversation));
+    if room.is_none() && sms.wish.is_none() {
         gateway.hand_on(sms.id, entry).await?;
         return Ok(Handled::Ended);
-    };
+    }
     gateway.enqueue(entry).await?;
-    relay(gateway, sms, conversation, &room).await?;
+    if let Some(wish) = sms.wish {
+        tell_wish(gateway, sms, conversation, wish).await?;
+    }
+    if let Some(room) = room {
+        relay(gateway, sms, conversation, &room).await?;
+    }
     Ok(Handled::Done)
+}
+
+/// Says in the room what it means that a phone wants no more texts, or wants them again.
+async fn tell_wish(
+    gateway: &Gateway,
+    sms: &Sms,
+    conversation: &Conversation,
+    wish: Wish,
+) -> Result<(), Trouble> {
+    let phone = number::display(&sms.from);
+    let text = match wish {
+        Wish::Stop => notice::opted_out(
+            &phone,
+            Some(&number::display_originator(&number::originator(&sms.to))),
+        ),
+        Wish::StopAll => notice::opted_out(&phone, None),
+        Wish::Start | Wish::StartAll => notice::opted_in(&phone),
+    };
+    let homeserver = conversation.homeserver.clone();
+    let item = match conversation.room.clone() {
+        Some(room) => OutboxItem::Notice {
+            homeserver,
+            room,
+            sender: conversation.ghost.clone(),
+            text,
+            reply_to: None,
+            to: Some(conversation.owner.clone()),
+        },
+        None => OutboxItem::TellOwner {
+            homeserver,
+            owner: conversation.owner.clone(),
+            text,
+        },
+    };
+    let entry = NewOutbox {
+        key: format!("wish:{}", sms.id),
+        lane: Lane::Conversation(conversation.id),
+        item,
+    };
+    gateway.enqueue(entry).await
 }
 
 /// Whether other phones are in a phone's room.

@@ -10,6 +10,7 @@ use super::model::MessageState;
 pub fn reason(state: MessageState, failure: Option<&Failure>) -> String {
     match (state, failure) {
         (_, Some(Failure::Status(status))) => status_reason(CommandStatus(*status)),
+        (_, Some(Failure::OptedOut)) => "the phone wants no more texts".to_owned(),
         (_, Some(Failure::Unsendable(why))) => format!("this gateway cannot send it: {why}"),
         (MessageState::Expired, _) => "the phone could not be reached in time".to_owned(),
         (MessageState::Lost, _) => {

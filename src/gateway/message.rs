@@ -90,6 +90,8 @@ pub enum Refusal {
     },
     /// The conversation has ended.
     ConversationEnded,
+    /// The phone wants no more texts from this number, or from its holder.
+    OptedOut,
 }
 
 /// One message as the rooms and people see it.
@@ -117,7 +119,7 @@ pub struct MessageView {
     pub possible_duplicate: bool,
 }
 
-/// The peer's reason for a failure.
+/// The reason for a failure, of the peer or the phone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Failure {
@@ -127,4 +129,6 @@ pub enum Failure {
     Unsendable(String),
     /// `err:` or `network_error_code` of the receipt.
     Receipt(String),
+    /// The phone wants no more texts.
+    OptedOut,
 }

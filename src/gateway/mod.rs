@@ -10,6 +10,7 @@ pub mod model;
 pub mod names;
 pub mod notice;
 pub mod number;
+pub mod opt_out;
 pub mod outgoing;
 pub mod plan;
 pub mod pools;

@@ -4,7 +4,7 @@ use matrix_smpp_config::Money;
 
 use ruma::UserId;
 
-use super::message::{MessageView, Refusal};
+use super::message::{Failure, MessageView, Refusal};
 use super::model::{Account, MessageState};
 use super::plan::Unplannable;
 use super::{failure, number::NumberError};
@@ -113,6 +113,10 @@ pub fn refused(why: &Refusal, phone: &str, currency: &Currency) -> String {
         Refusal::ConversationEnded => {
             format!("Not sent: the conversation with {phone} has ended. Invite the phone again.")
         }
+        Refusal::OptedOut => format!(
+            "Not sent: {phone} has asked for no more texts. Nothing was charged. It may be texted again once it \
+             texts START to the number that it knows."
+        ),
     }
 }
 
@@ -313,10 +317,28 @@ pub fn moved_apart(phone: &str) -> String {
     format!("The conversation with {phone} continues in your newer room; the older one has ended.")
 }
 
+/// A phone wants no more texts.
+#[must_use]
+pub fn opted_out(phone: &str, number: Option<&str>) -> String {
+    let from = number.map_or_else(|| "this gateway".to_owned(), |number| format!("{number}"));
+    format!(
+        "{phone} has asked for no more texts from {from}. What you write is not sent to it, and not \
+         charged, until it texts START."
+    )
+}
+
+/// A phone wants texts again.
+#[must_use]
+pub fn opted_in(phone: &str) -> String {
+    format!("{phone} may be texted again.")
+}
+
 /// A message that was taken back before it left, and not by its writer.
 #[must_use]
 pub fn not_left(message: &MessageView, phone: &str, ended: bool) -> String {
-    let why = if ended {
+    let why = if message.failure == Some(Failure::OptedOut) {
+        "it has asked for no more texts"
+    } else if ended {
         "the conversation in this room ended first"
     } else {
         "it was taken back before it left"

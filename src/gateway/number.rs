@@ -162,6 +162,15 @@ pub fn display_number(number: E164) -> String {
         .unwrap_or(plain)
 }
 
+/// A number of ours as people read it.
+#[must_use]
+pub fn display_originator(originator: &Originator) -> String {
+    match originator {
+        Originator::Vmn(vmn) => display_number(vmn.0),
+        Originator::Shortcode(code) => code.clone(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -14,12 +14,12 @@ use matrix_smpp_config::{Money, Routing};
 use ruma::OwnedUserId;
 
 pub use self::socket::{ask, listen, serve};
-pub use self::words::{AccountLine, Answer, AsideLine, LeaseLine, Request, utc, word};
+pub use self::words::{AccountLine, Answer, AsideLine, LeaseLine, OptOutLine, Request, utc, word};
 use crate::clock::Clock;
 use crate::flow::pools;
 use crate::gateway::model::{Account, Handset};
 use crate::smsc;
-use crate::store::{Aside, AsideId, Store, StoreError};
+use crate::store::{Aside, AsideId, OptedOut, Store, StoreError};
 
 /// Does what a request asks, on any store.
 pub async fn answer(
@@ -78,6 +78,18 @@ async fn try_answer(
             "this number is not dedicated by command",
         ),
         Request::Dedicated => Answer::Dedicated(store.dedicated().await?),
+        Request::OptOuts => opt_outs(store).await?,
+        Request::Heed {
+            handset,
+            number,
+            wish,
+        } => match Handset::from_key(&handset) {
+            Some(handset) => {
+                store.heed(&handset, &number, wish, clock.now()).await?;
+                Answer::Done
+            }
+            None => Answer::Failed(NO_HANDSET.to_owned()),
+        },
         Request::Explain { id } => explain(store, &id).await?,
         Request::Queue => queue(store, clock).await?,
         Request::Retry { id } => match id.parse() {
@@ -144,6 +156,8 @@ async fn audit(store: &dyn Store) -> Result<Answer, StoreError> {
 /// The most of each kind that is listed at once, oldest first.
 const MAX_LISTED: usize = 1_000;
 
+const NO_HANDSET: &str = "this is not a handset: write its digits, country code first";
+
 const NOT_ASIDE: &str = "nothing of this id is set aside";
 
 async fn queue(store: &dyn Store, clock: &Clock) -> Result<Answer, StoreError> {
@@ -165,6 +179,17 @@ async fn queue(store: &dyn Store, clock: &Clock) -> Result<Answer, StoreError> {
     Ok(Answer::Queue(
         left_out.chain(aside.into_iter().map(line)).collect(),
     ))
+}
+
+async fn opt_outs(store: &dyn Store) -> Result<Answer, StoreError> {
+    let line = |one: OptedOut| OptOutLine {
+        handset: one.handset.key(),
+        number: one.number,
+        holder: one.holder,
+        at: one.at,
+    };
+    let all = store.opt_outs().await?;
+    Ok(Answer::OptOuts(all.into_iter().map(line).collect()))
 }
 
 async fn leases(store: &dyn Store) -> Result<Answer, StoreError> {

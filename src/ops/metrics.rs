@@ -28,6 +28,8 @@ pub struct Metrics {
     pub events: IntCounter,
     /// Inbound SMS handed on.
     pub texts: IntCounter,
+    /// Inbound SMS that stop texts, or take that back, by word: `stop` or `start`.
+    pub opt_outs: IntCounterVec,
     /// Inbound SMS from handsets without a lease: dropped or rejected, by link group.
     pub unleased: IntCounterVec,
     /// Inbound SMS that the SMSC brought again, by link group.
@@ -139,6 +141,11 @@ impl Metrics {
         Self {
             events: counter("events_total", "Matrix events handled"),
             texts: counter("inbound_sms_total", "Inbound SMS handed on"),
+            opt_outs: counters(
+                "opt_outs_total",
+                "SMS that stop texts or take that back",
+                &["word"],
+            ),
             unleased: counters("unleased_sms_total", "SMS without a lease", &group),
             copies: counters("copied_sms_total", "SMS that came again", &group),
             possible_duplicates: counters(
@@ -230,6 +237,7 @@ impl Metrics {
             Refusal::NoCredit { .. } => "no_credit",
             Refusal::PoolExhausted { .. } => "pool_exhausted",
             Refusal::ConversationEnded => "conversation_ended",
+            Refusal::OptedOut => "opted_out",
         };
         self.refused.with_label_values(&[reason]).inc();
     }
@@ -259,6 +267,7 @@ impl Metrics {
             ("rooms", sizes.rooms),
             ("ghosts", sizes.ghosts),
             ("references", sizes.references),
+            ("opted_out", sizes.opted_out),
             ("messages", sizes.messages),
         ] {
             let size = i64::try_from(size).unwrap_or(i64::MAX);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use matrix_smpp_codec::receipt::Receipt;
-use matrix_smpp_codec::udh::InboundText;
+use matrix_smpp_codec::udh::{InboundText, join};
 use matrix_smpp_config::MoUnleased;
 use tracing::{debug, warn};
 use uuid::Uuid;
@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::inbound::{Fate, Inbound, Request};
 use super::said::{Identity, Parties, Said, What};
 use super::terms::Side;
+use crate::gateway::opt_out::Wish;
 use crate::store::{ReceiptIn, ReceiptTaken, SmsIn, SmsTaken, StoreError, SubmissionIn};
 
 impl Inbound {
@@ -132,6 +133,7 @@ impl Inbound {
         (session, living_sessions): (Uuid, Vec<Uuid>),
     ) -> Result<Fate, StoreError> {
         let to = parties.own_number(self.country_code());
+        let wish = self.wish(&text);
         let taken = self.gateway.store.take_sms(SmsIn {
             link_group: self.terms.group.clone(),
             session,
@@ -149,13 +151,21 @@ impl Inbound {
             user_message_reference: identity.user_message_reference,
             peer_id: identity.peer_id,
             submitted: submitted.map(|wishes| self.on_our_terms(wishes)),
+            wish,
             at: self.gateway.clock.now(),
         });
-        match taken.await? {
+        let taken = taken.await?;
+        if let (Some(wish), SmsTaken::Stored { .. } | SmsTaken::Heeded) = (wish, taken) {
+            let word = [wish.word()];
+            self.gateway.metrics.opt_outs.with_label_values(&word).inc();
+            self.gateway.wakes.outbox.notify_one();
+        }
+        match taken {
             SmsTaken::NotLeased => {
                 self.nobody_waits();
                 Ok(Fate::NobodysNumber)
             }
+            SmsTaken::Heeded => Ok(Fate::Durable(None)),
             SmsTaken::Undeliverable { id } => {
                 self.nobody_waits();
                 Ok(Fate::Durable(Some(id)))
@@ -176,6 +186,16 @@ impl Inbound {
             }
             SmsTaken::Undecided { session } => Ok(Fate::Undecided(session)),
         }
+    }
+
+    /// What a text says about being texted, where that is all that it says.
+    fn wish(&self, text: &InboundText) -> Option<Wish> {
+        let words = &self.gateway.opt_out;
+        let is_whole = text.concat.is_none_or(|concat| concat.total <= 1);
+        if !is_whole || !words.may_be(text.payload.len()) {
+            return None;
+        }
+        words.wish(&join(&[(text.data_coding, text.payload.clone())]))
     }
 
     fn nobody_waits(&self) {

@@ -115,6 +115,7 @@ impl World {
         let clock = Clock::manual(Timestamp(1_700_000_000_000));
         let gateway = Gateway::new(Parts {
             bounds: crate::flow::Bounds::default(),
+            opt_out: crate::gateway::opt_out::Words::new(&settings.opt_out),
             ghosts: Ghosts::new(Arc::clone(&store)),
             wakes: Wakes::for_groups(["operator"].into_iter()),
             metrics: Metrics::new(),

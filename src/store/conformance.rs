@@ -26,6 +26,7 @@ pub(crate) mod lanes;
 pub(crate) mod ledger;
 pub(crate) mod messages;
 pub(crate) mod model;
+pub(crate) mod opt_outs;
 pub(crate) mod outbox;
 pub(crate) mod populated;
 pub(crate) mod receipts;
@@ -160,6 +161,16 @@ macro_rules! suite {
                 a_form_that_is_set_needs_no_proof,
                 a_peer_may_change_its_ways,
                 a_message_without_an_answer_teaches_nothing;
+            opt_outs:
+                a_phone_that_says_stop_gets_nothing_that_has_not_left,
+                a_phone_that_says_start_is_texted_again,
+                what_comes_back_after_a_stop_is_not_sent_again,
+                whoever_a_phone_has_stopped_cannot_go_on_with_another_number,
+                a_number_that_a_phone_has_stopped_is_not_leased_for_it,
+                a_phone_may_want_nothing_from_anybody,
+                a_stop_to_a_short_code_holds_though_nobody_reads_it,
+                what_phones_want_is_known_after_a_restart_and_can_be_listed,
+                a_phone_that_has_stopped_very_many_numbers_wants_none;
             sms:
                 an_sms_goes_to_the_conversation_that_leases_the_number,
                 an_sms_to_nobody_is_not_kept,

@@ -8,6 +8,7 @@ mod events;
 mod leases;
 mod messages;
 mod money;
+mod opt_outs;
 mod outbox;
 mod questions;
 mod rooms;
@@ -24,6 +25,7 @@ pub use self::events::*;
 pub use self::leases::*;
 pub use self::messages::*;
 pub use self::money::*;
+pub use self::opt_outs::*;
 pub use self::outbox::*;
 pub use self::questions::*;
 pub use self::rooms::*;
@@ -65,6 +67,7 @@ pub trait Store:
     + AsideStore
     + MoneyStore
     + LeaseStore
+    + OptOutStore
     + QuestionStore
     + fmt::Debug
     + Send

@@ -14,10 +14,11 @@ use super::tables::TableId;
 const NAME: &str = "counts";
 
 /// The tables of which that is asked, beside the live ones, whose rows are read at the start.
-pub(crate) const COUNTED: [TableId; 10] = [
+pub(crate) const COUNTED: [TableId; 11] = [
     TableId::Events,
     TableId::Ghosts,
     TableId::Rooms,
+    TableId::OptOuts,
     TableId::Dedicated,
     TableId::EndedMessages,
     TableId::References,

@@ -10,6 +10,7 @@
 mod events;
 mod messages;
 mod money;
+mod opt_outs;
 mod outbox;
 mod packed;
 mod rooms;
@@ -23,6 +24,7 @@ use crate::gateway::model::ConversationId;
 pub(crate) use self::events::*;
 pub(crate) use self::messages::*;
 pub(crate) use self::money::*;
+pub(crate) use self::opt_outs::*;
 pub(crate) use self::outbox::*;
 pub(crate) use self::packed::Packed;
 pub(crate) use self::rooms::*;
@@ -57,6 +59,8 @@ tables! {
     kept Directs(ConversationId) = "direct";
     /// The leases of a phone, active or cooling, by its handset's key.
     kept Leases(Vec<LeaseRow>) = "lease";
+    /// Phones that want no more texts, and from whom, by their handset's key.
+    kept OptOuts(Vec<OptOutRow>) = "opt_out";
     /// How many leases a number has, by the number. No row for none.
     kept LeasedNumbers(u32) = "leased_number";
     /// Sums that are kept up to date, by name: how many leases there are (`leases`).

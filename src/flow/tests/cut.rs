@@ -17,6 +17,7 @@ use crate::gateway::model::{
     Account, Conversation, ConversationId, Handset, InboxSeq, MessageId, OutboxId, SmsId, TakenId,
     Timestamp,
 };
+use crate::gateway::opt_out::Wish;
 use crate::matrix::homeserver::{self, Homeserver, MatrixError, NewRoom, RoomHistory, RoomState};
 use crate::store::*;
 
@@ -233,6 +234,10 @@ cut_store! {
         Commit fn dedicate(number: &str, owner: &UserId) -> ();
         Commit fn undedicate(number: &str) -> bool;
         Question fn dedicated() -> Vec<(String, OwnedUserId)>;
+    }
+    OptOutStore {
+        Commit fn heed(handset: &Handset, number: &str, wish: Wish, now: Timestamp) -> ();
+        Question fn opt_outs() -> Vec<OptedOut>;
     }
     QuestionStore {
         Commit fn probe() -> ();

@@ -22,6 +22,7 @@ use super::cut::{Cut, CutHomeserver, CutStore};
 use crate::clock::Clock;
 use crate::gateway::model::{Handset, SegmentRef, Timestamp};
 use crate::gateway::names::Names;
+use crate::gateway::opt_out::Words;
 use crate::matrix::fake::{FakeEvent, FakeHomeserver};
 use crate::matrix::ghost::Ghosts;
 use crate::matrix::homeserver::{Homeserver, MARKER_TYPE};
@@ -288,6 +289,7 @@ impl World {
                 .dedicated_owner(to)
                 .map(ToOwned::to_owned),
             submitted: None,
+            wish: self.gateway.opt_out.wish(text),
             at: self.clock.now(),
         };
         self.store.take_sms(sms).await.unwrap()
@@ -734,6 +736,7 @@ fn gateway(
     };
     Gateway::new(Parts {
         bounds: Bounds::default(),
+        opt_out: Words::new(&settings.opt_out),
         ghosts: Ghosts::new(Arc::clone(&store)),
         wakes: Wakes::for_groups(["operator"].into_iter()),
         metrics: Metrics::new(),

@@ -9,6 +9,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::gateway::model::{Account, MessageState, Timestamp};
+use crate::gateway::opt_out::Wish;
 use crate::gateway::pools::PoolUse;
 use crate::store::{History, SubmissionHistory};
 
@@ -66,6 +67,17 @@ pub enum Request {
     },
     /// The numbers given so.
     Dedicated,
+    /// The phones that want no more texts.
+    OptOuts,
+    /// Heed a wish of a phone.
+    Heed {
+        /// The handset's key.
+        handset: String,
+        /// Our number.
+        number: String,
+        /// What it wants.
+        wish: Wish,
+    },
     /// The history of a message.
     Explain {
         /// A message id or an event id.
@@ -103,12 +115,27 @@ pub enum Answer {
     Pools(Vec<PoolUse>),
     /// Dedicated numbers and their owners.
     Dedicated(Vec<(String, OwnedUserId)>),
+    /// Phones that want no more texts.
+    OptOuts(Vec<OptOutLine>),
     /// Histories.
     Histories(Vec<History>),
     /// The same of what accounts submitted.
     Submissions(Vec<SubmissionHistory>),
     /// What was set aside.
     Queue(Vec<AsideLine>),
+}
+
+/// That a phone wants no more texts.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct OptOutLine {
+    /// The handset's key.
+    pub handset: String,
+    /// From which number of ours; `None` for all.
+    pub number: Option<String>,
+    /// Who held that number for the phone.
+    pub holder: Option<OwnedUserId>,
+    /// When it said so.
+    pub at: Timestamp,
 }
 
 /// Something that was set aside; nothing that anybody said.

@@ -57,6 +57,7 @@ async fn text(store: &Arc<dyn Store>, payload: &'static str) -> SmsId {
         user_message_reference: None,
         peer_id: None,
         dedicated_to: None,
+        wish: None,
         submitted: None,
         at: at(5),
     };

@@ -26,6 +26,7 @@ pub(super) fn from(digits: &str, text: &str) -> SmsIn {
         user_message_reference: None,
         peer_id: None,
         dedicated_to: None,
+        wish: None,
         submitted: None,
         at: at(100),
     }
@@ -50,6 +51,7 @@ pub(super) enum Fate {
     Waits,
     Copy,
     NotLeased,
+    Heeded,
     Undecided(Uuid),
 }
 
@@ -63,6 +65,7 @@ pub(super) async fn take_with_id(store: &Arc<dyn Store>, sms: SmsIn) -> (Fate, T
         SmsTaken::Stored { id, .. } => (WAITS, id),
         SmsTaken::Repeated { id } => (Fate::Copy, id),
         SmsTaken::NotLeased => (Fate::NotLeased, TakenId(0)),
+        SmsTaken::Heeded => (Fate::Heeded, TakenId(0)),
         SmsTaken::Undeliverable { id } => (Fate::NotLeased, id),
         SmsTaken::Undecided { session } => (Fate::Undecided(session), TakenId(0)),
     }

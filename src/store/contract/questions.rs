@@ -118,6 +118,8 @@ pub struct Sizes {
     pub ghosts: u64,
     /// Pairs of numbers whose last concatenation reference is known.
     pub references: u64,
+    /// Phones that want no more texts, from one number at least.
+    pub opted_out: u64,
     /// Messages and their history.
     pub messages: u64,
 }

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::{Ending, NewOutbox, Result, SubmissionIn};
 use crate::gateway::model::{ConversationId, Handset, SmsId, TakenId, Timestamp};
+use crate::gateway::opt_out::Wish;
 
 /// SMS from the PDU that brings them to the entry that has them said. Done by `steps/sms.rs`,
 /// `steps/parts.rs` (long ones) and `steps/copies.rs` (what was there before); why that is atomic:
@@ -18,7 +19,8 @@ use crate::gateway::model::{ConversationId, Handset, SmsId, TakenId, Timestamp};
 #[async_trait]
 pub trait SmsStore {
     /// An SMS or one segment of it. Durable, joined when the last part is there, then pending. Whom it
-    /// is for is settled in the same commit, as the leases stand then.
+    /// is for is settled in the same commit, as the leases stand then; so is what it says about being texted
+    /// ([`OptOutStore`](super::OptOutStore)).
     ///
     /// *Again*: SMPP gives an SMS no identity, so a copy of one that was taken before is told from a new
     /// one by what was taken, over which bind, and whether its answer was heard: as [`SmsIn`] says.
@@ -109,6 +111,8 @@ pub struct SmsIn {
     pub dedicated_to: Option<OwnedUserId>,
     /// Set where an account of ours submitted it: its fate is kept under its [`TakenId`].
     pub submitted: Option<SubmissionIn>,
+    /// What it says about being texted, where that is all that it says.
+    pub wish: Option<Wish>,
     /// When it came.
     pub at: Timestamp,
 }
@@ -145,7 +149,9 @@ pub enum SmsTaken {
     },
     /// The handset holds no lease on the number and the number is nobody's own: nothing stored.
     NotLeased,
-    /// The same, of an account that wants to hear so by its id: see [`SubmissionIn::to_nobody`].
+    /// The same, and what the phone says about being texted holds from now on.
+    Heeded,
+    /// Nobody holds the number, and the account wants to hear so by its id: see [`SubmissionIn::to_nobody`].
     Undeliverable {
         /// For [`SmsStore::sms_heard`].
         id: TakenId,
@@ -169,6 +175,8 @@ pub struct Sms {
     pub missing_parts: u8,
     /// Whom it is for, as the leases stood when its first part came.
     pub recipient: SmsRecipient,
+    /// What it says about being texted, where that is all that it says.
+    pub wish: Option<Wish>,
     /// When its first part came.
     pub at: Timestamp,
 }

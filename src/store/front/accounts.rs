@@ -7,11 +7,12 @@ use ruma::{OwnedUserId, UserId};
 
 use super::TableStore;
 use crate::gateway::model::{Account, Handset, TakenId, Timestamp};
+use crate::gateway::opt_out::Wish;
 use crate::store::audit;
-use crate::store::steps::{explain, leases, money, submissions};
+use crate::store::steps::{explain, leases, money, opt_outs, submissions};
 use crate::store::{
-    Audit, History, Lease, LeaseStore, LeasesPage, MoneyStore, QuestionStore, Result, Sizes,
-    SubmissionHistory,
+    Audit, History, Lease, LeaseStore, LeasesPage, MoneyStore, OptOutStore, OptedOut,
+    QuestionStore, Result, Sizes, SubmissionHistory,
 };
 
 #[async_trait]
@@ -95,6 +96,26 @@ impl LeaseStore for TableStore {
         let (numbers, stand) = found.await?;
         self.remembered.keep_dedicated(numbers.clone(), stand);
         Ok(numbers)
+    }
+}
+
+#[async_trait]
+impl OptOutStore for TableStore {
+    async fn heed(
+        &self,
+        handset: &Handset,
+        number: &str,
+        wish: Wish,
+        now: Timestamp,
+    ) -> Result<()> {
+        let (handset, number) = (handset.clone(), number.to_owned());
+        self.engine
+            .run(move |tx| opt_outs::heed(tx, (&handset, &number), wish, now))
+            .await
+    }
+
+    async fn opt_outs(&self) -> Result<Vec<OptedOut>> {
+        self.engine.run_alone(opt_outs::all).await
     }
 }
 

@@ -1,13 +1,13 @@
 //! Segments on their way to a peer: claimed, answered, recovered.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use matrix_smpp_codec::Tlvs;
 use matrix_smpp_codec::values::DataCoding;
 
 use super::life::{self, Event, Held};
-use super::receipts;
 use super::sweep::each;
+use super::{opt_outs, receipts};
 use crate::gateway::model::{MessageState, SegmentRef, Timestamp};
 use crate::store::tables::{MessageRow, SegmentRow};
 use crate::store::tx::Tx;
@@ -29,7 +29,12 @@ pub(in crate::store) fn claim(
         if over.is_empty() {
             break;
         }
-        each(over, |key| tx.apart(|tx| expire(tx, key, now)))?;
+        each(over, |(key, why)| {
+            tx.apart(|tx| match why {
+                Over::Expired => expire(tx, key, now),
+                Over::Unwanted => opt_outs::take_back(tx, key, now),
+            })
+        })?;
     }
     Ok(claimed)
 }
@@ -45,25 +50,35 @@ fn due(tx: &Tx<'_>, link_group: &str, limit: usize, now: Timestamp) -> Vec<(i64,
         .collect()
 }
 
-/// Claims those that are still valid; gives the messages that are not.
+/// Why what is due is not sent.
+#[derive(Debug, Clone, Copy)]
+enum Over {
+    /// Its validity has ended.
+    Expired,
+    /// Its phone wants no more texts.
+    Unwanted,
+}
+
+/// Claims those that are still valid and wanted; gives the messages that are not.
 fn claim_live(
     tx: &mut Tx<'_>,
     due: &[(i64, u8)],
     claimed: &mut Vec<Claimed>,
     now: Timestamp,
-) -> Result<BTreeSet<i64>> {
-    let mut over = BTreeSet::new();
+) -> Result<BTreeMap<i64, Over>> {
+    let mut over = BTreeMap::new();
     let mut held = Held::default();
     each(due, |(key, number)| {
-        match held.row(tx, *key)? {
-            Some(row) if row.valid_until <= now => {
-                over.insert(*key);
-            }
-            Some(row) => {
-                claimed.extend(intend(row, *number, now)?);
-                held.changed(*key);
-            }
-            None => {}
+        let Some(row) = held.row(tx, *key)? else {
+            return Ok(());
+        };
+        if row.valid_until <= now {
+            over.insert(*key, Over::Expired);
+        } else if opt_outs::is_unwanted(tx, row)? {
+            over.insert(*key, Over::Unwanted);
+        } else {
+            claimed.extend(intend(row, *number, now)?);
+            held.changed(*key);
         }
         Ok(())
     })?;

@@ -6,8 +6,8 @@ use super::sweep::each;
 use super::{leases, life, messages};
 use crate::gateway::model::MessageId;
 use crate::store::tables::{
-    EndedMessages, Events, Extras, Ghosts, MessageRow, Messages, Meta, Owed, Partials, References,
-    Rooms, event_key,
+    EndedMessages, Events, Extras, Ghosts, MessageRow, Messages, Meta, OptOuts, Owed, Partials,
+    References, Rooms, event_key,
 };
 use crate::store::tx::Tx;
 use crate::store::{History, Result, Sizes, Step};
@@ -49,6 +49,7 @@ pub(in crate::store) fn sizes(tx: &mut Tx<'_>) -> Result<Sizes> {
         extras: tx.count::<Extras>(),
         rooms: tx.count::<Rooms>(),
         ghosts: tx.count::<Ghosts>(),
+        opted_out: tx.count::<OptOuts>(),
         references: tx.count::<References>(),
         messages: tx.count::<Messages>() + tx.count::<EndedMessages>(),
     })

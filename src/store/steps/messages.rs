@@ -7,6 +7,7 @@ use ruma::{OwnedEventId, OwnedServerName, ServerName};
 
 use super::life;
 use super::money::{self, Charge};
+use super::opt_outs::{self, Unwanted};
 use super::sweep::each;
 use super::{conversations, inbox, leases, receipts};
 use crate::gateway::model::{
@@ -41,6 +42,14 @@ pub(in crate::store) fn accept(tx: &mut Tx<'_>, new: &NewMessage) -> Result<Acce
     if !conversation.active {
         return Ok(Acceptance::Refused(Refusal::ConversationEnded));
     }
+    let unwanted = opt_outs::of(tx, &conversation.handset)?;
+    if unwanted.is_plan(
+        &conversation.owner,
+        conversation.originator.as_ref(),
+        &new.originators,
+    ) {
+        return Ok(Acceptance::Refused(Refusal::OptedOut));
+    }
     let account = money::account(tx, &new.payer)?;
     let cost = cost(new)?;
     let charge = Charge {
@@ -53,7 +62,7 @@ pub(in crate::store) fn accept(tx: &mut Tx<'_>, new: &NewMessage) -> Result<Acce
         let balance = account.balance;
         return Ok(Acceptance::Refused(Refusal::NoCredit { balance, cost }));
     }
-    let originator = match sender(tx, &conversation, new)? {
+    let originator = match sender(tx, &conversation, &unwanted, new)? {
         Sender::Chosen(originator) => originator,
         Sender::NoneFree { pool } => {
             return Ok(Acceptance::Refused(Refusal::PoolExhausted { pool }));
@@ -112,7 +121,12 @@ fn cost(new: &NewMessage) -> Result<Money> {
 }
 
 /// The conversation's number, or a free one leased for it.
-fn sender(tx: &mut Tx<'_>, conversation: &Conversation, new: &NewMessage) -> Result<Sender> {
+fn sender(
+    tx: &mut Tx<'_>,
+    conversation: &Conversation,
+    unwanted: &Unwanted,
+    new: &NewMessage,
+) -> Result<Sender> {
     if let Some(kept) = &conversation.originator {
         return Ok(Sender::Chosen(kept.clone()));
     }
@@ -124,6 +138,7 @@ fn sender(tx: &mut Tx<'_>, conversation: &Conversation, new: &NewMessage) -> Res
             numbers,
         } => {
             let candidates = dedicated.iter().copied().chain(numbers.iter());
+            let candidates = candidates.filter(|number| !unwanted.is_number(number.as_str()));
             match leases::lease_one(tx, conversation, candidates, new.now)? {
                 Some(vmn) => Originator::Vmn(E164Text(vmn)),
                 None => return Ok(Sender::NoneFree { pool: pool.clone() }),

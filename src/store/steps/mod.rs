@@ -14,6 +14,7 @@ pub(super) mod leases;
 pub(super) mod life;
 pub(super) mod messages;
 pub(super) mod money;
+pub(super) mod opt_outs;
 pub(super) mod outbox;
 pub(super) mod owed;
 pub(super) mod parts;

@@ -166,6 +166,7 @@ fn hand_on(tx: &mut Tx<'_>, key: &str, partial: &PartialRow) -> Result<i64> {
         due_at: partial.due_at,
         withdrawn: false,
         submissions: partial.submissions.clone(),
+        wish: None,
     };
     scheduled::stand(tx, row);
     submissions::moved(tx, &partial.submissions, id)?;

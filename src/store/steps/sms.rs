@@ -10,7 +10,7 @@ use matrix_smpp_codec::values::MessageState;
 
 use super::copies::{self, Alike, Judgement};
 use super::parts::{place, take_part};
-use super::{aside, leases, scheduled, submissions};
+use super::{aside, leases, opt_outs, scheduled, submissions};
 use crate::gateway::model::{SmsId, TakenId};
 use crate::store::tables::{
     AsideRow, EndedSms, HomeRow, RecipientRow, Sms as Pending, SmsRow, number,
@@ -37,6 +37,9 @@ pub(in crate::store) fn take(tx: &mut Tx<'_>, sms: &SmsIn) -> Result<SmsTaken> {
         Some(concat) => take_part(tx, sms, concat)?,
         None => take_whole(tx, sms)?,
     };
+    if let Some(wish) = sms.wish {
+        opt_outs::heed(tx, (&sms.from, &sms.to), wish, sms.at)?;
+    }
     Ok(match placed {
         Placed::NotLeased => not_leased(tx, sms, alike)?,
         Placed::Held { home } => SmsTaken::Repeated {
@@ -61,6 +64,8 @@ fn not_leased(tx: &mut Tx<'_>, sms: &SmsIn, alike: Alike) -> Result<SmsTaken> {
         SmsTaken::Undeliverable {
             id: remember(tx, sms, alike, HomeRow::Nowhere)?,
         }
+    } else if sms.wish.is_some() {
+        SmsTaken::Heeded
     } else {
         SmsTaken::NotLeased
     })
@@ -96,6 +101,7 @@ fn take_whole(tx: &mut Tx<'_>, sms: &SmsIn) -> Result<Placed> {
         due_at: scheduled::due_at(sms),
         withdrawn: false,
         submissions: Vec::new(),
+        wish: sms.wish,
     };
     scheduled::stand(tx, row);
     let home = HomeRow::Sms(id);
@@ -126,6 +132,7 @@ fn view(row: &SmsRow) -> Sms {
         text: row.text.clone(),
         missing_parts: row.missing,
         recipient: (&row.recipient).into(),
+        wish: row.wish,
         at: row.at,
     }
 }

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::{AsideRow, Row};
 use crate::gateway::model::{ConversationId, Handset, Timestamp};
+use crate::gateway::opt_out::Wish;
 use crate::store::indexes::Indexes;
 use crate::store::{Party, SmsRecipient};
 
@@ -37,6 +38,9 @@ pub(crate) struct SmsRow {
     /// The submissions that it is made of.
     #[serde(default)]
     pub(crate) submissions: Vec<i64>,
+    /// What it says about being texted.
+    #[serde(default)]
+    pub(crate) wish: Option<Wish>,
 }
 
 impl std::fmt::Debug for SmsRow {

@@ -86,6 +86,7 @@ fn a_field_keeps_its_place() {
             fields::<OutboxRow>(),
             "id key lane item due_at attempts error queued_at aside",
         ),
+        (fields::<OptOutRow>(), "number holder at"),
         (fields::<RoomRow>(), "number encrypted members"),
         (fields::<MemberRow>(), "user joined display_name"),
         (fields::<TwoRow>(), "number room"),
@@ -98,7 +99,7 @@ fn a_field_keeps_its_place() {
         (fields::<ReferenceRow>(), "value at"),
         (
             fields::<SmsRow>(),
-            "id link_group handset number text missing recipient at aside due_at withdrawn submissions",
+            "id link_group handset number text missing recipient at aside due_at withdrawn submissions wish",
         ),
         (
             fields::<PartialRow>(),

@@ -92,6 +92,8 @@ impl Door {
         store.recover(clock.now()).await.unwrap();
         let settings = Arc::new(settings.unwrap());
         let gateway = Gateway::new(Parts {
+            bounds: crate::flow::Bounds::default(),
+            opt_out: crate::gateway::opt_out::Words::new(&settings.opt_out),
             ghosts: Ghosts::new(Arc::clone(&store)),
             wakes: Wakes::for_groups(settings.group_names()),
             metrics: Metrics::new(),
@@ -100,7 +102,6 @@ impl Door {
             routing: settings.routing.clone().into(),
             settings,
             store: Arc::clone(&store),
-            bounds: crate::flow::Bounds::default(),
         });
         let crew = Crew::default();
         let links = Links::start(&gateway, &crew).unwrap();

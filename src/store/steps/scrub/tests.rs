@@ -179,6 +179,7 @@ fn aside(id: i64) -> SmsRow {
         }),
         due_at: None,
         withdrawn: false,
+        wish: None,
         submissions: Vec::new(),
     }
 }

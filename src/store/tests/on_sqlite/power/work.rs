@@ -127,6 +127,7 @@ async fn sms(store: &dyn Store, lane: u32, text: &str) {
         user_message_reference: None,
         peer_id: None,
         dedicated_to: None,
+        wish: None,
         submitted: None,
         at: Timestamp(5),
     };
