@@ -320,7 +320,7 @@ pub fn moved_apart(phone: &str) -> String {
 /// A phone wants no more texts.
 #[must_use]
 pub fn opted_out(phone: &str, number: Option<&str>) -> String {
-    let from = number.map_or_else(|| "this gateway".to_owned(), |number| format!("{number}"));
+    let from = number.unwrap_or("this gateway");
     format!(
         "{phone} has asked for no more texts from {from}. What you write is not sent to it, and not \
          charged, until it texts START."

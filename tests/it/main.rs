@@ -13,6 +13,7 @@ mod interop;
 
 // An invitation: who is a phone and who is none.
 mod numbers;
+mod opt_out;
 
 mod encrypted;
 

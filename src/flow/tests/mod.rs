@@ -12,6 +12,7 @@ mod echo;
 mod from_phones;
 mod invitations;
 mod look_back;
+mod opt_out;
 mod outbox;
 mod pools;
 mod rooms;

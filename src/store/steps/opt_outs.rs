@@ -101,9 +101,10 @@ pub(in crate::store) fn heed(
     let rows = before.as_deref().cloned().unwrap_or_default();
     let after = changed(rows.clone(), (number, holder), wish, now);
     if after != rows {
-        match after.is_empty() {
-            true => drop(tx.delete::<OptOuts>(&key)?),
-            false => tx.put::<OptOuts>(&key, after)?,
+        if after.is_empty() {
+            tx.delete::<OptOuts>(&key)?;
+        } else {
+            tx.put::<OptOuts>(&key, after)?;
         }
     }
     match texted.filter(|_| wish.is_stop()) {

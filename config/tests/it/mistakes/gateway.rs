@@ -212,6 +212,28 @@ retry_first = "10m""#,
 }
 
 #[test]
+fn words_that_stop_texts_are_words_and_take_nothing_back() {
+    each_is_said(&[
+        (
+            r#"data_dir = "/data""#,
+            "[opt_out]\nstop_words = [\"STOP\", \"!\"]",
+            "line 3: opt_out.stop_words: `!` is no such word; write at most 32 characters, with a letter or a \
+             digit among them",
+        ),
+        (
+            r#"data_dir = "/data""#,
+            "[opt_out]\nstart_words = [\"START\", \"opt-out\"]",
+            "line 3: opt_out.start_words: has `opt-out`, as stop_words has; write it in one of them",
+        ),
+        (
+            r#"data_dir = "/data""#,
+            "[opt_out]\nscope = \"some\"",
+            "line 3: opt_out.scope: `some` is not known; write \"number\" or \"all\"",
+        ),
+    ]);
+}
+
+#[test]
 fn a_time_may_be_too_short_too() {
     each_is_said(&[(
         r#"data_dir = "/data""#,
