@@ -106,6 +106,7 @@ async fn fill_lane(store: Arc<dyn Store>, lane: u64, depth: u64) -> Result<(), F
             receipts: true,
             progress: true,
             uncertain: UncertainPolicy::Hold(60_000),
+            most_waiting: usize::MAX,
             valid_until: NOW.after(Duration::from_hours(24)),
             receipt_by: NOW.after(Duration::from_hours(48)),
             now: NOW,

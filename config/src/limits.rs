@@ -15,6 +15,15 @@ section! {
         inbox_concurrency: usize = default("32"), check within(1..=1024);
         /// How many pieces of work are taken from the store at a time. 1 to 10000.
         claim_batch: usize = default("256"), check within(1..=10_000);
+        /// How many texts towards phones may wait or be under way; more are refused, and their rooms told so. They
+        /// take some 150 octets of memory each. 1 to 100000000.
+        queued_messages: usize = default("2000000"), check within(1..=100_000_000);
+        /// How many texts from phones may wait for their rooms; the SMSC is asked to keep more for the time
+        /// being (`ESME_RMSGQFUL`). 1 to 100000000.
+        queued_sms: usize = default("2000000"), check within(1..=100_000_000);
+        /// How many long SMS may wait for missing parts; the oldest is shown as incomplete to make
+        /// room for one more. 1 to 10000000.
+        mo_parts: usize = default("50000"), check within(1..=10_000_000);
         /// How long the parts of a long SMS wait for the missing ones before what came is shown,
         /// marked as incomplete. 1m to 30d.
         mo_part_ttl: Duration = default("\"24h\""), check lasts("1m", "30d");

@@ -287,6 +287,7 @@ async fn planned(
         payer,
         text,
         dedicated,
+        most_waiting: gateway.settings.limits.queued_messages,
         now: gateway.clock.now(),
     };
     Ok(plan::plan(&gateway.routing(), draft))

@@ -38,6 +38,8 @@ pub struct NewMessage {
     pub progress: bool,
     /// What to do where an answer never comes.
     pub uncertain: UncertainPolicy,
+    /// How many messages may wait or be under way in all.
+    pub most_waiting: usize,
     /// Give up after this time.
     pub valid_until: Timestamp,
     /// Expect no receipt after this time.
@@ -92,6 +94,8 @@ pub enum Refusal {
     ConversationEnded,
     /// The phone wants no more texts from this number, or from its holder.
     OptedOut,
+    /// As many messages wait as may.
+    QueueFull,
 }
 
 /// One message as the rooms and people see it.

@@ -113,6 +113,10 @@ pub fn refused(why: &Refusal, phone: &str, currency: &Currency) -> String {
         Refusal::ConversationEnded => {
             format!("Not sent: the conversation with {phone} has ended. Invite the phone again.")
         }
+        Refusal::QueueFull => format!(
+            "Not sent to {phone}: too many texts wait in this gateway at the moment. Nothing was charged. Please send \
+             it again later."
+        ),
         Refusal::OptedOut => format!(
             "Not sent: {phone} has asked for no more texts. Nothing was charged. It may be texted again once it \
              texts START to the number that it knows."

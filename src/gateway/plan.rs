@@ -43,6 +43,8 @@ pub struct Draft<'a> {
     pub text: &'a str,
     /// Numbers of the conversation's owner, tried before the route's pool.
     pub dedicated: Vec<E164>,
+    /// How many messages may wait or be under way in all.
+    pub most_waiting: usize,
     /// Now.
     pub now: Timestamp,
 }
@@ -125,6 +127,7 @@ pub fn plan(routing: &Routing, draft: Draft<'_>) -> Result<NewMessage, Unplannab
         receipts: route.receipts && !routing.is_account(&route.link_group),
         progress: route.progress,
         uncertain: policy(route),
+        most_waiting: draft.most_waiting,
         valid_until: draft.now.after(route.validity),
         receipt_by: draft.now.after(route.validity + route.receipt_timeout),
         now: draft.now,

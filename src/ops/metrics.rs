@@ -238,6 +238,7 @@ impl Metrics {
             Refusal::PoolExhausted { .. } => "pool_exhausted",
             Refusal::ConversationEnded => "conversation_ended",
             Refusal::OptedOut => "opted_out",
+            Refusal::QueueFull => "queue_full",
         };
         self.refused.with_label_values(&[reason]).inc();
     }

@@ -152,6 +152,8 @@ impl Inbound {
             peer_id: identity.peer_id,
             submitted: submitted.map(|wishes| self.on_our_terms(wishes)),
             wish,
+            most_waiting: self.gateway.settings.limits.queued_sms,
+            most_partial: self.gateway.settings.limits.mo_parts,
             at: self.gateway.clock.now(),
         });
         let taken = taken.await?;
@@ -165,6 +167,7 @@ impl Inbound {
                 self.nobody_waits();
                 Ok(Fate::NobodysNumber)
             }
+            SmsTaken::Full => Ok(Fate::CannotStore),
             SmsTaken::Heeded => Ok(Fate::Durable(None)),
             SmsTaken::Undeliverable { id } => {
                 self.nobody_waits();

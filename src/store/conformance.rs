@@ -85,6 +85,7 @@ macro_rules! suite {
                 what_is_on_the_wire_when_a_conversation_ends_is_not_queued_again;
             messages:
                 accepting_twice_queues_and_charges_once,
+                no_more_messages_wait_than_may,
                 a_number_and_a_handset_never_serve_two_conversations,
                 a_conversation_keeps_its_number,
                 an_exhausted_pool_refuses_and_changes_nothing,
@@ -174,6 +175,8 @@ macro_rules! suite {
             sms:
                 an_sms_goes_to_the_conversation_that_leases_the_number,
                 an_sms_to_nobody_is_not_kept,
+                no_more_sms_wait_than_may,
+                no_more_long_sms_wait_for_parts_than_may,
                 a_late_sms_goes_to_the_former_conversation_only,
                 a_dedicated_number_takes_any_sms_for_its_owner,
                 parts_are_joined_in_any_order_over_any_link,
@@ -388,6 +391,7 @@ fn message(conversation: &Conversation, name: &str) -> NewMessage {
         receipts: true,
         progress: true,
         uncertain: UncertainPolicy::Hold(60_000),
+        most_waiting: usize::MAX,
         valid_until: VALID_UNTIL,
         receipt_by: RECEIPT_BY,
         now: at(10),

@@ -290,6 +290,8 @@ impl World {
                 .map(ToOwned::to_owned),
             submitted: None,
             wish: self.gateway.opt_out.wish(text),
+            most_waiting: self.gateway.settings.limits.queued_sms,
+            most_partial: self.gateway.settings.limits.mo_parts,
             at: self.clock.now(),
         };
         self.store.take_sms(sms).await.unwrap()

@@ -337,6 +337,7 @@ async fn queue(door: &Door, text: &str) -> crate::gateway::model::MessageId {
         payer: owner,
         text,
         dedicated: Vec::new(),
+        most_waiting: usize::MAX,
         now: door.clock.now(),
     };
     let message = plan::plan(&door.gateway.routing(), draft).unwrap();

@@ -58,6 +58,8 @@ async fn text(store: &Arc<dyn Store>, payload: &'static str) -> SmsId {
         peer_id: None,
         dedicated_to: None,
         wish: None,
+        most_waiting: usize::MAX,
+        most_partial: usize::MAX,
         submitted: None,
         at: at(5),
     };

@@ -467,3 +467,26 @@ pub(crate) async fn a_long_text_is_carried_as_it_was_split(engine: &dyn Engine) 
         }
     }
 }
+
+pub(crate) async fn no_more_messages_wait_than_may(engine: &dyn Engine) {
+    let store = with_credit(engine).await;
+    let anna = open(&store, group("a", ANNA, "alice")).await;
+    let one_of_two = |name| NewMessage {
+        most_waiting: 2,
+        ..message(&anna, name)
+    };
+    let first = one_of_two("one");
+    queue(&store, first.clone()).await;
+    queue(&store, one_of_two("two")).await;
+    assert_eq!(
+        refusal(&store, one_of_two("three")).await,
+        Refusal::QueueFull
+    );
+    assert_eq!(account(&store).await, (9_980, 20, 0));
+    // One that is known is no other.
+    let again = store.accept_message(first).await.unwrap();
+    assert_eq!(again, Acceptance::Repeated(MessageState::Queued));
+    let claimed = claim(&store, 20).await;
+    answer(&store, &claimed[0], submitted("1"), 30).await;
+    queue(&store, one_of_two("three")).await;
+}

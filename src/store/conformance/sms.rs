@@ -27,6 +27,8 @@ pub(super) fn from(digits: &str, text: &str) -> SmsIn {
         peer_id: None,
         dedicated_to: None,
         wish: None,
+        most_waiting: usize::MAX,
+        most_partial: usize::MAX,
         submitted: None,
         at: at(100),
     }
@@ -52,6 +54,7 @@ pub(super) enum Fate {
     Copy,
     NotLeased,
     Heeded,
+    Full,
     Undecided(Uuid),
 }
 
@@ -65,6 +68,7 @@ pub(super) async fn take_with_id(store: &Arc<dyn Store>, sms: SmsIn) -> (Fate, T
         SmsTaken::Stored { id, .. } => (WAITS, id),
         SmsTaken::Repeated { id } => (Fate::Copy, id),
         SmsTaken::NotLeased => (Fate::NotLeased, TakenId(0)),
+        SmsTaken::Full => (Fate::Full, TakenId(0)),
         SmsTaken::Heeded => (Fate::Heeded, TakenId(0)),
         SmsTaken::Undeliverable { id } => (Fate::NotLeased, id),
         SmsTaken::Undecided { session } => (Fate::Undecided(session), TakenId(0)),
@@ -382,4 +386,45 @@ pub(crate) async fn the_text_of_an_sms_is_forgotten_a_day_after_it_was_said(engi
     assert_eq!(text().await, "hello", "a day has not passed");
     sweep(day_after).await;
     assert_eq!(text().await, "");
+}
+
+pub(crate) async fn no_more_sms_wait_than_may(engine: &dyn Engine) {
+    let (store, _) = with_leases(engine).await;
+    let one_of_two = |text| SmsIn {
+        most_waiting: 2,
+        ..from(ANNA, text)
+    };
+    assert_eq!(take(&store, one_of_two("one")).await, WHOLE);
+    assert_eq!(take(&store, one_of_two("two")).await, WHOLE);
+    assert_eq!(take(&store, one_of_two("three")).await, Fate::Full);
+    assert_eq!(texts(&store).await, ["one", "two"]);
+    let first = pending(&store).await.remove(0);
+    store.finish_sms(first.id, Ending::Done).await.unwrap();
+    assert_eq!(take(&store, one_of_two("three")).await, WHOLE);
+    assert_eq!(texts(&store).await, ["two", "three"]);
+}
+
+pub(crate) async fn no_more_long_sms_wait_for_parts_than_may(engine: &dyn Engine) {
+    let (store, _) = with_leases(engine).await;
+    // Of two phones, each with few of its own.
+    for round in 1..=10 {
+        for digits in [ANNA, BERT] {
+            let orphan = SmsIn {
+                most_partial: 4,
+                ..part(digits, round, 2, 1, &format!("{digits} {round}"))
+            };
+            assert_eq!(take(&store, orphan).await, WAITS);
+        }
+    }
+    assert_eq!(store.sizes().await.unwrap().partial_sms, 4);
+    // The oldest have made room, and none is lost.
+    let handed_on = texts(&store).await;
+    assert_eq!(handed_on.len(), 16);
+    assert_eq!(handed_on[0], format!("{ANNA} 1[…]"));
+    let last = SmsIn {
+        most_partial: 4,
+        ..part(BERT, 10, 2, 2, "!")
+    };
+    assert_eq!(take(&store, last).await, WHOLE);
+    assert_eq!(texts(&store).await.last().unwrap(), &format!("{BERT} 10!"));
 }

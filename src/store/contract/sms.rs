@@ -113,6 +113,10 @@ pub struct SmsIn {
     pub submitted: Option<SubmissionIn>,
     /// What it says about being texted, where that is all that it says.
     pub wish: Option<Wish>,
+    /// How many SMS may wait for their rooms.
+    pub most_waiting: usize,
+    /// How many long SMS may wait for missing parts; the oldest makes room.
+    pub most_partial: usize,
     /// When it came.
     pub at: Timestamp,
 }
@@ -147,6 +151,8 @@ pub enum SmsTaken {
         /// The other bind.
         session: Uuid,
     },
+    /// As many SMS wait as may: nothing stored. Try again later.
+    Full,
     /// The handset holds no lease on the number and the number is nobody's own: nothing stored.
     NotLeased,
     /// The same, and what the phone says about being texted holds from now on.

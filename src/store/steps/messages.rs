@@ -36,6 +36,9 @@ pub(in crate::store) fn accept(tx: &mut Tx<'_>, new: &NewMessage) -> Result<Acce
         return Ok(Acceptance::Repeated(known.state));
     }
     check(new)?;
+    if tx.indexes().messages.open.len() >= new.most_waiting {
+        return Ok(Acceptance::Refused(Refusal::QueueFull));
+    }
     let conversation = conversations::get(tx, new.conversation)?
         .filter(|found| found.handset.number() == Some(new.destination))
         .ok_or_else(|| StoreError::Conflict("no such conversation with this number".to_owned()))?;

@@ -90,6 +90,7 @@ fn begin(
         return Ok(Placed::NotLeased);
     };
     make_room(tx, &between)?;
+    make_room_among_all(tx, sms.most_partial)?;
     let row = PartialRow {
         id: tx.next(Sequence::Partial)?,
         link_group: sms.link_group.clone(),
@@ -115,6 +116,18 @@ fn make_room(tx: &mut Tx<'_>, between: &str) -> Result<()> {
     };
     let surplus = (waiting.len() + 1).saturating_sub(MAX_PARTIAL);
     let oldest: Vec<String> = waiting.values().take(surplus).cloned().collect();
+    oldest.iter().try_for_each(|key| give_up(tx, key))
+}
+
+/// The same among all long SMS that wait.
+fn make_room_among_all(tx: &mut Tx<'_>, most: usize) -> Result<()> {
+    let waiting = &tx.indexes().partials.waiting;
+    let surplus = (waiting.len() + 1).saturating_sub(most);
+    let oldest: Vec<String> = waiting
+        .iter()
+        .take(surplus)
+        .map(|(_, key)| key.clone())
+        .collect();
     oldest.iter().try_for_each(|key| give_up(tx, key))
 }
 

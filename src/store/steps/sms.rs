@@ -33,6 +33,9 @@ pub(in crate::store) fn take(tx: &mut Tx<'_>, sms: &SmsIn) -> Result<SmsTaken> {
         Judgement::Undecided(session) => return Ok(SmsTaken::Undecided { session }),
         Judgement::New => {}
     }
+    if waiting(tx) >= sms.most_waiting {
+        return Ok(SmsTaken::Full);
+    }
     let placed = match place(sms) {
         Some(concat) => take_part(tx, sms, concat)?,
         None => take_whole(tx, sms)?,
@@ -50,6 +53,13 @@ pub(in crate::store) fn take(tx: &mut Tx<'_>, sms: &SmsIn) -> Result<SmsTaken> {
             id: remember(tx, sms, alike, home)?,
         },
     })
+}
+
+/// How many SMS wait for their rooms, or are about to be said there.
+fn waiting(tx: &Tx<'_>) -> usize {
+    let indexes = tx.indexes();
+    let to_be_said = usize::try_from(indexes.outbox.pending).unwrap_or(usize::MAX);
+    indexes.sms.pending.len().saturating_add(to_be_said)
 }
 
 fn remember(tx: &mut Tx<'_>, sms: &SmsIn, alike: Alike, home: HomeRow) -> Result<TakenId> {

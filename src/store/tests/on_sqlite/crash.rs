@@ -72,6 +72,7 @@ pub(super) fn message(conversation: &Conversation, number: u32) -> NewMessage {
         receipts: true,
         progress: true,
         uncertain: UncertainPolicy::Hold(60_000),
+        most_waiting: usize::MAX,
         valid_until: Timestamp(1_000_000),
         receipt_by: Timestamp(2_000_000),
         now: Timestamp(2),

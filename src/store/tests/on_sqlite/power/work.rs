@@ -128,6 +128,8 @@ async fn sms(store: &dyn Store, lane: u32, text: &str) {
         peer_id: None,
         dedicated_to: None,
         wish: None,
+        most_waiting: usize::MAX,
+        most_partial: usize::MAX,
         submitted: None,
         at: Timestamp(5),
     };
