@@ -127,6 +127,7 @@ pub fn plan(routing: &Routing, draft: Draft<'_>) -> Result<NewMessage, Unplannab
         uncertain: policy(route),
         valid_until: draft.now.after(route.validity),
         receipt_by: draft.now.after(route.validity + route.receipt_timeout),
+        fraud: routing.fraud.clone(),
         now: draft.now,
     })
 }

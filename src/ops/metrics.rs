@@ -238,6 +238,7 @@ impl Metrics {
             Refusal::PoolExhausted { .. } => "pool_exhausted",
             Refusal::ConversationEnded => "conversation_ended",
             Refusal::OptedOut => "opted_out",
+            Refusal::Limited(hit) => hit.limit.name(),
         };
         self.refused.with_label_values(&[reason]).inc();
     }
@@ -269,6 +270,8 @@ impl Metrics {
             ("references", sizes.references),
             ("opted_out", sizes.opted_out),
             ("messages", sizes.messages),
+            ("limit_counters", sizes.counters),
+            ("heard_phones", sizes.heard),
         ] {
             let size = i64::try_from(size).unwrap_or(i64::MAX);
             self.waiting.with_label_values(&[kind]).set(size);

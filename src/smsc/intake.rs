@@ -152,6 +152,7 @@ impl Inbound {
             peer_id: identity.peer_id,
             submitted: submitted.map(|wishes| self.on_our_terms(wishes)),
             wish,
+            note_sender: self.gateway.routing().fraud.new_phones_per_prefix.is_some(),
             at: self.gateway.clock.now(),
         });
         let taken = taken.await?;

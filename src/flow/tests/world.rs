@@ -290,6 +290,7 @@ impl World {
                 .map(ToOwned::to_owned),
             submitted: None,
             wish: self.gateway.opt_out.wish(text),
+            note_sender: false,
             at: self.clock.now(),
         };
         self.store.take_sms(sms).await.unwrap()

@@ -59,6 +59,7 @@ async fn text(store: &Arc<dyn Store>, payload: &'static str) -> SmsId {
         dedicated_to: None,
         wish: None,
         submitted: None,
+        note_sender: false,
         at: at(5),
     };
     store.take_sms(sms).await.unwrap();

@@ -28,6 +28,7 @@ pub(super) fn from(digits: &str, text: &str) -> SmsIn {
         dedicated_to: None,
         wish: None,
         submitted: None,
+        note_sender: false,
         at: at(100),
     }
 }

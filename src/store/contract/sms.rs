@@ -113,6 +113,8 @@ pub struct SmsIn {
     pub submitted: Option<SubmissionIn>,
     /// What it says about being texted, where that is all that it says.
     pub wish: Option<Wish>,
+    /// Note that this phone has texted us, for the limits against pumped traffic.
+    pub note_sender: bool,
     /// When it came.
     pub at: Timestamp,
 }

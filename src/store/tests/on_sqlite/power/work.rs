@@ -129,6 +129,7 @@ async fn sms(store: &dyn Store, lane: u32, text: &str) {
         dedicated_to: None,
         wish: None,
         submitted: None,
+        note_sender: false,
         at: Timestamp(5),
     };
     let taken = store.take_sms(sms).await.unwrap();
