@@ -137,7 +137,7 @@ impl World {
         Self::made(Cut::default(), &format!("[limits]\n{limits}\n"))
     }
 
-    fn made(cut: Cut, more: &str) -> Self {
+    pub(super) fn made(cut: Cut, more: &str) -> Self {
         let text = format!("{SETTINGS}\n{more}");
         let settings = Arc::new(settings(&text));
         let directory = folder();
