@@ -4,11 +4,6 @@ use std::time::Duration;
 
 use super::world::*;
 
-/// A world with these lines of `[fraud]`.
-fn guarded(fraud: &str) -> World {
-    World::made(Default::default(), &format!("[fraud]\n{fraud}\n"))
-}
-
 fn refused(world: &World, limit: &str) -> u64 {
     let refused = &world.gateway.metrics.refused;
     refused.with_label_values(&[limit]).get()
@@ -16,7 +11,7 @@ fn refused(world: &World, limit: &str) -> u64 {
 
 #[tokio::test]
 async fn who_spends_too_much_is_told_so_with_the_time_at_which_it_goes_on() {
-    let mut world = guarded("spend_per_day = \"0.12\"");
+    let mut world = World::guarded("spend_per_day = \"0.12\"");
     world.top_up(ALICE, "1").await;
     let room = world.direct_room(PHONE).await;
     for text in ["one", "two", "three"] {
@@ -46,7 +41,7 @@ async fn who_spends_too_much_is_told_so_with_the_time_at_which_it_goes_on() {
 
 #[tokio::test]
 async fn who_begins_with_too_many_new_phones_goes_on_with_those_they_have() {
-    let mut world = guarded("new_phones_per_day = 1");
+    let mut world = World::guarded("new_phones_per_day = 1");
     world.top_up(ALICE, "1").await;
     let room = world.direct_room(PHONE).await;
     world.says(&room, ALICE, "hello");
@@ -68,7 +63,7 @@ async fn who_begins_with_too_many_new_phones_goes_on_with_those_they_have() {
 
 #[tokio::test]
 async fn a_relayed_text_over_a_limit_is_told_without_a_word_of_the_payers_money() {
-    let mut world = guarded("spend_per_day = \"0.13\"");
+    let mut world = World::guarded("spend_per_day = \"0.13\"");
     world.top_up(ALICE, "1").await;
     let room = world.group_room(&[PHONE, GERMAN]).await;
     world.says(&room, ALICE, "hello");
@@ -88,7 +83,7 @@ async fn a_relayed_text_over_a_limit_is_told_without_a_word_of_the_payers_money(
 
 #[tokio::test]
 async fn a_phone_that_texted_first_is_none_of_the_new_ones() {
-    let mut world = guarded("new_phones_per_prefix = 1\nprefix_digits = 8");
+    let mut world = World::guarded("new_phones_per_prefix = 1\nprefix_digits = 8");
     world.top_up(ALICE, "1").await;
     world.texts(PHONE, DEDICATED, "hello").await;
     world.run().await;

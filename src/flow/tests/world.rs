@@ -137,7 +137,12 @@ impl World {
         Self::made(Cut::default(), &format!("[limits]\n{limits}\n"))
     }
 
-    pub(super) fn made(cut: Cut, more: &str) -> Self {
+    /// A world with these lines of `[fraud]`.
+    pub(super) fn guarded(fraud: &str) -> Self {
+        Self::made(Cut::default(), &format!("[fraud]\n{fraud}\n"))
+    }
+
+    fn made(cut: Cut, more: &str) -> Self {
         let text = format!("{SETTINGS}\n{more}");
         let settings = Arc::new(settings(&text));
         let directory = folder();

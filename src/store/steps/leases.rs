@@ -102,7 +102,7 @@ pub(in crate::store) fn of_pair(
 pub(super) fn held(tx: &mut Tx<'_>, handset: &Handset, now: Timestamp) -> Result<Vec<LeaseRow>> {
     let rows = of_handset(tx, &handset.key())?.unwrap_or_default();
     let held = rows.iter().filter(|row| row.is_held(now));
-    Ok(held.cloned().collect())
+    Ok(held.copied().collect())
 }
 
 fn pair<'a>(rows: &'a [LeaseRow], vmn: &str) -> Option<&'a LeaseRow> {
