@@ -55,7 +55,7 @@ impl World {
         let mut plan = Plan::new("", sim.smpp_port());
         let mut stub = Stub::prepare(home.path(), &plan.appservice_url());
         plan.homeserver = format!("http://127.0.0.1:{}", stub.port());
-        plan.more = LIMITS.to_owned();
+        LIMITS.clone_into(&mut plan.more);
         let mut gateway = Gateway::prepare(home.path(), &plan);
         sim.start_with(&[]).await;
         stub.launch();
