@@ -11,7 +11,7 @@ use matrix_smpp::store::{
     NewMessage, OpenConversation, OriginatorPlan, Store, StoreError, TableStore,
 };
 use matrix_smpp_codec::segment::{ReferenceWidth, split};
-use matrix_smpp_config::Money;
+use matrix_smpp_config::{Fraud, Money};
 use mimalloc::MiMalloc;
 use ruma::OwnedUserId;
 use tokio::task::JoinSet;
@@ -109,6 +109,7 @@ async fn fill_lane(store: Arc<dyn Store>, lane: u64, depth: u64) -> Result<(), F
             most_waiting: usize::MAX,
             valid_until: NOW.after(Duration::from_hours(24)),
             receipt_by: NOW.after(Duration::from_hours(48)),
+            fraud: Fraud::default(),
             now: NOW,
         };
         store.accept_message(message).await?;

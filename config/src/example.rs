@@ -2,6 +2,7 @@
 
 use crate::appservice::RawAppservice;
 use crate::esme::RawEsme;
+use crate::fraud::RawFraud;
 use crate::gateway::RawGateway;
 use crate::homeserver::RawHomeserver;
 use crate::limits::RawLimits;
@@ -55,6 +56,7 @@ fn render(set: Set) -> String {
     section::<RawRoute>(&mut out, "[[route]]", set);
     section::<RawDedicated>(&mut out, "[[dedicated]]", set);
     section::<RawOptOut>(&mut out, "[opt_out]", set);
+    section::<RawFraud>(&mut out, "[fraud]", set);
     section::<RawLimits>(&mut out, "[limits]", set);
     out
 }

@@ -1,8 +1,10 @@
-//! Where texts go and whose numbers they come from: what may be read again while a gateway runs.
+//! Where texts go, whose numbers they come from and how many may go: what may be read again while a
+//! gateway runs.
 
 use matrix_smpp_codec::e164::E164;
 use ruma::UserId;
 
+use crate::fraud::Fraud;
 use crate::pool::{Dedicated, Pool};
 use crate::route::{Originator, Route};
 
@@ -17,6 +19,8 @@ pub struct Routing {
     pub dedicated: Vec<Dedicated>,
     /// The accounts that bind to us, by the names that routes have for them.
     pub accounts: Vec<String>,
+    /// The limits against pumped traffic.
+    pub fraud: Fraud,
 }
 
 impl Routing {

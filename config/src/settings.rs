@@ -9,6 +9,7 @@ use toml::de::DeTable;
 use crate::appservice::{Appservice, RawAppservice};
 use crate::env::Env;
 use crate::esme::{self, Esme};
+use crate::fraud::RawFraud;
 use crate::gateway::{Gateway, RawGateway};
 use crate::homeserver::{self, Homeserver};
 use crate::limits::{self, Limits, RawLimits};
@@ -105,7 +106,7 @@ pub fn parse(text: &str, path: &Path, env: &dyn Env) -> Result<Settings, Mistake
 }
 
 /// The tables at the root of the file.
-const ROOT: [&str; 14] = [
+const ROOT: [&str; 15] = [
     "gateway",
     "store",
     "appservice",
@@ -119,6 +120,7 @@ const ROOT: [&str; 14] = [
     "route",
     "dedicated",
     "opt_out",
+    "fraud",
     "limits",
 ];
 
@@ -165,6 +167,9 @@ fn read(root: &Reader<'_>) -> Option<Settings> {
         dedicated.as_deref().unwrap_or_default(),
     );
     let opt_out = read_opt_out(root);
+    let fraud = root
+        .section_at::<RawFraud>("fraud")
+        .and_then(Section::checked);
     let limits = read_limits(root);
     let accounts = esmes.iter().flatten().map(|one| one.name.clone()).collect();
     Some(Settings {
@@ -182,6 +187,7 @@ fn read(root: &Reader<'_>) -> Option<Settings> {
             pools: pools?,
             dedicated: dedicated?,
             accounts,
+            fraud: fraud?,
         },
         opt_out: opt_out?,
         limits: limits?,

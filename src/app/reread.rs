@@ -1,5 +1,5 @@
-//! What can change while the gateway runs: routes, pools, dedicated numbers, accounts, and the
-//! listener's certificates.
+//! What can change while the gateway runs: routes, pools, dedicated numbers, limits against fraud,
+//! accounts, and the listener's certificates.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -94,7 +94,11 @@ fn adopt(
     links.carry(&settings.routing.routes, &settings.esmes)?;
     let accounts = links.meet(gateway, crew, &settings.esmes)?;
     let before = gateway.routing.set(settings.routing);
-    Ok((accounts, changes(&before, &gateway.routing())))
+    let now = gateway.routing();
+    if before.fraud != now.fraud {
+        info!("the limits against fraud were read again");
+    }
+    Ok((accounts, changes(&before, &now)))
 }
 
 fn changes(before: &Arc<Routing>, now: &Arc<Routing>) -> [Changes; 3] {

@@ -10,8 +10,8 @@ use matrix_smpp_codec::values::CommandStatus;
 use matrix_smpp_config::{Engine, Money};
 use ruma::OwnedUserId;
 
-use super::submission;
 use super::{Failure, say, settings};
+use super::{limits, submission};
 use crate::clock::Clock;
 use crate::gateway::model::{E164Text, Handset};
 use crate::gateway::opt_out::Wish;
@@ -197,7 +197,7 @@ pub(super) fn explain(config: &Path, id: String) -> Result<(), Failure> {
     tell(config, Request::Explain { id })
 }
 
-fn tell(config: &Path, request: Request) -> Result<(), Failure> {
+pub(super) fn tell(config: &Path, request: Request) -> Result<(), Failure> {
     let settings = settings(config)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -278,6 +278,9 @@ fn print(answer: Answer, currency: &str) -> Result<(), Failure> {
         }
         Answer::Histories(histories) => lines(&histories, "", history),
         Answer::Submissions(submissions) => lines(&submissions, "", submission::history),
+        Answer::Limits(hit) => lines(&hit, "no limit refuses anything", |hit| {
+            limits::line(hit, currency)
+        }),
         Answer::Queue(aside) => lines(&aside, "nothing was set aside", aside_line),
     };
     say(&text);

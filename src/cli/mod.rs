@@ -2,6 +2,7 @@
 
 mod admin;
 mod check;
+mod limits;
 mod registration;
 mod run;
 mod store;
@@ -48,6 +49,9 @@ enum Command {
     /// Phones that want no more texts.
     #[command(subcommand)]
     OptOut(admin::OptOut),
+    /// What the limits against pumped traffic refuse.
+    #[command(subcommand)]
+    Limits(limits::Limits),
     /// What could not be handled and was set aside.
     #[command(subcommand)]
     Queue(admin::Queue),
@@ -77,6 +81,7 @@ impl Cli {
             Command::Credit(credit) => admin::credit(&self.config, credit),
             Command::Lease(lease) => admin::lease(&self.config, lease),
             Command::OptOut(opt_out) => admin::opt_out(&self.config, opt_out),
+            Command::Limits(limits) => limits::limits(&self.config, limits),
             Command::Queue(queue) => admin::queue(&self.config, queue),
             Command::Store(store) => store::execute(&self.config, &store),
             Command::Explain { id } => admin::explain(&self.config, id),
@@ -165,6 +170,9 @@ mod tests {
             "matrix-smpp lease dedicate 447700900999 @alice:example.org",
             "matrix-smpp lease undedicate 447700900999",
             "matrix-smpp lease dedicated",
+            "matrix-smpp limits list",
+            "matrix-smpp limits clear spend_per_day @alice:example.org",
+            "matrix-smpp limits clear new_phones_per_prefix 44770090",
             "matrix-smpp explain $event",
             "matrix-smpp queue list",
             "matrix-smpp queue retry e17",
@@ -187,6 +195,8 @@ mod tests {
             "matrix-smpp credit top-up @alice:example.org lots",
             "matrix-smpp credit top-up @alice:example.org 0.0000001",
             "matrix-smpp lease release +447700900900 447700900123",
+            "matrix-smpp limits clear",
+            "matrix-smpp limits clear invites_per_hour 44770090",
             "matrix-smpp explain",
             "matrix-smpp queue retry",
             "matrix-smpp queue drop 17",

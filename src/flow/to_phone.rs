@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use matrix_smpp_config::Money;
 use ruma::{OwnedUserId, UserId};
+use tracing::warn;
 
 use super::{Gateway, Trouble, bounds};
 use crate::gateway::allowance::Permission;
@@ -267,8 +268,22 @@ pub(super) async fn send(
         }
         Acceptance::Refused(why) => {
             gateway.metrics.refused_by_store(&why);
+            warn_of_limit(&why);
             refused(Why::Refusal(why))
         }
+    }
+}
+
+/// Tells operators of a limit that begins to refuse, without whose it is.
+fn warn_of_limit(why: &Refusal) {
+    if let Refusal::Limited(hit) = why
+        && hit.is_first
+    {
+        let limit = hit.limit.name();
+        warn!(
+            limit,
+            "a limit refuses messages: `matrix-smpp limits list` tells whose"
+        );
     }
 }
 

@@ -2,10 +2,11 @@
 
 use matrix_smpp_codec::e164::E164;
 use matrix_smpp_codec::segment::Segments;
-use matrix_smpp_config::{Money, Numbers};
+use matrix_smpp_config::{Fraud, Money, Numbers};
 use ruma::OwnedUserId;
 use serde::{Deserialize, Serialize};
 
+use super::limits::Hit;
 use super::model::{ConversationId, MessageId, MessageState, Source, Timestamp, UncertainPolicy};
 
 /// A message to accept.
@@ -44,6 +45,8 @@ pub struct NewMessage {
     pub valid_until: Timestamp,
     /// Expect no receipt after this time.
     pub receipt_by: Timestamp,
+    /// The limits against pumped traffic that hold for it.
+    pub fraud: Fraud,
     /// Now.
     pub now: Timestamp,
 }
@@ -96,6 +99,8 @@ pub enum Refusal {
     OptedOut,
     /// As many messages wait as may.
     QueueFull,
+    /// It would go over a limit against pumped traffic.
+    Limited(Hit),
 }
 
 /// One message as the rooms and people see it.

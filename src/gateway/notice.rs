@@ -4,6 +4,7 @@ use matrix_smpp_config::Money;
 
 use ruma::UserId;
 
+use super::limits::{Hit, Limit, when};
 use super::message::{Failure, MessageView, Refusal};
 use super::model::{Account, MessageState};
 use super::plan::Unplannable;
@@ -54,6 +55,11 @@ pub fn relay_refused(why: &Refusal, phone: &str, currency: &Currency) -> String 
             "A text from another phone of this room was not sent to {phone}: it costs {}, which \
              the credit of whoever invited this phone does not cover.",
             currency.show(*cost),
+        ),
+        Refusal::Limited(hit) => format!(
+            "A text from another phone of this room was not sent to {phone}: it would go over a limit \
+             of this gateway against fraud. {}",
+            again(hit),
         ),
         _ => refused(why, phone, currency),
     }
@@ -121,6 +127,35 @@ pub fn refused(why: &Refusal, phone: &str, currency: &Currency) -> String {
             "Not sent: {phone} has asked for no more texts. Nothing was charged. It may be texted again once it \
              texts START to the number that it knows."
         ),
+        Refusal::Limited(hit) => limited(hit, phone, currency),
+    }
+}
+
+/// A message that would go over a limit against pumped traffic, to its writer.
+fn limited(hit: &Hit, phone: &str, currency: &Currency) -> String {
+    let why = match hit.limit {
+        Limit::SpendPerDay => {
+            let most = Money::from_micros(hit.most).unwrap_or(Money::MAX);
+            let most = currency.show(most);
+            format!("with this message you would have spent more than {most} within 24 hours")
+        }
+        Limit::NewPhonesPerDay => {
+            let most = hit.most;
+            format!("nobody may begin with more than {most} new phones within 24 hours")
+        }
+        Limit::NewPhonesPerPrefix => {
+            "too many new phones with numbers like this one were texted lately".to_owned()
+        }
+    };
+    let again = again(hit);
+    format!("Not sent to {phone}: {why}, which is a limit of this gateway against fraud. {again}")
+}
+
+/// When what a limit refused may go.
+fn again(hit: &Hit) -> String {
+    match hit.again {
+        Some(at) => format!("It may go again from {} on; please send it then.", when(at)),
+        None => "This message alone is more than the limit allows.".to_owned(),
     }
 }
 

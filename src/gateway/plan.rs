@@ -130,6 +130,7 @@ pub fn plan(routing: &Routing, draft: Draft<'_>) -> Result<NewMessage, Unplannab
         most_waiting: draft.most_waiting,
         valid_until: draft.now.after(route.validity),
         receipt_by: draft.now.after(route.validity + route.receipt_timeout),
+        fraud: routing.fraud.clone(),
         now: draft.now,
     })
 }

@@ -2,6 +2,7 @@
 //! writer. One JSON object a line each way. The socket's folder is the gateway's own, so whoever
 //! can open it may do what the gateway may.
 
+mod limits;
 mod socket;
 #[cfg(test)]
 mod tests;
@@ -14,7 +15,9 @@ use matrix_smpp_config::{Money, Routing};
 use ruma::OwnedUserId;
 
 pub use self::socket::{ask, listen, serve};
-pub use self::words::{AccountLine, Answer, AsideLine, LeaseLine, OptOutLine, Request, utc, word};
+pub use self::words::{
+    AccountLine, Answer, AsideLine, LeaseLine, LimitLine, OptOutLine, Request, utc, word,
+};
 use crate::clock::Clock;
 use crate::flow::pools;
 use crate::gateway::model::{Account, Handset};
@@ -91,6 +94,11 @@ async fn try_answer(
             None => Answer::Failed(NO_HANDSET.to_owned()),
         },
         Request::Explain { id } => explain(store, &id).await?,
+        Request::Limits => limits::list(store, &routing.fraud, clock.now()).await?,
+        Request::ClearLimit { limit, whose } => done_if(
+            store.clear_limit(limit, &whose).await?,
+            "this limit has counted nothing of this Matrix ID or prefix",
+        ),
         Request::Queue => queue(store, clock).await?,
         Request::Retry { id } => match id.parse() {
             Ok(id) => done_if(store.retry_aside(id, clock.now()).await?, NOT_ASIDE),

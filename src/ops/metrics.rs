@@ -239,6 +239,7 @@ impl Metrics {
             Refusal::ConversationEnded => "conversation_ended",
             Refusal::OptedOut => "opted_out",
             Refusal::QueueFull => "queue_full",
+            Refusal::Limited(hit) => hit.limit.name(),
         };
         self.refused.with_label_values(&[reason]).inc();
     }
@@ -270,6 +271,8 @@ impl Metrics {
             ("references", sizes.references),
             ("opted_out", sizes.opted_out),
             ("messages", sizes.messages),
+            ("limit_counters", sizes.counters),
+            ("heard_phones", sizes.heard),
         ] {
             let size = i64::try_from(size).unwrap_or(i64::MAX);
             self.waiting.with_label_values(&[kind]).set(size);

@@ -154,6 +154,7 @@ impl Inbound {
             wish,
             most_waiting: self.gateway.settings.limits.queued_sms,
             most_partial: self.gateway.settings.limits.mo_parts,
+            note_sender: self.gateway.routing().fraud.new_phones_per_prefix.is_some(),
             at: self.gateway.clock.now(),
         });
         let taken = taken.await?;

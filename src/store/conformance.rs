@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use matrix_smpp_codec::e164::E164;
 use matrix_smpp_codec::segment::{ReferenceWidth, split};
-use matrix_smpp_config::{Money, NumberRange, Numbers};
+use matrix_smpp_config::{Fraud, Money, NumberRange, Numbers};
 use ruma::{OwnedEventId, OwnedRoomId, OwnedServerName, OwnedUserId};
 
 use super::*;
@@ -24,6 +24,7 @@ pub(crate) mod events;
 pub(crate) mod id_forms;
 pub(crate) mod lanes;
 pub(crate) mod ledger;
+pub(crate) mod limits;
 pub(crate) mod messages;
 pub(crate) mod model;
 pub(crate) mod opt_outs;
@@ -247,6 +248,19 @@ macro_rules! suite {
                 an_audit_agrees_though_money_moves_meanwhile,
                 all_leases_of_a_phone_are_in_one_page,
                 a_lease_can_be_released_by_hand;
+            limits:
+                nothing_is_counted_without_limits,
+                a_person_spends_so_much_within_a_day,
+                a_repeated_message_counts_once,
+                a_person_begins_with_so_many_new_phones_within_a_day,
+                so_many_new_phones_of_a_prefix_are_texted_by_all_together,
+                a_phone_that_has_texted_us_is_none_of_the_new_ones,
+                a_refused_message_leaves_no_lease_and_counts_under_no_limit,
+                an_event_over_a_limit_is_not_accepted_in_part,
+                limits_hold_whoever_asks_at_once,
+                what_was_counted_survives_a_restart,
+                a_limit_that_is_hit_is_listed_until_it_is_cleared,
+                counters_are_forgotten_when_their_window_is_over;
             model:
                 money_and_leases_hold_under_any_order_of_operations;
         }
@@ -394,6 +408,7 @@ fn message(conversation: &Conversation, name: &str) -> NewMessage {
         most_waiting: usize::MAX,
         valid_until: VALID_UNTIL,
         receipt_by: RECEIPT_BY,
+        fraud: Fraud::default(),
         now: at(10),
     }
 }

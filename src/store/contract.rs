@@ -6,6 +6,7 @@ mod aside;
 mod conversations;
 mod events;
 mod leases;
+mod limits;
 mod messages;
 mod money;
 mod opt_outs;
@@ -23,6 +24,7 @@ pub use self::aside::*;
 pub use self::conversations::*;
 pub use self::events::*;
 pub use self::leases::*;
+pub use self::limits::*;
 pub use self::messages::*;
 pub use self::money::*;
 pub use self::opt_outs::*;
@@ -68,6 +70,7 @@ pub trait Store:
     + MoneyStore
     + LeaseStore
     + OptOutStore
+    + LimitStore
     + QuestionStore
     + fmt::Debug
     + Send

@@ -14,7 +14,7 @@ use super::tables::TableId;
 const NAME: &str = "counts";
 
 /// The tables of which that is asked, beside the live ones, whose rows are read at the start.
-pub(crate) const COUNTED: [TableId; 11] = [
+pub(crate) const COUNTED: [TableId; 13] = [
     TableId::Events,
     TableId::Ghosts,
     TableId::Rooms,
@@ -26,6 +26,8 @@ pub(crate) const COUNTED: [TableId; 11] = [
     TableId::Copies,
     TableId::EndedSubmissions,
     TableId::OutboxKeys,
+    TableId::Counters,
+    TableId::Heard,
 ];
 
 /// What is kept of the counts.

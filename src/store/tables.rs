@@ -8,6 +8,7 @@
 //! added goes last, with `#[serde(default)]` for the rows that were written before it.
 
 mod events;
+mod limits;
 mod messages;
 mod money;
 mod opt_outs;
@@ -19,9 +20,10 @@ mod sms;
 mod tests;
 
 use super::table::{Kind, Row, Table, tables};
-use crate::gateway::model::ConversationId;
+use crate::gateway::model::{ConversationId, Timestamp};
 
 pub(crate) use self::events::*;
+pub(crate) use self::limits::*;
 pub(crate) use self::messages::*;
 pub(crate) use self::money::*;
 pub(crate) use self::opt_outs::*;
@@ -114,12 +116,18 @@ tables! {
     live Outbox(OutboxRow) = "outbox";
     /// When each of them was queued, done or not, by its own key.
     kept OutboxKeys(i64) = "outbox_key";
+
+    /// What the limits against pumped traffic have counted, by limit and whose it is ([`counter_key`]).
+    kept Counters(CounterRow) = "counter";
+    /// When a phone has texted us last, to the day, by its number; noted while there are limits.
+    kept Heard(Timestamp) = "heard";
 }
 
 impl Row for () {}
 impl Row for i64 {}
 impl Row for u32 {}
 impl Row for String {}
+impl Row for Timestamp {}
 impl<R: Row> Row for Vec<R> {}
 
 /// A number, 0 or more, as a key: keys stand in the order of the numbers.

@@ -26,6 +26,8 @@ mod not_text;
 
 mod credit;
 
+mod pumping;
+
 mod receipts;
 
 mod uncertain;

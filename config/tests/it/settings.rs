@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use matrix_smpp_config::{Bind, Env, Originator, ProcessEnv, load as load_file};
+use matrix_smpp_config::{Bind, Env, Fraud, Originator, ProcessEnv, load as load_file};
 use proptest::prelude::*;
 use secrecy::ExposeSecret;
 
@@ -51,6 +51,22 @@ fn what_is_not_set_follows_from_what_is() {
     let settings = load(&other, &World::new()).unwrap();
     assert_eq!(settings.store.path, Path::new("/etc/gw/data/gateway.db"));
     assert_eq!(settings.homeservers[0].bot_localpart, "_sms_bot");
+}
+
+#[test]
+fn without_a_word_about_fraud_there_are_no_limits() {
+    let fraud = load(BASE, &World::new()).unwrap().routing.fraud;
+    assert_eq!(fraud, Fraud::default());
+    assert!(!fraud.is_limited());
+    for key in [
+        "spend_per_day = \"0.01\"",
+        "new_phones_per_day = 1",
+        "new_phones_per_prefix = 1",
+    ] {
+        let text = changed("[gateway]", &format!("[fraud]\n{key}\n[gateway]"));
+        let fraud = load(&text, &World::new()).unwrap().routing.fraud;
+        assert!(fraud.is_limited(), "{key}");
+    }
 }
 
 #[test]
@@ -210,6 +226,7 @@ fn any_line() -> impl Strategy<Value = String> {
         "[[pool]]",
         "[[route]]",
         "[[dedicated]]",
+        "[fraud]",
         "[limits]",
         "[[ops]]",
     ]);
@@ -311,6 +328,7 @@ fn what_holds_from_the_start_on_is_told_apart_from_what_may_change() {
     for (from, to) in [
         ("price = \"0.045\"", "price = \"0.05\""),
         ("owner = \"@alice", "owner = \"@bob"),
+        ("[gateway]", "[fraud]\nspend_per_day = \"20\"\n[gateway]"),
         ("numbers = [\"447700900900\", ", "numbers = ["),
         // What is said, and is so anyway.
         ("as_token", "bot_localpart = \".tel.bot\"\nas_token"),

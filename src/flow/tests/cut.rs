@@ -13,6 +13,7 @@ use ruma::{EventId, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, ServerName, 
 use serde_json::Value;
 use tokio::sync::Notify;
 
+use crate::gateway::limits::Limit;
 use crate::gateway::model::{
     Account, Conversation, ConversationId, Handset, InboxSeq, MessageId, OutboxId, SmsId, TakenId,
     Timestamp,
@@ -238,6 +239,10 @@ cut_store! {
     OptOutStore {
         Commit fn heed(handset: &Handset, number: &str, wish: Wish, now: Timestamp) -> ();
         Question fn opt_outs() -> Vec<OptedOut>;
+    }
+    LimitStore {
+        Question fn limits_hit(now: Timestamp) -> Vec<Counter>;
+        Commit fn clear_limit(limit: Limit, whose: &str) -> bool;
     }
     QuestionStore {
         Commit fn probe() -> ();

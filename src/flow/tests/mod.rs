@@ -11,6 +11,7 @@ mod cut;
 mod echo;
 mod from_phones;
 mod invitations;
+mod limits;
 mod look_back;
 mod opt_out;
 mod outbox;

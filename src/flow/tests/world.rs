@@ -137,6 +137,11 @@ impl World {
         Self::made(Cut::default(), &format!("[limits]\n{limits}\n"))
     }
 
+    /// A world with these lines of `[fraud]`.
+    pub(super) fn guarded(fraud: &str) -> Self {
+        Self::made(Cut::default(), &format!("[fraud]\n{fraud}\n"))
+    }
+
     fn made(cut: Cut, more: &str) -> Self {
         let text = format!("{SETTINGS}\n{more}");
         let settings = Arc::new(settings(&text));
@@ -292,6 +297,7 @@ impl World {
             wish: self.gateway.opt_out.wish(text),
             most_waiting: self.gateway.settings.limits.queued_sms,
             most_partial: self.gateway.settings.limits.mo_parts,
+            note_sender: false,
             at: self.clock.now(),
         };
         self.store.take_sms(sms).await.unwrap()

@@ -249,3 +249,14 @@ async fn pools_tell_how_full_they_are() {
         "{pools}"
     );
 }
+
+#[tokio::test]
+async fn a_limit_that_nothing_has_hit_is_neither_listed_nor_cleared() {
+    let desk = Desk::new();
+    assert_eq!(desk.ask("limits".into()).await, r#"{"limits":[]}"#);
+    let clear = serde_json::json!({
+        "clear_limit": { "limit": "spend_per_day", "whose": "@alice:example.org" }
+    });
+    let answer = desk.ask(clear).await;
+    assert!(answer.contains("has counted nothing"), "{answer}");
+}

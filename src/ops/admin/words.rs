@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use crate::gateway::limits::Limit;
 use crate::gateway::model::{Account, MessageState, Timestamp};
 use crate::gateway::opt_out::Wish;
 use crate::gateway::pools::PoolUse;
@@ -83,6 +84,15 @@ pub enum Request {
         /// A message id or an event id.
         id: String,
     },
+    /// What the limits against pumped traffic refuse.
+    Limits,
+    /// Have one of them start anew.
+    ClearLimit {
+        /// Which.
+        limit: Limit,
+        /// A Matrix ID, or the prefix of the numbers.
+        whose: String,
+    },
     /// What was set aside.
     Queue,
     /// Try something again that was set aside.
@@ -121,6 +131,8 @@ pub enum Answer {
     Histories(Vec<History>),
     /// The same of what accounts submitted.
     Submissions(Vec<SubmissionHistory>),
+    /// What the limits against pumped traffic refuse.
+    Limits(Vec<LimitLine>),
     /// What was set aside.
     Queue(Vec<AsideLine>),
 }
@@ -201,7 +213,22 @@ pub struct LeaseLine {
     pub cooling_until: Option<Timestamp>,
 }
 
-/// These hold full numbers, which only the CLI shows.
+/// A limit that refuses messages.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct LimitLine {
+    /// Which.
+    pub limit: Limit,
+    /// A Matrix ID, or the prefix of the numbers.
+    pub whose: String,
+    /// What counts now: micro-units of money, or phones.
+    pub used: i64,
+    /// What is allowed, by the configuration; `None` where that has no such limit any more.
+    pub most: Option<i64>,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// These hold full numbers or prefixes of some, which only the CLI shows.
 macro_rules! debug_by_name_alone {
     ($($name:ident),*) => {$(
         impl fmt::Debug for $name {
@@ -212,7 +239,7 @@ macro_rules! debug_by_name_alone {
     )*};
 }
 
-debug_by_name_alone!(Request, Answer, LeaseLine);
+debug_by_name_alone!(Request, Answer, LeaseLine, LimitLine);
 
 /// A time as people and machines read it (RFC 3339, UTC).
 #[must_use]

@@ -61,6 +61,7 @@ async fn text(store: &Arc<dyn Store>, payload: &'static str) -> SmsId {
         most_waiting: usize::MAX,
         most_partial: usize::MAX,
         submitted: None,
+        note_sender: false,
         at: at(5),
     };
     store.take_sms(sms).await.unwrap();

@@ -15,6 +15,7 @@ use crate::gateway::model::{ConversationId, Originator, SegmentRef};
 const CASES: usize = 40;
 const HOLD: i64 = 50;
 const COOLING: Duration = Duration::from_millis(200);
+const SPEND_PER_DAY: i64 = 150;
 const PHONES: [&str; 2] = [ANNA, BERT];
 const OWNERS: [&str; 2] = ["alice", "bob"];
 
@@ -115,6 +116,8 @@ struct Message {
 struct Terms {
     top_ups: i64,
     limit: i64,
+    /// What its messages have cost when they were accepted; a case is over within a day.
+    spent: i64,
 }
 
 struct World {

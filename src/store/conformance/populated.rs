@@ -18,7 +18,15 @@ pub(crate) async fn populate(store: &Arc<dyn Store>) {
     for place in 0..40_u32 {
         let digits = (447_700_900_200 + u64::from(place)).to_string();
         let conversation = open(store, direct(&format!("r{place}"), &digits, "alice")).await;
-        queue(store, message(&conversation, &format!("m{place}"))).await;
+        let counted = NewMessage {
+            fraud: Fraud {
+                spend_per_day: Some(Money::MAX),
+                new_phones_per_prefix: Some(1_000),
+                ..Fraud::default()
+            },
+            ..message(&conversation, &format!("m{place}"))
+        };
+        queue(store, counted).await;
         queue(store, long_message(&conversation, &format!("l{place}"))).await;
     }
     for (place, claimed) in store
@@ -33,7 +41,10 @@ pub(crate) async fn populate(store: &Arc<dyn Store>) {
         }
     }
     for sms in [
-        from("447700900200", "Hello"),
+        SmsIn {
+            note_sender: true,
+            ..from("447700900200", "Hello")
+        },
         part("447700900201", 7, 3, 2, "in the middle"),
     ] {
         let taken = store.take_sms(sms).await.unwrap();

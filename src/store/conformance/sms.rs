@@ -30,6 +30,7 @@ pub(super) fn from(digits: &str, text: &str) -> SmsIn {
         most_waiting: usize::MAX,
         most_partial: usize::MAX,
         submitted: None,
+        note_sender: false,
         at: at(100),
     }
 }

@@ -23,11 +23,13 @@ use crate::gateway::model::{
 #[async_trait]
 pub trait MessageStore {
     /// Accepts a message: in one step finds the originator (keeps the conversation's, or leases a
-    /// free VMN), reserves its whole price and queues its segments; or refuses it and changes
-    /// nothing: credit and numbers are looked at before anything is touched.
+    /// free VMN), reserves its whole price, counts it under the limits and queues its segments; or
+    /// refuses it and changes nothing: credit, limits and numbers are looked at before anything is
+    /// touched.
     ///
     /// *Again*: the message is known by [`NewMessage::id`], which is computed from its source and its
-    /// conversation; its present state is told. A refusal leaves nothing behind, so it is judged anew.
+    /// conversation; its present state is told. A refusal leaves nothing behind but, once in its window, the
+    /// note that a limit was hit; so it is judged anew.
     async fn accept_message(&self, message: NewMessage) -> Result<Acceptance>;
 
     /// Accepts everything that event `seq` says to phones and ends it, in one commit: each message as

@@ -122,4 +122,8 @@ pub struct Sizes {
     pub opted_out: u64,
     /// Messages and their history.
     pub messages: u64,
+    /// Counters of the limits against pumped traffic.
+    pub counters: u64,
+    /// Phones that have texted us, as far as that is noted.
+    pub heard: u64,
 }

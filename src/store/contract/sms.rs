@@ -117,6 +117,8 @@ pub struct SmsIn {
     pub most_waiting: usize,
     /// How many long SMS may wait for missing parts; the oldest makes room.
     pub most_partial: usize,
+    /// Note that this phone has texted us, for the limits against pumped traffic.
+    pub note_sender: bool,
     /// When it came.
     pub at: Timestamp,
 }

@@ -6,13 +6,14 @@ use matrix_smpp_config::Money;
 use ruma::{OwnedUserId, UserId};
 
 use super::TableStore;
+use crate::gateway::limits::Limit;
 use crate::gateway::model::{Account, Handset, TakenId, Timestamp};
 use crate::gateway::opt_out::Wish;
 use crate::store::audit;
-use crate::store::steps::{explain, leases, money, opt_outs, submissions};
+use crate::store::steps::{explain, leases, limits, money, opt_outs, submissions};
 use crate::store::{
-    Audit, History, Lease, LeaseStore, LeasesPage, MoneyStore, OptOutStore, OptedOut,
-    QuestionStore, Result, Sizes, SubmissionHistory,
+    Audit, Counter, History, Lease, LeaseStore, LeasesPage, LimitStore, MoneyStore, OptOutStore,
+    OptedOut, QuestionStore, Result, Sizes, SubmissionHistory,
 };
 
 #[async_trait]
@@ -96,6 +97,20 @@ impl LeaseStore for TableStore {
         let (numbers, stand) = found.await?;
         self.remembered.keep_dedicated(numbers.clone(), stand);
         Ok(numbers)
+    }
+}
+
+#[async_trait]
+impl LimitStore for TableStore {
+    async fn limits_hit(&self, now: Timestamp) -> Result<Vec<Counter>> {
+        self.engine.run_alone(move |tx| limits::hit(tx, now)).await
+    }
+
+    async fn clear_limit(&self, limit: Limit, whose: &str) -> Result<bool> {
+        let whose = whose.to_owned();
+        self.engine
+            .run(move |tx| limits::clear(tx, limit, &whose))
+            .await
     }
 }
 

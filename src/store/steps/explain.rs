@@ -6,8 +6,8 @@ use super::sweep::each;
 use super::{leases, life, messages};
 use crate::gateway::model::MessageId;
 use crate::store::tables::{
-    EndedMessages, Events, Extras, Ghosts, MessageRow, Messages, Meta, OptOuts, Owed, Partials,
-    References, Rooms, event_key,
+    Counters, EndedMessages, Events, Extras, Ghosts, Heard, MessageRow, Messages, Meta, OptOuts,
+    Owed, Partials, References, Rooms, event_key,
 };
 use crate::store::tx::Tx;
 use crate::store::{History, Result, Sizes, Step};
@@ -52,6 +52,8 @@ pub(in crate::store) fn sizes(tx: &mut Tx<'_>) -> Result<Sizes> {
         opted_out: tx.count::<OptOuts>(),
         references: tx.count::<References>(),
         messages: tx.count::<Messages>() + tx.count::<EndedMessages>(),
+        counters: tx.count::<Counters>(),
+        heard: tx.count::<Heard>(),
     })
 }
 

@@ -98,6 +98,13 @@ pub(in crate::store) fn of_pair(
         .map(|row| row.lease(handset.clone())))
 }
 
+/// The leases of a handset, active or cooling.
+pub(super) fn held(tx: &mut Tx<'_>, handset: &Handset, now: Timestamp) -> Result<Vec<LeaseRow>> {
+    let rows = of_handset(tx, &handset.key())?.unwrap_or_default();
+    let held = rows.iter().filter(|row| row.is_held(now));
+    Ok(held.copied().collect())
+}
+
 fn pair<'a>(rows: &'a [LeaseRow], vmn: &str) -> Option<&'a LeaseRow> {
     rows.iter().find(|row| row.vmn.0.as_str() == vmn)
 }

@@ -6,6 +6,7 @@ use matrix_smpp_config::Money;
 use ruma::{OwnedEventId, OwnedServerName, ServerName};
 
 use super::life;
+use super::limits::{self, Judged};
 use super::money::{self, Charge};
 use super::opt_outs::{self, Unwanted};
 use super::sweep::each;
@@ -60,11 +61,16 @@ pub(in crate::store) fn accept(tx: &mut Tx<'_>, new: &NewMessage) -> Result<Acce
         message: new.id,
         now: new.now,
     };
-    // Nothing is changed before the last refusal: a refused message leaves no lease behind.
+    // Nothing is changed before the last refusal but that a limit was hit: a refused message leaves no
+    // lease behind.
     if !money::covers(&account, cost) {
         let balance = account.balance;
         return Ok(Acceptance::Refused(Refusal::NoCredit { balance, cost }));
     }
+    let counts = match limits::judge(tx, &conversation, new, cost)? {
+        Judged::Fits(counts) => counts,
+        Judged::Refused(why) => return Ok(Acceptance::Refused(why)),
+    };
     let originator = match sender(tx, &conversation, &unwanted, new)? {
         Sender::Chosen(originator) => originator,
         Sender::NoneFree { pool } => {
@@ -72,6 +78,7 @@ pub(in crate::store) fn accept(tx: &mut Tx<'_>, new: &NewMessage) -> Result<Acce
         }
     };
     money::reserve(tx, charge, cost)?;
+    limits::count(tx, &counts, new.now)?;
     queue(tx, new, originator)?;
     Ok(Acceptance::Queued {
         balance: money::account(tx, &new.payer)?.balance,

@@ -12,6 +12,7 @@ pub(super) mod ids;
 pub(super) mod inbox;
 pub(super) mod leases;
 pub(super) mod life;
+pub(super) mod limits;
 pub(super) mod messages;
 pub(super) mod money;
 pub(super) mod opt_outs;

@@ -8,14 +8,14 @@
 use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
-use super::messages;
 use super::sweep::{ago, each};
+use super::{limits, messages};
 use crate::gateway::model::Timestamp;
 use crate::store::Result;
 use crate::store::table::Table;
 use crate::store::tables::{
-    Copies, EndedMessages, EndedSms, EndedSubmissions, Events, Extras, Inbox, Outbox, OutboxKeys,
-    References, Sms, Taken, event_key, number,
+    Copies, Counters, EndedMessages, EndedSms, EndedSubmissions, Events, Extras, Heard, Inbox,
+    Outbox, OutboxKeys, References, Sms, Taken, event_key, number,
 };
 use crate::store::tx::Tx;
 
@@ -55,10 +55,12 @@ enum Kept {
     Submissions,
     Copies,
     References,
+    Counters,
+    Heard,
 }
 
 impl Kept {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 9] = [
         Self::Events,
         Self::OutboxKeys,
         Self::Sms,
@@ -66,6 +68,8 @@ impl Kept {
         Self::Submissions,
         Self::Copies,
         Self::References,
+        Self::Counters,
+        Self::Heard,
     ];
 
     /// How many rows it has.
@@ -78,6 +82,8 @@ impl Kept {
             Self::Submissions => tx.count::<EndedSubmissions>(),
             Self::Copies => tx.count::<Copies>(),
             Self::References => tx.count::<References>(),
+            Self::Counters => tx.count::<Counters>(),
+            Self::Heard => tx.count::<Heard>(),
         }
     }
 
@@ -120,6 +126,8 @@ impl Kept {
                 let before = ago(now, REFERENCE_MEMORY);
                 page::<References>(tx, place, |_, _, row| row.at <= before)
             }
+            Self::Counters => page::<Counters>(tx, place, |_, _, row| row.is_over(now)),
+            Self::Heard => page::<Heard>(tx, place, |_, _, at| limits::is_forgotten(*at, now)),
         }
     }
 
@@ -136,6 +144,8 @@ impl Kept {
             Self::Submissions => tx.delete::<EndedSubmissions>(key).map(drop),
             Self::Copies => forget_copies(tx, key, now),
             Self::References => tx.delete::<References>(key).map(drop),
+            Self::Counters => tx.delete::<Counters>(key).map(drop),
+            Self::Heard => tx.delete::<Heard>(key).map(drop),
         }
     }
 }

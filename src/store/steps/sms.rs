@@ -10,7 +10,7 @@ use matrix_smpp_codec::values::MessageState;
 
 use super::copies::{self, Alike, Judgement};
 use super::parts::{place, take_part};
-use super::{aside, leases, opt_outs, scheduled, submissions};
+use super::{aside, leases, limits, opt_outs, scheduled, submissions};
 use crate::gateway::model::{SmsId, TakenId};
 use crate::store::tables::{
     AsideRow, EndedSms, HomeRow, RecipientRow, Sms as Pending, SmsRow, number,
@@ -48,10 +48,13 @@ pub(in crate::store) fn take(tx: &mut Tx<'_>, sms: &SmsIn) -> Result<SmsTaken> {
         Placed::Held { home } => SmsTaken::Repeated {
             id: remember(tx, sms, alike, home)?,
         },
-        Placed::Stored { home } => SmsTaken::Stored {
-            complete: matches!(home, HomeRow::Sms(_)),
-            id: remember(tx, sms, alike, home)?,
-        },
+        Placed::Stored { home } => {
+            limits::note_heard(tx, sms)?;
+            SmsTaken::Stored {
+                complete: matches!(home, HomeRow::Sms(_)),
+                id: remember(tx, sms, alike, home)?,
+            }
+        }
     })
 }
 

@@ -8,6 +8,7 @@ use serde::forward_to_deserialize_any;
 
 use super::*;
 use crate::gateway::model::Conversation;
+use crate::gateway::window::Span;
 
 /// Learns the fields of whatever is read from it.
 struct Asker<'a>(&'a mut &'static [&'static str]);
@@ -88,6 +89,8 @@ const ALL_FIELDS: &[Fields] = &[
         "id key lane item due_at attempts error queued_at aside",
     ),
     (fields::<OptOutRow>, "number holder at"),
+    (fields::<CounterRow>, "window width hit"),
+    (fields::<Span>, "first last sum"),
     (fields::<RoomRow>, "number encrypted members"),
     (fields::<MemberRow>, "user joined display_name"),
     (fields::<TwoRow>, "number room"),

@@ -241,3 +241,46 @@ fn a_time_may_be_too_short_too() {
         "line 3: limits.mo_part_ttl: is 59s; write a time from 1m to 30d",
     )]);
 }
+
+#[test]
+fn a_limit_against_fraud_allows_something() {
+    let fraud = |key: &str| format!("[fraud]\n{key}");
+    let data = r#"data_dir = "/data""#;
+    each_is_said(&[
+        (
+            data,
+            &fraud("spend_per_day = \"0\""),
+            "line 3: fraud.spend_per_day: is 0; write more than 0, or remove it for no limit",
+        ),
+        (
+            data,
+            &fraud("spend_per_day = 20"),
+            r#"line 3: fraud.spend_per_day: is a whole number; write the amount in quotes, e.g. "0.045" (a float is not exact)"#,
+        ),
+        (
+            data,
+            &fraud("new_phones_per_day = 0"),
+            "line 3: fraud.new_phones_per_day: is 0; write a number from 1 to 1000000",
+        ),
+        (
+            data,
+            &fraud("new_phones_per_prefix = \"20\""),
+            "line 3: fraud.new_phones_per_prefix: is a text; write a whole number without quotes",
+        ),
+        (
+            data,
+            &fraud("prefix_window = \"30s\""),
+            "line 3: fraud.prefix_window: is 30s; write a time from 1m to 7d",
+        ),
+        (
+            data,
+            &fraud("prefix_digits = 0"),
+            "line 3: fraud.prefix_digits: is 0; write a number from 1 to 8",
+        ),
+        (
+            data,
+            &fraud("spend_a_day = \"20\""),
+            "line 3: fraud.spend_a_day: is not a known key; did you mean `spend_per_day`?",
+        ),
+    ]);
+}

@@ -154,16 +154,22 @@ impl World {
             } else {
                 UncertainPolicy::Hold(HOLD)
             },
+            fraud: Fraud {
+                spend_per_day: Some(money(SPEND_PER_DAY)),
+                ..Fraud::default()
+            },
             now: at(self.now),
             ..message(&conversation, &name)
         };
         let (message, parts) = (new.id, new.segments.parts.len());
         let cost = price * i64::try_from(parts).unwrap();
         let covered = cost == 0 || self.money(payer).0 - cost >= -self.accounts[payer].limit;
+        let within = cost == 0 || self.accounts[payer].spent + cost <= SPEND_PER_DAY;
         let free = conversation.originator.is_some() || self.free_numbers(&conversation) > 0;
         let accepted = self.store.accept_message(new).await.unwrap();
         let queued = matches!(accepted, Acceptance::Queued { .. });
         if queued {
+            self.accounts[payer].spent += cost;
             let segments = vec![Seen::Queued; parts];
             let event = name;
             self.messages.push(Message {
@@ -178,7 +184,7 @@ impl World {
         }
         same!(
             "a message is accepted",
-            self.active[&id] && covered && free,
+            self.active[&id] && covered && within && free,
             queued,
         )
     }

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use matrix_smpp_codec::segment::{ReferenceWidth, split};
-use matrix_smpp_config::{NumberRange, Numbers};
+use matrix_smpp_config::{Fraud, NumberRange, Numbers};
 
 use super::*;
 use crate::gateway::model::{E164Text, MessageState, Source, UncertainPolicy};
@@ -75,6 +75,7 @@ pub(super) fn message(conversation: &Conversation, number: u32) -> NewMessage {
         most_waiting: usize::MAX,
         valid_until: Timestamp(1_000_000),
         receipt_by: Timestamp(2_000_000),
+        fraud: Fraud::default(),
         now: Timestamp(2),
     }
 }

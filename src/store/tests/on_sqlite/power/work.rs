@@ -131,6 +131,7 @@ async fn sms(store: &dyn Store, lane: u32, text: &str) {
         most_waiting: usize::MAX,
         most_partial: usize::MAX,
         submitted: None,
+        note_sender: false,
         at: Timestamp(5),
     };
     let taken = store.take_sms(sms).await.unwrap();
