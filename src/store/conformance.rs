@@ -29,6 +29,7 @@ pub(crate) mod messages;
 pub(crate) mod model;
 pub(crate) mod opt_outs;
 pub(crate) mod outbox;
+pub(crate) mod parts;
 pub(crate) mod populated;
 pub(crate) mod receipts;
 pub(crate) mod resends;
@@ -37,6 +38,7 @@ pub(crate) mod scheduled;
 pub(crate) mod sms;
 pub(crate) mod smsc;
 pub(crate) mod submissions;
+mod tries;
 
 /// Makes stores of one engine.
 pub(crate) trait Engine: Sync {
@@ -173,6 +175,9 @@ macro_rules! suite {
                 a_stop_to_a_short_code_holds_though_nobody_reads_it,
                 what_phones_want_is_known_after_a_restart_and_can_be_listed,
                 a_phone_that_has_stopped_very_many_numbers_wants_none;
+            parts:
+                no_part_is_lost_or_doubled_or_in_a_text_of_another,
+                parts_that_all_come_are_one_text_in_their_order;
             sms:
                 an_sms_goes_to_the_conversation_that_leases_the_number,
                 an_sms_to_nobody_is_not_kept,

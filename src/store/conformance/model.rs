@@ -6,13 +6,11 @@ use std::fmt;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use proptest::strategy::ValueTree as _;
-use proptest::test_runner::TestRunner;
 
+use super::tries::holds;
 use super::*;
 use crate::gateway::model::{ConversationId, Originator, SegmentRef};
 
-const CASES: usize = 40;
 const HOLD: i64 = 50;
 const COOLING: Duration = Duration::from_millis(200);
 const SPEND_PER_DAY: i64 = 150;
@@ -133,31 +131,8 @@ struct World {
 }
 
 pub(crate) async fn money_and_leases_hold_under_any_order_of_operations(engine: &dyn Engine) {
-    let mut runner = TestRunner::deterministic();
-    let strategy = prop::collection::vec(op(), 1..80);
-    for _ in 0..CASES {
-        let mut tree = strategy.new_tree(&mut runner).unwrap();
-        let mut broken = run(engine, tree.current()).await.err();
-        if broken.is_none() {
-            continue;
-        }
-        // The smallest sequence that breaks it says most.
-        let mut smaller = tree.simplify();
-        while smaller {
-            smaller = match run(engine, tree.current()).await {
-                Ok(()) => tree.complicate(),
-                Err(reason) => {
-                    broken = Some(reason);
-                    tree.simplify()
-                }
-            };
-        }
-        panic!(
-            "{}\nafter {:#?}",
-            broken.unwrap_or_default(),
-            tree.current()
-        );
-    }
+    let ops = prop::collection::vec(op(), 1..80);
+    holds(40, ops, async |ops| run(engine, ops).await).await;
 }
 
 async fn run(engine: &dyn Engine, ops: Vec<Op>) -> Result<(), String> {
