@@ -20,9 +20,10 @@ import typing
 from bench_world import Kannel, PeerFailed, World, ask, until
 
 STAMP = re.compile(r"#(\d+) @(\d+)")
-ROWS = ("quiet", "long", "receipts", "phones", "kannel")
+ROWS = ("quiet", "long", "receipts", "phones", "kannel", "kannel-long")
 # A text of three segments, the stamp in the last.
 LONG_TEXT, LONG_SEGMENTS = "load " * 80, 3
+KANNEL = ("kannel", "kannel-long")
 ENGINES = {"sqlite": "SQLite", "redis": "Redis"}
 
 
@@ -58,7 +59,7 @@ def parse_arguments():
 def chosen(arguments):
     """Each row with each engine; the engines of a row one after the other."""
     for row in arguments.row or ROWS:
-        if row == "kannel":
+        if row in KANNEL:
             yield row, None
         else:
             yield from ((row, engine) for engine in arguments.engine or ENGINES)
@@ -67,8 +68,8 @@ def chosen(arguments):
 def measure(row, engine, target, arguments):
     home = pathlib.Path(tempfile.mkdtemp(prefix="matrix-smpp-bench-", dir=arguments.keep))
     try:
-        if row == "kannel":
-            return kannel(target, home, arguments)
+        if row in KANNEL:
+            return kannel(target, home, arguments, row == "kannel-long")
         with World(target, home, arguments.rooms, row == "receipts", engine) as world:
             return {"engine": ENGINES[engine]} | MEASURES[row](world, arguments)
     except PeerFailed as problem:
@@ -170,16 +171,19 @@ def phones(world, arguments):
     return {"row": "phones to rooms", "per_second": count / seconds} | used
 
 
-def kannel(target, home, arguments):
-    count = arguments.messages
+def kannel(target, home, arguments, is_long):
+    text, segments = (LONG_TEXT, LONG_SEGMENTS) if is_long else ("load", 1)
+    texts = arguments.messages // segments
+    count = texts * segments
     with Kannel(target, home) as box:
         before = box.cost()
-        batch = box.batch(count)
+        batch = box.batch(texts, text)
         until("Kannel has sent all", lambda: box.simulator.counted() >= count)
         batch.wait()
         used = per_message(before, box.cost(), count)
         times = [one["at"] for one in box.simulator.submits(0)]
-        return {"row": "Kannel 1.4.5", "engine": "its files, not synced",
+        name = "Kannel 1.4.5, long texts" if is_long else "Kannel 1.4.5"
+        return {"row": name, "engine": "its files, not synced",
                 "per_second": count / (max(times[-1] - times[0], 1) / 1_000)} | used
 
 

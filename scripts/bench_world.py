@@ -247,9 +247,9 @@ class Kannel:
         with urllib.request.urlopen(self.status, timeout=10) as answer:
             return b"(online" in answer.read()
 
-    def batch(self, count):
-        """Has mtbatch hand over so many texts as fast as bearerbox takes them."""
-        (self.home / "text").write_text("load")
+    def batch(self, count, text):
+        """Has mtbatch hand over a text so many times, as fast as bearerbox takes them."""
+        (self.home / "text").write_text(text)
         phones = (str(FIRST_PHONE + number % 1_000) for number in range(count))
         (self.home / "phones").write_text("\n".join(phones) + "\n")
         command = ["mtbatch", "-v", "4", "-b", "127.0.0.1", "-p", str(self.boxes), "-f",
