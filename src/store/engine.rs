@@ -28,6 +28,7 @@ use self::committer::{Committer, Flight, Landed, Shared};
 use self::encoder::Encoder;
 use self::job::{Call, Fate, Job, Manner, tell};
 use self::load::load;
+use super::absent::go_through;
 use super::base::Base;
 use super::ownership::Ownership;
 use super::state::State;
@@ -100,6 +101,7 @@ impl Engine {
             first: VecDeque::new(),
             waiting: VecDeque::new(),
             ran: VecDeque::new(),
+            is_learning: true,
         };
         let thread = std::thread::Builder::new()
             .name("store".to_owned())
@@ -227,6 +229,8 @@ struct Desk {
     waiting: VecDeque<Box<dyn Job>>,
     /// Run, and to be told after the commit.
     ran: VecDeque<Box<dyn Job>>,
+    /// There is a table to be [gone through](super::absent).
+    is_learning: bool,
 }
 
 impl Desk {
@@ -246,15 +250,34 @@ impl Desk {
         self.base.close();
     }
 
-    /// Waits until there is something to look at. False where nobody can ask any more.
+    /// Waits until there is something to look at, or uses the time. False where nobody can ask any more.
     fn listen(&mut self) -> bool {
         if self.first.is_empty() && self.waiting.is_empty() {
+            if self.is_learning {
+                return self.learn();
+            }
             match self.queue.blocking_recv() {
                 Some(message) => self.queue_up(message),
                 None => return false,
             }
         }
         true
+    }
+
+    /// Looks whether somebody asks; there is something to do in any case. False where nobody can ask any more.
+    fn learn(&mut self) -> bool {
+        match self.queue.try_recv() {
+            Ok(message) => self.queue_up(message),
+            Err(mpsc::error::TryRecvError::Disconnected) => return false,
+            Err(mpsc::error::TryRecvError::Empty) => {}
+        }
+        true
+    }
+
+    /// Where the base cannot be read, the next group tries again.
+    fn learn_a_page(&mut self) {
+        let learnt = go_through(self.base.as_mut(), &mut self.state);
+        self.is_learning = learnt.is_ok() && self.state.absent.is_behind();
     }
 
     /// Lets in who has asked meanwhile, behind so many that are to be run.
@@ -281,6 +304,9 @@ impl Desk {
         let group = std::mem::take(&mut self.waiting);
         self.run_until_done(group);
         self.state.gather(false);
+        if self.state.absent.is_behind() {
+            self.learn_a_page();
+        }
     }
 
     fn run_until_done(&mut self, mut group: VecDeque<Box<dyn Job>>) {

@@ -7,6 +7,7 @@
 //! What the rest of the world must hear of a change (the room, the phone) is queued in the same
 //! commit as the change itself.
 
+mod absent;
 mod audit;
 mod base;
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod tests;
 
 use std::sync::Arc;
 
+use super::absent::Absent;
 use super::counts::{COUNTED, Counts};
 use super::indexes::Indexes;
 use super::table::AnyRow;
@@ -30,6 +31,8 @@ pub(crate) type FlightNumber = u64;
 pub(crate) struct State {
     tables: Vec<Rows>,
     pub(crate) indexes: Indexes,
+    /// What some tables surely do not have.
+    pub(crate) absent: Absent,
     /// The group that takes off next.
     next: FlightNumber,
     /// The last that has been committed, or undone.
@@ -126,6 +129,7 @@ impl State {
         Self {
             tables: TableId::ALL.iter().map(|_| Rows::default()).collect(),
             indexes: Indexes::default(),
+            absent: Absent::new(),
             next: 1,
             landed: 0,
             changes: Vec::new(),
@@ -239,6 +243,7 @@ impl State {
     ) {
         (table.kind().index)(&mut self.indexes, &key, before.as_ref(), after.as_ref());
         self.rows(table).count += i64::from(after.is_some()) - i64::from(before.is_some());
+        self.absent.note(table, &key);
         self.changes.push(Change {
             row: Changed {
                 table,

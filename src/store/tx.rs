@@ -101,7 +101,10 @@ impl<'a> Tx<'a> {
         }
         let unknown: Vec<(TableId, &str)> = keys
             .into_iter()
-            .filter(|key| self.state.known(T::ID, key).is_none())
+            .filter(|key| {
+                let is_unknown = self.state.known(T::ID, key).is_none();
+                is_unknown && !self.state.absent.is_sure(T::ID, key)
+            })
             .map(|key| (T::ID, key))
             .collect();
         let Ok(found) = self.base.get(&unknown) else {
@@ -285,6 +288,10 @@ impl<'a> Tx<'a> {
         }
         if let Some(reason) = self.state.spoilt(table, key) {
             return Err(StoreError::Corrupt(reason));
+        }
+        if self.state.absent.is_sure(table, key) {
+            self.state.learn(table, key, None);
+            return Ok(None);
         }
         if self.base.is_remote() {
             self.ended.missing.push((table, key.to_owned()));

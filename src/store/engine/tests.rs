@@ -5,9 +5,10 @@ use std::pin::pin;
 use std::task::Poll;
 
 use super::*;
+use crate::gateway::model::Timestamp;
 use crate::store::memory::Memory;
 use crate::store::table::Table;
-use crate::store::tables::Meta;
+use crate::store::tables::{EventRow, Events, Meta};
 
 fn start(memory: &Memory) -> Engine {
     Engine::start(Box::new(memory.clone())).unwrap()
@@ -175,4 +176,44 @@ async fn closing_waits_for_all_flights() {
     drop((flying, behind, release));
     drop(engine);
     assert_eq!(memory.rows(Meta::ID), 2);
+}
+
+/// Goes through the tables that had something at the start.
+async fn learn(engine: &Engine) {
+    for _ in 0..9 {
+        engine.run(|_| Ok(())).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_is_new_costs_no_journey_and_what_was_there_at_the_start_is_found() {
+    let memory = Memory::remote();
+    let engine = start(&memory);
+    learn(&engine).await;
+    let before = memory.journeys();
+    let row = || EventRow {
+        seq: 1,
+        at: Timestamp(1),
+        about: None,
+        messages: Vec::new(),
+    };
+    let made = engine.run(move |tx| tx.put::<Events>("old", row()));
+    made.await.unwrap();
+    assert_eq!(memory.journeys(), before);
+    drop(engine);
+    let engine = start(&memory);
+    let has = async |key: &'static str| engine.run(move |tx| tx.has::<Events>(key)).await.unwrap();
+    // Nobody knows yet what else there is.
+    assert!(has("old").await);
+    learn(&engine).await;
+    let before = memory.journeys();
+    assert!(!has("new").await && has("old").await);
+    assert_eq!(memory.journeys(), before);
+    drop(engine);
+    let engine = start(&memory);
+    learn(&engine).await;
+    let before = memory.journeys();
+    let has = async |key: &'static str| engine.run(move |tx| tx.has::<Events>(key)).await.unwrap();
+    assert!(has("old").await && !has("new").await);
+    assert_eq!(memory.journeys(), before + 1);
 }
