@@ -38,13 +38,14 @@ soak: setup
 	@set -e; for engine in $(or $(ENGINE),sqlite redis cluster); do \
 		$(CAMPAIGN) CAMPAIGN_ENGINE=$$engine CAMPAIGN_KILLS=$(KILLS) $(CAMPAIGNS)whatever_goes_wrong_every_text; done
 else
-soak: setup ## Run for long what `test` runs for short: campaigns, power losses, wires, fuzzing; ENGINE=e KILLS=n SEED=n SEEDS=n DURATION=n CUTS=n SECONDS=n choose.
+soak: setup ## Run for long what `test` runs for short: campaigns, power losses, wires, fuzzing; ENGINE=e KILLS=n SEED=n SEEDS=n DURATION=n CUTS=n SECONDS=n CASES=n choose.
 	cargo build --locked --workspace --bins
 	@set -e; for engine in $(or $(ENGINE),sqlite redis cluster); do $(CAMPAIGN) CAMPAIGN_ENGINE=$$engine \
 		CAMPAIGN_SEEDS=$(or $(SEEDS),20) CAMPAIGN_SECONDS=$(or $(DURATION),60) $(CAMPAIGNS)whatever_goes_wrong; done
 	$(CAMPAIGN) CAMPAIGN_FAILOVERS=$(or $(FAILOVERS),3) $(CAMPAIGNS)failover
 	POWER_SEED=$(or $(SEED),1) POWER_CUTS=$(or $(CUTS),6000) cargo test --locked -p matrix-smpp --lib -- --nocapture \
 		--exact store::tests::on_sqlite::power::what_was_acknowledged_survives_a_power_loss_at_any_moment
+	STORE_CASES=$(or $(CASES),5000) STORE_SEED=$(or $(SEED),1) cargo test --locked -p matrix-smpp --lib -- near::parts near::model
 	SMPP_SIM_SEEDS=20000 cargo test --locked --release -p matrix-smpp-session --test it -- simulation
 	./scripts/fuzz.sh $(or $(SECONDS),600)
 endif
