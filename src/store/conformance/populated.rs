@@ -3,6 +3,7 @@
 use super::sms::{from, part};
 use super::*;
 use crate::gateway::model::ConversationId;
+use crate::gateway::opt_out::Wish;
 
 /// Things to do at the homeserver: more than are read at once.
 pub(crate) const ENTRIES: usize = 2_100;
@@ -40,6 +41,9 @@ pub(crate) async fn populate(store: &Arc<dyn Store>) {
             answer(store, claimed, submitted(&format!("{place:x}")), 12).await;
         }
     }
+    let unwilling = phone("447700900299");
+    let heeded = store.heed(&unwilling, VMN_1, Wish::Stop, at(30));
+    heeded.await.unwrap();
     for sms in [
         SmsIn {
             note_sender: true,

@@ -135,6 +135,7 @@ async fn a_store_goes_to_redis_and_back_with_every_row() {
         TableId::Timers,
         TableId::Inbox,
         TableId::Leases,
+        TableId::OptOuts,
         TableId::Ledger,
         TableId::Messages,
         TableId::Sent,
