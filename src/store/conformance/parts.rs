@@ -103,7 +103,8 @@ async fn run(
         let mut whose = BTreeSet::new();
         for word in words.split_inclusive(';') {
             *told.entry(word.to_owned()).or_default() += 1;
-            let text: usize = word[1..].split('p').next().unwrap().parse().unwrap();
+            let (text, _) = word.split_once('p').unwrap();
+            let text: usize = text.trim_start_matches('t').parse().unwrap();
             whose.insert((longs[text].phone, longs[text].number));
         }
         let expected: BTreeSet<_> = whose
