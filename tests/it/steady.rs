@@ -4,15 +4,17 @@
 //! |---|---|
 //! | `FIFO_TEXTS` | texts while the SMSC throttles and links break |
 //! | `UNANSWERED_TEXTS` | texts of which the SMSC answers some never |
-//! | `POISON` | invitations that nobody can carry out, beside other rooms |
+//! | `POISON` | invitations that the homeserver refuses again and again, beside other rooms |
+//! | `POISON_STUCK` | invitations that it never answers: fewer than `[limits] inbox_concurrency`, see below |
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use serde_json::json;
 
 use crate::support::gateway::Plan;
 use crate::support::line::{Line, flood, late, second_link};
+use crate::support::wait::{now, until};
 
 fn given(variable: &str, otherwise: u64) -> u64 {
     let given = std::env::var(variable).ok();
@@ -109,29 +111,72 @@ async fn an_answer_that_is_lost_doubles_nothing_where_receipts_come() {
     assert_eq!(u64::try_from(arrivals.len()).expect("a count"), count);
 }
 
+/// After this much silence a link is asked for a sign of life, and given up as long after that.
+const SILENCE: Duration = Duration::from_secs(1);
+
+/// What a busy machine may add.
+const ROOM: Duration = Duration::from_secs(4);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_that_is_half_open_is_found_and_its_texts_go_over_the_other() {
+    let line = Line::start("", |plan| {
+        let keys = "enquire_link = \"1s\"\nresponse_timeout = \"1s\"\n";
+        plan.link = format!("{keys}{}", second_link(plan, keys));
+        plan.route.push_str("\nuncertain = \"resend\"\n");
+    })
+    .await;
+    let rooms = line.rooms(20).await;
+    until("both links are bound", async || {
+        (line.sim.binds().await == 2).then_some(())
+    })
+    .await;
+    line.links.half_open_one();
+    let begun = now();
+    let count = 100;
+    line.stub.flood(&flood(&rooms, RATE, count)).await;
+    line.settles(count).await;
+    let mut arrivals = line.arrivals();
+    arrivals.retain(|one| one.was_heard);
+    let last = arrivals.iter().map(|one| one.at).max();
+    let took = last
+        .expect("something arrived")
+        .saturating_duration_since(begun);
+    let numbers: BTreeSet<u64> = arrivals.iter().map(|one| one.number).collect();
+    eprintln!("{count} texts, one of two links half open: the last was there after {took:.2?}");
+    assert!(numbers.into_iter().eq(0..count), "some never arrived");
+    assert!(took <= 2 * SILENCE + ROOM, "{took:?}");
+}
+
 /// How many texts are timed before the poison and beside it.
-const TIMED: u64 = 30;
+const TIMES: usize = 30;
 
 /// What they may wait for the poison.
 const ADDED: Duration = Duration::from_millis(100);
 
+/// What is never answered keeps its turn until its request is given up, so that as many as there are turns
+/// hold up everything else.
 #[tokio::test(flavor = "multi_thread")]
 async fn invitations_that_nobody_can_carry_out_hold_up_no_other_room() {
-    let poison = given("POISON", 100);
     let line = Line::start("", |_| ()).await;
     let rooms = line.rooms(3).await;
+    let mut numbers = 0..;
+    let mut first = 447_700_920_001;
     let mut before = Vec::new();
-    for number in 0..TIMED {
+    for number in numbers.by_ref().take(TIMES) {
         before.push(line.latency(&rooms[0], number).await);
     }
-    for way in [json!({ "status": 500 }), json!({ "never": true })] {
+    let ways = [
+        (json!({ "status": 500 }), given("POISON", 100)),
+        (json!({ "never": true }), given("POISON_STUCK", 20)),
+    ];
+    for (way, poison) in ways {
         let mut fault = way.clone();
         fault["on"] = json!("join");
         line.stub.go_wrong(&json!([fault])).await;
-        let stuck = line.stub.rooms(poison, 447_700_920_001).await;
+        let stuck = line.stub.rooms(poison, first).await;
+        first += poison;
         let mut beside = Vec::new();
-        for number in 0..TIMED {
-            let number = TIMED * (1 + u64::from(way["never"] == true)) + number;
+        for number in numbers.by_ref().take(TIMES) {
             beside.push(line.latency(&rooms[1], number).await);
         }
         assert_eq!(line.stub.joined(&stuck).await, 0, "they are no poison");
