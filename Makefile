@@ -3,7 +3,7 @@
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 PYTHON := $(firstword $(wildcard /usr/bin/python3.11) python3)
 
-.PHONY: help setup demo test soak fuzz fmt lint doc bench bench-backlog bench-codec bench-session
+.PHONY: help setup demo test soak soak-sizes fuzz fmt lint doc bench bench-backlog bench-codec bench-session
 
 help: ## List the commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -38,17 +38,38 @@ soak: setup
 	@set -e; for engine in $(or $(ENGINE),sqlite redis cluster); do \
 		$(CAMPAIGN) CAMPAIGN_ENGINE=$$engine CAMPAIGN_KILLS=$(KILLS) $(CAMPAIGNS)whatever_goes_wrong_every_text; done
 else
-soak: setup ## Run for long what `test` runs for short: campaigns, power losses, wires, fuzzing; ENGINE=e KILLS=n SEED=n SEEDS=n DURATION=n CUTS=n SECONDS=n CASES=n choose.
+soak: setup ## Run for long what `test` runs for short: campaigns, power losses, wires, fuzzing; ENGINE=e KILLS=n SEED=n SEEDS=n DURATION=n CUTS=n SECONDS=n choose.
 	cargo build --locked --workspace --bins
 	@set -e; for engine in $(or $(ENGINE),sqlite redis cluster); do $(CAMPAIGN) CAMPAIGN_ENGINE=$$engine \
 		CAMPAIGN_SEEDS=$(or $(SEEDS),20) CAMPAIGN_SECONDS=$(or $(DURATION),60) $(CAMPAIGNS)whatever_goes_wrong; done
 	$(CAMPAIGN) CAMPAIGN_FAILOVERS=$(or $(FAILOVERS),3) $(CAMPAIGNS)failover
 	POWER_SEED=$(or $(SEED),1) POWER_CUTS=$(or $(CUTS),6000) cargo test --locked -p matrix-smpp --lib -- --nocapture \
 		--exact store::tests::on_sqlite::power::what_was_acknowledged_survives_a_power_loss_at_any_moment
-	STORE_CASES=$(or $(CASES),5000) STORE_SEED=$(or $(SEED),1) cargo test --locked -p matrix-smpp --lib -- near::parts near::model
-	SMPP_SIM_SEEDS=20000 cargo test --locked --release -p matrix-smpp-session --test it -- simulation
+	@$(MAKE) soak-sizes
 	./scripts/fuzz.sh $(or $(SECONDS),600)
 endif
+
+# Each size is a variable of the same name; SEED is the first seed of each.
+SIZES_CODEC = cargo test --locked --release -p matrix-smpp-codec --lib -- --nocapture tests::
+SIZES_SESSION = cargo test --locked --release -p matrix-smpp-session
+SIZES_STORE = cargo test --locked --release -p matrix-smpp --lib -- --nocapture store::
+SIZES_IT = cargo test --locked --release -p matrix-smpp --test it -- --nocapture
+FROM = $(or $(SEED),1)
+
+soak-sizes: setup ## Try each counted promise at its full size (docs/reliability.md): FIFO_TEXTS=n and so on choose.
+	cargo build --locked --release --workspace --bins
+	REASSEMBLY_SEED=$(FROM) REASSEMBLY_CASES=$(or $(REASSEMBLY_CASES),10000000) $(SIZES_CODEC)reassembly
+	TSHARK_SEED=$(FROM) TSHARK_PDUS=$(or $(TSHARK_PDUS),1000000) $(SIZES_CODEC)wireshark
+	STRANGERS=$(or $(STRANGERS),50000) $(SIZES_SESSION) --test memory -- --nocapture
+	SMPP_SIM_SEEDS=$(or $(SMPP_SIM_SEEDS),1000000) $(SIZES_SESSION) --test it -- simulation
+	STORE_SEED=$(FROM) STORE_CASES=$(or $(STORE_CASES),100000) $(SIZES_STORE)memory::tests::near::model \
+		store::memory::tests::near::parts
+	STORE_SEED=$(FROM) STORE_CASES=$(or $(TAKEOVER_CASES),1000) $(SIZES_STORE)tests::on_redis::hands
+	FLOOD_PARTS=$(or $(FLOOD_PARTS),1000000) $(SIZES_STORE)tests::on_sqlite::flood
+	FIFO_TEXTS=$(or $(FIFO_TEXTS),1000000) UNANSWERED_TEXTS=$(or $(UNANSWERED_TEXTS),100000) \
+		POISON=$(or $(POISON),1000) $(SIZES_IT) --test-threads=1 steady::
+	OUTAGE_CALLS=$(or $(OUTAGE_CALLS),9) $(SIZES_IT) restart::what_a_homeserver_kept_back
+	$(CAMPAIGN) CAMPAIGN_ROUNDS=$(or $(ROUNDS),100) $(SIZES_IT) campaign::rolling
 
 fuzz: setup ## Send the codec and the session what nobody thought of; SECONDS=n for each target.
 	./scripts/fuzz.sh $(or $(SECONDS),60)

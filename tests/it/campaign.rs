@@ -15,6 +15,7 @@
 //! | `CAMPAIGN_GATEWAYS` | how many gateways share one Redis |
 //! | `CAMPAIGN_KILLS` | nothing happens but so many kills, in campaigns of a hundred |
 //! | `CAMPAIGN_FAILOVERS` | how often Redis' machine dies in each row of the table of that |
+//! | `CAMPAIGN_ROUNDS` | how often each gateway of a rolling restart is restarted |
 //! | `CAMPAIGN_KEEP` | a folder that gets all data and logs of campaigns that fail |
 
 mod cluster;
@@ -26,6 +27,7 @@ mod keeper;
 mod plan;
 mod quiet;
 mod replicated;
+mod rolling;
 mod stage;
 mod table;
 mod traffic;
@@ -136,6 +138,8 @@ enum Script {
     Everything(Duration),
     /// Nothing but so many kills.
     Kills(u64),
+    /// Nothing but restarts of each gateway in turn, so many times.
+    Rolling { gateways: usize, rounds: u64 },
     /// Nothing but the death of Redis' machine.
     LoseRedis { gateway_dies: bool },
 }
@@ -145,6 +149,7 @@ impl Script {
         match self {
             Self::Everything(lasts) => Plan::new(dice, lasts, means),
             Self::Kills(count) => Plan::kills(dice, count, means),
+            Self::Rolling { gateways, rounds } => Plan::rolling(gateways, rounds),
             Self::LoseRedis { gateway_dies } => Plan::lose_redis(dice, gateway_dies, means),
         }
     }

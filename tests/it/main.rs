@@ -60,6 +60,9 @@ mod migrate;
 
 mod doors;
 
+// What holds of very many.
+mod steady;
+
 mod campaign;
 
 // The program as a service.

@@ -1,7 +1,12 @@
 //! Nothing that was acknowledged is lost, whoever restarts.
 
-use serde_json::json;
+use std::net::Ipv4Addr;
+use std::time::Duration;
 
+use serde_json::json;
+use tokio::net::TcpListener;
+
+use crate::support::wait::now;
 use crate::support::world::{PHONE, World, ghost};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -20,6 +25,45 @@ async fn what_was_written_while_the_gateway_was_dead_is_sent_once_it_lives() {
     world.answer(PHONE, "still here").await;
     alice.hears(&room, &ghost(PHONE), "still here").await;
     assert_eq!(world.sim.texts(PHONE).await, ["before", "meanwhile"]);
+}
+
+/// A homeserver that has called so often in vain waits 2 s, 4 s, 8 s, … up to nine minutes before it calls
+/// again.
+const CALLS_IN_VAIN: u64 = 3;
+
+/// Answers no call at this port, until there were so many.
+async fn answer_no_call(port: u16, calls: u64) {
+    let door = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await;
+    let door = door.expect("the port of a gateway that is dead");
+    for _ in 0..calls {
+        drop(door.accept().await.expect("a call"));
+    }
+}
+
+/// `OUTAGE_CALLS` is how often the homeserver calls in vain.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_homeserver_kept_back_comes_as_soon_as_the_gateway_is_there() {
+    let given = std::env::var("OUTAGE_CALLS").ok();
+    let calls = given.map_or(CALLS_IN_VAIN, |text| text.parse().expect("a whole number"));
+    let mut port = 0;
+    let mut world = World::with(|plan| port = plan.appservice).await;
+    let alice = world.person("alice", "1").await;
+    let room = world.chat(&alice, PHONE).await;
+    alice.write(&room, "before").await;
+    world.sim.gets(PHONE, "before").await;
+
+    world.gateway.kill().await;
+    alice.write(&room, "meanwhile").await;
+    answer_no_call(port, calls).await;
+    let started = now();
+    world.gateway.launch_with(&[]);
+    world.sim.gets(PHONE, "meanwhile").await;
+    let took = started.elapsed();
+    world.gateway.ready().await;
+    eprintln!("after {calls} calls in vain: the first text {took:.2?} after the start");
+    // It would have called again by itself then.
+    let by_itself = Duration::from_secs(1 << calls.min(9));
+    assert!(took < by_itself / 2, "{took:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,10 +1,12 @@
 //! The codec as a whole: vectors, hostile octets, properties.
 
 mod arbitrary;
+mod dice;
 mod golden;
 mod hostile;
 mod peers;
 mod properties;
+mod reassembly;
 mod wireshark;
 
 use bytes::{Bytes, BytesMut};
@@ -27,6 +29,12 @@ pub(crate) fn encoded(pdu: &Pdu) -> Bytes {
     let mut out = BytesMut::new();
     pdu.encode(&mut out);
     out.freeze()
+}
+
+/// How many of something, where a variable says so.
+fn number(variable: &str, otherwise: u64) -> u64 {
+    let given = std::env::var(variable).ok();
+    given.map_or(otherwise, |text| text.parse().expect("a whole number"))
 }
 
 fn decoded(frame: &Bytes) -> Pdu {

@@ -7,14 +7,21 @@ use std::process::Command;
 use bytes::Bytes;
 use proptest::arbitrary::any;
 use proptest::strategy::{Strategy, ValueTree};
-use proptest::test_runner::TestRunner;
+use proptest::test_runner::{Config as ProptestConfig, RngSeed, TestRunner};
 
 use super::golden::every_typed_parameter;
-use super::{encoded, hex};
+use super::{encoded, hex, number};
 use crate::{
     Body, CallbackNum, CallbackNumAtag, CommandId, CommandStatus, DataCoding, DataSm, Npi, Pdu,
     Subaddress, TlvTag, Tlvs, Ton,
 };
+
+/// The operations of SMPP 3.4, requests and responses.
+const OPERATIONS: usize = 27;
+/// How many PDUs with any content there are where nobody says.
+const PDUS: u64 = 600;
+/// How many of them one run of tshark reads.
+const AT_ONCE: usize = 10_000;
 
 /// What is asked of each PDU.
 const FIELDS: [&str; 12] = [
@@ -43,7 +50,7 @@ impl Read {
     }
 
     fn number(&self, name: &str) -> u32 {
-        number(self.field(name))
+        value(self.field(name))
     }
 
     /// The values of a field that may be there several times.
@@ -51,12 +58,12 @@ impl Read {
         let values = self.field(name).split(',');
         values
             .filter(|value| !value.is_empty())
-            .map(number)
+            .map(value)
             .collect()
     }
 }
 
-fn number(text: &str) -> u32 {
+fn value(text: &str) -> u32 {
     match text.strip_prefix("0x") {
         Some(digits) => u32::from_str_radix(digits, 16).unwrap(),
         None => text.parse().unwrap(),
@@ -177,31 +184,54 @@ fn assert_read_as_meant(pdus: &[Pdu]) -> Vec<Read> {
     all
 }
 
-#[test]
-fn wireshark_reads_every_operation_empty_and_with_any_content() {
-    let mut pdus: Vec<_> = CommandId::KNOWN
-        .iter()
-        .filter_map(|id| Body::empty(*id))
-        .map(|body| Pdu::new(1, body))
-        .collect();
-    let operations = pdus.len();
-    assert_eq!(operations, 27);
-    let mut runner = TestRunner::deterministic();
-    let judged = any::<Pdu>().prop_filter("judged", |pdu| {
+/// PDUs with any content that Wireshark can judge; of the parameters that it knows it judges the length too.
+fn judged() -> impl Strategy<Value = Pdu> {
+    any::<Pdu>().prop_filter("judged", |pdu| {
         let mut tags = tlvs(&pdu.body).into_iter().flatten().map(|tlv| tlv.tag);
-        // Of those that it knows it judges the length too.
         tags.all(|tag| (0x1400..0x4000).contains(&tag.0))
-    });
-    for number in 0..600 {
-        let mut pdu = judged.new_tree(&mut runner).unwrap().current();
+    })
+}
+
+/// Some of them. Three of four say that all is well, for of the others it leaves the bodies alone.
+fn any_pdus(runner: &mut TestRunner, count: u64) -> Vec<Pdu> {
+    let strategy = judged();
+    let one = |number| {
+        let mut pdu = strategy.new_tree(runner).unwrap().current();
         if number % 4 != 0 {
             pdu.status = CommandStatus::ESME_ROK;
         }
-        pdus.push(pdu);
-    }
-    let commands: BTreeSet<_> = pdus[operations..].iter().map(Pdu::command_id).collect();
-    assert_eq!(commands.len(), operations, "each is among them");
+        pdu
+    };
+    (0..count).map(one).collect()
+}
+
+#[test]
+fn wireshark_reads_every_operation_without_content() {
+    let empty = CommandId::KNOWN.iter().filter_map(|id| Body::empty(*id));
+    let pdus: Vec<_> = empty.map(|body| Pdu::new(1, body)).collect();
+    assert_eq!(pdus.len(), OPERATIONS);
     assert_read_as_meant(&pdus);
+}
+
+/// `TSHARK_PDUS` is how many PDUs it is asked about, `TSHARK_SEED` what they are made of.
+#[test]
+fn wireshark_reads_every_operation_with_any_content() {
+    let (seed, count) = (number("TSHARK_SEED", 1), number("TSHARK_PDUS", PDUS));
+    let config = ProptestConfig {
+        rng_seed: RngSeed::Fixed(seed),
+        max_local_rejects: u32::MAX,
+        ..ProptestConfig::default()
+    };
+    let mut runner = TestRunner::new(config);
+    let mut commands = BTreeSet::new();
+    eprintln!("TSHARK_SEED={seed} TSHARK_PDUS={count}");
+    for done in (0..count).step_by(AT_ONCE) {
+        let pdus = any_pdus(&mut runner, (count - done).min(AT_ONCE as u64));
+        commands.extend(pdus.iter().map(Pdu::command_id));
+        assert_read_as_meant(&pdus);
+    }
+    assert_eq!(commands.len(), OPERATIONS, "each is among them");
+    eprintln!("{count} PDUs, and no two opinions");
 }
 
 /// Each parameter alone, as its setter writes it.

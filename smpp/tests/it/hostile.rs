@@ -202,14 +202,17 @@ async fn connections_beyond_the_limit_of_one_address_are_closed_at_once() {
 }
 
 #[tokio::test]
-async fn a_bind_that_never_ends_is_not_held() {
+async fn a_length_that_no_bind_has_is_refused_by_the_header_alone() {
     let (address, _peers) = listen(listener_settings()).await;
-    let mut raw = Raw::connect(&address).await;
-    let mut octets = BytesMut::from(&Raw::bind_request()[..]);
-    octets[..4].copy_from_slice(&60_000_u32.to_be_bytes());
-    raw.write(&octets).await;
-    let nack = raw.read().await.unwrap();
-    assert_eq!(nack.status, CommandStatus::ESME_RINVCMDLEN);
+    for length in [4_097, 60_000, 1_u32 << 31, u32::MAX] {
+        let mut raw = Raw::connect(&address).await;
+        let mut header = BytesMut::from(&Raw::bind_request()[..16]);
+        header[..4].copy_from_slice(&length.to_be_bytes());
+        raw.write(&header).await;
+        let nack = raw.read().await.unwrap();
+        assert_eq!(nack.status, CommandStatus::ESME_RINVCMDLEN, "{length}");
+        assert_eq!(raw.read().await, None, "{length}");
+    }
 }
 
 #[tokio::test]

@@ -12,6 +12,11 @@ use super::*;
 use crate::gateway::model::{ConversationId, Originator, SegmentRef};
 
 const HOLD: i64 = 50;
+const HOUR: i64 = 3_600_000;
+/// Longer than any clock here is wrong.
+const FOR_EVER: Timestamp = Timestamp(100 * HOUR);
+/// After so many operations another one owns the store.
+const TURN: usize = 30;
 const COOLING: Duration = Duration::from_millis(200);
 const SPEND_PER_DAY: i64 = 150;
 const PHONES: [&str; 2] = [ANNA, BERT];
@@ -66,6 +71,15 @@ enum Op {
     Pass {
         millis: i64,
     },
+    /// The machine's clock is that many hours wrong from now on.
+    Jump {
+        hours: i64,
+    },
+    /// A phone answers to a number.
+    Reply {
+        phone: usize,
+        number: usize,
+    },
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -85,6 +99,8 @@ fn op() -> impl Strategy<Value = Op> {
         6 => (one.clone(), 0..5_usize).prop_map(|(claimed, outcome)| Op::Answer { claimed, outcome }),
         1 => one.prop_map(|message| Op::Cancel { message }),
         2 => (1..100_i64).prop_map(|millis| Op::Pass { millis }),
+        1 => (-1..=1_i64).prop_map(|hours| Op::Jump { hours }),
+        3 => (0..2_usize, 0..2_usize).prop_map(|(phone, number)| Op::Reply { phone, number }),
     ]
 }
 
@@ -121,6 +137,8 @@ struct Terms {
 struct World {
     store: Arc<dyn Store>,
     now: i64,
+    /// By how many hours `now` is wrong.
+    wrong: i64,
     keys: u32,
     accounts: [Terms; 2],
     conversations: Vec<ConversationId>,
@@ -135,25 +153,53 @@ pub(crate) async fn money_and_leases_hold_under_any_order_of_operations(engine: 
     holds(40, ops, async |ops| run(engine, ops).await).await;
 }
 
+/// The same where the store changes hands every so many operations: `take_over` gives it to another owner.
+pub(crate) async fn money_and_leases_hold_whoever_owns_the_store(
+    mut open: impl FnMut() -> Arc<dyn Store>,
+    mut take_over: impl AsyncFnMut(Arc<dyn Store>) -> Arc<dyn Store>,
+) {
+    let ops = prop::collection::vec(op(), 1..80);
+    holds(2, ops, async |ops| {
+        let mut world = World::new(open());
+        for turn in ops.chunks(TURN) {
+            world.play(turn).await?;
+            world.store = take_over(Arc::clone(&world.store)).await;
+            world.check().await?;
+        }
+        Ok(())
+    })
+    .await;
+}
+
 async fn run(engine: &dyn Engine, ops: Vec<Op>) -> Result<(), String> {
     let engine = engine.another();
-    let mut world = World {
-        store: engine.open(),
-        now: 10,
-        keys: 0,
-        accounts: Default::default(),
-        conversations: Vec::new(),
-        active: HashMap::new(),
-        messages: Vec::new(),
-        claimed: Vec::new(),
-        leases: Vec::new(),
-    };
-    for op in ops {
-        world.now += 1;
-        world.apply(op).await?;
-        world.check().await?;
+    World::new(engine.open()).play(&ops).await
+}
+
+impl World {
+    fn new(store: Arc<dyn Store>) -> Self {
+        Self {
+            store,
+            now: 3 * HOUR,
+            wrong: 0,
+            keys: 0,
+            accounts: Default::default(),
+            conversations: Vec::new(),
+            active: HashMap::new(),
+            messages: Vec::new(),
+            claimed: Vec::new(),
+            leases: Vec::new(),
+        }
     }
-    Ok(())
+
+    async fn play(&mut self, ops: &[Op]) -> Result<(), String> {
+        for op in ops {
+            self.now += 1;
+            self.apply(op.clone()).await?;
+            self.check().await?;
+        }
+        Ok(())
+    }
 }
 
 fn pick<T: Clone>(from: &[T], index: usize) -> Option<T> {

@@ -1,5 +1,7 @@
 //! In a redis-server, which syncs whatever it answers.
 
+mod hands;
+
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::*;

@@ -1,6 +1,7 @@
 //! In a file, and what only a file promises.
 
 mod crash;
+mod flood;
 mod power;
 
 use std::os::unix::fs::PermissionsExt as _;

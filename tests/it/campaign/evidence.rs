@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use matrix_smpp_codec::udh;
+use tokio::time::Instant;
 
 use super::stage::Stage;
 use super::traffic::{End, HELLO, Traffic, token_of};
@@ -90,6 +91,12 @@ impl Evidence {
         copies(&segments(&self.heard, (end.phone, &end.vmn), token)).whole > 0
     }
 
+    /// When a phone first had something of a text.
+    pub(super) fn first_at(&self, end: &End, token: u32) -> Option<Instant> {
+        let segments = segments(&self.arrivals, (&end.vmn, end.phone), token);
+        segments.iter().map(|segment| segment.at).min()
+    }
+
     /// The texts that came to a phone after one of a later place, by first segments.
     pub(super) fn late(&self, end: &End, places: &HashMap<u32, usize>) -> Vec<u32> {
         let mut seen = HashSet::new();
@@ -172,6 +179,7 @@ mod tests {
     use matrix_smpp_codec::{CommandStatus, DataCoding};
 
     use super::*;
+    use crate::support::wait::now;
 
     fn segment(text: &str, part: (u8, u8), answer: Option<CommandStatus>) -> Segment {
         Segment {
@@ -182,6 +190,7 @@ mod tests {
                 DataCoding::GSM_DEFAULT,
                 Bytes::copy_from_slice(text.as_bytes()),
             ),
+            at: now(),
             answer,
             unheard: false,
         }

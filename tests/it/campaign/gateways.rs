@@ -110,6 +110,7 @@ impl Gateways {
         let workers = self.workers().await;
         let mut free = (0..self.all.len()).filter(|at| self.is_free(*at) && !self.all[*at].is_down);
         match who {
+            Who::Place(at) => free.find(|one| *one == at),
             Who::Standby => free.find(|at| !workers.contains(at)),
             _ => workers.first().copied().or_else(|| free.next()),
         }

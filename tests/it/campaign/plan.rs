@@ -17,6 +17,8 @@ pub(super) enum Who {
     Gateway,
     /// One that stands by.
     Standby,
+    /// The gateway of this place, whatever it does then.
+    Place(usize),
     Homeserver,
     Smsc,
     Redis,
@@ -102,6 +104,9 @@ pub(super) struct Means {
 /// How many milliseconds a replica is behind when its primary dies.
 const BEHIND: u64 = 200;
 
+/// How long a gateway that was started is left alone before the next one is stopped.
+const AFTER_START: Duration = Duration::from_millis(2_500);
+
 impl Plan {
     /// The plan of a seed.
     pub(super) fn new(dice: &mut Dice, lasts: Duration, means: Means) -> Self {
@@ -168,6 +173,18 @@ impl Plan {
             at += Duration::from_millis(dice.between(0, 200));
             let act = Act::Start(who);
             steps.push(Step { at, act });
+        }
+        Self { steps }
+    }
+
+    /// Nothing but restarts: each of so many gateways in turn is asked to stop and started again, as often
+    /// as there are rounds.
+    pub(super) fn rolling(gateways: usize, rounds: u64) -> Self {
+        let mut steps = Vec::new();
+        let mut at = AFTER_START;
+        for who in (0..rounds).flat_map(|_| (0..gateways).map(Who::Place)) {
+            steps.extend([Act::Stop(who), Act::Start(who)].map(|act| Step { at, act }));
+            at += AFTER_START;
         }
         Self { steps }
     }

@@ -189,7 +189,7 @@ impl Stage {
 
     async fn end(&mut self, who: Who, signal: Signal) {
         match who {
-            Who::Gateway | Who::Standby => self.gateways.end(who, signal).await,
+            Who::Gateway | Who::Standby | Who::Place(_) => self.gateways.end(who, signal).await,
             Who::Homeserver => self.homeserver.end(signal).await,
             // It does not know any more what it took; the proxy does.
             Who::Smsc => self.sim.stop().await,
@@ -199,7 +199,7 @@ impl Stage {
 
     async fn begin(&mut self, who: Who) {
         match who {
-            Who::Gateway | Who::Standby => self.gateways.begin(who),
+            Who::Gateway | Who::Standby | Who::Place(_) => self.gateways.begin(who),
             Who::Homeserver => self.homeserver.start(&self.registration).await,
             Who::Smsc => self.sim.launch(),
             Who::Redis => self.keeper.begin(),
@@ -208,7 +208,7 @@ impl Stage {
 
     async fn pause(&mut self, who: Who) {
         match who {
-            Who::Gateway | Who::Standby => self.gateways.pause(who).await,
+            Who::Gateway | Who::Standby | Who::Place(_) => self.gateways.pause(who).await,
             Who::Homeserver => self.homeserver.signal(Signal::STOP),
             Who::Smsc => self.sim.signal(Signal::STOP),
             Who::Redis => self.keeper.signal(Signal::STOP),
@@ -217,7 +217,7 @@ impl Stage {
 
     fn resume(&mut self, who: Who) {
         match who {
-            Who::Gateway | Who::Standby => self.gateways.resume(who),
+            Who::Gateway | Who::Standby | Who::Place(_) => self.gateways.resume(who),
             Who::Homeserver => self.homeserver.signal(Signal::CONT),
             Who::Smsc => self.sim.signal(Signal::CONT),
             Who::Redis => self.keeper.signal(Signal::CONT),

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use futures_util::future::join_all;
 use serde_json::json;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::stage::Stage;
@@ -13,7 +14,7 @@ use crate::support::proxy::ledger::Segment;
 use crate::support::room::Timeline;
 use crate::support::sim::Sim;
 use crate::support::user::User;
-use crate::support::wait::until;
+use crate::support::wait::{now, until};
 use crate::support::world::ghost;
 
 /// Phones on the route that holds, and on the one that sends again.
@@ -45,6 +46,8 @@ pub(super) struct Written {
     pub(super) talk: usize,
     pub(super) event: String,
     pub(super) body: String,
+    /// When the homeserver had it.
+    pub(super) at: Instant,
 }
 
 /// A text that a phone wrote.
@@ -125,6 +128,7 @@ impl Traffic {
             talk,
             event,
             body,
+            at: now(),
         });
     }
 

@@ -1,6 +1,7 @@
 //! What became of every text, and of the money.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use super::evidence::{Evidence, descents};
 use super::plan::Plan;
@@ -18,6 +19,8 @@ pub(super) struct Verdict {
     pub(super) table: Table,
     /// What must not be; empty where all is well.
     pub(super) problems: Vec<String>,
+    /// From the homeserver to the SMSC.
+    pub(super) longest_wait: Duration,
     /// Nothing was on its way any more when it was counted.
     pub(super) is_settled: bool,
 }
@@ -91,6 +94,9 @@ impl Verdict {
         let told = room.replies(&one.event).any(|reply| reply["sender"] == by);
         let copies = evidence.at_phone(end, one.token);
         let sent = copies.whole > 0;
+        let arrived = evidence.first_at(end, one.token);
+        let waited = arrived.map(|at| at.saturating_duration_since(one.at));
+        self.longest_wait = self.longest_wait.max(waited.unwrap_or_default());
         let lost = !sent && !told;
         let sums = &mut self.table.to_phones;
         sums.accepted += 1;

@@ -9,6 +9,7 @@ pub(crate) mod disk;
 pub(crate) mod gateway;
 pub(crate) mod http;
 pub(crate) mod kannel;
+pub(crate) mod line;
 pub(crate) mod peer;
 pub(crate) mod power;
 pub(crate) mod proxy;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use reqwest::Method;
 use rustix::process::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::http::Api;
 use super::peer::{Peer, free_port};
@@ -99,6 +99,40 @@ impl Stub {
         self.api
             .send(Method::PUT, &["_stub", "faults"], faults)
             .await;
+    }
+
+    /// So many people make a room each and invite a phone, whose numbers begin with this one.
+    pub(crate) async fn rooms(&self, count: u64, first: u64) -> Vec<Value> {
+        let wanted = json!({ "count": count, "first": first });
+        let made = self.ask("rooms", &wanted).await;
+        made.as_array().expect("a list of rooms").clone()
+    }
+
+    /// In how many of these rooms the phone is.
+    pub(crate) async fn joined(&self, rooms: &[Value]) -> u64 {
+        let joined = self.ask("joined", &json!(rooms)).await;
+        joined.as_u64().expect("a count")
+    }
+
+    /// The person of a room writes.
+    pub(crate) async fn says(&self, room: &Value, body: &str) {
+        let said = json!({ "room": room["room"], "user": room["user"], "body": body });
+        self.ask("say", &said).await;
+    }
+
+    /// People write very much.
+    pub(crate) async fn flood(&self, flood: &Value) {
+        self.ask("flood", flood).await;
+    }
+
+    async fn ask(&self, what: &str, body: &Value) -> Value {
+        self.api.send(Method::POST, &["_stub", what], body).await
+    }
+
+    /// How many texts of floods are written.
+    pub(crate) async fn flooded(&self) -> u64 {
+        let counts = self.api.get(&["_stub", "counts"], &[]).await;
+        counts["flooded"].as_u64().expect("a count")
     }
 
     /// How many events it has not told yet.

@@ -1,5 +1,6 @@
 //! Each operation, done to the store and to the model.
 
+use super::super::sms::from;
 use super::*;
 
 impl World {
@@ -60,6 +61,12 @@ impl World {
                 self.passed();
                 Ok(())
             }
+            Op::Jump { hours } => {
+                self.now += (hours - self.wrong) * HOUR;
+                self.wrong = hours;
+                Ok(())
+            }
+            Op::Reply { phone, number } => self.reply(phone, number).await,
         }
     }
 
@@ -158,6 +165,8 @@ impl World {
                 spend_per_day: Some(money(SPEND_PER_DAY)),
                 ..Fraud::default()
             },
+            valid_until: FOR_EVER,
+            receipt_by: FOR_EVER,
             now: at(self.now),
             ..message(&conversation, &name)
         };
@@ -281,6 +290,32 @@ impl World {
             _ if failed || !active => *seen = Seen::Released,
             _ => *seen = Seen::Queued,
         }
+    }
+
+    /// What a phone says to a number goes to who holds the pair, or held it last.
+    async fn reply(&mut self, digits: usize, number: usize) -> Result<(), String> {
+        self.keys += 1;
+        let (digits, number) = (PHONES[digits], [VMN_1, VMN_2][number]);
+        let sms = SmsIn {
+            to: number.to_owned(),
+            at: at(self.now),
+            ..from(digits, &format!("reply {}", self.keys))
+        };
+        self.store.take_sms(sms).await.unwrap();
+        let is_pair =
+            |lease: &&Lease| lease.vmn.as_str() == number && lease.handset == phone(digits);
+        let lease = self.leases.iter().find(is_pair);
+        let expected = lease.and_then(|lease| match lease.cooling_until {
+            None => Some(SmsRecipient::Conversation(lease.conversation)),
+            Some(until) if until > at(self.now) => Some(SmsRecipient::Former(lease.conversation)),
+            Some(_) => None,
+        });
+        let mut came = self.store.pending_sms(SmsId(0), 10).await.unwrap();
+        for sms in &came {
+            self.store.finish_sms(sms.id, Ending::Done).await.unwrap();
+        }
+        let recipient = came.pop().map(|sms| sms.recipient);
+        same!("who hears a reply", expected, recipient)
     }
 
     async fn cancel(&mut self, message: usize) {

@@ -60,7 +60,7 @@ impl Server {
         server
     }
 
-    pub(super) fn url(&self) -> String {
+    pub(in crate::store) fn url(&self) -> String {
         self.url.clone()
     }
 
@@ -78,7 +78,7 @@ impl Server {
     }
 
     /// Sends a command; its answer as text.
-    pub(super) fn command(&self, words: &[&str]) -> String {
+    pub(in crate::store) fn command(&self, words: &[&str]) -> String {
         let client = redis::Client::open(self.url()).unwrap();
         let mut connection = client.get_connection().unwrap();
         let mut command = redis::cmd(words[0]);

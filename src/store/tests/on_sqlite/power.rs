@@ -42,14 +42,9 @@ const LONG: &str = "Whoever reads this to its end knows that it is longer than o
 /// What the child has said, by whom or what it is about: the last word of each.
 type Words<'a> = BTreeMap<&'a str, &'a str>;
 
-fn number(variable: &str, default: u64) -> u64 {
-    let text = std::env::var(variable).ok();
-    text.map_or(default, |text| text.parse().unwrap())
-}
-
 #[tokio::test]
 async fn what_was_acknowledged_survives_a_power_loss_at_any_moment() {
-    let seed = number("POWER_SEED", 1);
+    let seed = number_given("POWER_SEED", 1);
     let (recording, kept) = recording();
     let events = trace::read(&recording);
     let commits = commits(&events);
@@ -109,7 +104,7 @@ fn cuts(events: &[Event], seed: u64) -> Vec<usize> {
             _ => kinds[2].extend([at, at + 1]),
         }
     }
-    let each = usize::try_from(number("POWER_CUTS", CUTS)).unwrap() / kinds.len();
+    let each = usize::try_from(number_given("POWER_CUTS", CUTS)).unwrap() / kinds.len();
     let chosen = kinds
         .into_iter()
         .flat_map(|places| places.into_iter().sample(&mut random, each));

@@ -6,6 +6,9 @@ use bytes::Bytes;
 use matrix_smpp_codec::{
     Body, CommandId, CommandStatus, DataCoding, EsmClass, Inbound, InboundText, Pdu,
 };
+use tokio::time::Instant;
+
+use crate::support::wait::now;
 
 /// A segment of a text, and how its receiver answered.
 #[derive(Debug, Clone)]
@@ -15,6 +18,8 @@ pub(crate) struct Segment {
     /// Its number among how many; the one of one where the text is whole.
     pub(crate) part: (u8, u8),
     pub(crate) octets: (DataCoding, Bytes),
+    /// When it went by.
+    pub(crate) at: Instant,
     /// `None` where it was not answered.
     pub(crate) answer: Option<CommandStatus>,
     /// The answer was lost on a link that lives.
@@ -41,6 +46,7 @@ impl Segment {
             to: to.to_string(),
             part: text.concat.map_or((1, 1), |it| (it.index, it.total)),
             octets: (text.data_coding, text.payload),
+            at: now(),
             answer: None,
             unheard: false,
         })

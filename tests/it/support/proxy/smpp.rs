@@ -119,6 +119,13 @@ impl SmppProxy {
         }
     }
 
+    /// Cuts the connection that has been up longest; the others go on.
+    pub(crate) fn cut_one(&self) {
+        if let Some(connection) = lock(&self.inner.connections).first() {
+            connection.cut.cancel();
+        }
+    }
+
     /// New connections are taken again.
     pub(crate) fn mend(&self) {
         self.inner.refuses.store(false, Ordering::Relaxed);
@@ -127,6 +134,13 @@ impl SmppProxy {
     /// Every connection that is up goes dead: it stays open, and nothing goes through.
     pub(crate) fn half_open(&self) {
         for connection in lock(&self.inner.connections).iter() {
+            connection.dead.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// The connection that has been up longest goes dead; the others go on.
+    pub(crate) fn half_open_one(&self) {
+        if let Some(connection) = lock(&self.inner.connections).first() {
             connection.dead.store(true, Ordering::Relaxed);
         }
     }
