@@ -15,6 +15,9 @@ section! {
         inbox_concurrency: usize = default("32"), check within(1..=1024);
         /// How many pieces of work are taken from the store at a time. 1 to 10000.
         claim_batch: usize = default("256"), check within(1..=10_000);
+        /// How many Matrix events may wait to be handled; the homeserver keeps more until there is room. 1 to
+        /// 100000000.
+        inbox_events: usize = default("1000000"), check within(1..=100_000_000);
         /// How many texts towards phones may wait or be under way; more are refused, and their rooms told so. They
         /// take some 150 octets of memory each. 1 to 100000000.
         queued_messages: usize = default("2000000"), check within(1..=100_000_000);

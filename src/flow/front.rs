@@ -35,6 +35,7 @@ pub fn router(gateway: &Gateway, wanted: mpsc::Sender<WantedGhost>) -> Router {
         inbox: Arc::clone(&gateway.wakes.inbox.bell),
         wanted,
         clock: gateway.clock.clone(),
+        most_waiting: settings.limits.inbox_events,
         counts: Arc::clone(&gateway.metrics.calls),
     };
     appservice::router(service, settings.appservice.max_body_bytes)

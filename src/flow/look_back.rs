@@ -206,6 +206,7 @@ impl<'a> Watch<'a> {
                 events,
                 extras: None,
                 at: self.gateway.clock.now(),
+                most_waiting: self.gateway.settings.limits.inbox_events,
             };
             match self.gateway.store.take_transaction(transaction).await {
                 Ok(taken) => found += taken.new,

@@ -78,6 +78,8 @@ pub struct Appservice {
     pub wanted: mpsc::Sender<WantedGhost>,
     /// Tells the time.
     pub clock: Clock,
+    /// How many events may wait to be handled; where as many do, no more are taken in.
+    pub most_waiting: usize,
     /// Counts.
     pub counts: Arc<Counts>,
 }
@@ -140,6 +142,7 @@ async fn transactions(
         events: content.events,
         extras: content.extras,
         at: service.clock.now(),
+        most_waiting: service.most_waiting,
     };
     let taken = service.sink.take(transaction).await.map_err(|error| {
         warn!(%error, "a transaction could not be stored; the homeserver will send it again");
@@ -454,6 +457,7 @@ mod tests {
             inbox: Arc::clone(&bell),
             wanted: sender,
             clock: Clock::manual(Timestamp(1234)),
+            most_waiting: usize::MAX,
             counts: Arc::clone(&counts),
         };
         let listener = testing::listen(router(service, 3 << 20)).await;

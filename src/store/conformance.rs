@@ -55,6 +55,7 @@ macro_rules! suite {
             events:
                 an_event_is_taken_once_though_its_transaction_id_repeats,
                 what_is_over_is_known_and_never_handled,
+                no_more_events_are_taken_in_than_may_wait,
                 one_event_id_of_two_homeservers_is_two_events,
                 a_finished_event_stays_known,
                 what_was_acknowledged_survives_a_restart,

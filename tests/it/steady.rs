@@ -189,6 +189,48 @@ async fn invitations_that_nobody_can_carry_out_hold_up_no_other_room() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn events_that_may_not_wait_here_wait_at_the_homeserver() {
+    let line = Line::start("", |plan| {
+        "[limits]\ninbox_events = 5\nretry_first = \"50ms\"\nretry_cap = \"200ms\"\n"
+            .clone_into(&mut plan.more);
+    })
+    .await;
+    let rooms = line.rooms(1).await;
+    line.stub
+        .go_wrong(&json!([{ "status": 500, "on": "join" }]))
+        .await;
+    let stuck = line.stub.rooms(20, 447_700_930_001).await;
+    until("as many events wait as may", async || {
+        let waiting = line.gateway.may_wait(&["inbox"]).await?;
+        waiting
+            .into_iter()
+            .any(|(_, count)| count >= 5)
+            .then_some(())
+    })
+    .await;
+    line.stub.says(&rooms[0], "text #7 of many").await;
+    until("one more is refused", async || {
+        let refused = [("kind", "failed_transactions")];
+        let count = line
+            .gateway
+            .may_metric("matrix_smpp_homeserver_calls_total", &refused)
+            .await;
+        (count? > 0).then_some(())
+    })
+    .await;
+    assert!(line.stub.owed().await > Some(0));
+    line.stub.go_wrong(&json!([])).await;
+    until("all are handled", async || {
+        let joined = line.stub.joined(&stuck).await == 20;
+        (joined && line.stub.owed().await == Some(0)).then_some(())
+    })
+    .await;
+    line.settles(0).await;
+    let numbers: Vec<u64> = line.arrivals().iter().map(|one| one.number).collect();
+    assert_eq!(numbers, [7]);
+}
+
 fn median(times: &mut [Duration]) -> Duration {
     times.sort();
     times[times.len() / 2]

@@ -496,6 +496,7 @@ impl World {
             events: events.iter().map(FakeEvent::to_new).collect(),
             extras: None,
             at: self.clock.now(),
+            most_waiting: usize::MAX,
         };
         self.store.take_transaction(transaction).await.unwrap();
     }

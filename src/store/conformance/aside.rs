@@ -36,6 +36,7 @@ async fn take(store: &Arc<dyn Store>, name: &str) -> InboxSeq {
         events: vec![new],
         extras: None,
         at: at(5),
+        most_waiting: usize::MAX,
     };
     store.take_transaction(transaction).await.unwrap();
     let pending = store.pending_events(InboxSeq(0), 100).await.unwrap();
@@ -203,6 +204,7 @@ pub(crate) async fn what_is_dropped_is_gone_for_good(engine: &dyn Engine) {
         }],
         extras: None,
         at: at(40),
+        most_waiting: usize::MAX,
     };
     assert_eq!(store.take_transaction(again).await.unwrap().new, 0);
 }

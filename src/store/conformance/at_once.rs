@@ -17,6 +17,7 @@ async fn waiting(store: &Arc<dyn Store>, name: &str) -> InboxSeq {
         events: vec![event],
         extras: None,
         at: at(5),
+        most_waiting: usize::MAX,
     };
     store.take_transaction(transaction).await.unwrap();
     let pending = store.pending_events(InboxSeq(0), 9).await.unwrap();

@@ -16,6 +16,7 @@ fn transaction(txn_id: &str, events: &[&str]) -> Transaction {
         events: events.collect(),
         extras: None,
         at: at(5),
+        most_waiting: usize::MAX,
     }
 }
 
@@ -45,6 +46,39 @@ pub(crate) async fn what_is_over_is_known_and_never_handled(engine: &dyn Engine)
     let taken = store.take_transaction(brought).await.unwrap();
     assert_eq!((taken.new, taken.repeated), (0, 2));
     assert_eq!(pending(&store).await, ["$b"]);
+}
+
+pub(crate) async fn no_more_events_are_taken_in_than_may_wait(engine: &dyn Engine) {
+    let store = engine.open();
+    let one_of_two = |txn_id, events: &[&str]| Transaction {
+        most_waiting: 2,
+        ..transaction(txn_id, events)
+    };
+    // The one that begins below the limit is taken in whole.
+    for (txn_id, events) in [("1", &["a"][..]), ("2", &["b", "c"])] {
+        let taken = store.take_transaction(one_of_two(txn_id, events)).await;
+        assert_eq!(taken.unwrap().new, events.len());
+    }
+    let full = store.take_transaction(one_of_two("3", &["d"])).await;
+    assert!(
+        matches!(&full, Err(StoreError::Unavailable(why)) if why.contains("inbox_events")),
+        "{full:?}"
+    );
+    assert_eq!(pending(&store).await, ["$a", "$b", "$c"]);
+    // What is known, and what asks for nothing, is no more of them.
+    let again = store.take_transaction(one_of_two("2", &["b", "c"])).await;
+    assert_eq!(again.unwrap().repeated, 2);
+    let mut over = one_of_two("4", &["e"]);
+    over.events[0].is_over = true;
+    assert_eq!(store.take_transaction(over).await.unwrap().new, 1);
+    for seq in [1, 2] {
+        store
+            .finish_event(InboxSeq(seq), Ending::Done)
+            .await
+            .unwrap();
+    }
+    let taken = store.take_transaction(one_of_two("3", &["d"])).await;
+    assert_eq!(taken.unwrap().new, 1);
 }
 
 pub(crate) async fn an_event_is_taken_once_though_its_transaction_id_repeats(engine: &dyn Engine) {

@@ -372,6 +372,7 @@ pub(crate) async fn an_edit_leads_to_the_history_of_what_it_edits(engine: &dyn E
             .to_vec(),
         extras: None,
         at: at(1),
+        most_waiting: usize::MAX,
     };
     store.take_transaction(transaction).await.unwrap();
     for waiting in store.pending_events(InboxSeq(0), 10).await.unwrap() {

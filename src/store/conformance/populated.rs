@@ -66,6 +66,7 @@ pub(crate) async fn populate(store: &Arc<dyn Store>) {
         events: vec![event],
         extras: Some("{}".to_owned()),
         at: at(5),
+        most_waiting: usize::MAX,
     };
     store.take_transaction(transaction).await.unwrap();
     let entries = (0..ENTRIES).map(|place| NewOutbox {

@@ -12,7 +12,8 @@ use crate::gateway::model::{InboxSeq, Timestamp};
 pub trait EventStore {
     /// Takes a transaction in: every event whose id is new, and whatever the homeserver never
     /// sends again. All of it is there or nothing, so that a homeserver that heard no answer may say
-    /// all of it again.
+    /// all of it again. Fails with [`StoreError::Unavailable`](super::StoreError::Unavailable) where as many events
+    /// wait as may.
     ///
     /// *Again*: an event is known by its id, never by the transaction's, which repeats after a restart of
     /// Synapse; one that is known is counted as repeated and left as it is, whatever stands in it now. What
@@ -51,6 +52,8 @@ pub struct Transaction {
     pub extras: Option<String>,
     /// When it came.
     pub at: Timestamp,
+    /// How many events may wait to be handled before this one, if it brings more.
+    pub most_waiting: usize,
 }
 
 /// A room event as it came.

@@ -22,6 +22,13 @@ pub(in crate::store) fn take_transaction(
 ) -> Result<Taken> {
     let fresh = fresh(tx, transaction)?;
     let new = fresh.len();
+    let is_more = fresh.iter().any(|one| !one.event.is_over);
+    let waiting = tx.indexes().inbox.pending.len();
+    // One transaction more than that: it may bring more events than may wait.
+    if is_more && waiting >= transaction.most_waiting {
+        let reason = format!("{waiting} events wait: see [limits] inbox_events");
+        return Err(StoreError::Unavailable(reason));
+    }
     if new > 0 {
         let count = i64::try_from(new).unwrap_or(i64::MAX);
         let first = tx.next_of(Sequence::Inbox, count)?;

@@ -118,6 +118,7 @@ async fn a_row_that_cannot_be_read_does_not_keep_the_others_away() {
         events: vec![event("a"), event("b")],
         extras: None,
         at: Timestamp(1),
+        most_waiting: usize::MAX,
     };
     engine.open().take_transaction(transaction).await.unwrap();
     let connection = Connection::open(engine.path()).unwrap();

@@ -206,6 +206,7 @@ async fn hear(store: Arc<dyn Store>, life: u32) {
             events: events.to_vec(),
             extras: None,
             at: Timestamp(2),
+            most_waiting: usize::MAX,
         };
         let taken = store.take_transaction(transaction).await.unwrap();
         assert_eq!(taken.new, 2);
