@@ -67,7 +67,7 @@ soak-sizes: setup ## Try each counted promise at its full size (docs/reliability
 	STORE_SEED=$(FROM) STORE_CASES=$(or $(TAKEOVER_CASES),1000) $(SIZES_STORE)tests::on_redis::hands
 	FLOOD_PARTS=$(or $(FLOOD_PARTS),1000000) $(SIZES_STORE)tests::on_sqlite::flood
 	FIFO_TEXTS=$(or $(FIFO_TEXTS),1000000) UNANSWERED_TEXTS=$(or $(UNANSWERED_TEXTS),100000) \
-		POISON=$(or $(POISON),1000) $(SIZES_IT) --test-threads=1 steady::
+		POISON=$(or $(POISON),1000) POISON_STUCK=$(or $(POISON_STUCK),200) $(SIZES_IT) --test-threads=1 steady::
 	OUTAGE_CALLS=$(or $(OUTAGE_CALLS),9) $(SIZES_IT) restart::what_a_homeserver_kept_back
 	$(CAMPAIGN) CAMPAIGN_ROUNDS=$(or $(ROUNDS),100) $(SIZES_IT) campaign::rolling
 

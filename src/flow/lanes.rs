@@ -4,7 +4,7 @@ mod lines;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fmt::Debug;
 use std::future::Future;
 use std::hash::Hash;
@@ -27,6 +27,12 @@ const PAGE: usize = 512;
 
 /// How long nobody looks into the store without a reason.
 const LOOK: Duration = Duration::from_mins(1);
+
+/// What takes longer than this leaves its room to others: a peer that does not answer costs those nothing that do.
+const SLOW: Duration = Duration::from_secs(1);
+
+/// How much may take long beside what does not.
+const MOST_SLOW: usize = 1024;
 
 /// A kind of durable work that is done in lanes.
 pub(crate) trait LaneWork: Clone + Send + Sync + 'static {
@@ -111,7 +117,7 @@ impl Retry {
     }
 }
 
-/// Does all work of a kind until `stop`, at most `concurrency` lanes at once. Looks for more when
+/// Does all work of a kind until `stop`, at most `concurrency` lanes at once, beside some whose work takes long. Looks for more when
 /// `wake` says so. A lane whose head fails waits for its time without holding up others. What is
 /// under way when `stop` comes is dropped at its next wait: it is durable and every step of it
 /// bears repetition.
@@ -187,7 +193,17 @@ struct Worker<W: LaneWork> {
     /// When to look without any other reason.
     look_at: Instant,
     tasks: JoinSet<Tried>,
-    running: HashMap<Id, (W::Lane, Job<W::Item>)>,
+    running: HashMap<Id, Running<W>>,
+    /// When they began, oldest first; those too that have ended, if others are older. None that is slow.
+    began: VecDeque<(Instant, Id)>,
+    /// How many of them are not slow.
+    brisk: usize,
+}
+
+struct Running<W: LaneWork> {
+    lane: W::Lane,
+    job: Job<W::Item>,
+    is_slow: bool,
 }
 
 impl<W: LaneWork> Worker<W> {
@@ -203,6 +219,8 @@ impl<W: LaneWork> Worker<W> {
             look_at: now() + LOOK,
             tasks: JoinSet::new(),
             running: HashMap::new(),
+            began: VecDeque::new(),
+            brisk: 0,
         }
     }
 
@@ -270,18 +288,41 @@ impl<W: LaneWork> Worker<W> {
 
     /// Starts what can be done now; gives the time when there may be more.
     fn prepare(&mut self, concurrency: usize) -> Instant {
-        let next = self.lines.wake(now());
-        self.start(concurrency);
-        next.map_or(self.look_at, |next| next.min(self.look_at))
+        let at = now();
+        let next = self.lines.wake(at);
+        self.pass_by(at);
+        self.start(concurrency, at);
+        let slow = self.began.front().map(|(began, _)| *began + SLOW);
+        let times = [next, slow, Some(self.look_at)];
+        times.into_iter().flatten().min().unwrap_or(at)
     }
 
-    fn start(&mut self, concurrency: usize) {
-        while self.tasks.len() < concurrency {
+    /// Leaves what takes long to itself.
+    fn pass_by(&mut self, at: Instant) {
+        while let Some((began, id)) = self.began.front() {
+            if let Some(one) = self.running.get_mut(id) {
+                if *began + SLOW > at {
+                    return;
+                }
+                one.is_slow = true;
+                self.lines.is_slow(&one.lane);
+                self.brisk -= 1;
+            }
+            self.began.pop_front();
+        }
+    }
+
+    fn start(&mut self, concurrency: usize, at: Instant) {
+        while self.brisk < concurrency && self.tasks.len() < concurrency + MOST_SLOW {
             let Some((lane, job)) = self.lines.take(concurrency) else {
                 return;
             };
             let task = self.tasks.spawn(attend(self.work.clone(), job.clone()));
-            self.running.insert(task.id(), (lane, job));
+            let is_slow = false;
+            let one = Running { lane, job, is_slow };
+            self.running.insert(task.id(), one);
+            self.began.push_back((at, task.id()));
+            self.brisk += 1;
         }
     }
 
@@ -302,9 +343,15 @@ impl<W: LaneWork> Worker<W> {
                 Tried::Never("it made the gateway panic".to_owned()),
             ),
         };
-        let Some((lane, mut job)) = self.running.remove(&id) else {
+        let Some(Running {
+            lane,
+            mut job,
+            is_slow,
+        }) = self.running.remove(&id)
+        else {
             return;
         };
+        self.brisk -= usize::from(!is_slow);
         let at = now();
         match tried {
             Tried::Done => self.lines.done(&lane),

@@ -52,6 +52,8 @@ struct Line<W: LaneWork> {
     busy: bool,
     /// Its head has failed. Nothing waits behind it in memory.
     troubled: bool,
+    /// Its head is being tried and takes long: it counts no more among those that are.
+    slow: bool,
     /// The newest item that was kept.
     kept: W::Place,
     missed: Missed,
@@ -129,6 +131,7 @@ impl<W: LaneWork> Lines<W> {
             failed: None,
             busy: false,
             troubled: false,
+            slow: false,
             kept: W::START,
             missed: Missed::Nothing,
         });
@@ -182,16 +185,25 @@ impl<W: LaneWork> Lines<W> {
         }
     }
 
+    /// The lane's head takes long: it leaves its room to others.
+    pub(super) fn is_slow(&mut self, lane: &W::Lane) {
+        if let Some(state) = self.by_lane.get_mut(lane) {
+            state.slow = true;
+            self.retrying -= usize::from(state.troubled);
+        }
+    }
+
     /// The lane's head is done.
     pub(super) fn done(&mut self, lane: &W::Lane) {
         let Some(state) = self.by_lane.get_mut(lane) else {
             return;
         };
         state.busy = false;
+        let was_slow = std::mem::take(&mut state.slow);
         if state.troubled {
             state.troubled = false;
             self.troubled -= 1;
-            self.retrying -= 1;
+            self.retrying -= usize::from(!was_slow);
         }
         if !state.waiting.is_empty() {
             self.fresh.push_back(lane.clone());
@@ -228,8 +240,9 @@ impl<W: LaneWork> Lines<W> {
             return;
         };
         state.busy = false;
+        let was_slow = std::mem::take(&mut state.slow);
         if state.troubled {
-            self.retrying -= 1;
+            self.retrying -= usize::from(!was_slow);
         } else {
             state.troubled = true;
             self.troubled += 1;

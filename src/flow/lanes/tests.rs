@@ -31,6 +31,10 @@ enum Act {
     FailTwice,
     /// Fails for ever.
     Dead,
+    /// Never ends.
+    Hang,
+    /// Fails once, and then never ends.
+    FailThenHang,
     /// Waits behind a dead one.
     Blocked,
     Never,
@@ -51,7 +55,12 @@ impl Script {
             items: Arc::new(numbered.collect()),
             dead: items
                 .iter()
-                .filter(|(_, act)| matches!(act, Act::Dead | Act::Blocked))
+                .filter(|(_, act)| {
+                    matches!(
+                        act,
+                        Act::Dead | Act::Blocked | Act::Hang | Act::FailThenHang
+                    )
+                })
                 .count(),
             ..Self::default()
         }
@@ -128,6 +137,15 @@ impl LaneWork for Script {
             *count
         };
         match item.2 {
+            Act::Hang | Act::FailThenHang if tries > 1 || matches!(item.2, Act::Hang) => {
+                std::future::pending::<()>().await;
+            }
+            Act::FailThenHang => {
+                return Err(Trouble::Later {
+                    wish: None,
+                    why: "not yet".into(),
+                });
+            }
             Act::FailTwice if tries < 3 => {
                 return Err(Trouble::Later {
                     wish: None,
@@ -147,7 +165,7 @@ impl LaneWork for Script {
                 self.hidden.lock().expect("lock").clear();
                 self.wake.ring_again();
             }
-            Act::Work | Act::FailTwice => {}
+            Act::Work | Act::FailTwice | Act::Hang => {}
         }
         self.record(&self.done, item.0);
         Ok(())
@@ -173,6 +191,21 @@ async fn a_lane_keeps_its_order_through_failures() {
     script.play(4).await;
     assert_eq!(script.order_of('a'), [1, 3, 5]);
     assert_eq!(script.order_of('b'), [2, 4]);
+}
+
+/// Has its turn after those that take long, on a clock that goes on by itself.
+#[tokio::test(start_paused = true)]
+async fn what_never_ends_takes_no_room_from_others() {
+    use Act::{Blocked, FailThenHang, FailTwice, Hang, Work};
+    for (concurrency, hanging) in [(1, Hang), (3, Hang), (1, FailThenHang), (2, FailThenHang)] {
+        let hanging = ['a', 'b', 'c', 'd', 'e'].map(|lane| [(lane, hanging), (lane, Blocked)]);
+        let others = [('x', FailTwice), ('y', Work), ('x', Work)];
+        let script = Script::new(&[&*hanging.concat(), &others].concat());
+        let played = tokio::time::timeout(LOOK, script.play(concurrency)).await;
+        assert!(played.is_ok(), "{concurrency}");
+        assert_eq!(script.order_of('x'), [11, 13]);
+        assert_eq!(script.order_of('y'), [12]);
+    }
 }
 
 #[tokio::test]
