@@ -21,7 +21,7 @@ const PARTS: u64 = 4_000;
 /// How many come at once.
 const AT_ONCE: u64 = 500;
 /// What they may make the process grow by, in KiB, however many they are.
-const GROWTH: u64 = 64 * 1024;
+const GROWTH: u64 = 128 * 1024;
 
 /// The first of three parts, from a phone that nobody has heard of.
 fn orphan(number: u64) -> SmsIn {
