@@ -351,6 +351,8 @@ impl Running {
             },
             () = self.store.lost() => warn!("another gateway has taken the store over"),
         }
+        // Others wait for it, and what did not stop in time may hold it still.
+        self.store.close().await;
     }
 }
 

@@ -2,7 +2,6 @@
 //! directly.
 
 use std::path::Path;
-use std::time::Duration;
 
 use clap::Subcommand;
 use matrix_smpp_codec::e164::E164;
@@ -209,7 +208,9 @@ pub(super) fn tell(config: &Path, request: Request) -> Result<(), Failure> {
         if settings.store.engine == Engine::Sqlite {
             belongs_to_us(&settings.store.path)?;
         }
-        let store = store::open(&settings, Some(Duration::ZERO), Standing::default())?;
+        // A gateway that says nothing for so long has died.
+        let patience = Some(settings.store.redis.takeover_after);
+        let store = store::open(&settings, patience, Standing::default())?;
         Ok(admin::answer(&*store, &settings.routing, &Clock::system(), request).await)
     })?;
     print(answer, &settings.gateway.currency)

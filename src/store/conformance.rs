@@ -247,6 +247,7 @@ macro_rules! suite {
                 a_top_up_is_paid_in_once_by_its_key,
                 what_is_not_there_cannot_be_taken_out,
                 a_limit_is_how_far_below_zero_a_balance_goes,
+                a_closed_store_can_be_opened_though_somebody_still_holds_it,
                 a_segment_is_settled_once_and_the_audit_agrees,
                 concurrent_messages_never_overdraw,
                 amounts_stay_within_their_bounds,

@@ -99,6 +99,11 @@ pub trait Store:
         std::future::pending::<()>().await;
     }
 
+    /// Gives the store up: what was asked for before is done, whatever is asked for later fails, and another
+    /// gateway can open it as soon as this returns, though somebody may still hold this value. Nothing, where
+    /// nobody else ever does.
+    async fn close(&self) {}
+
     /// What the store keeps of an operation that it has acknowledged, when its machine loses power:
     /// `always` is all of it.
     fn durability(&self) -> &'static str {

@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
 use tokio::sync::{mpsc, oneshot};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::error;
 
 use self::committer::{Committer, Flight, Landed, Shared};
@@ -41,14 +41,16 @@ const QUEUE: usize = 4096;
 /// Operations in one commit.
 const GROUP: usize = 1024;
 
-/// The way to the thread. Dropping it ends the thread after the operations that wait, which blocks
-/// until they are durable.
+/// The way to the thread. [Closing](Self::close) or dropping it ends the thread after the operations that
+/// wait; a drop blocks until they are durable.
 #[derive(Debug)]
 pub(crate) struct Engine {
     jobs: Option<mpsc::Sender<Message>>,
     thread: Option<JoinHandle<()>>,
     done: Arc<Done>,
     lost: CancellationToken,
+    /// Cancelled once the thread has given the store up.
+    ended: CancellationToken,
     ownership: Arc<Ownership>,
     unreadable: Vec<(&'static str, u64)>,
     unapplied: Arc<AtomicU64>,
@@ -60,6 +62,8 @@ enum Message {
     Job(Box<dyn Job>),
     /// A group has landed, or whether the thread lives is to be seen.
     Look,
+    /// Nothing is to be done any more but what was asked for before.
+    Close,
 }
 
 /// What the thread has done.
@@ -79,6 +83,7 @@ impl Engine {
         let (jobs, queue) = mpsc::channel(QUEUE);
         let done = Arc::new(Done::default());
         let lost = CancellationToken::new();
+        let ended = CancellationToken::new();
         let ownership = base.ownership();
         let unapplied = base.unapplied();
         let shared = Shared {
@@ -102,6 +107,7 @@ impl Engine {
             waiting: VecDeque::new(),
             ran: VecDeque::new(),
             is_learning: true,
+            _end: ended.clone().drop_guard(),
         };
         let thread = std::thread::Builder::new()
             .name("store".to_owned())
@@ -112,6 +118,7 @@ impl Engine {
             thread: Some(thread),
             done,
             lost,
+            ended,
             ownership,
             unreadable,
             unapplied,
@@ -189,6 +196,17 @@ impl Engine {
         receiver.await.map_err(|_| self.closed())?
     }
 
+    /// Takes no more operations, and returns when those of before are done and the store is given up, which
+    /// does not wait until nobody holds this any more.
+    pub(crate) async fn close(&self) {
+        self.ownership.close();
+        if let Some(jobs) = &self.jobs {
+            // Where the thread has ended there is nothing to ask for.
+            drop(jobs.send(Message::Close).await);
+        }
+        self.ended.cancelled().await;
+    }
+
     /// Why nobody answers.
     fn closed(&self) -> StoreError {
         if self.lost.is_cancelled() {
@@ -231,6 +249,8 @@ struct Desk {
     ran: VecDeque<Box<dyn Job>>,
     /// There is a table to be [gone through](super::absent).
     is_learning: bool,
+    /// The last, for what is dropped before it may be what keeps others from the store.
+    _end: DropGuard,
 }
 
 impl Desk {
@@ -294,6 +314,7 @@ impl Desk {
             Message::Job(job) if job.manner() == Manner::First => self.first.push_back(job),
             Message::Job(job) => self.waiting.push_back(job),
             Message::Look => {}
+            Message::Close => self.queue.close(),
         }
     }
 

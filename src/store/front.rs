@@ -109,6 +109,10 @@ impl Store for TableStore {
         self.engine.lost().cancelled().await;
     }
 
+    async fn close(&self) {
+        self.engine.close().await;
+    }
+
     fn durability(&self) -> &'static str {
         self.durability
     }

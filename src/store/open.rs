@@ -50,7 +50,8 @@ pub fn migrate(settings: &Settings, to: Engine, tell: &mut dyn FnMut(&str)) -> R
         return Err(StoreError::Conflict(reason));
     }
     let mut file = Sqlite::open(path)?;
-    let patience = Some(Duration::ZERO);
+    // A gateway that says nothing for so long has died.
+    let patience = Some(settings.store.redis.takeover_after);
     let redis = redis_settings(&settings.store.redis, patience, Standing::default())?;
     let mut redis = Redis::open(redis)?;
     let (source, target): (&mut dyn Base, &mut dyn Base) = match to {

@@ -147,6 +147,31 @@ async fn a_store_goes_to_redis_and_back_and_everything_goes_on() {
     assert!(scene.gateway.balance(&alice.id).contains("balance 9.75"));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_wait_for_a_gateway_that_has_died_and_refuse_one_that_lives() {
+    let mut scene = Scene::start().await;
+    scene
+        .gateway
+        .rewrite(|config| config.replace(ON_SQLITE, ON_REDIS));
+    scene.gateway.start().await;
+    scene.gateway.top_up("@alice:sms.test", "1");
+    let move_away = ["store", "migrate", "--to", "sqlite"];
+    let refused = scene.gateway.ask(&move_away);
+    let why = refused.expect_err("a gateway works");
+    assert!(
+        why.contains("another gateway works with this store"),
+        "{why}"
+    );
+
+    scene.gateway.kill().await;
+    let audit = scene.gateway.cli(&["credit", "audit"]);
+    assert!(audit.contains("agrees"), "{audit}");
+    scene.gateway.start().await;
+    scene.gateway.kill().await;
+    let said = scene.gateway.cli(&move_away);
+    assert!(said.contains("rows are the same on both sides"), "{said}");
+}
+
 /// Moving to a Redis that does not answer ends, and says why.
 fn ends_soon(scene: &Scene) {
     scene.gateway.top_up("@alice:sms.test", "1");

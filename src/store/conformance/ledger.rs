@@ -40,6 +40,22 @@ pub(crate) async fn what_is_not_there_cannot_be_taken_out(engine: &dyn Engine) {
     assert_eq!(account(&store).await, (0, 0, 0));
 }
 
+pub(crate) async fn a_closed_store_can_be_opened_though_somebody_still_holds_it(
+    engine: &dyn Engine,
+) {
+    let held = engine.open();
+    let (paid_in, ()) = tokio::join!(biased; top_up(&held, 100, "a"), held.close());
+    paid_in.unwrap();
+    let late = top_up(&held, 100, "b").await.unwrap_err();
+    assert!(matches!(late, StoreError::Unavailable(_)), "{late}");
+    held.close().await;
+    let next = engine.open();
+    assert_eq!(account(&next).await, (100, 0, 0));
+    top_up(&next, 100, "b").await.unwrap();
+    drop(held);
+    assert_eq!(account(&next).await, (200, 0, 0));
+}
+
 pub(crate) async fn a_limit_is_how_far_below_zero_a_balance_goes(engine: &dyn Engine) {
     let store = engine.open();
     let alice = user("alice");

@@ -393,7 +393,9 @@ impl Base for Redis {
         let mut command = self.call("give_up", &["owner", "epoch"]);
         command.arg(&self.epoch);
         self.ownership.end();
-        // Where it fails, the key expires by itself.
-        drop(self.connector.query_once::<Value>(&command));
+        if let Err(error) = self.connector.query_once::<Value>(&command) {
+            let ttl = self.settings.owner_ttl;
+            warn!(%error, ?ttl, "cannot give the store up; others may take it over after this time");
+        }
     }
 }

@@ -3,8 +3,10 @@
 mod hands;
 
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use super::*;
+use crate::store::redis::Settings;
 use crate::store::redis::tests::{Server, settings_for};
 
 /// A store under a prefix of its own.
@@ -39,3 +41,15 @@ impl Engine for Redis {
 }
 
 suite!(Redis);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_closed_store_is_anothers_at_once() {
+    let engine = Redis::default();
+    let held = engine.open();
+    held.close().await;
+    let hasty = Settings {
+        patience: Some(Duration::ZERO),
+        ..settings_for(&engine.server, &engine.prefix)
+    };
+    TableStore::open_redis(hasty, DAY).unwrap();
+}
