@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 /// The most that is read from one file, in octets.
@@ -9,6 +10,11 @@ pub const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
 /// Where systemd keeps the credentials of `matrix-smpp.service` while it runs.
 const UNIT_CREDENTIALS: &str = "/run/credentials/matrix-smpp.service";
+
+/// Others than the owner and the group may read a file.
+const OTHERS_READ: u32 = 0o004;
+/// The same of going into a folder.
+const OTHERS_ENTER: u32 = 0o001;
 
 /// What a configuration may ask of the world around it. [`ProcessEnv`] is the real one; a test
 /// brings its own.
@@ -22,6 +28,12 @@ pub trait Env {
 
     /// Where systemd put the credentials of this service, if it did (`$CREDENTIALS_DIRECTORY`).
     fn credentials_directory(&self) -> Option<PathBuf>;
+
+    /// Whether every user of this machine can read a file, as far as can be seen.
+    fn is_public(&self, path: &Path) -> bool;
+
+    /// Whether there is a folder at this path.
+    fn is_folder(&self, path: &Path) -> bool;
 }
 
 /// The file system and environment of this process.
@@ -53,5 +65,20 @@ impl Env for ProcessEnv {
             let of_unit = PathBuf::from(UNIT_CREDENTIALS);
             of_unit.is_dir().then_some(of_unit)
         })
+    }
+
+    /// True where all may read it and enter each folder that it lies in.
+    fn is_public(&self, path: &Path) -> bool {
+        let has = |path: &Path, bit| {
+            std::fs::metadata(path).is_ok_and(|found| found.permissions().mode() & bit == bit)
+        };
+        let Ok(path) = path.canonicalize() else {
+            return false;
+        };
+        has(&path, OTHERS_READ) && path.ancestors().skip(1).all(|one| has(one, OTHERS_ENTER))
+    }
+
+    fn is_folder(&self, path: &Path) -> bool {
+        path.is_dir()
     }
 }

@@ -155,6 +155,14 @@ mod tests {
         fn credentials_directory(&self) -> Option<PathBuf> {
             Some(PathBuf::from("/run/credentials/matrix-smpp"))
         }
+
+        fn is_public(&self, _: &Path) -> bool {
+            false
+        }
+
+        fn is_folder(&self, _: &Path) -> bool {
+            false
+        }
     }
 
     fn load(text: &str) -> Settings {

@@ -72,10 +72,17 @@ impl FromToml for Tls {
     }
 }
 
+/// The keys that name files with secrets in them.
+const HOLD_SECRETS: [&str; 2] = ["key_file", "password_file"];
+
 /// Checks that a file can be read; gives its text.
 pub(crate) fn check_readable(node: &Node<'_>, key: &str, path: Option<&PathBuf>) -> Option<String> {
     let path = path?;
     let text = node.cx.env.read_file(path);
+    if HOLD_SECRETS.contains(&key) {
+        node.cx
+            .note_if_public(&format!("{}.{key}", node.path), path);
+    }
     let unreadable = |error| {
         let path = path.display();
         let mend = format!("cannot read {path} ({error}); let the service's user read it");

@@ -1,6 +1,6 @@
 //! Mistakes: what is wrong in a file, where, and how to mend it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -79,6 +79,7 @@ pub(crate) struct Report {
     line_ends: Vec<usize>,
     places: BTreeMap<String, usize>,
     found: Vec<Mistake>,
+    notes: Vec<Mistake>,
 }
 
 impl Report {
@@ -92,6 +93,7 @@ impl Report {
             line_ends: line_ends.collect(),
             places: BTreeMap::new(),
             found: Vec::new(),
+            notes: Vec::new(),
         }
     }
 
@@ -139,6 +141,24 @@ impl Report {
             path: path.to_owned(),
             mend,
         });
+    }
+
+    /// Adds what is no mistake, and is hardly meant.
+    pub(crate) fn note(&mut self, path: &str, mend: String) {
+        self.notes.push(Mistake {
+            line: Some(self.line_of(path)),
+            path: path.to_owned(),
+            mend,
+        });
+    }
+
+    /// The notes, in the order of their lines; what there is to mend is told once.
+    pub(crate) fn notes(&mut self) -> Vec<Mistake> {
+        let mut notes = std::mem::take(&mut self.notes);
+        notes.sort();
+        let mut told = BTreeSet::new();
+        notes.retain(|note| told.insert(note.mend.clone()));
+        notes
     }
 
     pub(crate) fn is_clean(&self) -> bool {

@@ -24,6 +24,8 @@ pub(crate) type Checks<'c, T> = &'c [&'c dyn Fn(&T) -> Mend];
 pub(crate) struct Context<'a> {
     /// The world around the file.
     pub(crate) env: &'a dyn Env,
+    /// The file itself.
+    pub(crate) file: &'a Path,
     /// The folder of the file, where relative paths start.
     pub(crate) folder: &'a Path,
     pub(crate) report: RefCell<Report>,
@@ -33,6 +35,17 @@ impl Context<'_> {
     /// Reports a mistake at a key.
     pub(crate) fn wrong(&self, path: &str, mend: impl Into<String>) {
         self.report.borrow_mut().add(path, mend.into());
+    }
+
+    /// Notes at a key that every user of this machine can read a file that holds a secret.
+    pub(crate) fn note_if_public(&self, path: &str, file: &Path) {
+        if self.env.is_public(file) {
+            let file = file.display();
+            let mend = format!(
+                "every user of this machine can read {file}, which holds a secret; chmod o-r it"
+            );
+            self.report.borrow_mut().note(path, mend);
+        }
     }
 
     /// The line of a key, or of the nearest table around it.

@@ -34,8 +34,15 @@ impl Reader<'_> {
         let keys = SECRET_ENDS.map(|end| format!("{}{end}", field.name));
         let [inline, file, credential] = [0, 1, 2].map(|at| self.get(keys.get(at)?));
         let secret = match (inline, file, credential) {
-            (Some(node), None, None) => (secret_of(&node)?, node),
-            (None, Some(node), None) => (read_file(&node, &PathBuf::from_toml(&node)?)?, node),
+            (Some(node), None, None) => {
+                self.cx.note_if_public(&node.path, self.cx.file);
+                (secret_of(&node)?, node)
+            }
+            (None, Some(node), None) => {
+                let path = PathBuf::from_toml(&node)?;
+                self.cx.note_if_public(&node.path, &path);
+                (read_file(&node, &path)?, node)
+            }
             (None, None, Some(node)) => (read_credential(&node)?, node),
             (None, None, None) => return self.no_secret(field, &keys),
             (inline, file, credential) => {

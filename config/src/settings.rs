@@ -16,7 +16,7 @@ use crate::limits::{self, Limits, RawLimits};
 use crate::link_group::{self, LinkGroup};
 use crate::listener::{Listener, RawListener};
 use crate::log::{Log, RawLog};
-use crate::mistake::{Mistakes, Report};
+use crate::mistake::{Mistake, Mistakes, Report};
 use crate::ops::{Ops, RawOps};
 use crate::opt_out::{self, OptOut, RawOptOut};
 use crate::pool::{self, Dedicated, RawPool};
@@ -53,6 +53,8 @@ pub struct Settings {
     pub opt_out: OptOut,
     /// How much the gateway does at a time.
     pub limits: Limits,
+    /// What is no mistake, and is hardly meant: to be shown to whoever runs the gateway.
+    pub notes: Vec<Mistake>,
 }
 
 impl Settings {
@@ -94,13 +96,15 @@ pub fn parse(text: &str, path: &Path, env: &dyn Env) -> Result<Settings, Mistake
     let folder = path.parent().unwrap_or_else(|| Path::new(""));
     let cx = Context {
         env,
+        file: path,
         folder,
         report: RefCell::new(report),
     };
     let settings = read(&Reader::root(&cx, document.get_ref()));
-    let report = cx.report.into_inner();
+    let mut report = cx.report.into_inner();
+    let notes = report.notes();
     match settings {
-        Some(settings) if report.is_clean() => Ok(settings),
+        Some(settings) if report.is_clean() => Ok(Settings { notes, ..settings }),
         _ => Err(report.into_mistakes(path)),
     }
 }
@@ -191,6 +195,7 @@ fn read(root: &Reader<'_>) -> Option<Settings> {
         },
         opt_out: opt_out?,
         limits: limits?,
+        notes: Vec::new(),
     })
 }
 
@@ -207,6 +212,14 @@ fn read_store(root: &Reader<'_>, data_dir: Option<&PathBuf>) -> Option<Store> {
     let mut store: RawStore = root.section_at("store")?;
     if store.path.is_none() {
         store.path = data_dir.map(|folder| folder.join("gateway.db"));
+    }
+    if let Some(path) = store
+        .path
+        .as_ref()
+        .filter(|path| root.cx.env.is_folder(path))
+    {
+        let mend = format!("{} is a folder; name a file in it", path.display());
+        root.cx.wrong("store.path", mend);
     }
     store.checked()
 }

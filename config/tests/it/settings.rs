@@ -372,3 +372,72 @@ fn what_holds_from_the_start_on_is_told_apart_from_what_may_change() {
         ["link_group operator", "link_group other"]
     );
 }
+
+#[test]
+fn a_secret_that_everybody_can_read_is_noted_once_a_file() {
+    let notes = |world: &World| -> Vec<_> {
+        let settings = load(BASE, world).unwrap();
+        settings.notes.iter().map(ToString::to_string).collect()
+    };
+    let mut world = World::new();
+    assert!(notes(&world).is_empty());
+    world.public.insert("/etc/gw/config.toml".into());
+    world.public.insert("/etc/gw/operator.password".into());
+    let said = notes(&world);
+    let mend = "which holds a secret; chmod o-r it";
+    assert_eq!(
+        said,
+        [
+            format!(
+                "line 6: homeserver[0].as_token: every user of this machine can read \
+                 /etc/gw/config.toml, {mend}"
+            ),
+            format!(
+                "line 20: link_group[0].link[1].password_file: every user of this machine can \
+                 read /etc/gw/operator.password, {mend}"
+            ),
+        ]
+    );
+}
+
+#[test]
+fn a_store_is_no_folder() {
+    let mut world = World::new();
+    world.folders.insert("/data/gateway.db".into());
+    let mistakes = load(BASE, &world).unwrap_err();
+    let said: Vec<_> = mistakes.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        said,
+        ["line 1: store.path: /data/gateway.db is a folder; name a file in it"]
+    );
+}
+
+#[test]
+fn whether_everybody_can_read_a_file_depends_on_its_folders_too() {
+    use std::fs::{Permissions, create_dir, set_permissions, write};
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let home = tempfile::tempdir().unwrap();
+    let mode = |path: &Path, mode| set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    let folder = home.path().join("matrix-smpp");
+    create_dir(&folder).unwrap();
+    let file = folder.join("secret");
+    write(&file, "secret").unwrap();
+    let mut seen = Vec::new();
+    for (of_home, of_folder, of_file) in [
+        (0o755, 0o755, 0o644),
+        (0o755, 0o755, 0o640),
+        (0o755, 0o750, 0o644),
+        (0o700, 0o755, 0o644),
+    ] {
+        mode(home.path(), of_home);
+        mode(&folder, of_folder);
+        mode(&file, of_file);
+        seen.push(ProcessEnv.is_public(&file));
+    }
+    let others_enter = |folder: &Path| folder.metadata().unwrap().permissions().mode() & 1 == 1;
+    let is_reached = home.path().ancestors().skip(1).all(others_enter);
+    assert_eq!(seen, [is_reached, false, false, false]);
+    assert!(!ProcessEnv.is_public(&folder.join("absent")));
+    assert!(ProcessEnv.is_folder(&folder) && !ProcessEnv.is_folder(&file));
+}

@@ -1,6 +1,6 @@
 //! A small file that loads, and a world around it in which tests place files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -52,6 +52,9 @@ owner = "@alice:example.org"
 pub(crate) struct World {
     pub(crate) files: BTreeMap<PathBuf, String>,
     pub(crate) credentials: Option<PathBuf>,
+    /// Files that every user can read.
+    pub(crate) public: BTreeSet<PathBuf>,
+    pub(crate) folders: BTreeSet<PathBuf>,
 }
 
 impl World {
@@ -74,6 +77,14 @@ impl Env for World {
 
     fn credentials_directory(&self) -> Option<PathBuf> {
         self.credentials.clone()
+    }
+
+    fn is_public(&self, path: &Path) -> bool {
+        self.public.contains(path)
+    }
+
+    fn is_folder(&self, path: &Path) -> bool {
+        self.folders.contains(path)
     }
 }
 

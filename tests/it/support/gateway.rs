@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal};
 
 use super::capture::COMMANDS;
 use super::http::Api;
-use super::peer::{Peer, free_port};
+use super::peer::{Peer, free_port, show_end};
 use super::sim::{PASSWORD, SYSTEM_ID};
 use super::synapse::SERVER;
 use super::wait::until;
@@ -202,8 +202,11 @@ impl Gateway {
 
     /// All it has logged since the first start, whether it runs or not.
     pub(crate) fn logged(&self) -> String {
-        let log = self.home.join("matrix-smpp.log");
-        std::fs::read_to_string(log).expect("the log of a gateway that was started")
+        std::fs::read_to_string(self.log()).expect("the log of a gateway that was started")
+    }
+
+    fn log(&self) -> PathBuf {
+        self.home.join("matrix-smpp.log")
     }
 
     /// Waits until it has logged these words, since the first start.
@@ -314,6 +317,15 @@ impl Gateway {
         }
         counts.retain(|_, count| *count > 0);
         counts
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        // One that runs says so itself.
+        if self.peer.is_none() {
+            show_end("matrix-smpp", &self.log());
+        }
     }
 }
 

@@ -111,13 +111,17 @@ impl Drop for Peer {
             kill_process_group(self.pid(), Signal::KILL).ok();
             self.child.wait().ok();
         }
-        if std::thread::panicking() {
-            eprintln!(
-                "--- the end of what {} said ---\n{}",
-                self.name,
-                tail(&self.said())
-            );
-        }
+        show_end(self.name, &self.log);
+    }
+}
+
+/// Shows a failing test the end of what a peer said. Before it was started it has said nothing.
+pub(crate) fn show_end(name: &str, log: &Path) {
+    if std::thread::panicking()
+        && let Ok(printed) = std::fs::read(log)
+    {
+        let said = String::from_utf8_lossy(&printed);
+        eprintln!("--- the end of what {name} said ---\n{}", tail(&said));
     }
 }
 
