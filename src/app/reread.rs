@@ -11,6 +11,7 @@ use tracing::{info, warn};
 use crate::crew::Crew;
 use crate::flow::Gateway;
 use crate::gateway::changes::Changes;
+use crate::ops::log;
 use crate::smsc::{Links, Unmet};
 
 /// Reads the configuration and the certificates again at each signal, until the `stop` of `crew`.
@@ -47,7 +48,10 @@ async fn read(config: PathBuf) -> Option<Settings> {
 
 fn load(config: &Path) -> Option<Settings> {
     match matrix_smpp_config::load(config, &ProcessEnv) {
-        Ok(settings) => Some(settings),
+        Ok(settings) => {
+            log::notes(config, &settings.notes);
+            Some(settings)
+        }
         Err(mistakes) => {
             tell_mistakes(&mistakes);
             None

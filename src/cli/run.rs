@@ -4,8 +4,6 @@ use std::num::NonZero;
 use std::path::Path;
 use std::thread::available_parallelism;
 
-use tracing::warn;
-
 use super::{Failure, settings};
 use crate::app;
 use crate::ops::log;
@@ -13,9 +11,7 @@ use crate::ops::log;
 pub(super) fn run(config: &Path) -> Result<(), Failure> {
     let settings = settings(config)?;
     log::start(&settings.log);
-    for note in &settings.notes {
-        warn!(file = %config.display(), "{note}");
-    }
+    log::notes(config, &settings.notes);
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     // Where it is set, tokio heeds it by itself.
     if std::env::var_os("TOKIO_WORKER_THREADS").is_none() {

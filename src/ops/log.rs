@@ -2,8 +2,10 @@
 //! adds the time by itself, but a terminal does not, so each line bears its own.
 
 use std::io;
+use std::path::Path;
 
-use matrix_smpp_config::{Log, LogFormat};
+use matrix_smpp_config::{Log, LogFormat, Mistake};
+use tracing::warn;
 use tracing_subscriber::EnvFilter;
 
 /// Starts logging. A second call in one process has no effect.
@@ -17,4 +19,12 @@ pub fn start(settings: &Log) {
         LogFormat::Json => builder.json().try_init(),
     };
     drop(started);
+}
+
+/// Warns of what a configuration had better not have.
+pub fn notes(file: &Path, notes: &[Mistake]) {
+    let file = file.display();
+    for note in notes {
+        warn!(%file, "{note}");
+    }
 }

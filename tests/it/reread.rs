@@ -108,3 +108,19 @@ async fn what_waits_for_a_restart_is_named_and_a_route_that_needs_it_changes_not
     gateway.logs(r#"added=["abroad"]"#).await;
     gateway.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_that_everybody_can_read_by_now_is_warned_of() {
+    let home = tempfile::tempdir().expect("a folder");
+    let plan = Plan::new("http://127.0.0.1:9", free_port());
+    let mut gateway = Gateway::prepare(home.path(), &plan);
+    gateway.allow(0o600);
+    gateway.launch_with(&[]);
+    gateway.logs("running").await;
+    let warning = "every user of this machine can read";
+    assert!(!gateway.logged().contains(warning), "{}", gateway.logged());
+    gateway.allow(0o644);
+    gateway.hang_up();
+    gateway.logs(warning).await;
+    gateway.stop().await;
+}

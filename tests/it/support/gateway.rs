@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 
@@ -162,6 +164,12 @@ impl Gateway {
     pub(crate) fn rewrite(&self, change: impl FnOnce(String) -> String) {
         let config = std::fs::read_to_string(&self.config).expect("its configuration");
         std::fs::write(&self.config, change(config)).expect("its configuration");
+    }
+
+    /// Has its configuration be for those whom this mode names.
+    pub(crate) fn allow(&self, mode: u32) {
+        let mode = Permissions::from_mode(mode);
+        std::fs::set_permissions(&self.config, mode).expect("its configuration");
     }
 
     /// Has it read again what can change while it runs.
